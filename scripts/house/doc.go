@@ -1,0 +1,2 @@
+// Package house holds the rules of this repository as tests.
+package house
