@@ -8,10 +8,11 @@ import (
 // parent is an open directory shared by the files being made in it, so that each of them costs one openat instead of
 // one for each component of its path. It is closed by its last user.
 type parent struct {
-	name  string
-	root  *os.Root
-	users atomic.Int32
-	keep  bool // the tree's own root, which belongs to the caller
+	name   string
+	root   *os.Root
+	users  atomic.Int32
+	keep   bool // the tree's own root, which belongs to the caller
+	writer int  // which goroutine makes the files in it
 }
 
 func (p *parent) release() {
@@ -32,6 +33,7 @@ func (w *writers) parent(name string) (*parent, error) {
 			}
 		}
 		next.users.Store(1)
+		next.writer = w.idlest()
 		if w.dir != nil {
 			w.dir.release()
 		}
@@ -39,4 +41,14 @@ func (w *writers) parent(name string) (*parent, error) {
 	}
 	w.dir.users.Add(1)
 	return w.dir, nil
+}
+
+func (w *writers) idlest() int {
+	best := 0
+	for i := range w.jobs {
+		if len(w.jobs[i]) < len(w.jobs[best]) {
+			best = i
+		}
+	}
+	return best
 }

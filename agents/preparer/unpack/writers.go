@@ -11,7 +11,7 @@ import (
 const (
 	smallFile  = 256 << 10 // files up to here are handed to a writer goroutine whole
 	smallFiles = 48        // how many may wait, so at most 12 MiB
-	streams    = 2         // writer goroutines; the work is the kernel's, more of them only contend for its locks
+	streams    = 2         // writer goroutines; the work is the kernel's, more of them gain nothing
 )
 
 // newFile is a regular file to be made.
@@ -28,10 +28,11 @@ type diskError struct{ err error }
 func (e *diskError) Error() string { return e.err.Error() }
 
 // writers makes what the archive holds. Directories and links are made at once, small files by goroutines, so that
-// the kernel creates one file while the next is being decompressed.
+// the kernel creates one file while the next is being decompressed. The files of one directory in a row go to one
+// goroutine, because the kernel lets only one of them create in it at a time.
 type writers struct {
 	into  *os.Root
-	jobs  chan job
+	jobs  [streams]chan job
 	slots chan []byte
 	group sync.WaitGroup // the goroutines
 	todo  sync.WaitGroup // the files handed to them
@@ -49,18 +50,19 @@ type job struct {
 }
 
 func newWriters(into *os.Root) *writers {
-	w := &writers{into: into, jobs: make(chan job, smallFiles), slots: make(chan []byte, smallFiles)}
+	w := &writers{into: into, slots: make(chan []byte, smallFiles)}
 	for range smallFiles {
 		w.slots <- nil
 	}
-	for range streams {
-		w.group.Go(w.run)
+	for i := range w.jobs {
+		w.jobs[i] = make(chan job, smallFiles)
+		w.group.Go(func() { w.run(w.jobs[i]) })
 	}
 	return w
 }
 
-func (w *writers) run() {
-	for j := range w.jobs {
+func (w *writers) run(jobs <-chan job) {
+	for j := range jobs {
 		if w.failed() == nil {
 			w.fail(j.make(func(f *os.File) error {
 				_, err := f.Write(j.buf[:j.size])
@@ -117,7 +119,7 @@ func (w *writers) write(n newFile, r io.Reader) error {
 		return err
 	}
 	w.todo.Add(1)
-	w.jobs <- j
+	w.jobs[dir.writer] <- j
 	return nil
 }
 
@@ -203,7 +205,9 @@ func (w *writers) link(old, name string) error {
 
 // finish waits for all files and returns the first error any of them met.
 func (w *writers) finish() error {
-	close(w.jobs)
+	for _, jobs := range w.jobs {
+		close(jobs)
+	}
 	w.group.Wait()
 	if w.dir != nil {
 		w.dir.release()
