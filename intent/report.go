@@ -1,0 +1,40 @@
+package intent
+
+import "time"
+
+// Report is what an agent says of all its subjects on one node: the value of status/<agent>/<node>. It is made from
+// what was observed, never from what was last done, and written only when it changed.
+type Report struct {
+	Agent       string           `json:"agent"`
+	Node        Name             `json:"node"`
+	Version     string           `json:"version"`      // of the agent
+	IntentIndex uint64           `json:"intent_index"` // the store's index when the intent was read
+	Converged   bool             `json:"converged"`    // nothing is left to do and nothing is wrong
+	Since       time.Time        `json:"since"`        // when Converged last changed
+	Held        *Held            `json:"held,omitempty"`
+	Subjects    map[string]State `json:"subjects"`
+}
+
+// State is what an agent says of one subject.
+type State struct {
+	Want     string    `json:"want,omitempty"`
+	Have     string    `json:"have,omitempty"`
+	Phase    string    `json:"phase"`            // converged, working, waiting, failed, invalid, incomplete, held, …
+	Reason   string    `json:"reason,omitempty"` // why it is in that phase, in words, with the next step
+	Error    string    `json:"error,omitempty"`  // of the last attempt
+	Since    time.Time `json:"since"`            // when the phase was entered
+	Attempts int       `json:"attempts,omitempty"`
+	NextTry  time.Time `json:"next_try,omitzero"`
+}
+
+// Held says that an agent holds back removals until a person confirms them.
+type Held struct {
+	Digest  string   `json:"digest"`  // names exactly these removals; a confirmation must repeat it
+	Removes []string `json:"removes"` // the subjects that would be removed
+	Owned   int      `json:"owned"`   // how many it has in all
+}
+
+// Confirmation is the value of a confirm key: the go-ahead for the removals that a digest names.
+type Confirmation struct {
+	Digest string `json:"digest"`
+}
