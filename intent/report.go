@@ -38,3 +38,21 @@ type Held struct {
 type Confirmation struct {
 	Digest string `json:"digest"`
 }
+
+// Follow returns the report with the times at which things entered the state they are in, given the report before.
+func (r Report) Follow(before Report, now time.Time) Report {
+	r.Since = now
+	if before.Converged == r.Converged && !before.Since.IsZero() {
+		r.Since = before.Since
+	}
+	subjects := make(map[string]State, len(r.Subjects))
+	for name, state := range r.Subjects {
+		state.Since = now
+		if old, known := before.Subjects[name]; known && old.Phase == state.Phase && old.Want == state.Want && !old.Since.IsZero() {
+			state.Since = old.Since
+		}
+		subjects[name] = state
+	}
+	r.Subjects = subjects
+	return r
+}
