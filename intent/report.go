@@ -1,6 +1,9 @@
 package intent
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Report is what an agent says of all its subjects on one node: the value of status/<agent>/<node>. It is made from
 // what was observed, never from what was last done, and written only when it changed.
@@ -29,14 +32,25 @@ type State struct {
 
 // Held says that an agent holds back removals until a person confirms them.
 type Held struct {
-	Digest  string   `json:"digest"`  // names exactly these removals; a confirmation must repeat it
-	Removes []string `json:"removes"` // the subjects that would be removed
+	Removes []string `json:"removes"` // the subjects that would be removed, sorted
 	Owned   int      `json:"owned"`   // how many it has in all
 }
 
-// Confirmation is the value of a confirm key: the go-ahead for the removals that a digest names.
+// Confirmation is the value of a confirm key: a person's go-ahead for removals that an agent holds back.
 type Confirmation struct {
-	Digest string `json:"digest"`
+	Removes []string  `json:"removes"` // exactly what may be removed
+	At      time.Time `json:"at"`      // when it was given; it does not count for long
+	By      string    `json:"by,omitempty"`
+}
+
+// Covers reports whether the confirmation allows all of removes and is not older than life.
+func (c Confirmation) Covers(removes []string, now time.Time, life time.Duration) bool {
+	for _, subject := range removes {
+		if !slices.Contains(c.Removes, subject) {
+			return false
+		}
+	}
+	return now.Sub(c.At).Abs() <= life
 }
 
 // Follow returns the report with the times at which things entered the state they are in, given the report before.
