@@ -2,7 +2,7 @@
 // never part of the workspace and never linked into a program of Platypus. Consul is under the Mozilla Public License 2.0.
 module github.com/platypus-platform/platypus/scripts/consul
 
-go 1.26.0
+go 1.26.7
 
 tool github.com/hashicorp/consul
 
