@@ -78,7 +78,7 @@ var redis = program{
 }
 
 func copyProgram(w *world, name, dir string) {
-	testhost.NeedTools(w.T, name)
+	testhost.NeedTools(w.TB, name)
 	path, _ := exec.LookPath(name)
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -92,13 +92,7 @@ func (w *world) publish(p program, port, version string, broken bool) {
 	w.Helper()
 	dir := filepath.Join(w.dir, "pack", p.app+"-"+version)
 	p.pack(w, dir, port, version, broken)
-	script, err := filepath.Abs("../../../scripts/pack.sh")
-	if err != nil {
-		w.Fatal(err)
-	}
-	if out, err := exec.Command(script, filepath.Join(w.dir, "repo"), p.app, version, dir).CombinedOutput(); err != nil {
-		w.Fatalf("pack: %v: %s", err, out)
-	}
+	w.packedFrom(p.app, version, p.app+"-"+version)
 }
 
 // client keeps asking an app and counts what it meets.

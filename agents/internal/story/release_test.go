@@ -25,7 +25,7 @@ func TestRelease(t *testing.T) {
 }
 
 func release(w *world, p program) {
-	port := freePort(w.T)
+	port := freePort(w.TB)
 	for _, version := range []string{"v1", "v2"} {
 		w.publish(p, port, version, false)
 	}
@@ -125,7 +125,7 @@ func (w *world) firewall() {
 		w.Log("not root: the story goes without port-authority")
 		return
 	}
-	testhost.NeedTools(w.T, "ip", "iptables")
+	testhost.NeedTools(w.TB, "ip", "iptables")
 	name := fmt.Sprintf("platypus-%d", os.Getpid())
 	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
 		w.Logf("no network namespace, the story goes without port-authority: %s", out)

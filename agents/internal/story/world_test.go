@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 
 // world is a store, a supervisor and a place for everything on disk.
 type world struct {
-	*testing.T
+	testing.TB
 	bin     string
 	dir     string // scratch, seen alike inside and outside of a booted systemd
 	socket  string // the store's
@@ -77,13 +77,13 @@ func (b *buffer) Write(p []byte) (int, error) { b.Lock(); defer b.Unlock(); retu
 func (b *buffer) String() string              { b.Lock(); defer b.Unlock(); return b.Buffer.String() }
 
 // newWorld sets up a world with the store (embedded or consul) and the supervisor (runit or systemd) named.
-func newWorld(t *testing.T, store, supervisor string) *world {
+func newWorld(t testing.TB, store, supervisor string) *world {
 	t.Helper()
 	bin, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, bin: bin}
+	w := &world{TB: t, bin: bin}
 	switch supervisor {
 	case "runit":
 		w.dir = t.TempDir()
@@ -105,9 +105,9 @@ func (w *world) startStore(kind string) {
 	case "embedded":
 		w.store = w.start("platypus", "store", "--data", data, "--listen", "unix:"+w.socket)
 	case "consul":
-		consul := consulBinary(w.T)
+		consul := consulBinary(w.TB)
 		config := filepath.Join(w.dir, "consul.json")
-		w.write(config, `{"ports":{"dns":-1,"grpc":-1,"grpc_tls":-1,"serf_wan":-1,"http":8500,"serf_lan":`+freePort(w.T)+`,"server":`+freePort(w.T)+`},
+		w.write(config, `{"ports":{"dns":-1,"grpc":-1,"grpc_tls":-1,"serf_wan":-1,"http":8500,"serf_lan":`+freePort(w.TB)+`,"server":`+freePort(w.TB)+`},
 			"addresses":{"http":"unix://`+w.socket+`"}}`)
 		w.store = w.run(exec.Command(consul, "agent", "-server", "-bootstrap-expect=1", "-node=store", "-bind=127.0.0.1",
 			"-data-dir="+data, "-config-file="+config, "-log-level=warn"))
@@ -119,7 +119,7 @@ func (w *world) startStore(kind string) {
 }
 
 // consulBinary finds the Consul that scripts/consul keeps.
-func consulBinary(t *testing.T) string {
+func consulBinary(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("PLATYPUS_TEST_CONSUL"); path != "" {
 		return path
@@ -135,7 +135,7 @@ func consulBinary(t *testing.T) string {
 	return cached[len(cached)-1]
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
