@@ -1,2 +1,29 @@
-// Package intent holds the nouns of Platypus: what people may wish for, how it is written down, and where it lives.
+// Package intent holds the nouns of Platypus: what people may wish for, how a wish is written down, and where it
+// lives in the store and on a host. It imports nothing but the standard library and does no input or output.
+//
+// # Words
+//
+//   - intent: what people declared, in the store, as JSON
+//   - desired: the share of intent that one agent is to bring about
+//   - actual: what an agent observes on its host now
+//   - subject: what a step or a state concerns: an app, a seed, a vm
+//   - node: a host that runs agents
+//   - app, cluster, version: a program, one group of nodes that run it, one artifact of it
+//   - report: what an agent last said about its subjects
+//
+// # Keys
+//
+// Every key lies under a [Tree]. [Tree] is the only place that spells one:
+//
+//	intent/nodes/<node>/<app>                    [Assignment]
+//	intent/clusters/<app>/<cluster>/config        [Config], written by developers
+//	intent/clusters/<app>/<cluster>/deploy_config [DeployConfig], privileged: it steers root
+//	status/<agent>/<node>                         [Report]
+//
+// # Decoding
+//
+// Decoding is strict about what is dangerous (size, depth, UTF-8, duplicate members, types, names, paths) and lenient
+// about what is merely unknown: an unknown member or version status is a warning. Every [Problem] names its key, JSON
+// pointer, line and column. A value with an error never becomes an empty wish: its app is kept, marked [PhaseInvalid],
+// and agents leave it as it is.
 package intent

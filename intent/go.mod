@@ -1,3 +1,3 @@
 module github.com/platypus-platform/platypus/intent
 
-go 1.26.0
+go 1.26.7

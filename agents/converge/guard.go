@@ -1,0 +1,80 @@
+package converge
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Guard keeps removals from happening by mistake: an empty or refused answer is not an order to delete.
+//
+// A subject that the agent owns on the host and that intent no longer names has vanished. It may be removed only when
+// Gone says so, from a consistent read of its own key. When more than half of what is owned, and at least two, vanish
+// at once, everything is held until a person confirms.
+type Guard[D, A any] struct {
+	Owned     func(A) []string                                          // subjects recognisable on the host as this agent's
+	Wanted    func(D) []string                                          // subjects that intent names, usable or not
+	Gone      func(ctx context.Context, subject string) (bool, error)   // false: it is still declared
+	Confirmed func(ctx context.Context, removes []string) (bool, error) // a person agreed to these removals
+	Hold      func(d D, subjects map[string]string, everything *Held) D // marks what must be left as it is, with the reason
+}
+
+// Held says what is held back.
+type Held struct {
+	Removes []string // what would be removed, sorted
+	Owned   int      // how many subjects the agent owns in all
+}
+
+// String says why, and what to do next.
+func (h Held) String() string {
+	return fmt.Sprintf("held: %d of %d would be removed at once; if that is meant, run: platypus confirm", len(h.Removes), h.Owned)
+}
+
+// check returns d with everything marked that must be left alone.
+func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held, error) {
+	if g == nil {
+		return d, nil, nil
+	}
+	owned := slices.Compact(slices.Sorted(slices.Values(g.Owned(a))))
+	wanted := g.Wanted(d)
+	var vanished []string
+	for _, subject := range owned {
+		if !slices.Contains(wanted, subject) {
+			vanished = append(vanished, subject)
+		}
+	}
+	if len(vanished) == 0 {
+		return d, nil, nil
+	}
+	if len(vanished) >= 2 && 2*len(vanished) > len(owned) {
+		confirmed, err := g.Confirmed(ctx, vanished)
+		if err != nil || !confirmed {
+			held := &Held{Removes: vanished, Owned: len(owned)}
+			return g.Hold(d, g.reasons(vanished, held.String()), held), held, err
+		}
+	}
+	return g.Hold(d, g.unconfirmed(ctx, vanished), nil), nil, nil
+}
+
+// unconfirmed returns the subjects whose disappearance a consistent read does not confirm.
+func (g *Guard[D, A]) unconfirmed(ctx context.Context, vanished []string) map[string]string {
+	keep := map[string]string{}
+	for _, subject := range vanished {
+		gone, err := g.Gone(ctx, subject)
+		switch {
+		case err != nil:
+			keep[subject] = fmt.Sprintf("held: its removal is not confirmed: %v", err)
+		case !gone:
+			keep[subject] = "held: it is still declared"
+		}
+	}
+	return keep
+}
+
+func (g *Guard[D, A]) reasons(subjects []string, reason string) map[string]string {
+	reasons := make(map[string]string, len(subjects))
+	for _, subject := range subjects {
+		reasons[subject] = reason
+	}
+	return reasons
+}

@@ -1,0 +1,169 @@
+// Package agent is the shell around an agent's loop: flags and signals, the lock, the watch, the report, the page of
+// health and metrics. A program says what it is in a [Program]; everything that all of them do alike is here.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// The exit codes of every agent.
+const (
+	ExitFailed = 1  // a pass failed (--once)
+	ExitDrift  = 2  // drift remains (--dry-run) or the store is out of reach (--once)
+	ExitUsage  = 64 // flags are wrong
+	ExitLocked = 75 // another copy runs
+)
+
+// Version is the version that reports and metrics name. The build sets it.
+var Version = "dev"
+
+// Program is what makes one agent different from another. A is what it observes, S its step.
+type Program[A any, S converge.Step] struct {
+	Name  string // of the binary, of its status key and of its state directory
+	Usage string // one line
+	Text  string // the manual below it
+	Flags []cli.Flag
+	// Open makes the loop out of the flags. It may start goroutines that end with ctx. Guard's Wanted, Gone, Confirmed
+	// and Hold, Report and Log are filled in by the shell; a Guard with Owned alone asks for them.
+	Open func(ctx context.Context, c *cli.Context, a *Agent) (*converge.Loop[intent.Node, A, S], error)
+}
+
+// Agent is what the shell offers to a program.
+type Agent struct {
+	Name     string
+	Node     intent.Name
+	Tree     intent.Tree
+	Store    *store.Store
+	StateDir string // the agent's own; what lies there may be lost
+	DryRun   bool
+	Once     bool
+	Log      *Log
+}
+
+// Main runs the program and ends the process.
+func Main[A any, S converge.Step](p Program[A, S]) {
+	os.Exit(Run(p, os.Args))
+}
+
+// Run runs the program with args, whose first is its name, and returns its exit code.
+func Run[A any, S converge.Step](p Program[A, S], args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	code := 0
+	app := &cli.App{
+		Name: p.Name, Usage: p.Usage, Description: p.Text, Version: Version, HideHelpCommand: true,
+		Flags: append(commonFlags(p.Name), p.Flags...),
+		Action: func(c *cli.Context) (err error) {
+			code, err = run(c.Context, c, p)
+			return err
+		},
+		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
+		ExitErrHandler: func(*cli.Context, error) {},
+	}
+	err := app.RunContext(ctx, args)
+	if err == nil {
+		return code
+	}
+	fmt.Fprintf(os.Stderr, "%s: %v\n", p.Name, err)
+	var usage usageError
+	var locked lockedError
+	switch {
+	case errors.As(err, &usage):
+		fmt.Fprintf(os.Stderr, "run %s --help for its flags\n", p.Name)
+		return ExitUsage
+	case errors.As(err, &locked):
+		return ExitLocked
+	case errors.Is(err, store.ErrUnreachable):
+		return ExitDrift
+	}
+	return ExitFailed
+}
+
+// usageError is a mistake of the caller's.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// Usage returns an error that ends a program with exit code 64.
+func Usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func run[A any, S converge.Step](ctx context.Context, c *cli.Context, p Program[A, S]) (int, error) {
+	if c.NArg() > 0 {
+		return ExitUsage, Usage("unexpected argument %q: everything is given by flags", c.Args().First())
+	}
+	a, err := open(c, p.Name)
+	if err != nil {
+		return ExitUsage, err
+	}
+	if !a.DryRun {
+		lock, err := lockDir(a.StateDir, p.Name)
+		if err != nil {
+			return ExitFailed, err
+		}
+		defer lock.Close()
+	}
+	loop, err := p.Open(ctx, c, a)
+	if err != nil {
+		return ExitFailed, err
+	}
+	loop.Log = a.Log
+	guard(a, loop)
+	if loop.Resync == 0 {
+		loop.Resync = c.Duration("resync")
+	}
+	switch {
+	case a.DryRun:
+		return dryRun(ctx, a, loop)
+	case a.Once:
+		return once(ctx, a, loop)
+	}
+	return 0, forever(ctx, c.String("listen"), a, loop)
+}
+
+// dryRun prints the steps of one pass and writes nothing anywhere.
+func dryRun[A any, S converge.Step](ctx context.Context, a *Agent, loop *converge.Loop[intent.Node, A, S]) (int, error) {
+	node, err := a.readNode(ctx)
+	if err != nil {
+		return ExitDrift, err
+	}
+	steps, err := loop.DryRun(ctx, node)
+	if err != nil {
+		return ExitFailed, err
+	}
+	for _, s := range steps {
+		fmt.Printf("%s: %s\n", s.Subject(), s)
+	}
+	if len(steps) > 0 {
+		return ExitDrift, nil
+	}
+	return 0, nil
+}
+
+// once converges on the intent of this moment.
+func once[A any, S converge.Step](ctx context.Context, a *Agent, loop *converge.Loop[intent.Node, A, S]) (int, error) {
+	node, err := a.readNode(ctx)
+	if err != nil {
+		return ExitDrift, err
+	}
+	r := newReporting(a, node.Index)
+	loop.Report = r.pass
+	pass := loop.Once(ctx, node)
+	if err := r.reporter.Flush(context.WithoutCancel(ctx)); err != nil {
+		a.Log.Warn("", fmt.Sprintf("report: %v", err))
+	}
+	if pass.Failed() {
+		return ExitFailed, nil
+	}
+	return 0, nil
+}

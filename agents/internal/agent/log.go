@@ -1,0 +1,75 @@
+package agent
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+)
+
+// Log writes lines in the shape of 2014, or as JSON. It is the loop's log, too.
+type Log struct{ *logrus.Logger }
+
+func newLog(w io.Writer, level, format string) (*Log, error) {
+	l := logrus.New()
+	l.SetOutput(w)
+	parsed, err := logrus.ParseLevel(level)
+	if err != nil {
+		return nil, Usage("--log-level %q is not debug, info, warn or error", level)
+	}
+	l.SetLevel(parsed)
+	switch format {
+	case "text":
+		l.SetFormatter(lines{})
+	case "json":
+		l.SetFormatter(&logrus.JSONFormatter{TimestampFormat: "2006-01-02T15:04:05.000Z07:00"})
+	default:
+		return nil, Usage("--log-format %q is not text or json", format)
+	}
+	return &Log{l}, nil
+}
+
+// Info tells of a step. An empty subject is the agent as a whole.
+func (l *Log) Info(subject, text string) { l.about(subject).Info(text) }
+
+// Warn tells of a fault.
+func (l *Log) Warn(subject, text string) { l.about(subject).Warn(text) }
+
+func (l *Log) about(subject string) *logrus.Entry {
+	if subject == "" {
+		return logrus.NewEntry(l.Logger)
+	}
+	return l.WithField("subject", subject)
+}
+
+// lines is the format of 2014: INFO  [2014-08-31 02:42:58.076] web: extracting, then fields as key=value.
+type lines struct{}
+
+// Format implements logrus.Formatter.
+func (lines) Format(e *logrus.Entry) ([]byte, error) {
+	var b bytes.Buffer
+	level := map[logrus.Level]string{logrus.WarnLevel: "WARN", logrus.InfoLevel: "INFO", logrus.DebugLevel: "DEBUG", logrus.TraceLevel: "DEBUG"}[e.Level]
+	if level == "" {
+		level = "FATAL"
+	}
+	fmt.Fprintf(&b, "%-5s [%s] ", level, e.Time.UTC().Format("2006-01-02 15:04:05.000"))
+	if subject, ok := e.Data["subject"].(string); ok {
+		b.WriteString(subject + ": ")
+	}
+	b.WriteString(strings.ReplaceAll(e.Message, "\n", " "))
+	keys := make([]string, 0, len(e.Data))
+	for key := range e.Data {
+		if key != "subject" {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		fmt.Fprintf(&b, " %s=%v", key, e.Data[key])
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}

@@ -1,0 +1,88 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// reporting turns passes into reports and into the log lines that tell of states.
+type reporting struct {
+	agent    *Agent
+	reporter *store.Reporter
+	index    atomic.Uint64
+	said     map[string]string // what was logged last of each subject
+	fault    string
+}
+
+func newReporting(a *Agent, index uint64) *reporting {
+	r := &reporting{agent: a, said: map[string]string{}}
+	r.reporter = a.Store.NewReporter(a.Tree.Status(intent.Name(a.Name), a.Node))
+	r.index.Store(index)
+	return r
+}
+
+// run writes reports until ctx ends. One that cannot be written is said once.
+func (r *reporting) run(ctx context.Context) {
+	r.reporter.Run(ctx, func(err error) {
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if text != r.fault && text != "" && ctx.Err() == nil {
+			r.agent.Log.Warn("", fmt.Sprintf("report: %v", err))
+		}
+		r.fault = text
+	})
+}
+
+func (r *reporting) pass(p converge.Pass) {
+	if p.Err != nil {
+		return // the last report still says what was observed last; the fault is in the log and in the metrics
+	}
+	report := intent.Report{
+		Agent: r.agent.Name, Node: r.agent.Node, Version: Version,
+		IntentIndex: r.index.Load(), Converged: p.Converged(), Subjects: map[string]intent.State{},
+	}
+	if p.Held != nil {
+		report.Held = &intent.Held{Removes: p.Held.Removes, Owned: p.Held.Owned}
+	}
+	for name, o := range p.Outcomes {
+		report.Subjects[name] = stateOf(o)
+		r.say(name, o)
+	}
+	for name := range r.said {
+		if _, still := p.Outcomes[name]; !still {
+			delete(r.said, name)
+		}
+	}
+	r.reporter.Set(report)
+}
+
+// say logs where a subject stands when a person would want to know and was not told yet.
+func (r *reporting) say(name string, o converge.Outcome) {
+	text := ""
+	if o.Err == nil && o.Phase != converge.Converged && o.Phase != converge.Working {
+		text = o.Reason
+	}
+	if text != "" && r.said[name] != text {
+		r.agent.Log.Info(name, text)
+	}
+	r.said[name] = text
+}
+
+func stateOf(o converge.Outcome) intent.State {
+	s := intent.State{Want: o.Want, Have: o.Have, Phase: o.Phase, Reason: o.Reason, Attempts: o.Attempts}
+	if o.Err != nil {
+		s.Error = o.Err.Error()
+	}
+	if !o.NextTry.IsZero() {
+		s.NextTry = o.NextTry.UTC().Truncate(time.Second)
+	}
+	return s
+}

@@ -1,0 +1,49 @@
+package intent
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Check returns all that is wrong with the value of a key below the intent prefix, such as
+// "clusters/slug/production/config". It needs no store, so that a mistake is found before it is declared.
+func Check(key string, data []byte) Problems {
+	noun, err := nounOf(key)
+	if err != nil {
+		return Problems{{Key: key, Text: err.Error()}}
+	}
+	return decode(key, data, noun)
+}
+
+// kinds are the folders below the intent prefix and the number of segments that follow in a key.
+var kinds = map[string]int{"nodes": 2, "clusters": 3, "regions": 1, "machines": 2, "vms": 1, "seeds": 1, "sites": 1,
+	"services": 1, "routes": 1}
+
+// nounOf returns a pointer to the zero noun that a key holds.
+func nounOf(key string) (any, error) {
+	segments := strings.Split(key, "/")
+	for _, s := range segments {
+		if _, err := ParseName(s); err != nil {
+			return nil, err
+		}
+	}
+	wanted, known := kinds[segments[0]]
+	if !known {
+		return nil, fmt.Errorf("nothing is declared below %q: known are nodes/ clusters/ regions/ machines/ vms/ seeds/ sites/ services/ routes/", segments[0])
+	}
+	if len(segments) != wanted+1 {
+		return nil, fmt.Errorf("a key below %s/ has %d segments, this one %d", segments[0], wanted+1, len(segments))
+	}
+	switch {
+	case segments[0] == "nodes":
+		return &Assignment{}, nil
+	case segments[0] == "clusters" && segments[3] == "config":
+		return &Config{}, nil
+	case segments[0] == "clusters" && segments[3] == "deploy_config":
+		return &DeployConfig{}, nil
+	case segments[0] == "clusters":
+		return nil, fmt.Errorf("a cluster holds config and deploy_config, not %q", segments[3])
+	}
+	return &map[string]json.RawMessage{}, nil
+}

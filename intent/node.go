@@ -1,0 +1,117 @@
+package intent
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Pair is one key of the store with its value, as read.
+type Pair struct {
+	Key         string
+	Value       []byte
+	CreateIndex uint64
+	ModifyIndex uint64
+}
+
+// ReadNode makes a node's intent out of the pairs read below [Tree.Node] and below the clusters that those name (more
+// pairs do no harm). It never drops an app: one that cannot be used is returned with a phase and a reason.
+func ReadNode(tree Tree, node Name, pairs []Pair) Node {
+	byKey := make(map[string]Pair, len(pairs))
+	for _, p := range pairs {
+		byKey[p.Key] = p
+	}
+	n := Node{Name: node}
+	for _, p := range pairs {
+		segment, below := tree.Node(node).Below(p.Key)
+		if !below || len(p.Value) == 0 && strings.HasSuffix(p.Key, "/") {
+			continue // elsewhere, or the empty folder key that the Consul page makes
+		}
+		app, problems := readApp(tree, segment, p, byKey)
+		n.Warnings = append(n.Warnings, problems.Warnings()...)
+		if err := problems.Err(); err != nil && app.Phase == "" {
+			app.Phase, app.Reason = PhaseInvalid, err.Error()
+		}
+		if app.Name != "" {
+			n.Apps = append(n.Apps, app)
+		} else {
+			n.Warnings = append(n.Warnings, Problem{Key: p.Key, Text: app.Reason, Warning: true})
+		}
+	}
+	slices.SortFunc(n.Apps, func(a, b App) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	shareNoBasedir(n.Apps)
+	return n
+}
+
+// Assignments returns the app and the cluster named by each assignment that can be read: what must be watched beside
+// the node itself.
+func Assignments(tree Tree, node Name, pairs []Pair) []Prefix {
+	var clusters []Prefix
+	for _, p := range pairs {
+		segment, _ := tree.Node(node).Below(p.Key)
+		app, err := ParseName(segment)
+		if err != nil {
+			continue
+		}
+		var a Assignment
+		if decode(p.Key, p.Value, &a).Err() == nil {
+			clusters = append(clusters, tree.Cluster(app, a.Cluster))
+		}
+	}
+	slices.Sort(clusters)
+	return slices.Compact(clusters)
+}
+
+func readApp(tree Tree, segment string, p Pair, byKey map[string]Pair) (app App, problems Problems) {
+	name, err := ParseName(segment)
+	if err != nil {
+		return App{Phase: PhaseInvalid, Reason: err.Error()}, nil
+	}
+	var assigned Assignment
+	app = App{Name: name, Index: p.ModifyIndex, Created: p.CreateIndex}
+	if problems = decode(p.Key, p.Value, &assigned); problems.Err() != nil {
+		return app, problems
+	}
+	app.Cluster = assigned.Cluster
+	config, deploy := tree.Config(name, app.Cluster), tree.DeployConfig(name, app.Cluster)
+	for _, part := range []struct {
+		key  string
+		noun any
+	}{{config, &app.Config}, {deploy, &app.Deploy}} {
+		value, present := byKey[part.key]
+		if !present {
+			app.Phase, app.Reason = PhaseIncomplete, fmt.Sprintf("waiting: %s is not declared", part.key)
+			continue
+		}
+		app.Index = max(app.Index, value.ModifyIndex)
+		problems = append(problems, decode(part.key, value.Value, part.noun)...)
+	}
+	return app, problems
+}
+
+// shareNoBasedir makes every app invalid whose basedir lies in that of an older one: two apps would fight over one
+// current link. The older keeps going.
+func shareNoBasedir(apps []App) {
+	for i := range apps {
+		for j := range apps {
+			a, b := &apps[i], apps[j]
+			if i == j || !a.Sound() || b.Deploy.Basedir == "" || b.Phase == PhaseInvalid || a.older(b) {
+				continue
+			}
+			if within(a.Deploy.Basedir, b.Deploy.Basedir) || within(b.Deploy.Basedir, a.Deploy.Basedir) {
+				a.Phase = PhaseInvalid
+				a.Reason = fmt.Sprintf("basedir %s of %s overlaps basedir %s of %s: give each app its own",
+					a.Deploy.Basedir, a.Name, b.Deploy.Basedir, b.Name)
+			}
+		}
+	}
+}
+
+func (a App) older(b App) bool {
+	return a.Created < b.Created || a.Created == b.Created && a.Name < b.Name
+}
+
+func within(dir, other string) bool {
+	return path.Clean(dir) == path.Clean(other) || strings.HasPrefix(dir, other+"/")
+}

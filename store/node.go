@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// maxClusterWatches bounds the connections of one agent: a node with more apps follows all clusters with one watch.
+const maxClusterWatches = 16
+
+// Snapshot is everything that concerns a node, read whole.
+type Snapshot struct {
+	Pairs []intent.Pair
+	Index uint64 // highest index of the reads that it was made of
+}
+
+// WatchNode delivers a node's intent, first once all of it was read and then whenever it changed, until ctx ends; the
+// newest snapshot replaces one that was not taken yet. failed hears the
+// outcome of each read, nil when it worked; it is called from many goroutines.
+func (s *Store) WatchNode(ctx context.Context, tree intent.Tree, node intent.Name, failed func(intent.Prefix, error)) <-chan Snapshot {
+	f := &feed{
+		store: s, tree: tree, node: node, failed: failed,
+		parts: map[intent.Prefix]part{}, stop: map[intent.Prefix]context.CancelFunc{},
+		read: make(chan part), out: make(chan Snapshot, 1),
+	}
+	go f.run(ctx)
+	return f.out
+}
+
+// ReadNode reads a node's intent once.
+func (s *Store) ReadNode(ctx context.Context, tree intent.Tree, node intent.Name, mode Mode) (Snapshot, error) {
+	pairs, index, err := s.List(ctx, tree.Node(node), mode)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	for _, cluster := range clustersOf(tree, node, pairs) {
+		more, i, err := s.List(ctx, cluster, mode)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		pairs, index = append(pairs, more...), max(index, i)
+	}
+	return Snapshot{Pairs: pairs, Index: index}, nil
+}
+
+// clustersOf returns the prefixes that the assignments of a node make worth reading.
+func clustersOf(tree intent.Tree, node intent.Name, assignments []intent.Pair) []intent.Prefix {
+	clusters := intent.Assignments(tree, node, assignments)
+	if len(clusters) > maxClusterWatches {
+		return []intent.Prefix{tree.Clusters()}
+	}
+	return clusters
+}
+
+// feed puts the watches of a node together. Its goroutine owns all of it; each watch sends what it read.
+type feed struct {
+	store  *Store
+	tree   intent.Tree
+	node   intent.Name
+	failed func(intent.Prefix, error)
+	parts  map[intent.Prefix]part // what was read last below each prefix that is followed
+	stop   map[intent.Prefix]context.CancelFunc
+	read   chan part
+	out    chan Snapshot
+}
+
+type part struct {
+	prefix intent.Prefix
+	pairs  []intent.Pair
+	index  uint64
+}
+
+func (f *feed) run(ctx context.Context) {
+	root := f.tree.Node(f.node)
+	f.follow(ctx, root)
+	for {
+		select {
+		case p := <-f.read:
+			if f.stop[p.prefix] == nil {
+				continue // no longer followed
+			}
+			f.parts[p.prefix] = p
+			if p.prefix == root {
+				f.refollow(ctx, append(clustersOf(f.tree, f.node, p.pairs), root))
+			}
+			f.deliver()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// refollow makes the set of watches equal to wanted.
+func (f *feed) refollow(ctx context.Context, wanted []intent.Prefix) {
+	for prefix, stop := range f.stop {
+		if !slices.Contains(wanted, prefix) {
+			stop()
+			delete(f.stop, prefix)
+			delete(f.parts, prefix)
+		}
+	}
+	for _, prefix := range wanted {
+		f.follow(ctx, prefix)
+	}
+}
+
+func (f *feed) follow(ctx context.Context, prefix intent.Prefix) {
+	if f.stop[prefix] != nil {
+		return
+	}
+	ctx, f.stop[prefix] = context.WithCancel(ctx)
+	go f.store.watch(ctx, prefix, func(pairs []intent.Pair, index uint64) {
+		select {
+		case f.read <- part{prefix, pairs, index}:
+		case <-ctx.Done():
+		}
+	}, f.failed)
+}
+
+// deliver hands out a snapshot when every prefix has been read.
+func (f *feed) deliver() {
+	if len(f.parts) < len(f.stop) {
+		return
+	}
+	var s Snapshot
+	for _, p := range f.parts {
+		s.Pairs = append(s.Pairs, p.pairs...)
+		s.Index = max(s.Index, p.index)
+	}
+	select {
+	case <-f.out: // not taken yet: newest wins
+	default:
+	}
+	f.out <- s
+}

@@ -1,0 +1,55 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// Mode is how sure a read must be.
+type Mode bool
+
+// The modes: Default trusts the leader's lease, Consistent makes the leader ask its peers. What decides over a removal
+// is read in Consistent.
+const (
+	Default    Mode = false
+	Consistent Mode = true
+)
+
+// Get reads one key; found is false when it does not exist. A key that may not be read is [ErrDenied], never absent.
+func (s *Store) Get(ctx context.Context, key string, mode Mode) (pair intent.Pair, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	options := &api.QueryOptions{RequireConsistent: bool(mode)}
+	p, _, err := s.kv().Get(key, options.WithContext(ctx))
+	if err != nil || p == nil {
+		return intent.Pair{}, false, classify("read "+key, err)
+	}
+	return pairOf(p), true, nil
+}
+
+// List reads every key below prefix, and the index at which the answer last changed.
+func (s *Store) List(ctx context.Context, prefix intent.Prefix, mode Mode) ([]intent.Pair, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return s.list(ctx, prefix, &api.QueryOptions{RequireConsistent: bool(mode)})
+}
+
+func (s *Store) list(ctx context.Context, prefix intent.Prefix, options *api.QueryOptions) ([]intent.Pair, uint64, error) {
+	verb := fmt.Sprintf("list %q", prefix)
+	found, meta, err := s.kv().List(string(prefix), options.WithContext(ctx))
+	if err != nil {
+		return nil, 0, classify(verb, err)
+	}
+	if meta.ResultsFilteredByACLs {
+		return nil, 0, fmt.Errorf("%s: %w: part of the answer was filtered out", verb, ErrDenied)
+	}
+	pairs := make([]intent.Pair, 0, len(found))
+	for _, p := range found {
+		pairs = append(pairs, pairOf(p))
+	}
+	return pairs, max(1, meta.LastIndex), nil
+}

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// Session is a sign of life in the store: what is held through it falls away when it is not renewed. It is renewed
+// every third of its TTL until it is closed or lost. A lock under it is advisory; whoever acts under one asks Lost
+// right before acting.
+type Session struct {
+	id    string
+	store *Store
+	lost  chan struct{}
+	stop  context.CancelFunc
+	once  sync.Once
+}
+
+// OnLoss is what becomes of the keys of a session that ends.
+type OnLoss string
+
+// What may become of them.
+const (
+	ReleaseKeys OnLoss = api.SessionBehaviorRelease
+	DeleteKeys  OnLoss = api.SessionBehaviorDelete
+)
+
+// MinTTL is the shortest time a session may live without being renewed.
+const MinTTL = 10 * time.Second
+
+// NewSession opens a session that says who holds it. After ttl without renewal it is gone, at the latest after twice
+// that. delay is how long keys that it held stay locked once it was lost rather than closed; 0 means Consul's 15 s.
+func (s *Store) NewSession(ctx context.Context, name string, ttl, delay time.Duration, onLoss OnLoss) (*Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	entry := &api.SessionEntry{Name: name, TTL: ttl.String(), Behavior: string(onLoss), LockDelay: delay}
+	id, _, err := s.client.Load().Session().CreateNoChecks(entry, new(api.WriteOptions).WithContext(ctx))
+	if err != nil {
+		return nil, classify("open session "+name, err)
+	}
+	x := &Session{id: id, store: s, lost: make(chan struct{})}
+	keep, stop := context.WithCancel(context.Background())
+	x.stop = stop
+	go x.renew(keep, ttl)
+	return x, nil
+}
+
+// Lost is closed when the session was not renewed in time, or is known to be gone, or was closed.
+func (x *Session) Lost() <-chan struct{} { return x.lost }
+
+// Alive reports whether the session still counts.
+func (x *Session) Alive() bool {
+	select {
+	case <-x.lost:
+		return false
+	default:
+		return true
+	}
+}
+
+// Acquire takes key for this session and writes value to it. It returns false when another session holds the key.
+func (x *Session) Acquire(ctx context.Context, key string, value []byte) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	pair := &api.KVPair{Key: key, Value: value, Session: x.id}
+	ok, _, err := x.store.kv().Acquire(pair, new(api.WriteOptions).WithContext(ctx))
+	return ok, classify("acquire "+key, err)
+}
+
+// Release gives key back, keeping its value.
+func (x *Session) Release(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	pair := &api.KVPair{Key: key, Session: x.id}
+	_, _, err := x.store.kv().Release(pair, new(api.WriteOptions).WithContext(ctx))
+	return classify("release "+key, err)
+}
+
+// Close ends the session at once; its keys are released or deleted without a delay.
+func (x *Session) Close(ctx context.Context) error {
+	x.end()
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := x.store.client.Load().Session().Destroy(x.id, new(api.WriteOptions).WithContext(ctx))
+	return classify("close session", err)
+}
+
+func (x *Session) end() {
+	x.once.Do(func() {
+		x.stop()
+		close(x.lost)
+	})
+}
+
+// renew keeps the session until ctx ends. A session that could not be renewed for a whole TTL is lost, whatever the
+// store thinks.
+func (x *Session) renew(ctx context.Context, ttl time.Duration) {
+	defer x.end()
+	renewed := time.Now()
+	for {
+		sleep(ctx, ttl/3)
+		if ctx.Err() != nil {
+			return
+		}
+		switch err := x.renewOnce(ctx, ttl/3); {
+		case err == nil:
+			renewed = time.Now()
+		case errors.Is(err, errSessionLost) || time.Since(renewed) >= ttl:
+			return
+		}
+	}
+}
+
+func (x *Session) renewOnce(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	entry, _, err := x.store.client.Load().Session().Renew(x.id, new(api.WriteOptions).WithContext(ctx))
+	if err == nil && entry == nil {
+		return fmt.Errorf("renew session %s: %w", x.id, errSessionLost)
+	}
+	return classify("renew session", err)
+}
+
+// errSessionLost says that the store no longer knows a session.
+var errSessionLost = errors.New("session lost")

@@ -1,0 +1,89 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"math/rand/v2"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"golang.org/x/time/rate"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// How a watch asks. A blocking query returns after waitTime even when nothing changed, so everything is read again at
+// least that often; a connection that died in silence is noticed waitTime/16 + patience later.
+const (
+	waitTime  = 60 * time.Second
+	patience  = 10 * time.Second
+	firstWait = 250 * time.Millisecond // after an error, doubling to lastWait; and between two queries once the burst is used
+	lastWait  = 15 * time.Second
+	burst     = 2
+)
+
+// watch follows one prefix until ctx ends. changed gets each state that differs from the one before; failed gets the
+// outcome of each read, nil when it worked.
+func (s *Store) watch(ctx context.Context, prefix intent.Prefix, changed func([]intent.Pair, uint64), failed func(intent.Prefix, error)) {
+	limit := rate.NewLimiter(rate.Every(firstWait), burst)
+	var index, told uint64
+	var sum [sha256.Size]byte
+	backoff := firstWait
+	for limit.Wait(ctx) == nil {
+		pairs, next, err := s.block(ctx, prefix, index)
+		if ctx.Err() != nil {
+			return
+		}
+		if failed(prefix, err); err != nil {
+			index = 0 // the state may have been replaced meanwhile
+			sleep(ctx, backoff/2+rand.N(backoff))
+			backoff = min(2*backoff, lastWait)
+			continue
+		}
+		backoff = firstWait
+		if now := digest(pairs); told == 0 || now != sum {
+			sum, told = now, next
+			changed(pairs, next)
+		}
+		if next < index {
+			next = 0 // a restored snapshot or a new store: start over
+		}
+		index = next
+	}
+}
+
+func (s *Store) block(ctx context.Context, prefix intent.Prefix, index uint64) ([]intent.Pair, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, waitTime+waitTime/16+patience)
+	defer cancel()
+	return s.list(ctx, prefix, &api.QueryOptions{WaitIndex: index, WaitTime: waitTime})
+}
+
+// digest covers everything of the pairs: an index that moved over the same content is no news, and the same index
+// over other content is.
+func digest(pairs []intent.Pair) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, p := range pairs {
+		field(h, []byte(p.Key))
+		field(h, p.Value)
+		field(h, binary.BigEndian.AppendUint64(nil, p.CreateIndex))
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
+func field(h hash.Hash, data []byte) {
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(data))))
+	h.Write(data)
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
