@@ -3,6 +3,7 @@ module github.com/platypus-platform/platypus/agents
 go 1.26.7
 
 require (
+	aead.dev/minisign v0.3.0
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/google/renameio/v2 v2.0.2
 	github.com/platypus-platform/platypus/intent v0.0.0
@@ -11,6 +12,8 @@ require (
 	github.com/sirupsen/logrus v1.10.2
 	github.com/urfave/cli/v2 v2.27.7
 )
+
+require golang.org/x/crypto v0.53.0 // indirect
 
 require (
 	github.com/armon/go-metrics v0.4.1 // indirect
