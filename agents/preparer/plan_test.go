@@ -218,6 +218,10 @@ func harmless(node intent.Node, a Actual, s Step) error {
 		return fmt.Errorf("fetches what nobody wants")
 	case s.Kind == Forget && slices.ContainsFunc(p.Installs, func(i Install) bool { return i.whole() }):
 		return fmt.Errorf("forgets installs")
+	case s.Kind == Sweep && slices.ContainsFunc(p.Leftovers, func(l Leftover) bool {
+		return l.Path == s.Path && (l.Busy || here && l.Partial && wants(app, l.Version) && !has(p, l.Version))
+	}):
+		return fmt.Errorf("sweeps what is in use")
 	case s.Kind != Prune:
 		return nil
 	case !there || i.Condition == Foreign || i.Condition == Blocked:
@@ -229,6 +233,9 @@ func harmless(node intent.Node, a Actual, s Step) error {
 	}
 	return nil
 }
+
+func wants(app intent.App, v intent.Name) bool { _, ok := app.Config.Versions[v]; return ok }
+func has(p Place, v intent.Name) bool          { _, ok := installOf(p, v); return ok }
 
 func TestPlanReachesTheGoalFromAnywhere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
