@@ -97,6 +97,12 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
 	tell "not root, or no apt-get"
 	exit 0
 fi
+# Two at once: the second waits, and then finds the work done.
+if command -v flock >/dev/null; then
+	exec 9>/run/platypus-deps.lock && flock 9
+	look
+	[ ${#missing[@]} -gt 0 ] || exit 0
+fi
 echo "deps: installing ${missing[*]}" >&2
 wanted=("${missing[@]}")
 forbid_starts
