@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -165,8 +164,13 @@ func outputFlag() cli.Flag {
 	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "table or json", Value: "table", EnvVars: []string{"PLATYPUS_OUTPUT"}}
 }
 
+// boolFlag is a flag without a value.
+func boolFlag(name, usage string, short ...string) cli.Flag {
+	return &cli.BoolFlag{Name: name, Aliases: short, Usage: usage, DisableDefaultText: true}
+}
+
+// verbs are in the order in which a newcomer meets them.
 func verbs() []verb {
-	all := []verb{validateVerb(), planVerb(), applyVerb(), statusVerb(), versionVerb()}
-	slices.SortStableFunc(all, func(a, b verb) int { return 0 })
-	return all
+	return []verb{validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
+		confirmVerb(), schemaVerb(), versionVerb()}
 }

@@ -27,8 +27,8 @@ The message is kept with the change once the history of intent is on; until then
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "why, for the history"},
 			&cli.Uint64Flag{Name: "check-index", Usage: "refuse unless intent is as it was at the `INDEX` that plan printed"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "only show what would be written; exit code 2 when something would"},
-			&cli.BoolFlag{Name: "batch", Usage: "more than 64 changes: write them in several transactions"},
+			boolFlag("dry-run", "only show what would be written; exit code 2 when something would"),
+			boolFlag("batch", "more than 64 changes: write them in several transactions"),
 			yesFlag(), outputFlag(),
 		},
 		run: apply,
@@ -37,7 +37,7 @@ The message is kept with the change once the history of intent is on; until then
 
 // yesFlag answers the question of a verb that asks.
 func yesFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}
+	return boolFlag("yes", "do not ask", "y")
 }
 
 func apply(ctx context.Context, sh *shell) error {
@@ -83,9 +83,9 @@ func (sh *shell) agreeTo(changes []change.Change) error {
 	}
 	switch {
 	case removals > 0:
-		return sh.agree(fmt.Sprintf("write %d changes, %d of them removals?", len(changes), removals))
+		return sh.agree(fmt.Sprintf("write %s, %s among them?", plural(len(changes), "change"), plural(removals, "removal")))
 	case terminal(sh.in):
-		return sh.agree(fmt.Sprintf("write %d changes?", len(changes)))
+		return sh.agree(fmt.Sprintf("write %s?", plural(len(changes), "change")))
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (sh *shell) applied(p plan, index uint64) error {
 	if len(p.changes) == 0 {
 		return nil
 	}
-	sh.say("written: %d changes at index %d", len(p.changes), index)
+	sh.say("written: %s at index %d", plural(len(p.changes), "change"), index)
 	if message != "" {
 		sh.say("message: %s (not stored: the history of intent is off)", message)
 	}

@@ -36,3 +36,5 @@ require (
 	golang.org/x/text v0.22.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 )
+
+require github.com/google/jsonschema-go v0.4.3

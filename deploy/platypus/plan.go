@@ -63,7 +63,7 @@ func (sh *shell) planEntries(now world.World, entries []intentfile.Entry) (plan,
 	p := plan{now: now, found: problems(entries, now)}
 	showProblems(sh.err, style{colour: colourful(sh.err)}, p.found)
 	if errs, _ := count(p.found); errs > 0 {
-		return plan{}, fmt.Errorf("%d errors in the files: nothing was written; mend them and try again", errs)
+		return plan{}, fmt.Errorf("%s in the files: nothing was written; mend them and try again", plural(errs, "error"))
 	}
 	p.changes = change.Changes(now, edits(entries))
 	p.effects = change.Effects(now, now.With(edits(entries)))

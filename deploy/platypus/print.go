@@ -89,3 +89,11 @@ func showExcerpt(w io.Writer, at intentfile.Place) {
 	margin := fmt.Sprintf("%5d | ", number)
 	fmt.Fprintf(w, "%s%s\n%s| %s\n", margin, line, strings.Repeat(" ", len(margin)-2), caret)
 }
+
+// plural counts things in words.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -7,9 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
-	"github.com/platypus-platform/platypus/intent"
 )
 
 // lookAgain is how often a verb that follows the reports reads them.
@@ -26,8 +24,8 @@ an agent that does not report or is not alive is said to be so.
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "node", Usage: "only this `NODE`"},
 			&cli.StringFlag{Name: "app", Usage: "only this `APP`"},
-			&cli.BoolFlag{Name: "check", Usage: "exit code 2 unless everything is converged"},
-			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show it again whenever it changes, until interrupted"},
+			boolFlag("check", "exit code 2 unless everything is converged"),
+			boolFlag("watch", "show it again whenever it changes, until interrupted", "w"),
 			outputFlag(),
 		},
 		run: status,
@@ -75,24 +73,12 @@ func (sh *shell) pick(w world.World) ([]world.Row, error) {
 		}
 	}
 	if len(rows) == 0 && app != "" {
-		return nil, unknown("app", app, w.Apps())
+		return nil, unknownApp(app, w.Apps())
 	}
 	if len(rows) == 0 && node != "" {
 		return nil, unknown("node", node, w.Nodes())
 	}
 	return rows, nil
-}
-
-// unknown says that nothing is declared under a name, and which name may have been meant.
-func unknown(what, name string, known []intent.Name) error {
-	var words []string
-	for _, k := range known {
-		words = append(words, string(k))
-	}
-	if near := flagline.Nearest(name, words); near != "" && near != name {
-		return fmt.Errorf("%s %q is on no node: did you mean %q?", what, name, near)
-	}
-	return fmt.Errorf("%s %q is on no node: platypus status shows what there is", what, name)
 }
 
 func (sh *shell) showStatus(w world.World, rows []world.Row) error {

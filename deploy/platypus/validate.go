@@ -25,8 +25,8 @@ against what is declared there: clusters that lack a value, basedirs that overla
 Warnings do not fail, except with --strict.`,
 		examples: []string{"platypus validate slug.json", "platypus validate --strict --offline intent/", "consul kv export platypus/intent/ | platypus validate -"},
 		flags: []cli.Flag{
-			&cli.BoolFlag{Name: "strict", Usage: "warnings fail too"},
-			&cli.BoolFlag{Name: "offline", Usage: "look at the files alone, ask no store"},
+			boolFlag("strict", "warnings fail too"),
+			boolFlag("offline", "look at the files alone, ask no store"),
 			outputFlag(),
 		},
 		run: validate,
@@ -54,7 +54,7 @@ func validate(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	sh.say("%d keys: %s", len(files.Entries), tally(errs, warnings))
+	sh.say("%s: %s", plural(len(files.Entries), "key"), tally(errs, warnings))
 	if errs > 0 || warnings > 0 && sh.flags.Bool("strict") {
 		return exit(exitError)
 	}
@@ -119,7 +119,7 @@ func tally(errs, warnings int) string {
 	if errs+warnings == 0 {
 		return "all is well"
 	}
-	return fmt.Sprintf("%d errors, %d warnings", errs, warnings)
+	return plural(errs, "error") + ", " + plural(warnings, "warning")
 }
 
 // showProblems writes each problem with the line that it stands in.

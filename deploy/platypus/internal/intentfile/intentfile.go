@@ -27,6 +27,12 @@ type Entry struct {
 	Place  Place  // where the value begins
 }
 
+// Made returns an entry for a value that no file holds. Its place is the value itself.
+func Made(key string, value []byte) Entry {
+	s := &source{name: key, data: value}
+	return Entry{Key: key, Value: value, Place: s.at(0)}
+}
+
 // Files is all that was read.
 type Files struct {
 	Entries []Entry  // in the order of the files

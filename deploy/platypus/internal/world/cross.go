@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/platypus-platform/platypus/intent"
@@ -60,16 +61,21 @@ func (c *crossing) complete(node intent.Name, app intent.App) {
 		return
 	}
 	assignment, config, deploy := c.keys(node, app)
+	var absent []string
 	for _, key := range []string{config, deploy} {
-		if _, declared := c.world.Get(key); declared {
-			continue
+		if _, declared := c.world.Get(key); !declared {
+			absent = append(absent, key)
 		}
-		near := ""
-		if known := c.world.Clusters(app.Name); len(known) > 0 {
-			near = fmt.Sprintf(" (%s has the clusters %s)", app.Name, join(known))
-		}
-		c.add(true, fmt.Sprintf("%s of %s is declared nowhere: %s waits for it%s", key, app.Name, node, near), assignment, key)
 	}
+	if len(absent) == 0 {
+		return
+	}
+	known := ""
+	if clusters := c.world.Clusters(app.Name); len(clusters) > 0 && !slices.Contains(clusters, app.Cluster) {
+		known = fmt.Sprintf(" (%s has the clusters %s)", app.Name, join(clusters))
+	}
+	text := fmt.Sprintf("%s waits on %s: declared nowhere: %s%s", app.Name, node, strings.Join(absent, ", "), known)
+	c.add(true, text, assignment, config, deploy)
 }
 
 // basedirs refuses two apps on one node that would fight over one directory.
