@@ -1,0 +1,244 @@
+package service
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/platypus-platform/platypus/agents/internal/host"
+)
+
+// Names of the files in a service's folder.
+const (
+	markerName = "platypus.json" // makes the folder ours; written last
+	noteName   = "running"       // which process runs what, written by the script
+	configName = "config.json"
+	RunName    = "run" // the script
+)
+
+// ErrForeign says that something setlive did not write is in the way.
+var ErrForeign = errors.New("not written by setlive; move it away")
+
+// Home is the folder of one service, which holds its script, its config and the note of its process. The back-ends
+// share its form.
+type Home string
+
+// File is one more file of a service's folder, for a back-end that needs it.
+type File struct {
+	Path string // relative to the folder
+	Data []byte
+	Mode os.FileMode
+}
+
+// marker is the content of the file that makes a folder ours.
+type marker struct {
+	App         string            `json:"app"`
+	Basedir     string            `json:"basedir"`
+	Fingerprint string            `json:"fingerprint"`
+	Files       map[string]string `json:"files"` // SHA-256 of each
+}
+
+// Write makes the folder hold the service, whole from the first moment on, and reports whether anything was written.
+func (h Home) Write(s Spec, more ...File) (bool, error) {
+	if err := s.check(); err != nil {
+		return false, fmt.Errorf("write service %s: %w", s.App, err)
+	}
+	files, err := h.files(s, more)
+	if err != nil {
+		return false, fmt.Errorf("write service %s: %w", s.App, err)
+	}
+	if _, err := h.marker(); err == nil {
+		return h.update(s, files)
+	}
+	if _, err := os.Lstat(string(h)); err == nil {
+		return false, fmt.Errorf("write service %s: %s: %w", s.App, h, ErrForeign)
+	}
+	return true, h.create(s, files)
+}
+
+func (h Home) files(s Spec, more []File) ([]File, error) {
+	run, err := script(string(h), s)
+	if err != nil {
+		return nil, err
+	}
+	m := marker{s.App, s.Basedir, s.Fingerprint(), map[string]string{}}
+	files := append([]File{{configName, canonical(s.Config), 0o640}}, more...)
+	files = append(files, File{RunName, run, 0o755})
+	for _, f := range files {
+		m.Files[f.Path] = sum(f.Data)
+	}
+	data, err := json.MarshalIndent(m, "", "\t")
+	return append(files, File{markerName, append(data, '\n'), 0o644}), err
+}
+
+// create builds the folder beside its place and moves it there.
+func (h Home) create(s Spec, files []File) error {
+	parent, name := filepath.Split(string(h))
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return fmt.Errorf("write service %s: %w", s.App, err)
+	}
+	draft := filepath.Join(parent, "."+name+".new") // one setlive runs at a time: what lies here was left by a crash
+	if err := os.RemoveAll(draft); err != nil {
+		return fmt.Errorf("write service %s: %w", s.App, err)
+	}
+	for _, f := range files {
+		path := filepath.Join(draft, f.Path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return fmt.Errorf("write service %s: %w", s.App, err)
+		}
+		if err := put(path, f, s.RunAs); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(draft, string(h)); err != nil {
+		return fmt.Errorf("write service %s: %w", s.App, err)
+	}
+	return host.SyncDir(parent)
+}
+
+func (h Home) update(s Spec, files []File) (changed bool, err error) {
+	for _, f := range files {
+		path := filepath.Join(string(h), f.Path)
+		if same, err := stands(path, f, s.RunAs); err != nil || same {
+			if err != nil {
+				return changed, err
+			}
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return changed, fmt.Errorf("write service %s: %w", s.App, err)
+		}
+		if err := put(path, f, s.RunAs); err != nil {
+			return changed, err
+		}
+		changed = true
+	}
+	return changed, nil
+}
+
+// stands reports whether a file is already as it shall be.
+func stands(path string, f File, runAs string) (bool, error) {
+	group, err := groupOf(f, runAs)
+	if err != nil {
+		return false, err
+	}
+	have, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(have, f.Data) {
+		return false, nil
+	}
+	at, err := os.Stat(path)
+	if err != nil || at.Mode().Perm() != f.Mode {
+		return false, nil
+	}
+	owner, ok := at.Sys().(*syscall.Stat_t)
+	return ok && (group < 0 || int(owner.Gid) == group), nil
+}
+
+// put writes one file.
+func put(path string, f File, runAs string) error {
+	group, err := groupOf(f, runAs)
+	if err != nil {
+		return err
+	}
+	if err := host.WriteFile(path, f.Data, f.Mode); err != nil || group < 0 {
+		return err
+	}
+	return os.Chown(path, 0, group)
+}
+
+// groupOf returns the group that a file shall belong to, -1 for any. The config may hold what others on the host
+// should not read, so it belongs to the app's group.
+func groupOf(f File, runAs string) (int, error) {
+	if f.Path != configName || runAs == "" || os.Geteuid() != 0 {
+		return -1, nil
+	}
+	u, err := lookup(runAs)
+	if err != nil {
+		return -1, err
+	}
+	group, err := strconv.Atoi(u.Gid)
+	if err != nil {
+		return -1, fmt.Errorf("read group of %s: %w", runAs, err)
+	}
+	return group, nil
+}
+
+func (h Home) marker() (m marker, err error) {
+	data, err := os.ReadFile(filepath.Join(string(h), markerName))
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(data, &m); err != nil || m.App == "" {
+		m = marker{App: filepath.Base(string(h))} // ours, but damaged
+	}
+	return m, nil
+}
+
+// Owned reports whether the folder is there and was written by setlive.
+func (h Home) Owned() bool {
+	_, err := h.marker()
+	return err == nil
+}
+
+// State returns what the folder alone says of its service.
+func (h Home) State() State {
+	m, err := h.marker()
+	if err != nil {
+		return State{}
+	}
+	s := State{App: filepath.Base(string(h)), Basedir: m.Basedir, Fingerprint: m.Fingerprint}
+	for name, want := range m.Files {
+		if data, err := os.ReadFile(filepath.Join(string(h), name)); err != nil || sum(data) != want {
+			s.Fingerprint = ""
+		}
+	}
+	return s
+}
+
+// Forget removes the note of the process that ran, so that a later start is told from it.
+func (h Home) Forget() error {
+	err := os.Remove(filepath.Join(string(h), noteName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget process: %w", err)
+	}
+	return nil
+}
+
+// Noted reports whether a process has noted itself since Forget.
+func (h Home) Noted() bool {
+	_, err := os.Stat(filepath.Join(string(h), noteName))
+	return err == nil
+}
+
+// Owners returns the folders below parent that setlive wrote, sorted.
+func Owners(parent string) ([]Home, error) {
+	entries, err := os.ReadDir(parent)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list services: %w", err)
+	}
+	var homes []Home
+	for _, e := range entries {
+		h := Home(filepath.Join(parent, e.Name()))
+		if !strings.HasPrefix(e.Name(), ".") && h.Owned() {
+			homes = append(homes, h)
+		}
+	}
+	return homes, nil
+}
+
+func sum(data []byte) string {
+	s := sha256.Sum256(data)
+	return hex.EncodeToString(s[:])
+}

@@ -1,0 +1,240 @@
+// Package runit is the service supervisor runit, spoken to through the files of runsv(8) alone: no sv is needed.
+package runit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/internal/host"
+	"github.com/platypus-platform/platypus/agents/setlive/service"
+)
+
+// Runit keeps services under a runsvdir.
+type Runit struct {
+	services string // scanned by runsvdir
+	stage    string // holds the service folders that services links to
+}
+
+var _ service.Supervisor = (*Runit)(nil)
+
+// New returns the supervisor whose runsvdir scans services. The service folders are made below stage.
+func New(services, stage string) (*Runit, error) {
+	var err error
+	if services, err = filepath.Abs(services); err != nil {
+		return nil, fmt.Errorf("find service folder: %w", err)
+	}
+	if stage, err = filepath.Abs(stage); err != nil {
+		return nil, fmt.Errorf("find stage folder: %w", err)
+	}
+	return &Runit{services, stage}, nil
+}
+
+func (r *Runit) home(app string) service.Home { return service.Home(filepath.Join(r.stage, app)) }
+func (r *Runit) link(app string) string       { return filepath.Join(r.services, app) }
+
+// Install implements [service.Writer]. A service that is new to runsvdir is started by it, within 5 s.
+func (r *Runit) Install(ctx context.Context, spec service.Spec) error {
+	if err := r.foreign(spec.App); err != nil {
+		return fmt.Errorf("install service %s: %w", spec.App, err)
+	}
+	home := r.home(spec.App)
+	if _, err := home.Write(spec, logRun()); err != nil {
+		return err
+	}
+	if err := logMain(string(home)); err != nil {
+		return fmt.Errorf("install service %s: %w", spec.App, err)
+	}
+	if target, err := os.Readlink(r.link(spec.App)); err == nil && target == string(home) {
+		return nil
+	}
+	return host.SwapLink(r.link(spec.App), string(home))
+}
+
+// foreign refuses a name in the service folder that does not lead to our stage.
+func (r *Runit) foreign(app string) error {
+	target, err := os.Readlink(r.link(app))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && target == string(r.home(app)):
+		return nil
+	case err == nil:
+		return fmt.Errorf("%s leads to %s: %w", r.link(app), target, service.ErrForeign)
+	}
+	return fmt.Errorf("%s: %w", r.link(app), service.ErrForeign)
+}
+
+// logRun is the log service of every app: what it prints is kept, with times, below log/main.
+func logRun() service.File {
+	run := "#!/bin/sh\nexec svlogd -tt ./main\n"
+	if os.Geteuid() == 0 {
+		run = "#!/bin/sh\nexec chpst -unobody svlogd -tt ./main\n"
+	}
+	return service.File{Path: "log/run", Data: []byte(run), Mode: 0o755}
+}
+
+// Start implements [service.Runner].
+func (r *Runit) Start(ctx context.Context, app string) error {
+	s := supervise(r.home(app))
+	if err := os.Remove(s.path("down")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("start %s: %w", app, err)
+	}
+	if err := r.supervised(ctx, app); err != nil {
+		return fmt.Errorf("start %s: %w", app, err)
+	}
+	if was, err := s.status(); err == nil && was.up && r.home(app).Process(was.pid).Settings != "" {
+		return nil
+	}
+	if err := s.control('u'); err != nil {
+		return fmt.Errorf("start %s: %w", app, err)
+	}
+	err := poll(ctx, service.StartWait, func() (bool, error) {
+		now, err := s.status()
+		if errors.Is(err, errGarbage) {
+			return false, nil
+		}
+		return err == nil && now.up && r.home(app).Noted(), err
+	})
+	if err != nil {
+		return fmt.Errorf("start %s: %w", app, err)
+	}
+	return nil
+}
+
+// supervised waits until runsv has the service in hand. runsvdir looks for new services every 5 s.
+func (r *Runit) supervised(ctx context.Context, app string) error {
+	s := supervise(r.home(app))
+	err := poll(ctx, service.StartWait, func() (bool, error) { return s.alive(), nil })
+	if errors.Is(err, errTooLong) {
+		return errors.New(r.absent())
+	}
+	return err
+}
+
+// absent says why nothing supervises a service.
+func (r *Runit) absent() string {
+	return fmt.Sprintf("no runsv has it in hand: is a runsvdir running on %s?", r.services)
+}
+
+// Stop implements [service.Runner].
+func (r *Runit) Stop(ctx context.Context, app string, how service.Stopping) error {
+	if err := r.stop(ctx, app, how); err != nil {
+		return fmt.Errorf("stop %s: %w", app, err)
+	}
+	return nil
+}
+
+func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) error {
+	s := supervise(r.home(app))
+	if how.Final {
+		if err := host.WriteFile(s.path("down"), nil, 0o644); err != nil {
+			return err
+		}
+	}
+	if !s.alive() {
+		if how.Final && !r.linked(app) {
+			return nil
+		}
+		return errors.New(r.absent())
+	}
+	was, err := s.status()
+	if err != nil {
+		was = status{} // it is written anew at the next command
+	}
+	process := r.home(app).Process(was.pid)
+	if err := s.control('d'); err != nil {
+		return err
+	}
+	err = poll(ctx, graceOf(how), s.down)
+	switch {
+	case errors.Is(err, errTooLong):
+		err = r.kill(ctx, s, process)
+	case err != nil && !how.Final:
+		return errors.Join(err, s.control('u')) // called off: rather the old version than none
+	}
+	if err != nil {
+		return err
+	}
+	if err := service.KillGroup(process); err != nil {
+		return err
+	}
+	return r.home(app).Forget()
+}
+
+// kill ends a service that did not heed TERM, with all its children.
+func (r *Runit) kill(ctx context.Context, s supervise, process service.Process) error {
+	if now, err := s.status(); err == nil && !process.Running() {
+		process = r.home(filepath.Base(string(s))).Process(now.pid)
+	}
+	if err := service.KillGroup(process); err != nil {
+		return err
+	}
+	if err := s.control('k'); err != nil {
+		return err
+	}
+	err := poll(context.WithoutCancel(ctx), service.KillWait, s.down)
+	if errors.Is(err, errTooLong) {
+		return fmt.Errorf("process %d survived KILL for %s", process.PID, service.KillWait)
+	}
+	return err
+}
+
+func graceOf(how service.Stopping) time.Duration {
+	if how.Grace <= 0 {
+		return service.DefaultGrace
+	}
+	return how.Grace
+}
+
+// linked reports whether the service folder names the app.
+func (r *Runit) linked(app string) bool {
+	_, err := os.Lstat(r.link(app))
+	return err == nil
+}
+
+// Remove implements [service.Writer]. The folder goes last, once no runsv uses it: to take it from under one and make
+// it anew would leave a runsv that watches nothing.
+func (r *Runit) Remove(ctx context.Context, app string) error {
+	home := r.home(app)
+	if err := r.foreign(app); err != nil || !home.Owned() {
+		return err
+	}
+	s := supervise(home)
+	if s.alive() {
+		if err := r.Stop(ctx, app, service.Stopping{Final: true}); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(r.link(app)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove service %s: %w", app, err)
+	}
+	if err := r.dismiss(ctx, s); err != nil {
+		return fmt.Errorf("remove service %s: %w", app, err)
+	}
+	trash := filepath.Join(r.stage, "."+app+".gone")
+	if err := os.RemoveAll(trash); err != nil {
+		return fmt.Errorf("remove service %s: %w", app, err)
+	}
+	if err := os.Rename(string(home), trash); err != nil {
+		return fmt.Errorf("remove service %s: %w", app, err)
+	}
+	return os.RemoveAll(trash)
+}
+
+// dismiss ends runsv and its log service.
+func (r *Runit) dismiss(ctx context.Context, s supervise) error {
+	if !s.alive() {
+		return nil
+	}
+	if err := s.control('x'); err != nil {
+		return err
+	}
+	err := poll(ctx, service.StartWait, func() (bool, error) { return !s.alive(), nil })
+	if errors.Is(err, errTooLong) {
+		return errors.New("its runsv does not end")
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package service
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// script returns what a supervisor runs. It resolves the link current once, notes which version this very process
+// (its id and start time survive the exec) is about to become, and becomes the app. The note is what tells setlive
+// later what runs, so it must be the last thing but one. Everything in it is part of a bare Debian; nothing of it is
+// a part of Platypus, which may be absent when the machine boots.
+func script(home string, s Spec) ([]byte, error) {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("#!/bin/sh")
+	line("# Written by Platypus setlive for %s, and written anew when it differs: change the intent instead.", s.App)
+	line("exec 2>&1")
+	line("home=%s", quote(home))
+	line("cd -P %s || exit 1", quote(filepath.Join(s.Basedir, "current")))
+	line("version=${PWD##*/}")
+	line(`case $version in %[1]s_*) version=${version#%[1]s_} ;; *) version=- ;; esac`, s.App)
+	line("read -r stat </proc/$$/stat")
+	line("set -- ${stat##*) }")
+	line("leader=$3 started=${20} restarts=")
+	line(`[ ! -r "$home/%[1]s" ] || read -r a b c d restarts <"$home/%[1]s"`, noteName)
+	line(`case $restarts in '' | *[!0-9]*) restarts=-1 ;; esac`)
+	line(`echo "$$ $started $version %s $((restarts + 1))" >"$home/%[2]s.new" && mv -f "$home/%[2]s.new" "$home/%[2]s"`, s.Settings(), noteName)
+	line(`export PLATYPUS_APP=%s PLATYPUS_VERSION="$version" PLATYPUS_CONFIG="$home/%s"`, quote(s.App), configName)
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+		line("export %s=%s", name, quote(s.Env[name]))
+	}
+	line("set -- %s", quoted(s.command()))
+	if err := become(line, s.RunAs); err != nil {
+		return nil, err
+	}
+	line(`[ "$leader" = $$ ] || set -- setsid "$@"`)
+	line(`exec "$@"`)
+	return []byte(b.String()), nil
+}
+
+// become adds what changes the user. setpriv is in util-linux, which every Debian has.
+func become(line func(string, ...any), runAs string) error {
+	if runAs == "" {
+		return nil
+	}
+	u, err := lookup(runAs)
+	if err != nil {
+		return err
+	}
+	if me := os.Geteuid(); me != 0 {
+		if u.Uid != fmt.Sprint(me) {
+			return fmt.Errorf("run as %s: only root can", runAs)
+		}
+		return nil
+	}
+	name := quote(u.Username)
+	line("group=$(id -g %s) || exit 1", name)
+	line("HOME=~%s USER=%s LOGNAME=%s", u.Username, name, name)
+	line("export HOME USER LOGNAME")
+	line(`set -- setpriv --reuid=%s --regid="$group" --init-groups -- "$@"`, name)
+	return nil
+}
+
+// lookup finds a user by name or number.
+func lookup(name string) (*user.User, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		if byID, errID := user.LookupId(name); errID == nil {
+			return byID, nil
+		}
+		return nil, fmt.Errorf("find user %s: %w", name, err)
+	}
+	return u, nil
+}
+
+func quoted(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = quote(w)
+	}
+	return strings.Join(out, " ")
+}
+
+// quote makes a word safe for the shell.
+func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

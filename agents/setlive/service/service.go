@@ -1,0 +1,84 @@
+// Package service is what setlive asks of a service supervisor, whichever it is: write a service, start it, stop it,
+// and say what runs. The back-ends are the packages runit and systemd; both run an app through the same script, which
+// notes the version and the settings of the very process that it becomes. So what runs is known from the host alone,
+// after any crash, and a service comes back at boot without Platypus.
+package service
+
+import (
+	"context"
+	"time"
+)
+
+// Supervisor keeps services running. Its methods may be called for different apps at once.
+type Supervisor interface {
+	Writer
+	Runner
+	Lister
+}
+
+// Writer makes services be there or not.
+type Writer interface {
+	// Install writes the files of a service, each atomically and only when it differs, and makes the supervisor know
+	// it. It never touches a service that setlive did not write: that is an error. It neither stops nor starts
+	// anything, but a supervisor may start a service that is new to it.
+	Install(ctx context.Context, spec Spec) error
+	// Remove stops a service and removes every trace of it. A service that is not there is no error.
+	Remove(ctx context.Context, app string) error
+}
+
+// Runner starts and stops services.
+type Runner interface {
+	// Start makes the service run, now and at boot, and returns once its process has noted itself (it may have ended
+	// since). A service that runs is left alone.
+	Start(ctx context.Context, app string) error
+	// Stop sends TERM, waits, then kills the whole group, and returns once nothing of the service runs; else it is an
+	// error. When ctx ends while the service still takes its time, a stop that is not Final is called off.
+	Stop(ctx context.Context, app string, how Stopping) error
+}
+
+// Lister observes.
+type Lister interface {
+	// List returns the services on this host that setlive wrote, sorted by app.
+	List(ctx context.Context) ([]State, error)
+}
+
+// Stopping says how a service is stopped.
+type Stopping struct {
+	Grace time.Duration // from TERM to KILL; DefaultGrace when 0
+	Final bool          // it stays stopped, also at boot
+}
+
+// Bounds of what setlive waits for.
+const (
+	DefaultGrace = 30 * time.Second
+	KillWait     = 5 * time.Second  // after KILL; what still runs then cannot be stopped
+	StartWait    = 10 * time.Second // for the process of a started service, and for a supervisor that scans
+	PollInterval = time.Millisecond // between two looks at something that is about to happen
+)
+
+// State is a service as observed.
+type State struct {
+	App         string
+	Basedir     string  // as installed
+	Fingerprint string  // of the settings as installed, [Spec.Fingerprint]; "" when a file of it was damaged
+	Supervised  bool    // the supervisor has it in hand
+	Up          bool    // the supervisor keeps it running
+	Boot        bool    // it will be started at boot
+	Process     Process // zero while nothing runs
+	Problem     string  // why it cannot be worked with, in words with the next step; "" when it can
+}
+
+// Process is one process of a service. Two equal values are the very same process.
+type Process struct {
+	PID      int
+	Started  uint64 // clock ticks from boot to its start
+	Version  string // that it runs; "" when unknown
+	Settings string // [Spec.Settings] it was started with; "" when unknown
+	Restarts int    // how often the supervisor had to start it again since it was last stopped
+}
+
+// Running reports whether there is a process.
+func (p Process) Running() bool { return p.PID > 0 }
+
+// Is reports whether q is the same process, whatever is known of it.
+func (p Process) Is(q Process) bool { return p.PID == q.PID && p.Started == q.Started && p.PID > 0 }
