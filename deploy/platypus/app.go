@@ -44,18 +44,19 @@ func usage(format string, args ...any) error { return usageError{fmt.Errorf(form
 
 // run is the whole program; args begins with its name.
 func run(ctx context.Context, args []string, io stdio) int {
-	app := newApp(io)
-	arranged := args
-	if args[len(args)-1] != "--generate-bash-completion" {
-		var err error
-		if arranged, err = flagline.Arrange(app, args); err != nil {
-			return finish(io, app, usageError{err})
-		}
+	if last := len(args) - 1; args[last] == "--generate-bash-completion" {
+		complete(io, args[1:last])
+		return 0
 	}
-	return finish(io, app, app.RunContext(ctx, arranged))
+	app := newApp(io)
+	arranged, err := flagline.Arrange(app, args)
+	if err != nil {
+		return finish(io, usageError{err})
+	}
+	return finish(io, app.RunContext(ctx, arranged))
 }
 
-func finish(io stdio, app *cli.App, err error) int {
+func finish(io stdio, err error) int {
 	var code exit
 	var wrong usageError
 	switch {
@@ -95,7 +96,7 @@ func newApp(io stdio) *cli.App {
 	app := &cli.App{
 		Name: "platypus", Usage: "declare what shall run where, and see what became of it", Version: Version,
 		Reader: io.in, Writer: io.out, ErrWriter: io.talk,
-		Flags: globalFlags(), EnableBashCompletion: true,
+		Flags:                 globalFlags(),
 		CustomAppHelpTemplate: appHelp,
 		OnUsageError:          func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
 		ExitErrHandler:        func(*cli.Context, error) {},
@@ -172,5 +173,6 @@ func boolFlag(name, usage string, short ...string) cli.Flag {
 // verbs are in the order in which a newcomer meets them.
 func verbs() []verb {
 	return []verb{validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
-		confirmVerb(), schemaVerb(), versionVerb()}
+		confirmVerb(),
+		doctorVerb(), schemaVerb(), aclVerb(), completionVerb(), versionVerb()}
 }

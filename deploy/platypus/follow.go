@@ -86,6 +86,8 @@ func (r roll) tell(rows []world.Row, said map[intent.Name]string) (open int, los
 // cannot reports whether waiting longer is of no use.
 func cannot(l world.Link) bool {
 	switch l.State.Phase {
+	case world.Pending, world.Silent, world.Stale: // what the agent said was of something else, or long ago
+		return false
 	case intent.PhaseInvalid, intent.PhaseIncomplete, intent.PhaseHeld:
 		return true
 	}

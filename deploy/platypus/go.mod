@@ -32,9 +32,12 @@ require (
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
 	golang.org/x/exp v0.0.0-20260218203240-3dfff04db8fa // indirect
-	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/text v0.22.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 )
 
 require github.com/google/jsonschema-go v0.4.3
+
+require github.com/platypus-platform/platypus/deploy v0.0.0
+
+require golang.org/x/sys v0.48.0

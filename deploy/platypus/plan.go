@@ -29,6 +29,7 @@ Exit code 0: nothing would change; 2: something would.`,
 				err = sh.printJSON("plan", p.document(sh))
 			} else {
 				p.show(sh)
+				p.showIndex(sh)
 			}
 			if err == nil && len(p.changes) > 0 {
 				err = exit(exitPending)
@@ -88,7 +89,13 @@ func (p plan) show(sh *shell) {
 		}
 	}
 	p.showEffects(sh)
-	sh.say("index %d of %s; to write exactly this: platypus apply --check-index %d FILE", p.now.Index, sh.store.Address(), p.now.Index)
+}
+
+// showIndex tells how to write exactly what was shown.
+func (p plan) showIndex(sh *shell) {
+	if len(p.changes) > 0 {
+		sh.say("index %d of %s; to write exactly this: platypus apply --check-index %d FILE", p.now.Index, sh.store.Address(), p.now.Index)
+	}
 }
 
 func (p plan) showEffects(sh *shell) {

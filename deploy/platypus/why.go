@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
+	"github.com/platypus-platform/platypus/intent"
 )
 
 func whyVerb() verb {
@@ -65,18 +67,14 @@ func why(ctx context.Context, sh *shell) error {
 
 // nowhere says what is known of an app that is on no node asked for.
 func (sh *shell) nowhere(w world.World) error {
-	app := sh.args[0]
-	for _, known := range w.Apps() {
-		if string(known) != app {
-			continue
-		}
-		where := "a node"
-		if len(sh.args) == 2 {
-			where = sh.args[1]
-		}
-		return fmt.Errorf("%s is declared, but not on %s: nothing named it so; next: declare nodes/%s/%s as {\"cluster\": …}", app, where, strings.ReplaceAll(where, "a node", "NODE"), app)
+	app, where := sh.args[0], "NODE"
+	if !slices.Contains(w.Apps(), intent.Name(app)) {
+		return unknownApp(app, w.Apps())
 	}
-	return unknownApp(app, w.Apps())
+	if len(sh.args) == 2 {
+		where = sh.args[1]
+	}
+	return fmt.Errorf("%s is declared, but on no such node: declare nodes/%s/%s as {\"cluster\": …} with platypus apply", app, where, app)
 }
 
 // links is the chain for programs.
