@@ -5,7 +5,9 @@ PREFIX      ?= /usr/local
 DESTDIR     ?=
 
 # One program is built and tested the same on every machine: static, and without paths of the builder in it.
-BUILD := CGO_ENABLED=0 go build -trimpath
+VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null)),dev)
+BUILD    = CGO_ENABLED=0 go build -trimpath \
+	-ldflags '-X github.com/platypus-platform/platypus/agents/internal/agent.Version=$(VERSION)'
 # Two packages at a time: most of these tests start real processes, and wait for them. They bring their own store,
 # whatever store this shell talks to.
 TEST  := env -u CONSUL_HTTP_ADDR -u CONSUL_HTTP_TOKEN -u CONSUL_HTTP_TOKEN_FILE go test -p 2 -timeout $(TIMEOUT)
@@ -56,7 +58,8 @@ lint: vet ## go vet and staticcheck
 	@go run $(STATICCHECK) $$(go list work)
 
 .PHONY: deb
-deb: build ## a Debian package, into dist/
+deb: ## a Debian package, into dist/
+	@scripts/deps.sh deb
 	@deploy/deb/build.sh
 
 .PHONY: install
