@@ -71,7 +71,7 @@ func (h Home) files(s Spec, more []File) ([]File, error) {
 		return nil, err
 	}
 	m := marker{s.App, s.Basedir, s.Fingerprint(), map[string]string{}}
-	files := append([]File{{configName, canonical(s.Config), 0o640}}, more...)
+	files := append([]File{{configName, s.config(), 0o640}}, more...)
 	files = append(files, File{RunName, run, 0o755})
 	for _, f := range files {
 		m.Files[f.Path] = sum(f.Data)

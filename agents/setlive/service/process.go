@@ -8,7 +8,22 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
+
+// Settled is Process for an observer who has a moment: a process that was started just now is given some milliseconds
+// to note itself.
+func (h Home) Settled(pid int) Process {
+	p := h.Process(pid)
+	for range 25 {
+		if !p.Running() || p.Settings != "" {
+			break
+		}
+		time.Sleep(2 * PollInterval)
+		p = h.Process(pid)
+	}
+	return p
+}
 
 // Process returns what is known of the process that the supervisor calls the service's. It is zero when there is no
 // such process.

@@ -65,7 +65,8 @@ type State struct {
 	Up          bool    // the supervisor keeps it running
 	Boot        bool    // it will be started at boot
 	Process     Process // zero while nothing runs
-	Problem     string  // why it cannot be worked with, in words with the next step; "" when it can
+	Problem     string  // what is wrong with it, in words with the next step; "" when nothing is
+	Blocked     bool    // the Problem is a person's to solve: nothing may be tried before
 }
 
 // Process is one process of a service. Two equal values are the very same process.

@@ -34,12 +34,12 @@ func (s *Systemd) state(ctx context.Context, home service.Home) (service.State, 
 	state.Boot = err == nil && target == s.unitFile(state.App)
 	state.Supervised = u.loadState == "loaded"
 	state.Up = u.active == "active" || u.active == "activating" || u.active == "reloading"
-	state.Process = home.Process(u.pid)
+	state.Process = home.Settled(u.pid)
 	switch {
 	case u.loadState == "masked":
-		state.Problem = maskedText(state.App)
+		state.Problem, state.Blocked = maskedText(state.App), true
 	case u.path != "" && u.path != s.unitFile(state.App):
-		state.Problem = u.path + " is " + service.ErrForeign.Error()
+		state.Problem, state.Blocked = u.path+" is "+service.ErrForeign.Error(), true
 	case u.loadState == "not-found":
 		state.Fingerprint = "" // installed by half: the unit file is absent
 	case u.loadState == "bad-setting" || u.loadState == "error":

@@ -43,7 +43,7 @@ func newBench(t *testing.T, launch string) bench {
 		t.Fatal(err)
 	}
 	app := "a-" + strings.ReplaceAll(filepath.Base(t.Name()), "_", "-")
-	b := bench{s, service.Spec{App: app, Basedir: testhost.Scratch(t), Config: []byte(`{"a": 1}`)}}
+	b := bench{s, service.Spec{App: app, Basedir: testhost.Scratch(t), Config: `{"a": 1}`}}
 	t.Cleanup(func() {
 		if err := s.Remove(context.Background(), app); err != nil {
 			t.Errorf("clean up: %v", err)
@@ -144,12 +144,11 @@ func asUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = os.Chmod(out, 0o666)
-	b := newBench(t, "#!/bin/sh\n{ id -un; echo $HOME $PLATYPUS_APP $PLATYPUS_VERSION $X; cat $PLATYPUS_CONFIG; echo; pwd; } >"+out+"\nexec sleep 1000\n")
+	b := newBench(t, "#!/bin/sh\n{ id -un; echo $HOME $PLATYPUS_APP $PLATYPUS_VERSION; cat $PLATYPUS_CONFIG; echo; pwd; } >"+out+"\nexec sleep 1000\n")
 	b.spec.RunAs = "daemon"
-	b.spec.Env = map[string]string{"X": "it's 100%"}
 	b.up(t)
 	app := b.spec.App
-	want := "daemon\n/usr/sbin " + app + " v1 it's 100%\n{\"a\":1}\n" + b.spec.Basedir + "/installs/" + app + "_v1\n"
+	want := "daemon\n/usr/sbin " + app + " v1\n{\"a\":1}\n" + b.spec.Basedir + "/installs/" + app + "_v1\n"
 	testhost.Eventually(t, "the app wrote "+want, func() bool {
 		got, _ := os.ReadFile(out)
 		return string(got) == want

@@ -25,10 +25,6 @@ const wantedBy = "multi-user.target"
 
 // unitOf returns the unit file of a service. It has no limit on starts: like runit, systemd shall never give up.
 func unitOf(home string, s service.Spec) string {
-	grace := s.StopTimeout
-	if grace <= 0 {
-		grace = service.DefaultGrace
-	}
 	run := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, `$`, `$$`).Replace(filepath.Join(home, service.RunName))
 	return fmt.Sprintf(`%s for %s, and written anew when it differs: use systemctl edit to add to it.
 [Unit]
@@ -46,7 +42,7 @@ TimeoutStopSec=%dms
 
 [Install]
 WantedBy=%s
-`, unitMark, s.App, run, grace.Milliseconds(), wantedBy)
+`, unitMark, s.App, run, s.Grace().Milliseconds(), wantedBy)
 }
 
 // atBoot makes systemd start the unit at boot, or not.

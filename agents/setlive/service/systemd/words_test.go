@@ -17,14 +17,15 @@ func atoi(s string) int {
 	return n
 }
 
-// childOf waits until a process has a child and returns it. The scripts that ignore TERM do so from then on.
+// childOf waits until an app has a child that sleeps and returns it. Apps that ignore TERM do so from then on.
 func childOf(t *testing.T, pid int) (child int) {
 	t.Helper()
 	testhost.Eventually(t, itoa(pid)+" has a child", func() bool {
 		data, _ := os.ReadFile(filepath.Join("/proc", itoa(pid), "task", itoa(pid), "children"))
 		first, _, _ := strings.Cut(string(data), " ")
 		child = atoi(first)
-		return child != 0
+		line, _ := os.ReadFile(filepath.Join("/proc", first, "cmdline"))
+		return strings.Contains(string(line), "sleep")
 	})
 	return child
 }
