@@ -2,6 +2,7 @@ package intent
 
 import (
 	"encoding/hex"
+	"fmt"
 	"path"
 	"reflect"
 	"strings"
@@ -14,6 +15,9 @@ func (a *Assignment) check(p *parser, v *value, pointer string) {
 }
 
 func (c *Config) check(p *parser, v *value, pointer string) {
+	if c.Versions == nil {
+		p.errorf(v, pointer, "\"versions\" is missing: write {} when no version shall be there")
+	}
 	if c.MinNodes < 0 {
 		p.errorf(v.find("min_nodes"), pointer+"/min_nodes", "min_nodes must not be negative")
 	}
@@ -40,7 +44,7 @@ func (ver *Version) read(p *parser, v *value, pointer string) {
 		return
 	}
 	if ver.Status != Active && ver.Status != Prep {
-		p.warnf(v, pointer, "status %q is unknown and means \"prep\": only \"active\" runs", ver.Status)
+		p.warnf(v, pointer, "status %q is unknown and means \"prep\": only \"active\" runs", clip(string(ver.Status)))
 	}
 	ver.SHA256 = strings.ToLower(strings.TrimPrefix(ver.SHA256, "sha256:"))
 	if raw, err := hex.DecodeString(ver.SHA256); err != nil || len(raw) != 32 && len(raw) != 0 {
@@ -59,34 +63,53 @@ func (c *DeployConfig) check(p *parser, v *value, pointer string) {
 		m, where := at(name)
 		p.errorf(m, where, format, args...)
 	}
-	switch {
-	case c.Basedir == "":
-		complain("basedir", "\"basedir\" is missing: an absolute path such as \"/srv/slug\"")
-	case !path.IsAbs(c.Basedir):
-		complain("basedir", "basedir %q must be an absolute path", c.Basedir)
-	case path.Clean(c.Basedir) != c.Basedir && path.Clean(c.Basedir)+"/" != c.Basedir || !plain(c.Basedir):
-		complain("basedir", "basedir %q must be a plain path without \"..\", \"//\" or control characters", c.Basedir)
-	case path.Dir(c.Basedir) == "/" && reserved[path.Base(c.Basedir)] || path.Clean(c.Basedir) == "/":
-		complain("basedir", "basedir %q belongs to the system: choose a directory of the app's own", c.Basedir)
+	if why := basedirFault(c.Basedir); why != "" {
+		complain("basedir", "%s", why)
 	}
 	c.Basedir = path.Clean(c.Basedir)
 	switch c.Require {
 	case RequireUnset, RequireNone, RequireDigest, RequireSignature:
 	default:
-		complain("require", "require %q is not none, digest or signature", c.Require)
+		complain("require", "require %q is not none, digest or signature", clip(string(c.Require)))
 	}
 	if c.RunAs != "" && !userName(c.RunAs) {
-		complain("run_as", "run_as %q is not a user name", c.RunAs)
+		complain("run_as", "run_as %q is not a user name", clip(c.RunAs))
 	}
 	if c.Keep < 0 || c.Keep > 1000 {
 		complain("keep", "keep must be within 0 to 1000")
 	}
 }
 
-// reserved are the directories below / that can never be an app's own.
-var reserved = map[string]bool{"bin": true, "boot": true, "dev": true, "etc": true, "lib": true, "lib64": true,
-	"proc": true, "root": true, "run": true, "sbin": true, "sys": true, "usr": true, "var": true, "tmp": true,
-	"home": true, "opt": true, "srv": true}
+// maxBasedir leaves room below a basedir within the 4096 bytes that Linux allows a path.
+const maxBasedir = 1024
+
+// basedirFault says why a directory cannot be an app's own, or nothing.
+func basedirFault(dir string) string {
+	clean := path.Clean(dir)
+	switch {
+	case dir == "":
+		return "\"basedir\" is missing: an absolute path such as \"/srv/slug\""
+	case len(dir) > maxBasedir:
+		return fmt.Sprintf("basedir of %d bytes is too long: at most %d are allowed", len(dir), maxBasedir)
+	case !path.IsAbs(dir):
+		return fmt.Sprintf("basedir %q must be an absolute path", dir)
+	case clean != dir && clean+"/" != dir || !plain(dir):
+		return fmt.Sprintf("basedir %q must be a plain path without \"..\", \"//\", spaces or control characters", dir)
+	}
+	top, below, _ := strings.Cut(clean[1:], "/")
+	if ofSystem[top] || below == "" && (shared[top] || top == "") {
+		return fmt.Sprintf("basedir %q belongs to the system: choose a directory of the app's own", dir)
+	}
+	return ""
+}
+
+// ofSystem are the directories below / in which nothing of an app may lie, shared those that are never one app's own.
+var (
+	ofSystem = map[string]bool{"bin": true, "boot": true, "dev": true, "etc": true, "lib": true, "lib32": true,
+		"lib64": true, "proc": true, "sbin": true, "sys": true}
+	shared = map[string]bool{"home": true, "media": true, "mnt": true, "opt": true, "root": true, "run": true,
+		"srv": true, "tmp": true, "usr": true, "var": true}
+)
 
 // plain reports whether a path may be written into run scripts and unit files without quoting trouble.
 func plain(s string) bool {

@@ -22,7 +22,7 @@ type checker interface {
 // problems hold an error, noun must not be used.
 func decode(key string, data []byte, noun any) Problems {
 	p := &parser{key: key, data: data}
-	if v := p.parse(); v != nil && len(p.problems) == 0 {
+	if v := p.parse(); v != nil && p.errors == 0 {
 		p.into(v, "", reflect.ValueOf(noun).Elem())
 	}
 	return p.problems
@@ -44,9 +44,10 @@ func (p *parser) into(v *value, pointer string, target reflect.Value) {
 		}
 		return
 	}
+	before := p.errors
 	p.byKind(v, pointer, target)
-	if c, ok := target.Addr().Interface().(checker); ok && len(p.problems.Errors()) == 0 {
-		c.check(p, v, pointer)
+	if c, ok := target.Addr().Interface().(checker); ok && p.errors == before {
+		c.check(p, v, pointer) // what a member lacks is only known when all of them could be read
 	}
 }
 
@@ -89,9 +90,9 @@ func (p *parser) object(v *value, pointer string, target reflect.Value) {
 		switch {
 		case m.name == "$schema" && pointer == "":
 		case !known:
-			p.warnf(&value{at: m.at}, below, "unknown member %q is ignored%s", m.name, suggest(m.name, target.Type()))
+			p.warnf(&value{at: m.at}, below, "unknown member %q is ignored%s", clip(m.name), suggest(m.name, target.Type()))
 		case seen[fold(m.name)]:
-			p.errorf(&value{at: m.at}, below, "%q was given before in another spelling: keep one", m.name)
+			p.errorf(&value{at: m.at}, below, "%q was given before in another spelling: keep one", clip(m.name))
 		case m.value.kind != 'n':
 			p.into(m.value, below, target.Field(index))
 		}
@@ -107,7 +108,10 @@ func (p *parser) mapping(v *value, pointer string, target reflect.Value) {
 	for _, m := range v.members {
 		below := pointer + "/" + escape(m.name)
 		name := reflect.New(target.Type().Key()).Elem()
-		p.into(&value{at: m.at, kind: '"', text: m.name}, below, name)
+		before := p.errors
+		if p.into(&value{at: m.at, kind: '"', text: m.name}, below, name); p.errors > before {
+			continue
+		}
 		element := reflect.New(target.Type().Elem()).Elem()
 		p.into(m.value, below, element)
 		target.SetMapIndex(name, element)
@@ -130,7 +134,7 @@ func (p *parser) integer(v *value, pointer string) int {
 	}
 	n, err := strconv.Atoi(v.text)
 	if err != nil {
-		p.errorf(v, pointer, "%s is not a whole number in range", v.text)
+		p.errorf(v, pointer, "%s is not a whole number in range", clip(v.text))
 	}
 	return n
 }
@@ -146,9 +150,10 @@ func (p *parser) expect(v *value, pointer string, kind byte, wanted string) bool
 	return false
 }
 
+// clip keeps a message short whatever a value holds.
 func clip(text string) string {
 	if len(text) > 40 {
-		return text[:40] + "…"
+		return strings.ToValidUTF8(text[:40], "") + "…"
 	}
 	return text
 }

@@ -37,10 +37,10 @@ func (h *Health) check(p *parser, v *value, pointer string) {
 		}
 	case HealthUp:
 	default:
-		p.errorf(v.find("type"), pointer+"/type", "type %q is not http, tcp, exec or up", h.Type)
+		p.errorf(v.find("type"), pointer+"/type", "type %q is not http, tcp, exec or up", clip(h.Type))
 	}
 	if h.Path != "" && h.Path[0] != '/' {
-		p.errorf(v.find("path"), pointer+"/path", "path %q must begin with /", h.Path)
+		p.errorf(v.find("path"), pointer+"/path", "path %q must begin with /", clip(h.Path))
 	}
 	if h.Successes < 0 || h.Successes > 1000 {
 		p.errorf(v.find("successes"), pointer+"/successes", "successes must be within 0 to 1000")

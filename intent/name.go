@@ -24,9 +24,9 @@ func ParseName(s string) (Name, error) {
 	case !alphanumeric(s[0]):
 		return "", fmt.Errorf("name %q must begin with a letter or a digit", s)
 	}
-	for i := range len(s) {
-		if !alphanumeric(s[i]) && !strings.ContainsRune("._-", rune(s[i])) {
-			return "", fmt.Errorf("name %q holds %q: only A-Z a-z 0-9 . _ - are allowed", s, s[i])
+	for _, r := range s {
+		if r >= 0x80 || !alphanumeric(byte(r)) && !strings.ContainsRune("._-", r) {
+			return "", fmt.Errorf("name %q holds %q: only A-Z a-z 0-9 . _ - are allowed", s, r)
 		}
 	}
 	return Name(s), nil

@@ -1,8 +1,11 @@
 package intent
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -23,14 +26,15 @@ func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 		byKey[p.Key] = p
 	}
 	n := Node{Name: node}
-	for _, p := range pairs {
-		segment, below := tree.Node(node).Below(p.Key)
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		p := byKey[key]
+		segment, below := tree.Node(node).Below(key)
 		if !below || len(p.Value) == 0 && strings.HasSuffix(p.Key, "/") {
 			continue // elsewhere, or the empty folder key that the Consul page makes
 		}
 		app, problems := readApp(tree, segment, p, byKey)
 		n.Warnings = append(n.Warnings, problems.Warnings()...)
-		if err := problems.Err(); err != nil && app.Phase == "" {
+		if err := problems.Err(); err != nil {
 			app.Phase, app.Reason = PhaseInvalid, err.Error()
 		}
 		if app.Name != "" {
@@ -85,33 +89,58 @@ func readApp(tree Tree, segment string, p Pair, byKey map[string]Pair) (app App,
 			continue
 		}
 		app.Index = max(app.Index, value.ModifyIndex)
-		problems = append(problems, decode(part.key, value.Value, part.noun)...)
+		found := decode(part.key, value.Value, part.noun)
+		if problems = append(problems, found...); found.Err() != nil {
+			reflect.ValueOf(part.noun).Elem().SetZero() // half of a wish is none
+		}
 	}
 	return app, problems
 }
 
-// shareNoBasedir makes every app invalid whose basedir lies in that of an older one: two apps would fight over one
-// current link. The older keeps going.
+// shareNoBasedir makes every app invalid whose basedir overlaps that of an older one: two apps would fight over one
+// current link. The older keeps its claim even while its other values are unusable, or a typing mistake in those would
+// hand its directory to the younger.
 func shareNoBasedir(apps []App) {
+	byAge := make([]*App, 0, len(apps))
 	for i := range apps {
-		for j := range apps {
-			a, b := &apps[i], apps[j]
-			if i == j || !a.Sound() || b.Deploy.Basedir == "" || b.Phase == PhaseInvalid || a.older(b) {
-				continue
-			}
-			if within(a.Deploy.Basedir, b.Deploy.Basedir) || within(b.Deploy.Basedir, a.Deploy.Basedir) {
-				a.Phase = PhaseInvalid
-				a.Reason = fmt.Sprintf("basedir %s of %s overlaps basedir %s of %s: give each app its own",
-					a.Deploy.Basedir, a.Name, b.Deploy.Basedir, b.Name)
-			}
+		if apps[i].Deploy.Basedir != "" {
+			byAge = append(byAge, &apps[i])
+		}
+	}
+	slices.SortStableFunc(byAge, func(a, b *App) int { return cmp.Compare(a.Created, b.Created) }) // then by name, as they came
+	claims := claims{at: map[string]*App{}, below: map[string]*App{}}
+	for _, a := range byAge {
+		b := claims.over(a.Deploy.Basedir)
+		switch {
+		case b == nil:
+			claims.add(a)
+		case a.Phase != PhaseInvalid:
+			a.Phase = PhaseInvalid
+			a.Reason = fmt.Sprintf("basedir %s of %s overlaps basedir %s of %s: give each app its own",
+				a.Deploy.Basedir, a.Name, b.Deploy.Basedir, b.Name)
 		}
 	}
 }
 
-func (a App) older(b App) bool {
-	return a.Created < b.Created || a.Created == b.Created && a.Name < b.Name
+// claims are the basedirs taken so far, and every directory above one.
+type claims struct{ at, below map[string]*App }
+
+// over returns the app whose basedir is dir, lies in it or holds it, or nil.
+func (c claims) over(dir string) *App {
+	if b := c.below[dir]; b != nil {
+		return b
+	}
+	for ; dir != "/"; dir = path.Dir(dir) {
+		if b := c.at[dir]; b != nil {
+			return b
+		}
+	}
+	return nil
 }
 
-func within(dir, other string) bool {
-	return path.Clean(dir) == path.Clean(other) || strings.HasPrefix(dir, other+"/")
+func (c claims) add(a *App) {
+	c.at[a.Deploy.Basedir] = a
+	for dir := path.Dir(a.Deploy.Basedir); dir != "/"; dir = path.Dir(dir) {
+		c.below[dir] = a
+	}
 }

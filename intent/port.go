@@ -87,7 +87,7 @@ func (p *Port) read(parser *parser, v *value, pointer string) {
 	p.readSpan(parser, port, pointer+"/port")
 	p.Protocol = Protocol(strings.ToLower(string(object.Protocol)))
 	if p.Protocol != TCP && p.Protocol != UDP {
-		parser.errorf(v.find("protocol"), pointer+"/protocol", "protocol %q is not tcp or udp", object.Protocol)
+		parser.errorf(v.find("protocol"), pointer+"/protocol", "protocol %q is not tcp or udp", clip(string(object.Protocol)))
 	}
 	for i, text := range object.Source {
 		source, err := parseSource(text)
@@ -108,22 +108,26 @@ func (p *Port) readSpan(parser *parser, v *value, pointer string) {
 	if !isRange {
 		last = first
 	}
-	var err1, err2 error
-	p.First, err1 = strconv.Atoi(first)
-	p.Last, err2 = strconv.Atoi(last)
-	if err1 != nil || err2 != nil || p.First < 1 || p.Last > 65535 || p.First > p.Last {
+	from, err1 := strconv.ParseUint(first, 10, 16) // unlike Atoi it takes no sign
+	to, err2 := strconv.ParseUint(last, 10, 16)
+	p.First, p.Last = int(from), int(to)
+	switch {
+	case err1 != nil || err2 != nil || from < 1 || to < 1:
 		parser.errorf(v, pointer, "port %s is not within 1 to 65535", clip(text))
+	case from > to:
+		parser.errorf(v, pointer, "range %s is backwards: give the lower port first", clip(text))
 	}
 }
 
 // parseSource reads an address or a network; host bits are cut off, as iptables does.
 func parseSource(text string) (netip.Prefix, error) {
 	if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
+		address = address.Unmap()
 		return netip.PrefixFrom(address, address.BitLen()), nil
 	}
 	network, err := netip.ParsePrefix(text)
-	if err != nil {
-		return network, fmt.Errorf("source %q is not an address or a network such as \"10.0.0.0/8\"", text)
+	if err != nil || network.Addr().Is4In6() {
+		return network, fmt.Errorf("source %q is not an address or a network such as \"10.0.0.0/8\"", clip(text))
 	}
 	return network.Masked(), nil
 }

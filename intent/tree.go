@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -14,6 +14,8 @@ import (
 const (
 	MaxValue = 256 << 10 // bytes of a value in the store
 	MaxDepth = 32        // arrays and objects within each other
+
+	maxProblems = 50 // errors, and warnings, that are told of one value
 )
 
 // value is one parsed JSON value that remembers where it stood, so that a mistake in it can be shown.
@@ -37,7 +39,10 @@ type parser struct {
 	key      string
 	data     []byte
 	dec      *json.Decoder
+	path     []string // names and positions that lead to the value being parsed; joined only to tell of a problem
 	problems Problems
+	errors   int // among problems, and those left out
+	warnings int
 }
 
 // parse returns the value, or nil when data is not JSON that may be trusted.
@@ -56,31 +61,32 @@ func (p *parser) parse() *value {
 		p.errorf(&value{at: invalidUTF8(p.data)}, "", "value is not valid UTF-8")
 		return nil
 	}
+	if err := json.Unmarshal(p.data, new(json.RawMessage)); err != nil {
+		p.syntax(err)
+		return nil
+	}
 	p.dec = json.NewDecoder(bytes.NewReader(p.data))
 	p.dec.UseNumber()
-	v, err := p.value("", 0)
-	if err == nil {
-		if _, more := p.dec.Token(); more != io.EOF {
-			p.errorf(&value{at: p.start()}, "", "something follows the value: one JSON value is expected")
-		}
-		return v
+	v, err := p.value()
+	if err != nil {
+		return nil // too deep, and told
 	}
-	p.syntax(err)
-	return nil
+	return v
 }
 
-var errTooDeep = fmt.Errorf("more than %d levels of arrays and objects", MaxDepth)
+var errTooDeep = errors.New("too deep")
 
+// syntax tells what is wrong with the JSON itself and where the scan of the whole value stopped.
 func (p *parser) syntax(err error) {
-	at := int(p.dec.InputOffset())
 	var syn *json.SyntaxError
+	at := 0
 	if errors.As(err, &syn) {
-		at = int(syn.Offset) - 1
+		at = max(0, int(syn.Offset)-1)
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if strings.HasPrefix(err.Error(), "unexpected end") {
 		at, err = len(p.data), errors.New("it ends in the middle")
 	}
-	p.errorf(&value{at: max(0, min(at, len(p.data)))}, "", "value is not JSON: %s", strings.TrimPrefix(err.Error(), "json: "))
+	p.errorf(&value{at: at}, "", "value is not JSON: %v", err)
 }
 
 // start returns the offset of the next token: the decoder stands before white space and separators.
@@ -92,10 +98,7 @@ func (p *parser) start() int {
 	return at
 }
 
-func (p *parser) value(pointer string, depth int) (*value, error) {
-	if depth > MaxDepth {
-		return nil, errTooDeep
-	}
+func (p *parser) value() (*value, error) {
 	v := &value{at: p.start()}
 	token, err := p.dec.Token()
 	if err != nil {
@@ -104,7 +107,7 @@ func (p *parser) value(pointer string, depth int) (*value, error) {
 	switch t := token.(type) {
 	case json.Delim:
 		v.kind = byte(t)
-		if err = p.inside(v, pointer, depth); err != nil {
+		if err = p.inside(v); err != nil {
 			return nil, err
 		}
 	case string:
@@ -112,7 +115,7 @@ func (p *parser) value(pointer string, depth int) (*value, error) {
 	case json.Number:
 		v.kind, v.text = '0', t.String()
 	case bool:
-		v.kind, v.text = 't', fmt.Sprint(t)
+		v.kind, v.text = 't', strconv.FormatBool(t)
 	default:
 		v.kind = 'n'
 	}
@@ -120,11 +123,20 @@ func (p *parser) value(pointer string, depth int) (*value, error) {
 	return v, nil
 }
 
-func (p *parser) inside(v *value, pointer string, depth int) error {
+// inside reads what an array or object holds, and its end.
+func (p *parser) inside(v *value) (err error) {
+	if len(p.path) >= MaxDepth {
+		p.errorf(v, "", "value has more than %d levels of arrays and objects", MaxDepth)
+		return errTooDeep
+	}
+	last := len(p.path)
+	p.path = append(p.path, "")
+	defer func() { p.path = p.path[:last] }()
 	seen := map[string]bool{}
 	for p.dec.More() {
 		if v.kind == '[' {
-			item, err := p.value(fmt.Sprintf("%s/%d", pointer, len(v.items)), depth+1)
+			p.path[last] = strconv.Itoa(len(v.items))
+			item, err := p.value()
 			if err != nil {
 				return err
 			}
@@ -137,18 +149,27 @@ func (p *parser) inside(v *value, pointer string, depth int) error {
 			return err
 		}
 		m.name, _ = token.(string)
-		below := pointer + "/" + escape(m.name)
+		p.path[last] = m.name
 		if seen[m.name] {
-			p.errorf(&value{at: m.at}, below, "%q stands here twice: keep one", m.name)
+			p.errorf(&value{at: m.at}, p.pointer(), "%q stands here twice: keep one", clip(m.name))
 		}
 		seen[m.name] = true
-		if m.value, err = p.value(below, depth+1); err != nil {
+		if m.value, err = p.value(); err != nil {
 			return err
 		}
 		v.members = append(v.members, m)
 	}
-	_, err := p.dec.Token()
+	_, err = p.dec.Token()
 	return err
+}
+
+// pointer returns the JSON pointer to what is being parsed.
+func (p *parser) pointer() string {
+	var b strings.Builder
+	for _, name := range p.path {
+		b.WriteString("/" + escape(name))
+	}
+	return b.String()
 }
 
 // errorf adds an error about v, which may be nil for the value as a whole.
@@ -160,7 +181,18 @@ func (p *parser) warnf(v *value, pointer, format string, args ...any) {
 	p.add(v, pointer, true, fmt.Sprintf(format, args...))
 }
 
+// add notes a problem, up to the bound: a value that is wrong in thousands of places shall not flood logs and reports.
 func (p *parser) add(v *value, pointer string, warning bool, text string) {
+	many := &p.errors
+	if warning {
+		many = &p.warnings
+	}
+	switch *many++; {
+	case *many == maxProblems+1:
+		v, pointer, text = nil, "", "there are more problems like these: only the first are told"
+	case *many > maxProblems:
+		return
+	}
 	problem := Problem{Key: p.key, Pointer: pointer, Text: text, Warning: warning}
 	if v != nil {
 		before := p.data[:v.at]
@@ -170,7 +202,11 @@ func (p *parser) add(v *value, pointer string, warning bool, text string) {
 	p.problems = append(p.problems, problem)
 }
 
+// escape makes a member's name a segment of a JSON pointer. A name is at most as long as the value.
 func escape(name string) string {
+	if !strings.ContainsAny(name, "~/") {
+		return name
+	}
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 

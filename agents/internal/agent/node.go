@@ -97,8 +97,8 @@ func (a *Agent) watchNode(ctx context.Context, up *upstream) <-chan intent.Node 
 			select {
 			case s := <-snapshots:
 				patience.Stop()
-				a.remember(s)
 				offer(out, a.nodeOf(s))
+				a.remember(s) // after the loop has it: the disk may be slow
 			case <-patience.C:
 				if s, ok := a.remembered(); ok {
 					a.Log.Warn("", "the store does not answer: going by the last good intent")

@@ -1,0 +1,81 @@
+# The two commands to know: make demo, make test.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+TIMEOUT     ?= 20m
+PREFIX      ?= /usr/local
+DESTDIR     ?=
+
+# One program is built and tested the same on every machine: static, and without paths of the builder in it.
+VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null)),dev)
+BUILD    = CGO_ENABLED=0 go build -trimpath \
+	-ldflags '-X github.com/platypus-platform/platypus/agents/internal/agent.Version=$(VERSION)'
+# Two packages at a time: most of these tests start real processes, and wait for them. They bring their own store,
+# whatever store this shell talks to.
+TEST  := env -u CONSUL_HTTP_ADDR -u CONSUL_HTTP_TOKEN -u CONSUL_HTTP_TOKEN_FILE go test -p 2 -timeout $(TIMEOUT)
+# The real Consul is looked for on PATH by every test that wants it.
+WITH_CONSUL = PATH="$$(dirname "$$(scripts/consul/build.sh || echo none)"):$$PATH"
+SOURCES := intent store agents deploy scripts
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## every program, into bin/
+	@mkdir -p bin
+	$(BUILD) -o bin/ work
+
+.PHONY: demo
+demo: ## Platypus at work on this machine, with nothing installed
+	@scripts/deps.sh demo
+	@scripts/demo.sh
+
+.PHONY: test
+test: deps consul format vet ## everything that must hold
+	@$(WITH_CONSUL); export PATH; $(TEST) work
+
+.PHONY: race
+race: consul ## the tests again, under the race detector
+	@scripts/deps.sh test race
+	@$(WITH_CONSUL); export PATH; CGO_ENABLED=1 $(TEST) -race work
+
+.PHONY: faults
+faults: consul ## kill -9, full disks and broken networks at every step
+	@scripts/deps.sh test faults
+	@$(WITH_CONSUL); export PATH; PLATYPUS_FAULTS=1 $(TEST) -timeout 90m -count 1 -p 1 -run Fault -v work
+
+.PHONY: bench
+bench: consul ## figures beside their references
+	@scripts/deps.sh bench
+	@mkdir -p dist
+	@$(WITH_CONSUL); export PATH; go test -p 1 -timeout 60m -run '^$$' -bench . -benchmem work | tee dist/bench.txt
+
+.PHONY: fmt
+fmt: ## gofmt every file
+	@gofmt -w $(SOURCES)
+
+.PHONY: lint
+lint: vet ## go vet and staticcheck
+	@go run $(STATICCHECK) $$(go list work)
+
+.PHONY: deb
+deb: ## a Debian package, into dist/
+	@scripts/deps.sh deb
+	@deploy/deb/build.sh
+
+.PHONY: install
+install: build ## programs and units, below PREFIX (/usr/local)
+	@deploy/install.sh "$(DESTDIR)" "$(PREFIX)"
+
+.PHONY: clean
+clean: ## remove what was built here
+	rm -rf bin dist
+
+.PHONY: deps consul format vet
+deps:
+	@scripts/deps.sh test
+consul:
+	@scripts/consul/build.sh >/dev/null || echo "no Consul: what needs it skips itself" >&2
+format:
+	@out=$$(gofmt -l $(SOURCES)) || exit 1; [ -z "$$out" ] || { echo "gofmt wants (make fmt):" $$out >&2; exit 1; }
+vet:
+	@go vet work

@@ -1,0 +1,475 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// thing is what the servers below serve, well or badly.
+var thing = func() []byte {
+	r := rand.New(rand.NewPCG(3, 4))
+	b := make([]byte, 300<<10)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}()
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// script is a server's behaviour. n counts the requests from 0; from is where the client wants to start.
+type script func(w http.ResponseWriter, r *http.Request, n, from int)
+
+func serve(t *testing.T, s script) (*httptest.Server, *atomic.Int64) {
+	var count atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from := 0
+		if v, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes="); ok {
+			from, _ = strconv.Atoi(strings.TrimSuffix(v, "-"))
+		}
+		s(w, r, int(count.Add(1)-1), from)
+	}))
+	t.Cleanup(srv.Close)
+	return srv, &count
+}
+
+// part answers from, promising all and sending until; hasTag lets the client resume.
+func part(w http.ResponseWriter, from, until int, hasTag bool) {
+	if hasTag {
+		w.Header().Set("ETag", `"v1"`)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(thing)-from))
+	if from > 0 {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(thing)-1, len(thing)))
+		w.WriteHeader(http.StatusPartialContent)
+	}
+	w.Write(thing[from:until])
+	if until < len(thing) {
+		cut(w)
+	}
+}
+
+// cut flushes and breaks the connection.
+func cut(w http.ResponseWriter) {
+	http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// TestServers runs every kind of server through one fetch.
+func TestServers(t *testing.T) {
+	get := func(w http.ResponseWriter, from int) { part(w, from, len(thing), true) }
+	for _, c := range []struct {
+		name   string
+		script script
+		want   Reason // "" for the thing itself
+		status int
+		most   int64 // requests at most; 0: one
+	}{
+		{name: "well-behaved", script: func(w http.ResponseWriter, r *http.Request, n, from int) { get(w, from) }},
+		{name: "net/http's own file server", most: 1, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			http.ServeContent(w, r, "x.tar.gz", time.Unix(1409452800, 0), bytes.NewReader(thing))
+		}},
+		{name: "chunked", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			for i := 0; i < len(thing); i += 10000 {
+				w.Write(thing[i:min(len(thing), i+10000)])
+				http.NewResponseController(w).Flush()
+			}
+		}},
+		{name: "cuts every 4 kB", most: 80, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			part(w, from, min(len(thing), from+4096), true)
+		}},
+		{name: "cuts every 4 kB, dates instead of tags", most: 80, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			w.Header().Set("Last-Modified", "Sun, 31 Aug 2014 02:42:58 GMT")
+			part(w, from, min(len(thing), from+4096), false)
+		}},
+		{name: "cuts and cannot resume", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			part(w, 0, 50_000, false)
+		}, want: Unreachable},
+		{name: "cuts and has weak tags only", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			w.Header().Set("ETag", `W/"v1"`)
+			part(w, from, 50_000, false)
+		}, want: Unreachable},
+		{name: "cuts always at the same place", most: 2, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			part(w, from, max(from, 50_000), true)
+		}, want: Unreachable},
+		{name: "cuts, then answers 200 with all", most: 2, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			if n == 0 {
+				part(w, 0, 50_000, true)
+			}
+			get(w, 0)
+		}},
+		{name: "promises too much", most: 2, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			w.Header().Set("ETag", `"v1"`)
+			w.Header().Set("Content-Length", strconv.Itoa(len(thing)+100-from))
+			if from > 0 {
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(thing)+99, len(thing)+100))
+				w.WriteHeader(http.StatusPartialContent)
+			}
+			w.Write(thing[from:])
+		}, want: Unreachable},
+		{name: "wrong part", most: 2, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			if n > 0 {
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from+1, len(thing)-1, len(thing)))
+				w.WriteHeader(http.StatusPartialContent)
+				return
+			}
+			part(w, 0, 50_000, true)
+		}, want: BadResponse},
+		{name: "part of another size", most: 2, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			if n > 0 {
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(thing), len(thing)+1))
+				w.WriteHeader(http.StatusPartialContent)
+				return
+			}
+			part(w, 0, 50_000, true)
+		}, want: BadResponse},
+		{name: "part under another tag", most: 2, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			if n > 0 {
+				w.Header().Set("ETag", `"v2"`)
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(thing)-1, len(thing)))
+				w.WriteHeader(http.StatusPartialContent)
+				return
+			}
+			part(w, 0, 50_000, true)
+		}, want: BadResponse},
+		{name: "garbage for a range", most: 2, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			if n > 0 {
+				w.Header().Set("Content-Range", "bytes all of them")
+				w.WriteHeader(http.StatusPartialContent)
+				return
+			}
+			part(w, 0, 50_000, true)
+		}, want: BadResponse},
+		{name: "206 unasked", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(thing)-1, len(thing)))
+			w.WriteHeader(http.StatusPartialContent)
+		}, want: BadResponse},
+		{name: "forgets ranges in the middle", most: 3, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			if n == 1 {
+				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+				return
+			}
+			part(w, from, map[int]int{0: 50_000, 2: len(thing)}[n], true)
+		}},
+		{name: "compresses", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			w.Header().Set("Content-Encoding", "gzip")
+			get(w, 0)
+		}, want: BadResponse},
+		{name: "too big by its own word", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			w.Header().Set("Content-Length", "1048577")
+			w.WriteHeader(http.StatusOK)
+		}, want: TooBig},
+		{name: "too big without a word", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			for range 5 {
+				w.Write(thing)
+			}
+		}, want: TooBig},
+		{name: "404", script: status(404), want: NotFound, status: 404},
+		{name: "410", script: status(410), want: NotFound, status: 410},
+		{name: "401", script: status(401), want: Refused, status: 401},
+		{name: "403", script: status(403), want: Refused, status: 403},
+		{name: "429", script: status(429), want: Unreachable, status: 429},
+		{name: "500", script: status(500), want: Unreachable, status: 500},
+		{name: "503", script: status(503), want: Unreachable, status: 503},
+		{name: "204", script: status(204), want: BadResponse, status: 204},
+		{name: "304 unasked", script: status(304), want: BadResponse, status: 304},
+		{name: "416 unasked", script: status(416), want: BadResponse, status: 416},
+		{name: "five redirects", most: 6, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			if n < 5 {
+				http.Redirect(w, r, fmt.Sprint("/", n), 302)
+				return
+			}
+			get(w, from)
+		}},
+		{name: "six redirects", most: 6, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			http.Redirect(w, r, fmt.Sprint("/", n), 302)
+		}, want: BadRedirect},
+		{name: "redirects in a circle", most: 2, script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			http.Redirect(w, r, "/again", 302)
+		}, want: BadRedirect},
+		{name: "redirects to a file", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			http.Redirect(w, r, "file:///etc/passwd", 302)
+		}, want: BadRedirect},
+		{name: "redirects to nonsense", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			w.Header().Set("Location", "http://secret:secret@[bad/?secret")
+			w.WriteHeader(302)
+		}, want: BadRedirect},
+		{name: "says nothing", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			<-r.Context().Done()
+		}, want: Stalled},
+		{name: "falls silent", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			w.Write(thing[:1000])
+			http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}, want: Stalled},
+		{name: "one byte at a time", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			for i := 0; r.Context().Err() == nil; i++ {
+				w.Write(thing[i : i+1])
+				http.NewResponseController(w).Flush()
+				time.Sleep(10 * time.Millisecond)
+			}
+		}, want: Stalled},
+		{name: "is not HTTP", script: func(w http.ResponseWriter, r *http.Request, n, from int) {
+			conn, _, _ := http.NewResponseController(w).Hijack()
+			io.WriteString(conn, "SSH-2.0-OpenSSH_9.2\r\n")
+			conn.Close()
+		}, want: Unreachable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			srv, count := serve(t, c.script)
+			address := strings.Replace(srv.URL, "://", "://user:secret@", 1) + "/slug.tar.gz?token=secret"
+			req := Request{URL: address, Partial: filepath.Join(t.TempDir(), "part"), MaxBytes: 1 << 20, Stall: 400 * time.Millisecond, RateOver: 600 * time.Millisecond, MinRate: 10_000}
+			f, err := Get(t.Context(), req)
+			check(t, f, err, c.want, c.status)
+			if most := max(c.most, 1); count.Load() > most {
+				t.Errorf("%d requests, at most %d are due", count.Load(), most)
+			}
+		})
+	}
+}
+
+func status(code int) script {
+	return func(w http.ResponseWriter, r *http.Request, n, from int) { w.WriteHeader(code) }
+}
+
+func check(t *testing.T, f *File, err error, want Reason, status int) {
+	t.Helper()
+	if want == "" {
+		must(t, err)
+		defer f.Close()
+		data, err := io.ReadAll(f)
+		must(t, err)
+		if !bytes.Equal(data, thing) || f.SHA256 != digest(thing) || f.Size != int64(len(thing)) {
+			t.Errorf("%d bytes with digest %s, size %d", len(data), f.SHA256, f.Size)
+		}
+		return
+	}
+	var e *Error
+	if !errors.As(err, &e) || e.Reason != want || e.Status != status {
+		t.Fatalf("got %v, want %s with status %d", err, want, status)
+	}
+	if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "user") {
+		t.Errorf("credentials in %q", err)
+	}
+}
+
+// TestResumeAcrossRestarts cuts a fetch for good, and shows that the next one asks only for the rest, unless the
+// content or the address has changed or the state is damaged.
+func TestResumeAcrossRestarts(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		between func(t *testing.T, partial string)
+		path    string
+		resumed bool
+	}{
+		{"undisturbed", func(*testing.T, string) {}, "/a", true},
+		{"another address", func(*testing.T, string) {}, "/b", false},
+		{"state lost", func(t *testing.T, p string) { must(t, os.Remove(p+".json")) }, "/a", false},
+		{"state damaged", func(t *testing.T, p string) { must(t, os.WriteFile(p+".json", []byte("{"), 0o600)) }, "/a", false},
+		{"content grown", func(t *testing.T, p string) { must(t, os.Truncate(p, int64(len(thing)+1))) }, "/a", false},
+		{"content gone", func(t *testing.T, p string) { must(t, os.Remove(p)) }, "/a", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			first := -1
+			srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
+				switch {
+				case n == 0:
+					part(w, 0, 200_000, true)
+				case n == 1:
+					w.WriteHeader(http.StatusServiceUnavailable)
+				case n == 2:
+					first = from
+					fallthrough
+				default:
+					part(w, from, len(thing), true)
+				}
+			})
+			req := Request{URL: srv.URL + "/a", Partial: filepath.Join(t.TempDir(), "part")}
+			if _, err := Get(t.Context(), req); ReasonOf(err) != Unreachable {
+				t.Fatalf("got %v", err)
+			}
+			c.between(t, req.Partial)
+			req.URL = srv.URL + c.path
+			var done, total int64
+			req.Progress = func(d, n int64) { done, total = d, n }
+			f, err := Get(t.Context(), req)
+			check(t, f, err, "", 0)
+			if resumed := first > 0; resumed != c.resumed || done != int64(len(thing)) || total != done {
+				t.Errorf("asked from byte %d, progress ended at %d of %d", first, done, total)
+			}
+			must(t, Discard(req.Partial))
+			must(t, Discard(req.Partial))
+			left, _ := filepath.Glob(req.Partial + "*")
+			if len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+func TestContentFullyHeldNeedsNoBody(t *testing.T) {
+	srv, count := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
+		w.Header().Set("ETag", `"v1"`)
+		http.ServeContent(w, r, "x", time.Time{}, bytes.NewReader(thing))
+	})
+	req := Request{URL: srv.URL, Partial: filepath.Join(t.TempDir(), "part")}
+	for range 2 {
+		f, err := Get(t.Context(), req)
+		check(t, f, err, "", 0)
+	}
+	if count.Load() != 2 {
+		t.Errorf("%d requests", count.Load())
+	}
+}
+
+func TestChangedContentStartsOver(t *testing.T) {
+	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
+		if n == 0 {
+			part(w, 0, 50_000, true)
+		}
+		w.Header().Set("ETag", `"v2"`)
+		http.ServeContent(w, r, "x", time.Time{}, bytes.NewReader(thing[:100_000]))
+	})
+	f, err := Get(t.Context(), Request{URL: srv.URL, Partial: filepath.Join(t.TempDir(), "part")})
+	must(t, err)
+	defer f.Close()
+	if f.Size != 100_000 || f.SHA256 != digest(thing[:100_000]) {
+		t.Errorf("size %d", f.Size)
+	}
+}
+
+func TestNoDowngradeFromTLS(t *testing.T) {
+	plain, count := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) { w.Write(thing) })
+	srv := httptest.NewTLSServer(http.RedirectHandler(plain.URL, 302))
+	defer srv.Close()
+	_, err := Get(t.Context(), Request{URL: srv.URL, Partial: filepath.Join(t.TempDir(), "part"), Client: srv.Client()})
+	if ReasonOf(err) != BadRedirect || count.Load() != 0 {
+		t.Errorf("got %v after %d plain requests", err, count.Load())
+	}
+}
+
+func TestProxyEnvironmentIsHonoured(t *testing.T) {
+	c := newTransfer(Request{}.filled(), nil).client.Transport.(*http.Transport)
+	if c.Proxy == nil || !c.DisableCompression {
+		t.Error("no proxy function, or transparent compression")
+	}
+}
+
+func TestCallerGivesUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
+		w.Write(thing[:1000])
+		http.NewResponseController(w).Flush()
+		cancel()
+		<-r.Context().Done()
+	})
+	_, err := Get(ctx, Request{URL: srv.URL, Partial: filepath.Join(t.TempDir(), "part")})
+	if !errors.Is(err, context.Canceled) || ReasonOf(err) != "" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address := "http://" + l.Addr().String() + "/?token=secret"
+	l.Close()
+	f, err := Get(t.Context(), Request{URL: address, Partial: filepath.Join(t.TempDir(), "part")})
+	check(t, f, err, Unreachable, 0)
+}
+
+func TestAddresses(t *testing.T) {
+	top := t.TempDir()
+	good := filepath.Join(top, "f")
+	must(t, os.WriteFile(good, thing, 0o644))
+	must(t, os.Symlink("f", filepath.Join(top, "l")))
+	must(t, os.Symlink("gone", filepath.Join(top, "dangling")))
+	must(t, syscall.Mkfifo(filepath.Join(top, "pipe"), 0o644))
+	for _, c := range []struct {
+		url  string
+		want Reason
+	}{
+		{"file://" + good, ""}, {"file://localhost" + good, ""}, {good, ""}, {"file://" + top + "/l", ""},
+		{"file://host" + good, BadAddress}, {"file:" + "relative", BadAddress}, {"relative/path", BadAddress},
+		{"ftp://h/x", BadAddress}, {"http:///x", BadAddress}, {"http://h/%zz?secret", BadAddress}, {"", BadAddress},
+		{top + "/gone", NotFound}, {top + "/f/x", NotFound}, {top + "/dangling", NotFound},
+		{top, NotRegular}, {top + "/pipe", NotRegular}, {"/dev/null", NotRegular},
+	} {
+		f, err := Get(t.Context(), Request{URL: c.url})
+		if ReasonOf(err) != c.want || (err == nil) != (c.want == "") {
+			t.Errorf("%s: got %v, want %q", c.url, err, c.want)
+		}
+		if err == nil {
+			if f.Size != int64(len(thing)) || f.SHA256 != "" {
+				t.Errorf("%s: %+v", c.url, f)
+			}
+			f.Close()
+		}
+	}
+	if _, err := Get(t.Context(), Request{URL: good, MaxBytes: 10}); ReasonOf(err) != TooBig {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPartialCannotBeWritten(t *testing.T) {
+	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) { part(w, from, len(thing), true) })
+	dir := t.TempDir()
+	must(t, os.Symlink("/nowhere", filepath.Join(dir, "link")))
+	for _, p := range []string{filepath.Join(dir, "no/such/dir"), filepath.Join(dir, "link")} {
+		if _, err := Get(t.Context(), Request{URL: srv.URL, Partial: p}); ReasonOf(err) != Disk {
+			t.Errorf("%s: got %v", p, err)
+		}
+	}
+}
+
+func TestSmall(t *testing.T) {
+	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
+		if r.URL.Path == "/gone" {
+			w.WriteHeader(404)
+			return
+		}
+		w.Write(thing[:1000])
+	})
+	file := filepath.Join(t.TempDir(), "f")
+	must(t, os.WriteFile(file, thing[:1000], 0o644))
+	for _, address := range []string{srv.URL, file} {
+		data, err := Small(t.Context(), Request{URL: address}, 1000)
+		if err != nil || !bytes.Equal(data, thing[:1000]) {
+			t.Errorf("%s: %d bytes, %v", address, len(data), err)
+		}
+		if _, err := Small(t.Context(), Request{URL: address}, 999); ReasonOf(err) != TooBig {
+			t.Errorf("%s: got %v", address, err)
+		}
+		if _, err := Small(t.Context(), Request{URL: strings.TrimSuffix(address, "/f") + "/gone"}, 999); ReasonOf(err) != NotFound {
+			t.Errorf("%s: got %v", address, err)
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package fetch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/google/renameio/v2"
+)
+
+// partial is content on its way: the bytes so far, their digest, and what the server called them.
+type partial struct {
+	file *os.File
+	path string
+	sum  hash.Hash
+	size int64
+	tag  tag
+}
+
+// tag is the state beside a partial file. The address is kept as a digest, for it may hold credentials.
+type tag struct {
+	Address  string `json:"address"`
+	ETag     string `json:"etag,omitempty"`
+	Modified string `json:"last_modified,omitempty"`
+	Total    int64  `json:"total"` // -1 when the server does not say
+}
+
+// validator returns what If-Range may carry: a strong ETag, else a date. Without one nothing can be resumed.
+func (t tag) validator() string {
+	if t.ETag != "" {
+		return t.ETag
+	}
+	return t.Modified
+}
+
+func addressDigest(url string) string {
+	sum := sha256.Sum256([]byte(url))
+	return hex.EncodeToString(sum[:])
+}
+
+// openPartial picks up what an earlier attempt left, as far as it belongs to the same address and can be resumed.
+func openPartial(path, url string) (*partial, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	p := &partial{file: f, path: path, sum: sha256.New(), tag: tag{Address: addressDigest(url), Total: -1}}
+	var kept tag
+	data, err := os.ReadFile(path + ".json")
+	usable := err == nil && json.Unmarshal(data, &kept) == nil && kept.Address == p.tag.Address && kept.validator() != ""
+	if usable {
+		p.tag = kept
+		p.size, err = io.Copy(p.sum, f)
+		usable = err == nil && (kept.Total < 0 || p.size <= kept.Total)
+	}
+	if usable {
+		return p, nil
+	}
+	if err := p.restart(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// restart throws away what was fetched.
+func (p *partial) restart() error {
+	p.size, p.tag = 0, tag{Address: p.tag.Address, Total: -1}
+	p.sum.Reset()
+	if err := p.file.Truncate(0); err != nil {
+		return err
+	}
+	_, err := p.file.Seek(0, io.SeekStart)
+	return err
+}
+
+// name remembers what the server calls the content, so that it can be asked for the rest of it after a restart.
+func (p *partial) name(t tag) error {
+	if t == p.tag {
+		return nil
+	}
+	p.tag = t
+	data, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(p.path+".json", data, 0o600)
+}
+
+func (p *partial) Write(b []byte) (int, error) {
+	n, err := p.file.Write(b)
+	p.sum.Write(b[:n])
+	p.size += int64(n)
+	return n, err
+}
+
+// done hands the finished file to the reader.
+func (p *partial) done() (*File, error) {
+	if _, err := p.file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return &File{File: p.file, Size: p.size, SHA256: hex.EncodeToString(p.sum.Sum(nil))}, nil
+}
+
+// Discard removes a partial file and the state beside it; that there is none is no error. A caller does so when the
+// content is used, and when its digest is wrong: resuming bad content would only bring it back.
+func Discard(path string) error {
+	var errs []error
+	for _, p := range []string{path, path + ".json"} {
+		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

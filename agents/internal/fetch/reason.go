@@ -1,0 +1,89 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Reason is why something could not be fetched, as one word for reports.
+type Reason string
+
+// The reasons. Those that another try may cure are told by [Error.Retryable].
+const (
+	BadAddress  Reason = "bad_address"  // nothing that can be fetched from
+	NotFound    Reason = "not_found"    // there is no such file: 404, 410
+	Refused     Reason = "refused"      // we may not have it: 401, 403, other 4xx
+	Unreachable Reason = "unreachable"  // no connection, a cut one, 408, 429, 5xx
+	Stalled     Reason = "stalled"      // too slow, or silent
+	BadRedirect Reason = "bad_redirect" // too many, in a circle, or from https to http
+	BadResponse Reason = "bad_response" // the server breaks the rules of HTTP
+	TooBig      Reason = "too_big"      // more bytes than allowed
+	NotRegular  Reason = "not_regular"  // a directory, pipe or device
+	Disk        Reason = "disk"         // the partial file cannot be written; Err says why
+)
+
+// Error is a failed fetch.
+type Error struct {
+	URL    string // without user, password, query and fragment
+	Reason Reason
+	Status int   // of the HTTP response, 0 when there was none or it was not the fault
+	Err    error // the cause, when there is one
+}
+
+// Error says what could not be fetched and why, in one line without secrets.
+func (e *Error) Error() string {
+	s := fmt.Sprintf("fetch %s: %s", e.URL, e.Reason)
+	if e.Status != 0 {
+		s += fmt.Sprintf(": status %d %s", e.Status, http.StatusText(e.Status))
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Retryable reports whether the same request may succeed later without anybody changing anything.
+func (e *Error) Retryable() bool {
+	return e.Reason == Unreachable || e.Reason == Stalled || e.Reason == BadResponse
+}
+
+// ReasonOf returns the reason in err, or "" when err is no *Error.
+func ReasonOf(err error) Reason {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Reason
+	}
+	return ""
+}
+
+// byStatus judges a response that brings no content.
+func byStatus(status int) Reason {
+	switch {
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return NotFound
+	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
+		return Unreachable
+	case status >= 400:
+		return Refused
+	default:
+		return BadResponse
+	}
+}
+
+// bare takes the address out of net/http's errors, which spell it with its query.
+func bare(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	if strings.Contains(err.Error(), "Location header") {
+		return errLocation
+	}
+	return err
+}

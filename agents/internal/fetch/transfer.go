@@ -1,0 +1,283 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// transfer is one fetch over HTTP, in as many requests as it takes.
+type transfer struct {
+	Request
+	url    *url.URL
+	client *http.Client
+	best   int64 // most bytes held at any time: only more than that is progress
+	pace   pace
+}
+
+func newTransfer(req Request, u *url.URL) *transfer {
+	client := &http.Client{CheckRedirect: redirect}
+	if req.Client != nil {
+		client.Transport, client.Jar = req.Client.Transport, req.Client.Jar
+	} else {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.DisableCompression = true
+		t.DisableKeepAlives = true
+		client.Transport = t
+	}
+	return &transfer{Request: req, url: u, client: client}
+}
+
+// run asks again for as long as every answer brings a part not held before. What brings nothing new ends the attempt;
+// when to start another one is the caller's business.
+func (t *transfer) run(ctx context.Context) (*File, error) {
+	p, err := openPartial(t.Partial, t.URL)
+	if err != nil {
+		return nil, t.fail(Disk, err)
+	}
+	t.best = p.size
+	for {
+		whole, err := t.attempt(ctx, p)
+		if whole {
+			f, err := p.done()
+			if err != nil {
+				p.file.Close()
+				return nil, t.fail(Disk, err)
+			}
+			return f, nil
+		}
+		var e *Error
+		again := err == nil || errors.As(err, &e) && e.Reason == Unreachable && p.size > t.best
+		t.best = max(t.best, p.size)
+		if !again {
+			p.file.Close()
+			return nil, err
+		}
+	}
+}
+
+// attempt makes one request. Neither whole nor an error means: ask again, differently.
+func (t *transfer) attempt(ctx context.Context, p *partial) (whole bool, err error) {
+	ctx, watch := t.pace.watch(ctx, t.Request)
+	defer watch.stop()
+	resp, err := t.ask(ctx, p)
+	if err != nil {
+		return false, t.judge(ctx, err)
+	}
+	defer resp.Body.Close()
+	rest, err := t.accept(resp, p)
+	if err != nil || rest == again {
+		return false, err
+	}
+	if rest == nothing {
+		return true, nil
+	}
+	return t.copy(ctx, watch, resp, p)
+}
+
+func (t *transfer) ask(ctx context.Context, p *partial) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept-Encoding", "identity")
+	if p != nil && p.size > 0 {
+		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", p.size))
+		r.Header.Set("If-Range", p.tag.validator())
+	}
+	return t.client.Do(r)
+}
+
+// remains says what a response brings.
+type remains int
+
+const (
+	nothing remains = iota // we hold all of it already
+	content                // its body is to be appended
+	again                  // nothing of use: ask once more
+)
+
+// accept judges a response and makes the partial file ready for its body.
+func (t *transfer) accept(resp *http.Response, p *partial) (remains, error) {
+	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return again, t.fail(BadResponse, fmt.Errorf("content is encoded as %.20q although we asked for it as it is", enc))
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		if p.size > 0 {
+			if err := p.restart(); err != nil {
+				return again, t.fail(Disk, err)
+			}
+		}
+		return t.begin(resp, p, resp.ContentLength)
+	case http.StatusPartialContent:
+		return t.resume(resp, p)
+	case http.StatusRequestedRangeNotSatisfiable:
+		if p.size == 0 {
+			return again, t.status(BadResponse, resp)
+		}
+		if p.tag.Total == p.size {
+			return nothing, nil
+		}
+		if err := p.restart(); err != nil {
+			return again, t.fail(Disk, err)
+		}
+		return again, nil
+	default:
+		return again, t.status(byStatus(resp.StatusCode), resp)
+	}
+}
+
+// begin notes what the server calls the content it is about to send from the start.
+func (t *transfer) begin(resp *http.Response, p *partial, total int64) (remains, error) {
+	if total > t.MaxBytes {
+		return again, t.fail(TooBig, fmt.Errorf("%d bytes, limit %d", total, t.MaxBytes))
+	}
+	next := tag{Address: p.tag.Address, ETag: strong(resp), Modified: resp.Header.Get("Last-Modified"), Total: total}
+	if err := p.name(next); err != nil {
+		return again, t.fail(Disk, err)
+	}
+	return content, nil
+}
+
+// resume takes a 206 only if it continues exactly what is held; anything else makes it start over.
+func (t *transfer) resume(resp *http.Response, p *partial) (remains, error) {
+	from, total, err := contentRange(resp.Header.Get("Content-Range"))
+	switch {
+	case err != nil:
+	case p.size == 0:
+		err = errors.New("part of the content although we asked for all of it")
+	case from != p.size:
+		err = fmt.Errorf("part from byte %d although we asked from %d", from, p.size)
+	case total >= 0 && p.tag.Total >= 0 && total != p.tag.Total:
+		err = fmt.Errorf("content of %d bytes has become %d", p.tag.Total, total)
+	case p.tag.ETag != "" && strong(resp) != "" && strong(resp) != p.tag.ETag:
+		err = errors.New("another ETag than the one we asked for")
+	}
+	if err == nil {
+		return content, nil
+	}
+	if rerr := p.restart(); rerr != nil {
+		return again, t.fail(Disk, rerr)
+	}
+	return again, t.fail(BadResponse, err)
+}
+
+// copy appends the body. A body that ends early is a cut connection, and worth another request.
+func (t *transfer) copy(ctx context.Context, watch *watch, resp *http.Response, p *partial) (bool, error) {
+	buf := make([]byte, bufferSize)
+	for {
+		n, err := resp.Body.Read(buf)
+		if n > 0 {
+			if _, werr := p.Write(buf[:n]); werr != nil {
+				return false, t.fail(Disk, werr)
+			}
+			if p.size > t.MaxBytes {
+				rerr := p.restart()
+				return false, t.fail(TooBig, errors.Join(fmt.Errorf("more than %d bytes", t.MaxBytes), rerr))
+			}
+			watch.got(n)
+			t.Progress(p.size, p.tag.Total)
+		}
+		switch {
+		case err == io.EOF && (p.tag.Total < 0 || p.size == p.tag.Total):
+			return true, nil
+		case err == io.EOF:
+			return false, t.fail(Unreachable, fmt.Errorf("ended after %d of %d bytes", p.size, p.tag.Total))
+		case err != nil:
+			err = t.judge(ctx, err)
+			return false, t.keepOrNot(p, err)
+		}
+	}
+}
+
+// keepOrNot drops a part that could never be resumed.
+func (t *transfer) keepOrNot(p *partial, err error) error {
+	if p.tag.validator() != "" {
+		return err
+	}
+	t.best = max(t.best, p.size)
+	if rerr := p.restart(); rerr != nil {
+		return t.fail(Disk, rerr)
+	}
+	return err
+}
+
+// small reads a short body into memory.
+func (t *transfer) small(ctx context.Context) ([]byte, error) {
+	ctx, watch := t.pace.watch(ctx, t.Request)
+	defer watch.stop()
+	resp, err := t.ask(ctx, nil)
+	if err != nil {
+		return nil, t.judge(ctx, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, t.status(byStatus(resp.StatusCode), resp)
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, t.MaxBytes+1))
+	if err != nil {
+		return nil, t.judge(ctx, err)
+	}
+	if int64(len(data)) > t.MaxBytes {
+		return nil, t.fail(TooBig, fmt.Errorf("more than %d bytes", t.MaxBytes))
+	}
+	return data, nil
+}
+
+func (t *transfer) fail(r Reason, err error) error {
+	return &Error{URL: redact(t.url), Reason: r, Err: err}
+}
+
+func (t *transfer) status(r Reason, resp *http.Response) error {
+	return &Error{URL: redact(t.url), Reason: r, Status: resp.StatusCode}
+}
+
+// judge turns an error of net/http into ours. The caller's own end of patience stays what it is.
+func (t *transfer) judge(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(cause, errStalled), errors.Is(cause, errSlow):
+		return t.fail(Stalled, cause)
+	case cause != nil:
+		return cause
+	case isRedirect(bare(err)):
+		return t.fail(BadRedirect, bare(err))
+	default:
+		return t.fail(Unreachable, bare(err))
+	}
+}
+
+// strong returns the ETag if it is one that If-Range may carry.
+func strong(resp *http.Response) string {
+	if e := resp.Header.Get("ETag"); len(e) >= 2 && e[0] == '"' {
+		return e
+	}
+	return ""
+}
+
+// contentRange reads "bytes 10-19/20"; total is -1 for "*".
+func contentRange(s string) (from, total int64, err error) {
+	bad := fmt.Errorf("unusable Content-Range %.60q", s)
+	s, ok := strings.CutPrefix(s, "bytes ")
+	span, all, ok2 := strings.Cut(s, "/")
+	first, last, ok3 := strings.Cut(span, "-")
+	from, err = strconv.ParseInt(first, 10, 64)
+	to, err2 := strconv.ParseInt(last, 10, 64)
+	total = -1
+	if all != "*" {
+		var err3 error
+		if total, err3 = strconv.ParseInt(all, 10, 64); err3 != nil || total <= to {
+			return 0, 0, bad
+		}
+	}
+	if !ok || !ok2 || !ok3 || err != nil || err2 != nil || from < 0 || to < from {
+		return 0, 0, bad
+	}
+	return from, total, nil
+}

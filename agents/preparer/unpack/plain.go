@@ -1,0 +1,141 @@
+package unpack
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	plainChunk  = 256 << 10
+	plainChunks = 12
+	zstdWindow  = 16 << 20 // enough for every level below --ultra; more would let an archive choose our memory
+)
+
+// plain decompresses ahead of the tar reader, in a goroutine of its own.
+type plain struct {
+	full   chan []byte
+	free   chan []byte
+	quit   chan struct{}
+	cur    []byte
+	whole  []byte
+	err    error // why the decompressor ended; valid once full is closed
+	read   int64 // plain bytes handed out
+	zeros  int64 // length of the run of zero bytes that what was handed out ends in
+	atMost int64
+	ratio  int64
+	from   *source
+}
+
+// newPlain tells the format by its first bytes and starts to decompress. closed must be called at the end.
+func newPlain(s *source, lim Limits) (*plain, error) {
+	head := bufio.NewReaderSize(s, 64<<10)
+	magic, err := head.Peek(4)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	var r io.ReadCloser
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		r, err = gzip.NewReader(head)
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}), len(magic) == 4 && magic[0]>>4 == 5 && bytes.Equal(magic[1:], []byte{0x2a, 0x4d, 0x18}):
+		var d *zstd.Decoder
+		d, err = zstd.NewReader(head, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindow))
+		if err == nil {
+			r = d.IOReadCloser()
+		}
+	default:
+		return nil, refusef("", NotArchive, "starts with %q", magic)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := &plain{
+		full:   make(chan []byte, plainChunks),
+		free:   make(chan []byte, plainChunks),
+		quit:   make(chan struct{}),
+		atMost: lim.Bytes + int64(lim.Entries)*4096,
+		ratio:  lim.Ratio,
+		from:   s,
+	}
+	for range plainChunks {
+		p.free <- make([]byte, plainChunk)
+	}
+	go p.pump(r)
+	return p, nil
+}
+
+func (p *plain) pump(r io.ReadCloser) {
+	defer close(p.full)
+	defer r.Close()
+	for {
+		var buf []byte
+		select {
+		case buf = <-p.free:
+		case <-p.quit:
+			return
+		}
+		n, err := 0, error(nil)
+		for n < plainChunk && err == nil {
+			var more int
+			more, err = r.Read(buf[n:plainChunk])
+			n += more
+		}
+		if n > 0 {
+			p.full <- buf[:n]
+		}
+		if err != nil {
+			p.err = err
+			return
+		}
+	}
+}
+
+// Read hands out plain bytes, and refuses to go on beyond the limits.
+func (p *plain) Read(b []byte) (int, error) {
+	if len(p.cur) == 0 {
+		if p.whole != nil {
+			p.free <- p.whole
+			p.whole = nil
+		}
+		buf, ok := <-p.full
+		if !ok {
+			return 0, p.err
+		}
+		p.cur, p.whole = buf, buf
+	}
+	n := copy(b, p.cur)
+	p.cur = p.cur[n:]
+	p.read += int64(n)
+	p.tally(b[:n])
+	if p.read > p.atMost {
+		return n, refusef("", TooBig, "more than %d plain bytes", p.atMost)
+	}
+	return n, p.dense(p.read)
+}
+
+// dense refuses when n plain bytes are too many for the compressed bytes read so far.
+func (p *plain) dense(n int64) error {
+	if in := p.from.consumed.Load(); n > RatioFrom && n/p.ratio > in {
+		return refusef("", TooDense, "%d bytes from %d, limit %d", n, in, p.ratio)
+	}
+	return nil
+}
+
+func (p *plain) tally(b []byte) {
+	tail := bytes.TrimRight(b, "\x00")
+	if len(tail) > 0 {
+		p.zeros = 0
+	}
+	p.zeros += int64(len(b) - len(tail))
+}
+
+// closed ends the decompressor and waits for it, so that the source is free again.
+func (p *plain) closed() {
+	close(p.quit)
+	for range p.full {
+	}
+}

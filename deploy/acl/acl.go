@@ -1,0 +1,109 @@
+// Package acl writes the Consul ACL policy that an agent or a person needs, and nothing beyond it.
+//
+// A token with such a policy reads the intent that concerns it and writes its own report; every other write is refused
+// by Consul. A policy is HCL, as `consul acl policy create -rules -` takes it.
+package acl
+
+import (
+	"embed"
+	"fmt"
+	"regexp"
+	"strings"
+	"text/template"
+)
+
+//go:embed policies/*.hcl
+var files embed.FS
+
+var policies = template.Must(template.ParseFS(files, "policies/*.hcl"))
+
+// The names of policies: the agents, and the two kinds of people.
+const (
+	Preparer      = "preparer"
+	PortAuthority = "port-authority"
+	Setlive       = "setlive"
+	Developer     = "developer"
+	Operator      = "operator"
+)
+
+// Names returns the names that [Policy] knows, agents first.
+func Names() []string { return []string{Preparer, PortAuthority, Setlive, Developer, Operator} }
+
+var (
+	segment = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+	nouns   = []string{"nodes", "clusters", "regions", "machines", "vms", "seeds", "sites", "services", "routes"}
+	reports = []string{"status", "alive", "placement", "ledger", "locks"}
+)
+
+// scope is what the templates are filled with. All of it has passed the allow-list of names, so none of it can close
+// the quotes it stands in.
+type scope struct {
+	Node    string   // the node of an agent
+	Config  string   // the one key a developer writes
+	Intent  string   // what the keys of intent begin with, such as "platypus/intent/"
+	Own     string   // what the keys that agents write begin with, such as "platypus/"
+	Wishes  []string // the prefixes that together are all intent
+	Reports []string // the prefixes that people read and agents write
+}
+
+// Policy returns the rules of one policy in HCL.
+//
+// For an agent, subject is the name of its node, which is also its name in Consul. For a developer it is the cluster
+// whose config they may write, as "app/cluster": Consul cannot grant "config" below an app without "deploy_config"
+// beside it, so each cluster is granted by its own policy. For an operator it is empty. Root is the root of the tree,
+// such as "platypus/"; the empty root is the layout of 2014, with intent at the top of the store.
+func Policy(name, subject, root string) (string, error) {
+	s, err := under(root)
+	if err != nil {
+		return "", err
+	}
+	switch name {
+	case Developer:
+		app, cluster, _ := strings.Cut(subject, "/")
+		if !valid(app) || !valid(cluster) {
+			return "", fmt.Errorf("policy %s: %q is not an app and its cluster, such as slug/production", name, subject)
+		}
+		s.Config = s.Intent + "clusters/" + subject + "/config"
+	case Operator:
+		if subject != "" {
+			return "", fmt.Errorf("policy %s: it holds for all nodes, %q is one too many", name, subject)
+		}
+	case Preparer, PortAuthority, Setlive:
+		if !valid(subject) {
+			return "", fmt.Errorf("policy %s: %q is not the name of a node", name, subject)
+		}
+		s.Node = subject
+	default:
+		return "", fmt.Errorf("policy %q is not one of %s", name, strings.Join(Names(), ", "))
+	}
+	var text strings.Builder
+	if err := policies.ExecuteTemplate(&text, name+".hcl", s); err != nil {
+		return "", fmt.Errorf("write policy %s: %w", name, err)
+	}
+	return text.String(), nil
+}
+
+// under returns where things lie below root.
+func under(root string) (scope, error) {
+	s := scope{Own: "platypus/"}
+	if root == "" {
+		for _, noun := range nouns {
+			s.Wishes = append(s.Wishes, noun+"/")
+		}
+	} else {
+		root = strings.TrimSuffix(root, "/")
+		for part := range strings.SplitSeq(root, "/") {
+			if !valid(part) {
+				return scope{}, fmt.Errorf("root %q: %q is not a name", root, part)
+			}
+		}
+		s.Own, s.Intent = root+"/", root+"/intent/"
+		s.Wishes = []string{s.Intent}
+	}
+	for _, noun := range reports {
+		s.Reports = append(s.Reports, s.Own+noun+"/")
+	}
+	return s, nil
+}
+
+func valid(name string) bool { return segment.MatchString(name) && !strings.Contains(name, "..") }

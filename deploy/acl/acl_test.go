@@ -1,0 +1,246 @@
+package acl_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/platypus-platform/platypus/deploy/acl"
+)
+
+// grant is what a policy allows, written out by hand: the policies are templates, these are not.
+type grant struct {
+	name, subject   string
+	writes          []string // exact keys, or prefixes where they end in "/"
+	reads           []string // prefixes
+	session, health bool
+}
+
+// grants returns what each policy allows when intent begins with wish and what agents write with own.
+func grants(wish, own string) []grant {
+	agent := func(name string, more ...string) grant {
+		return grant{name, "web1",
+			append(more, own+"status/"+name+"/web1", own+"alive/web1/"+name),
+			[]string{wish + "nodes/web1/", wish + "clusters/", own + "placement/nodes/web1/", own + "confirm/web1/"},
+			true, name == acl.Setlive}
+	}
+	all := []string{own + "status/", own + "alive/", own + "placement/", own + "ledger/", own + "locks/", own + "history/"}
+	intents := []string{"platypus/intent/"}
+	if wish == "" {
+		intents = []string{"nodes/", "clusters/", "regions/", "machines/", "vms/", "seeds/", "sites/", "services/", "routes/"}
+	}
+	return []grant{
+		agent(acl.Preparer),
+		agent(acl.PortAuthority),
+		agent(acl.Setlive, own+"locks/"),
+		{acl.Developer, "slug/production", []string{wish + "clusters/slug/production/config"},
+			append(slices.Clone(all), intents...), false, false},
+		{acl.Operator, "", append(slices.Clone(intents), own+"confirm/", own+"history/"),
+			append(slices.Clone(all), own+"confirm/"), false, false},
+	}
+}
+
+// keys is one of every kind of key there is, for this node, for others, and for names that begin alike.
+func keys(wish, own string) []string {
+	list := []string{wish + "regions/SIN", wish + "machines/SIN/m1", wish + "vms/v", wish + "seeds/s", wish + "sites/s",
+		wish + "services/s", wish + "routes/r", own + "ledger/SIN/m1", own + "placement/vms/v.0",
+		own + "placement/seeds/s/web1", own + "history/intent/1", own + "locks/slug/production/turn", "other/tool"}
+	for _, node := range []string{"web1", "web10", "web2"} {
+		list = append(list, wish+"nodes/"+node+"/slug", own+"placement/nodes/"+node+"/slug")
+		for _, agent := range []string{"preparer", "port-authority", "setlive", "allocator", "recorder"} {
+			list = append(list, own+"alive/"+node+"/"+agent, own+"status/"+agent+"/"+node, own+"confirm/"+node+"/"+agent)
+		}
+	}
+	for _, app := range []string{"slug", "slugs"} {
+		for _, cluster := range []string{"production", "staging"} {
+			at := wish + "clusters/" + app + "/" + cluster + "/"
+			list = append(list, at+"config", at+"deploy_config")
+		}
+	}
+	return list
+}
+
+// bend returns a key that is close to k and mostly another one.
+func bend(r *rand.Rand, k string) string {
+	parts := strings.Split(k, "/")
+	i := r.IntN(len(parts))
+	switch r.IntN(6) {
+	case 0:
+		return k + "/x"
+	case 1:
+		return k + "x"
+	case 2:
+		return strings.Join(parts[:i+1], "/")
+	case 3:
+		parts[i] += "0"
+	case 4:
+		parts[i] = strings.ToUpper(parts[i])
+	default:
+		parts = slices.Insert(parts, i, "z")
+	}
+	return strings.Join(parts, "/")
+}
+
+// under tells whether key is in the list, which holds exact keys and prefixes that end in "/".
+func under(key string, list []string) bool {
+	return slices.ContainsFunc(list, func(e string) bool {
+		return key == e || strings.HasSuffix(e, "/") && strings.HasPrefix(key, e)
+	})
+}
+
+func TestPolicies(t *testing.T) {
+	for _, keyList := range []bool{false, true} {
+		t.Run(fmt.Sprintf("enable_key_list_policy=%t", keyList), func(t *testing.T) {
+			c := startConsul(t, keyList)
+			// The nodes of others, on which nobody here may hold a session.
+			c.must("PUT", "/v1/catalog/register", `{"Node": "web2", "Address": "127.0.0.2"}`)
+			for _, tree := range []struct{ root, wish, own string }{
+				{"platypus/", "platypus/intent/", "platypus/"}, {"", "", "platypus/"},
+			} {
+				for _, g := range grants(tree.wish, tree.own) {
+					t.Run(fmt.Sprintf("%s root=%q", g.name, tree.root), func(t *testing.T) {
+						rules, err := acl.Policy(g.name, g.subject, tree.root)
+						if err != nil {
+							t.Fatal(err)
+						}
+						c := consul{t, c.addr}
+						token := c.token(rules)
+						all := keys(tree.wish, tree.own)
+						checkWrites(c, token, g, all)
+						checkReads(c, token, g, all, keyList)
+						checkBeyondKV(c, token, g)
+					})
+				}
+			}
+		})
+	}
+}
+
+// checkWrites tries to write every key there is, and many that are close to one.
+func checkWrites(c consul, token string, g grant, all []string) {
+	r := rand.New(rand.NewPCG(2014, uint64(len(all))))
+	tries := slices.Clone(all)
+	for range 400 {
+		tries = append(tries, bend(r, all[r.IntN(len(all))]))
+	}
+	allowed := 0
+	for _, key := range tries {
+		path, want := "/v1/kv/"+escape(key), http.StatusForbidden
+		if under(key, g.writes) {
+			want = http.StatusOK
+			allowed++
+		}
+		for _, method := range []string{"PUT", "DELETE"} {
+			if code, answer := c.do(token, method, path, "{}"); code != want {
+				c.t.Errorf("%s %s: %d %s, want %d", method, key, code, answer, want)
+			}
+		}
+	}
+	if allowed < len(g.writes) {
+		c.t.Errorf("only %d writes allowed", allowed)
+	}
+	if code, _ := c.do(token, "DELETE", "/v1/kv/?recurse", ""); code != http.StatusForbidden {
+		c.t.Errorf("delete of the whole tree: %d", code)
+	}
+}
+
+// checkReads fills the tree and looks at each key by itself, and at each part of the tree as a watcher does.
+func checkReads(c consul, token string, g grant, all []string, keyList bool) {
+	for _, key := range all {
+		c.must("PUT", "/v1/kv/"+escape(key), "{}")
+	}
+	reads := slices.Concat(g.reads, g.writes)
+	for _, key := range all {
+		want := http.StatusForbidden
+		if under(key, reads) {
+			want = http.StatusOK
+		}
+		if code, answer := c.do(token, "GET", "/v1/kv/"+escape(key), ""); code != want {
+			c.t.Errorf("GET %s: %d %s, want %d", key, code, answer, want)
+		}
+	}
+	for _, prefix := range g.reads {
+		code, answer := c.do(token, "GET", "/v1/kv/"+escape(prefix)+"?recurse", "")
+		n := 0
+		for _, key := range all {
+			if strings.HasPrefix(key, prefix) {
+				n++
+			}
+		}
+		if got := strings.Count(answer, `"Key"`); code != http.StatusOK || got != n {
+			c.t.Errorf("list %s: %d with %d keys, want %d", prefix, code, got, n)
+		}
+	}
+	// Without the key list policy Consul answers a forbidden list as if nothing were there.
+	want := http.StatusNotFound
+	if keyList {
+		want = http.StatusForbidden
+	}
+	if code, answer := c.do(token, "GET", "/v1/kv/other/?recurse", ""); code != want {
+		c.t.Errorf("list other/: %d %s, want %d", code, answer, want)
+	}
+}
+
+// checkBeyondKV tries sessions and services.
+func checkBeyondKV(c consul, token string, g grant) {
+	code := func(granted bool) int {
+		if granted {
+			return http.StatusOK
+		}
+		return http.StatusForbidden
+	}
+	expect := func(method, path, body string, want int) string {
+		got, answer := c.do(token, method, path, body)
+		if got != want {
+			c.t.Errorf("%s %s %s: %d %s, want %d", method, path, body, got, answer, want)
+		}
+		return answer
+	}
+	made := expect("PUT", "/v1/session/create", `{"TTL": "10s", "Behavior": "delete", "LockDelay": "0s"}`, code(g.session))
+	expect("PUT", "/v1/session/create", `{"Node": "web2", "Checks": []}`, http.StatusForbidden)
+	if g.session {
+		id := strings.Split(made, `"`)[3]
+		alive := g.writes[len(g.writes)-1]
+		if answer := expect("PUT", "/v1/kv/"+alive+"?acquire="+id, "{}", http.StatusOK); !strings.Contains(answer, "true") {
+			c.t.Errorf("acquire %s: %s", alive, answer)
+		}
+		expect("PUT", "/v1/session/renew/"+id, "", http.StatusOK)
+		expect("PUT", "/v1/session/destroy/"+id, "", http.StatusOK)
+	}
+	expect("PUT", "/v1/agent/service/register", `{"Name": "slug", "Port": 1212}`, code(g.health))
+	if g.health {
+		if answer := expect("GET", "/v1/health/service/slug", "", http.StatusOK); !strings.Contains(answer, "1212") {
+			c.t.Errorf("health of slug: %s", answer)
+		}
+		expect("PUT", "/v1/agent/service/deregister/slug", "", http.StatusOK)
+	}
+	expect("PUT", "/v1/agent/maintenance?enable=true", "", http.StatusForbidden)
+	expect("PUT", "/v1/acl/token", "{}", http.StatusForbidden)
+	// To Consul, who may register a service may also set its defaults.
+	expect("PUT", "/v1/config", `{"Kind": "service-defaults", "Name": "x"}`, code(g.health))
+}
+
+func escape(key string) string { return (&url.URL{Path: key}).EscapedPath() }
+
+func TestPolicyRefuses(t *testing.T) {
+	for _, bad := range []struct{ name, subject, root string }{
+		{"baker", "web1", "platypus/"},
+		{acl.Preparer, "", "platypus/"},
+		{acl.Preparer, `web1" {}`, "platypus/"},
+		{acl.Preparer, "web1/..", "platypus/"},
+		{acl.Setlive, "a..b", "platypus/"},
+		{acl.Setlive, "web1", `p"/`},
+		{acl.Setlive, "web1", "//"},
+		{acl.Developer, "slug", "platypus/"},
+		{acl.Developer, "slug/production/config", "platypus/"},
+		{acl.Operator, "web1", "platypus/"},
+	} {
+		if rules, err := acl.Policy(bad.name, bad.subject, bad.root); err == nil {
+			t.Errorf("%q on %q below %q gives\n%s", bad.name, bad.subject, bad.root, rules)
+		}
+	}
+}

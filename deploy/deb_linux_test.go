@@ -1,0 +1,115 @@
+package deploy_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var agents = []string{"preparer", "port-authority", "setlive"}
+
+// pack builds the package out of this tree.
+func pack(t *testing.T) string {
+	t.Helper()
+	tool(t, "dpkg-deb")
+	for _, program := range append([]string{"../deploy/platypus"}, "../agents/preparer", "../agents/port-authority", "../agents/setlive") {
+		if _, err := os.Stat(filepath.Join(program, "main.go")); err != nil {
+			t.Skip("this tree has not all of the programs: ", err)
+		}
+	}
+	cmd := exec.Command("deb/build.sh", t.TempDir())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// TestPackage looks into the package, then installs, uses and purges it on a host with systemd and on one with runit.
+func TestPackage(t *testing.T) {
+	deb := pack(t)
+	t.Run("contents", func(t *testing.T) { checkContents(t, deb) })
+	t.Run("lintian", func(t *testing.T) {
+		// Lintian leaves root to itself unless told.
+		out, err := exec.Command(tool(t, "lintian"), "--allow-root", "--fail-on", "error,warning", deb).CombinedOutput()
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	t.Run("systemd", func(t *testing.T) {
+		h := boot(t, "systemd")
+		h.give(deb, "/tmp/p.deb")
+		h.run("dpkg -i /tmp/p.deb")
+		for _, agent := range agents {
+			unit := "platypus-" + agent
+			h.run("systemctl is-enabled " + unit)
+			h.wait("systemctl is-active " + unit)
+			h.wait("curl -sf --unix-socket /run/platypus/" + agent + "/http.sock http://agent/healthz")
+			// There is no Consul on this host, and that is no reason to start again.
+			if n := h.run("systemctl show -P NRestarts " + unit); n != "0" {
+				t.Errorf("%s was restarted %s times:\n%s", agent, n, h.run("journalctl -o cat -u "+unit))
+			}
+		}
+		if out, _ := h.try("systemctl is-enabled platypus-store"); out != "disabled" {
+			t.Errorf("the store is %s", out)
+		}
+		h.run("kill -9 $(systemctl show -P MainPID platypus-preparer)")
+		h.wait("[ $(systemctl show -P NRestarts platypus-preparer) = 1 ] && systemctl is-active platypus-preparer")
+		h.run("dpkg -i /tmp/p.deb") // over itself, as an upgrade
+		h.wait("systemctl is-active platypus-preparer platypus-port-authority platypus-setlive")
+		checkPurge(h)
+	})
+	t.Run("runit", func(t *testing.T) {
+		h := boot(t, "runit")
+		h.give(deb, "/tmp/p.deb")
+		h.run("dpkg -i /tmp/p.deb")
+		for _, agent := range agents {
+			h.wait("sv status platypus-" + agent + " | grep ^run:")
+			h.wait("curl -sf --unix-socket /run/platypus/" + agent + "/http.sock http://agent/healthz")
+			h.wait("grep -q watching /var/log/platypus/" + agent + "/current")
+		}
+		h.run("dpkg -i /tmp/p.deb")
+		checkPurge(h)
+	})
+}
+
+func checkPurge(h host) {
+	h.t.Helper()
+	h.run("dpkg --purge platypus")
+	left := h.run("find /etc /usr /lib/systemd /run /srv /var/lib /var/log -iname '*platypus*' | grep -v -x /usr/lib/python.*; pgrep -a -f '[/]usr/lib/platypus' || true")
+	if left != "" {
+		h.t.Errorf("after a purge there still is:\n%s", left)
+	}
+	if out, err := h.try("getent passwd platypus"); err == nil {
+		h.t.Errorf("after a purge there still is the user %s", out)
+	}
+}
+
+func checkContents(t *testing.T, deb string) {
+	out, err := exec.Command("dpkg-deb", "--contents", deb).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for line := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
+		f := strings.Fields(line)
+		files = append(files, strings.TrimPrefix(f[5], "."))
+		if f[1] != "root/root" || f[0][5] == 'w' || f[0][8] == 'w' {
+			t.Errorf("not root's alone to write: %s", line)
+		}
+	}
+	want := []string{"/usr/bin/platypus", "/etc/platypus/env", "/lib/systemd/system/platypus-store.service", "/etc/sv/platypus-store/run"}
+	for _, agent := range agents {
+		want = append(want, "/usr/lib/platypus/"+agent, "/lib/systemd/system/platypus-"+agent+".service",
+			"/etc/sv/platypus-"+agent+"/run", "/etc/sv/platypus-"+agent+"/log/run")
+	}
+	for _, file := range want {
+		if !slices.Contains(files, file) {
+			t.Errorf("the package has no %s", file)
+		}
+	}
+}
