@@ -55,7 +55,7 @@ func (t Target) ask(ctx context.Context) error {
 		return askHTTP(ctx, t.Check)
 	case intent.HealthTCP:
 		var d net.Dialer
-		c, err := d.DialContext(ctx, "tcp", address(t.Check.Port))
+		c, err := d.DialContext(ctx, "tcp", Address(t.Check.Port))
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,8 @@ func (t Target) ask(ctx context.Context) error {
 	return nil
 }
 
-func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+// Address is where a check by port asks.
+func Address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // URL is what a check by http asks for.
 func URL(check intent.Health) string {
@@ -74,7 +75,7 @@ func URL(check intent.Health) string {
 	if path == "" {
 		path = "/"
 	}
-	return "http://" + address(check.Port) + path
+	return "http://" + Address(check.Port) + path
 }
 
 func askHTTP(ctx context.Context, check intent.Health) error {

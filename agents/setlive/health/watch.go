@@ -27,6 +27,7 @@ type Target struct {
 
 // Verdict is what is known of a process.
 type Verdict struct {
+	Install string          // of the target
 	Process service.Process // that it is about
 	Healthy bool            // it passed often and long enough, and has not failed since
 	Passing bool            // it passed the last time
@@ -51,7 +52,7 @@ func NewWatch() *Watch {
 func (w *Watch) Wake() <-chan struct{} { return w.wake }
 
 // Follow makes the watch ask after exactly these targets. A target that only got another process keeps its deadline,
-// which counts from when this version with these settings was first followed.
+// which counts from when a process of this version with these settings was first seen.
 func (w *Watch) Follow(targets map[string]Target) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -66,12 +67,15 @@ func (w *Watch) Follow(targets map[string]Target) {
 		if f != nil && reflect.DeepEqual(f.target, t) {
 			continue
 		}
-		since, old := time.Now(), Verdict{}
+		since, old := time.Time{}, Verdict{}
 		if f != nil {
 			f.stop()
 			if f.target.sameGoal(t) {
 				since, old = f.since, f.verdict
 			}
+		}
+		if since.IsZero() && t.Process.Running() {
+			since = time.Now()
 		}
 		w.apps[app] = w.follow(t, since, old)
 	}
@@ -102,7 +106,7 @@ func (w *Watch) Close() { w.Follow(nil) }
 // follower asks after one target. Its verdict is guarded by the watch's lock.
 type follower struct {
 	target  Target
-	since   time.Time
+	since   time.Time // of its first process, zero before there is one
 	first   time.Time // of the passes in a row
 	verdict Verdict
 	stop    context.CancelFunc
@@ -112,7 +116,7 @@ type follower struct {
 func (w *Watch) follow(t Target, since time.Time, old Verdict) *follower {
 	ctx, stop := context.WithCancel(context.Background())
 	f := &follower{target: t, since: since, stop: stop}
-	f.verdict = Verdict{Process: t.Process, Expired: old.Expired}
+	f.verdict = Verdict{Install: t.Install, Process: t.Process, Expired: old.Expired}
 	if old.Process.Is(t.Process) {
 		f.verdict = old
 		f.verdict.Process = t.Process
@@ -166,7 +170,8 @@ func (w *Watch) heard(f *follower, err error, now time.Time) {
 			v.Healthy = true
 		}
 	}
-	v.Expired = v.Expired || !v.Healthy && now.Sub(f.since) >= f.target.Check.Deadline.Or(intent.DefaultDeadline)
+	late := !f.since.IsZero() && now.Sub(f.since) >= f.target.Check.Deadline.Or(intent.DefaultDeadline)
+	v.Expired = v.Expired || !v.Healthy && late
 	if v.Healthy {
 		f.since, v.Expired = now, false
 	}

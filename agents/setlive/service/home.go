@@ -196,6 +196,7 @@ func (h Home) State() State {
 		return State{}
 	}
 	s := State{App: filepath.Base(string(h)), Basedir: m.Basedir, Fingerprint: m.Fingerprint}
+	_, s.Restarts, _ = h.note()
 	for name, want := range m.Files {
 		if data, err := os.ReadFile(filepath.Join(string(h), name)); err != nil || sum(data) != want {
 			s.Fingerprint = ""

@@ -27,11 +27,11 @@ const form = "1"
 // Settings identifies everything beside the version that a process gets at its start: when it differs, the process
 // must be restarted. How Config is laid out does not matter.
 func (s Spec) Settings() string {
-	return digest(s.App, s.Basedir, s.RunAs, string(s.config()))
+	return Digest(s.App, s.Basedir, s.RunAs, string(s.config()))
 }
 
 // Fingerprint identifies everything that Install writes.
-func (s Spec) Fingerprint() string { return digest(form, s.Settings(), s.StopTimeout) }
+func (s Spec) Fingerprint() string { return Digest(form, s.Settings(), s.StopTimeout) }
 
 // Grace is how long the service has from TERM to KILL.
 func (s Spec) Grace() time.Duration {
@@ -77,10 +77,11 @@ func (s Spec) config() []byte {
 	return settled
 }
 
-func digest(values ...any) string {
+// Digest returns a short word that differs when any of the values does, as JSON shows them.
+func Digest(values ...any) string {
 	data, err := json.Marshal(values)
 	if err != nil {
-		panic(err) // strings, maps of strings and numbers only
+		data = fmt.Append(nil, values...)
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:8])

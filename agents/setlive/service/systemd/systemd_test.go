@@ -193,7 +193,7 @@ func flapping(t *testing.T) {
 	})
 	testhost.GoLive(t, b.spec.Basedir, b.spec.App, "v2")
 	b.stop(t, service.Stopping{})
-	if now := b.up(t); now.Process.Version != "v2" || now.Process.Restarts != 0 {
+	if now := b.up(t); now.Process.Version != "v2" || now.Restarts != 0 {
 		t.Errorf("after the repair: %+v", now)
 	}
 }
