@@ -34,10 +34,14 @@ require (
 	golang.org/x/exp v0.0.0-20260218203240-3dfff04db8fa // indirect
 	golang.org/x/text v0.22.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
+	golang.org/x/tools v0.49.0 // indirect
 )
 
 require github.com/google/jsonschema-go v0.4.3
 
 require github.com/platypus-platform/platypus/deploy v0.0.0
 
-require golang.org/x/sys v0.48.0
+require (
+	github.com/rogpeppe/go-internal v1.16.0
+	golang.org/x/sys v0.48.0
+)
