@@ -3,12 +3,14 @@ module github.com/platypus-platform/platypus/store
 go 1.26.7
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/hashicorp/consul/api v1.34.5
 	github.com/hashicorp/go-bexpr v0.1.17
 	github.com/hashicorp/go-immutable-radix/v2 v2.1.0
 	github.com/platypus-platform/platypus/intent v0.0.0
 	go.etcd.io/bbolt v1.5.0
 	golang.org/x/time v0.16.0
+	go.uber.org/goleak v1.3.0
 )
 
 require (
