@@ -29,6 +29,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("PLATYPUS_TEST_PROGRAM") == "preparer" {
+		main() // which ends the process
+	}
 	testscript.Main(m, map[string]func(){"preparer": main})
 }
 
