@@ -91,5 +91,5 @@ func cannot(l world.Link) bool {
 	case intent.PhaseInvalid, intent.PhaseIncomplete, intent.PhaseHeld:
 		return true
 	}
-	return strings.Contains(l.State.Phase, "revert") || l.State.Attempts >= hopeless
+	return l.State.Phase == "reverted" || l.State.Phase == "failing" || l.State.Attempts >= hopeless
 }

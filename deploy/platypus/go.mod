@@ -3,11 +3,15 @@ module github.com/platypus-platform/platypus/deploy/platypus
 go 1.26.7
 
 require (
+	github.com/google/jsonschema-go v0.4.3
 	github.com/jedib0t/go-pretty/v6 v6.8.3
 	github.com/mattn/go-isatty v0.0.22
+	github.com/platypus-platform/platypus/deploy v0.0.0
 	github.com/platypus-platform/platypus/intent v0.0.0
 	github.com/platypus-platform/platypus/store v0.0.0
+	github.com/rogpeppe/go-internal v1.16.0
 	github.com/urfave/cli/v2 v2.27.7
+	golang.org/x/sys v0.48.0
 )
 
 require (
@@ -34,10 +38,5 @@ require (
 	golang.org/x/exp v0.0.0-20260218203240-3dfff04db8fa // indirect
 	golang.org/x/text v0.22.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
+	golang.org/x/tools v0.49.0 // indirect
 )
-
-require github.com/google/jsonschema-go v0.4.3
-
-require github.com/platypus-platform/platypus/deploy v0.0.0
-
-require golang.org/x/sys v0.48.0

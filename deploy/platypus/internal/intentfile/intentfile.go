@@ -133,7 +133,7 @@ func (r Reader) object(all *Files, s *source) error {
 			continue
 		}
 		if !strings.Contains(key, "/") {
-			return s.at(keyEnd-1-len(key)).Errorf("%q is not a key below intent/: a file maps keys such as "+
+			return s.at(keyEnd-2-len(key)).Errorf("%q is not a key below intent/: a file maps keys such as "+
 				"\"nodes/web1/slug\" or \"clusters/slug/production/config\" to values", key)
 		}
 		r.add(all, key, value, s.at(at))

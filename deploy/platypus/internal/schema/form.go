@@ -16,7 +16,7 @@ const (
 	digestPattern   = `^((sha256:)?[0-9A-Fa-f]{64})?$`
 	sourcePattern   = `^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`
 	basedirPattern  = `^(/([A-Za-z0-9_+@-]|\.[A-Za-z0-9_+@-]|\.\.[A-Za-z0-9._+@-])[A-Za-z0-9._+@-]*)+/?$`
-	systemPattern   = `^/(bin|boot|dev|etc|lib|lib64|proc|root|run|sbin|sys|usr|var|tmp|home|opt|srv)/?$`
+	systemPattern   = `^/((bin|boot|dev|etc|lib|lib32|lib64|proc|sbin|sys)(/.*)?|(home|media|mnt|opt|root|run|srv|tmp|usr|var)/?)$`
 )
 
 func name() *jsonschema.Schema {

@@ -33,7 +33,7 @@ func of(kind string) (*jsonschema.Schema, error) {
 	case "node":
 		return infer(reflect.TypeFor[intent.Assignment](), "cluster")
 	case "config":
-		s, err := infer(reflect.TypeFor[intent.Config]())
+		s, err := infer(reflect.TypeFor[intent.Config](), "versions")
 		if err == nil {
 			s.Properties["versions"].PropertyNames = name()
 		}
@@ -121,6 +121,7 @@ func tighten(s *jsonschema.Schema) {
 	if p := s.Properties["basedir"]; p != nil {
 		p.Pattern = basedirPattern
 		p.Not = &jsonschema.Schema{Pattern: systemPattern}
+		p.MaxLength = jsonschema.Ptr(1024)
 	}
 	if p := s.Properties["run_as"]; p != nil {
 		p.Pattern = `^([A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?$`

@@ -69,7 +69,7 @@ func TestSystemBasedirs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range strings.Fields("bin boot dev etc lib lib64 proc root run sbin sys usr var tmp home opt srv data apps opt2 srv2 mnt media") {
+	for _, dir := range strings.Fields("bin boot dev etc lib lib64 proc root run sbin sys usr var tmp home opt srv data apps opt2 srv2 mnt media lib32 etc/x etcx var/x dev/a/b") {
 		text := `{"basedir":"/` + dir + `"}`
 		a, b := intent.Check(keys["deploy_config"], []byte(text)).Err(), verdict(t, resolved, text)
 		if (a == nil) != (b == nil) {
@@ -120,5 +120,47 @@ func TestFile(t *testing.T) {
 		if err := verdict(t, resolved, text); (err == nil) != wanted {
 			t.Errorf("%v of %s", err, text)
 		}
+	}
+}
+
+// TestExamples holds the examples of the project against both: whatever intent accepts, warnings or not, the schema
+// accepts. Of what intent refuses, beyond is what no schema can see.
+func TestExamples(t *testing.T) {
+	paths, err := filepath.Glob("../../../../testdata/intent/*/*.json")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	both := 0
+	for _, path := range paths {
+		kind, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".json"), "-")
+		kind = strings.Replace(kind, "assignment", "node", 1)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := Of(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resolved, err := s.Resolve(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var value any
+		refused := json.Unmarshal(data, &value)
+		if refused == nil {
+			refused = resolved.Validate(value)
+		}
+		switch usable := intent.Check(keys[kind], data).Err() == nil; {
+		case usable && refused != nil:
+			t.Errorf("%s: intent accepts it, the schema does not: %v", path, refused)
+		case !usable && refused != nil:
+			both++
+		case !usable:
+			t.Logf("%s: only intent refuses it", path)
+		}
+	}
+	if both < 20 {
+		t.Errorf("both refuse %d examples only", both)
 	}
 }

@@ -86,7 +86,7 @@ func (c *crossing) basedirs(node intent.Name, a, b intent.App) {
 	}
 	assignA, _, deployA := c.keys(node, a)
 	assignB, _, deployB := c.keys(node, b)
-	text := fmt.Sprintf("on %s basedir %s of %s overlaps basedir %s of %s: give each app its own", node, x, a.Name, y, b.Name)
+	text := fmt.Sprintf("on %s basedir %s of %s overlaps basedir %s of %s: give each app its own", node, y, b.Name, x, a.Name)
 	c.add(false, text, deployB, deployA, assignB, assignA)
 }
 

@@ -85,8 +85,12 @@ func advice(s intent.State, node intent.Name) string {
 		return fmt.Sprintf("if the removal is meant: platypus confirm %s", node)
 	case s.Phase == intent.PhaseInvalid || s.Phase == intent.PhaseIncomplete:
 		return "mend the intent: platypus validate FILE, then platypus apply FILE"
-	case strings.Contains(s.Phase, "revert"):
-		return "the version before runs on; declare it again or mend the version: platypus rollback APP, platypus rollout APP VERSION"
+	case s.Phase == "reverted":
+		return "the version before runs on: declare that (platypus rollback APP), or roll out a mended one (platypus rollout APP VERSION)"
+	case s.Phase == "failing":
+		return "roll out a mended version: platypus rollout APP VERSION"
+	case s.Phase == "conflict":
+		return "give one of the two apps another port in its deploy_config"
 	case s.Error != "" && !s.NextTry.IsZero():
 		return "nothing, if the cause passes by itself: it is tried again"
 	}

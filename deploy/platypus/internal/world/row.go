@@ -36,8 +36,8 @@ func (r Row) Deciding() (Link, bool) {
 	return Link{}, false
 }
 
-// Rows returns one row for each app on each node, sorted by app and node: those declared and those that an agent still
-// has something of.
+// Rows returns one row for each app on each node, sorted by app and node: those declared, and whatever else an agent
+// reports as not done yet, such as an app that is leaving.
 func (w World) Rows() []Row {
 	var rows []Row
 	for _, node := range w.Nodes() {
@@ -48,7 +48,7 @@ func (w World) Rows() []Row {
 	for who, report := range w.Reports {
 		for subject, state := range report.Subjects {
 			if !slices.ContainsFunc(rows, func(r Row) bool { return string(r.App) == subject && r.Node == who.Node }) &&
-				(state.Phase != Converged || state.Have != "") {
+				state.Phase != Converged {
 				rows = append(rows, w.leaving(who.Node, intent.Name(subject)))
 			}
 		}
@@ -92,10 +92,7 @@ func (w World) leaving(node, app intent.Name) Row {
 		w.link("live", Setlive, node, gone, ""),
 	} {
 		if _, known := w.Reports[Who{l.Agent, node}].Subjects[string(app)]; known {
-			if l.State.Phase == Converged {
-				l.State.Phase, l.State.Reason = "leaving", l.Agent+" still has "+l.State.Have
-			}
-			l.Idle = false
+			l.Idle = l.State.Phase == Converged
 			r.Links = append(r.Links, l)
 		}
 	}
