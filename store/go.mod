@@ -9,8 +9,8 @@ require (
 	github.com/hashicorp/go-immutable-radix/v2 v2.1.0
 	github.com/platypus-platform/platypus/intent v0.0.0
 	go.etcd.io/bbolt v1.5.0
-	golang.org/x/time v0.16.0
 	go.uber.org/goleak v1.3.0
+	golang.org/x/time v0.16.0
 )
 
 require (
