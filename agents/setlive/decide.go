@@ -188,7 +188,7 @@ func settle(w Wanted, app App, target string, parked bool, state converge.State)
 		step.Verb, step.Why = Commit, "it is healthy"
 		return decision{steps: []Step{step}, state: state}
 	case onTrial:
-		state.Phase, state.Moves, state.Reason = phaseGating, true, "not healthy yet: "+orSo(v.Reason, fmt.Sprintf("passed %d times", v.Passes))
+		state.Phase, state.Moves, state.Reason = phaseGating, true, strings.TrimSuffix("not healthy yet: "+v.Reason, ": ")
 		return decision{state: state, lease: w.MinNodes > 0}
 	case !parked && t != (Attempt{}):
 		step.Verb, step.Why = Commit, "what was tried before is over"
