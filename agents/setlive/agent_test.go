@@ -91,7 +91,7 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 
 func (w *world) commands() map[string]command {
 	return map[string]command{
-		"put": w.put, "del": w.del, "prepare": w.prepare, "once": w.once, "agent": w.start, "kill": w.kill,
+		"put": w.put, "del": w.del, "prepare": w.prepare, "once": w.once, "agent": w.start, "end": w.finish,
 		"runs": w.runs, "current": w.current, "report": w.report, "listed": w.listed, "remember": w.remember, "same": w.same,
 		"peer": w.peer, "hold": w.hold, "release": w.release, "sweep": w.sweep,
 	}
@@ -171,8 +171,8 @@ func (w *world) start(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(w.agent.Start())
 }
 
-// kill SIGNAL ends the agent and waits for that.
-func (w *world) kill(ts *testscript.TestScript, _ bool, args []string) {
+// end SIGNAL ends the agent and waits for that.
+func (w *world) finish(ts *testscript.TestScript, _ bool, args []string) {
 	signal := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM}[args[0]]
 	ts.Check(w.agent.Process.Signal(signal))
 	_ = w.agent.Wait()
