@@ -51,18 +51,19 @@ func boot(t *testing.T, init string) host {
 	}
 	ended := make(chan struct{})
 	go func() { cmd.Wait(); close(ended) }()
+	h := host{t, cmd.Process.Pid}
 	t.Cleanup(func() {
+		if t.Failed() {
+			last, _ := h.try("journalctl -o short -n 60 -u 'platypus-*' || tail -n 20 /var/log/platypus/*/current")
+			t.Logf("the host said:\n%s\n%s", last, log.Bytes())
+		}
 		cmd.Process.Kill() // and with the first process of the namespace all others
 		<-ended
 		sweep(t, filepath.Base(scratch))
 		if err := os.Remove(scratch); err != nil {
 			t.Error(err)
 		}
-		if t.Failed() {
-			t.Logf("the host said:\n%s", log.Bytes())
-		}
 	})
-	h := host{t, cmd.Process.Pid}
 	up := map[string]string{"systemd": "systemctl is-system-running | grep -E 'running|degraded'", "runit": "pgrep -x runsvdir"}[init]
 	for end := time.Now().Add(hang); ; time.Sleep(100 * time.Millisecond) {
 		select {

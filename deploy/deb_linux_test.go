@@ -57,6 +57,11 @@ func TestPackage(t *testing.T) {
 		if out, _ := h.try("systemctl is-enabled platypus-store"); out != "disabled" {
 			t.Errorf("the store is %s", out)
 		}
+		// A store that comes later is found, and the agents are ready.
+		h.run("systemctl start platypus-store")
+		for _, agent := range agents {
+			h.wait("curl -sf --unix-socket /run/platypus/" + agent + "/http.sock http://agent/readyz")
+		}
 		h.run("kill -9 $(systemctl show -P MainPID platypus-preparer)")
 		h.wait("[ $(systemctl show -P NRestarts platypus-preparer) = 1 ] && systemctl is-active platypus-preparer")
 		h.run("dpkg -i /tmp/p.deb") // over itself, as an upgrade

@@ -22,3 +22,4 @@ for run in "$here"/runit/*/run "$here"/runit/*/log/run; do
 	rename 755 "$run" "$destdir$prefix/share/platypus/runit/${run#"$here"/runit/}"
 done
 echo "installed below $destdir$prefix; nothing is enabled: systemctl daemon-reload && systemctl enable --now platypus-preparer …"
+echo "the store runs as a user of its own: adduser --system --group --no-create-home platypus"

@@ -7,6 +7,7 @@ table='
 demo,test,bench runit        runsvdir         runit stories (setlive)
 demo,test,bench iproute2     ip               network namespaces (port-authority)
 demo,test,bench iptables     iptables-restore firewall stories (port-authority)
+demo,test,bench procps       ps               stories that count processes
 demo,test,bench curl         curl             stories that look at the store as a user does
 test,bench      systemd      systemctl        systemd stories (setlive), unit checks (deploy)
 test,bench      dbus         dbus-daemon      systemd stories (setlive)
@@ -95,6 +96,12 @@ look
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
 	tell "not root, or no apt-get"
 	exit 0
+fi
+# Two at once: the second waits, and then finds the work done.
+if command -v flock >/dev/null; then
+	exec 9>/run/platypus-deps.lock && flock 9
+	look
+	[ ${#missing[@]} -gt 0 ] || exit 0
 fi
 echo "deps: installing ${missing[*]}" >&2
 wanted=("${missing[@]}")

@@ -63,6 +63,17 @@ func Open(config Config) (*Store, error) {
 
 // Reload reads token and certificates again. On error the store goes on with what it has.
 func (s *Store) Reload() error {
+	c := s.settings()
+	client, err := api.NewClient(c)
+	if err != nil {
+		return fmt.Errorf("open store %s: %w", c.Address, err)
+	}
+	s.client.Store(client)
+	return nil
+}
+
+// settings are those of the environment, with the store's own in front.
+func (s *Store) settings() *api.Config {
 	c := api.DefaultConfig()
 	override(&c.Address, s.config.Address)
 	override(&c.Token, s.config.Token)
@@ -72,19 +83,12 @@ func (s *Store) Reload() error {
 	override(&c.TLSConfig.KeyFile, s.config.KeyFile)
 	override(&c.Namespace, s.config.Namespace)
 	override(&c.Partition, s.config.Partition)
-	client, err := api.NewClient(c)
-	if err != nil {
-		return fmt.Errorf("open store %s: %w", c.Address, err)
-	}
-	s.client.Store(client)
-	return nil
+	return c
 }
 
 // Address says where the store is, for messages.
 func (s *Store) Address() string {
-	c := api.DefaultConfig()
-	override(&c.Address, s.config.Address)
-	return c.Address
+	return s.settings().Address
 }
 
 func override(field *string, value string) {

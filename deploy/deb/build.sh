@@ -41,8 +41,10 @@ build() {
 	CGO_ENABLED=0 go build -trimpath -o "$to/" \
 		-ldflags "-s -w -X github.com/platypus-platform/platypus/agents/internal/agent.Version=$version" "$@"
 }
-# shellcheck disable=SC2046 # import paths hold no spaces
+# Import paths hold no spaces.
+# shellcheck disable=SC2046
 build "$root/usr/lib/platypus" $(programs ./agents/...)
+# shellcheck disable=SC2046
 build "$root/usr/bin" $(programs ./deploy/platypus/...)
 
 put() { install -D -m "$1" "$2" "$root/$3"; }

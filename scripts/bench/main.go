@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -62,12 +63,10 @@ func main() {
 
 // packages lists those that the figures name, each once.
 func packages(only string) (names []string) {
-	seen := map[string]bool{}
 	for _, f := range figures {
-		if !seen[f.Package] && (only == "" || strings.Contains(f.Package+f.Benchmark, only)) {
+		if !slices.Contains(names, f.Package) && (only == "" || strings.Contains(f.Package+f.Benchmark, only)) {
 			names = append(names, f.Package)
 		}
-		seen[f.Package] = seen[f.Package] || len(names) > 0 && names[len(names)-1] == f.Package
 	}
 	return names
 }

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/internal/host"
+)
+
+// How long and how often another program's hold of the firewall is waited out before it is spoken of.
+const (
+	lockSeconds = "5"
+	lockTries   = 3
+	busy        = 4 // the exit code of iptables that says: try again
+)
+
+// authority is all that this agent writes to.
+type authority struct {
+	walls []*firewall
+	files *folder // nil: the files of 2014 are not written
+}
+
+func (p *authority) observe(ctx context.Context) (a Actual, err error) {
+	if len(p.walls) > 0 {
+		if a.Chains, err = observe(ctx, p.walls); err != nil {
+			return a, err
+		}
+	}
+	if p.files != nil {
+		a.Files, err = p.files.observe()
+	}
+	return a, err
+}
+
+// apply does one step.
+func (p *authority) apply(ctx context.Context, step converge.Step) error {
+	switch s := step.(type) {
+	case Restore:
+		for _, w := range p.walls {
+			if w.family == s.Family {
+				return w.restore(ctx, s.Input)
+			}
+		}
+	case WriteFile:
+		return p.files.write(s)
+	case RemoveFile:
+		return p.files.remove(s)
+	case Rebuild:
+		return p.files.rebuild(ctx, s)
+	}
+	return fmt.Errorf("apply %T: not a step of this agent", step)
+}
+
+// restore commits input whole or not at all, so it may be killed at any moment. Both back-ends check every line before
+// they change anything: a trial with --test would only double the time.
+func (w *firewall) restore(ctx context.Context, input string) (err error) {
+	for range lockTries {
+		_, err = host.Run(ctx, strings.NewReader(input), w.program+"-restore", "--noflush", "-w", lockSeconds)
+		var exit *exec.ExitError
+		if err == nil || ctx.Err() != nil || denied(err.Error()) || !errors.As(err, &exit) || exit.ExitCode() != busy {
+			break
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("rebuild %s: %w%s", chainName, w.explain(err), refused(err.Error(), input))
+}
+
+var atLine = regexp.MustCompile(`line:? (\d+)`)
+
+// refused returns the rule that a complaint is about, when it names a line of input.
+func refused(complaint, input string) string {
+	found := atLine.FindStringSubmatch(complaint)
+	if found == nil {
+		return ""
+	}
+	n, err := strconv.Atoi(found[1])
+	lines := strings.Split(input, "\n")
+	if err != nil || n < 1 || n > len(lines) || lines[n-1] == "COMMIT" {
+		return ""
+	}
+	return fmt.Sprintf(": line %d is %q", n, lines[n-1])
+}

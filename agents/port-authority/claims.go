@@ -1,0 +1,103 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// clash says that two apps of this node want the same port. The app that was put on the node first keeps it.
+type clash struct {
+	Port  intent.Port
+	Other intent.Name
+}
+
+// claims is what each app may have of what it asked for.
+type claims struct {
+	granted map[intent.Name][]intent.Port // of sound apps
+	lost    map[intent.Name][]clash
+	won     map[intent.Name][]clash
+}
+
+// settle decides between apps. Those that must be left as they are claim what they have on the host.
+func settle(n intent.Node, a Actual) claims {
+	c := claims{granted: map[intent.Name][]intent.Port{}, lost: map[intent.Name][]clash{}, won: map[intent.Name][]clash{}}
+	apps := slices.Clone(n.Apps)
+	slices.SortStableFunc(apps, func(x, y intent.App) int {
+		return cmp.Or(cmp.Compare(x.Created, y.Created), strings.Compare(string(x.Name), string(y.Name)))
+	})
+	var t taken
+	for i, app := range apps {
+		if !app.Sound() {
+			for _, p := range a.portsOf(app.Name) {
+				t.take(p, int32(i))
+			}
+			continue
+		}
+		for _, p := range app.Deploy.Ports {
+			if j := t.by(p); j >= 0 && int(j) != i {
+				other := apps[j].Name
+				c.lost[app.Name] = append(c.lost[app.Name], clash{p, other})
+				c.won[other] = append(c.won[other], clash{p, app.Name})
+				continue
+			}
+			c.granted[app.Name] = append(c.granted[app.Name], p)
+		}
+		for _, p := range c.granted[app.Name] {
+			t.take(spanOf(p), int32(i))
+		}
+	}
+	return c
+}
+
+// taken holds, for each protocol and port, one more than the number of the app that has it.
+type taken struct{ tcp, udp [65536]int32 }
+
+func (t *taken) of(protocol intent.Protocol) *[65536]int32 {
+	if protocol == intent.UDP {
+		return &t.udp
+	}
+	return &t.tcp
+}
+
+func (t *taken) by(p intent.Port) int32 {
+	for _, owner := range t.of(p.Protocol)[p.First : p.Last+1] {
+		if owner != 0 {
+			return owner - 1
+		}
+	}
+	return -1
+}
+
+func (t *taken) take(s span, app int32) {
+	ports := t.of(s.Protocol)[s.First : s.Last+1]
+	for i := range ports {
+		if ports[i] == 0 {
+			ports[i] = app + 1
+		}
+	}
+}
+
+// lostText tells an app why it does not get all that it asked for, and what to do.
+func lostText(app intent.Name, lost []clash) string {
+	return fmt.Sprintf("not opened: %s; the earlier claim wins: give %s another port in its deploy_config",
+		each(lost, "%s belongs to %s"), app)
+}
+
+// wonText tells an app that another would like its port.
+func wonText(won []clash) string { return each(won, "%s is also wanted by %s, which came later") }
+
+func each(clashes []clash, format string) string {
+	var words []string
+	for i, c := range clashes {
+		if i == most {
+			words = append(words, fmt.Sprintf("and %d more", len(clashes)-most))
+			break
+		}
+		words = append(words, fmt.Sprintf(format, c.Port, c.Other))
+	}
+	return strings.Join(words, ", ")
+}

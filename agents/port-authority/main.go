@@ -1,0 +1,60 @@
+// Program port-authority opens the ports of a node's apps in the host's firewall and closes them when intent no longer
+// asks for them.
+//
+// It owns the chain PLATYPUS-INPUT in table filter of IPv4 and of IPv6 and one rule that leads INPUT to it. All rules
+// in the chain are ACCEPTs and name their app in a comment. Everything else in the firewall stays as it is: no policy,
+// no rule and no chain of anybody else's is ever changed, and nothing is ever dropped.
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/internal/agent"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+const manual = `Opens "ports" of each app's deploy_config in chain PLATYPUS-INPUT, for everybody unless "source" says otherwise.
+With --config-dir it writes the files of 2014 instead; add --chain for both.`
+
+func main() {
+	agent.Main(agent.Program[Actual, converge.Step]{
+		Name: "port-authority", Usage: "opens the ports of this node's apps", Text: manual, Open: open,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "iptables", Usage: "iptables, iptables-nft, iptables-legacy, or a path to one", Value: "iptables", EnvVars: agent.Env("iptables")},
+			&cli.StringFlag{Name: "config-dir", Usage: "write <app>.yml here, as in 2014", EnvVars: agent.Env("config-dir")},
+			&cli.StringFlag{Name: "cmd", Usage: "run CMD rebuild when files in --config-dir changed", EnvVars: agent.Env("cmd")},
+			&cli.DurationFlag{Name: "cmd-timeout", Usage: "kill it after this long", Value: 30 * time.Second, EnvVars: agent.Env("cmd-timeout")},
+			&cli.BoolFlag{Name: "chain", Usage: "keep the chain even with --config-dir", EnvVars: agent.Env("chain")},
+		},
+	})
+}
+
+func open(_ context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[intent.Node, Actual, converge.Step], error) {
+	p, program, dir := &authority{}, c.String("iptables"), c.String("config-dir")
+	if !strings.HasPrefix(filepath.Base(program), "iptables") {
+		return nil, agent.Usage("--iptables %q is not a program named iptables or iptables-…", program)
+	}
+	switch {
+	case dir == "" && c.String("cmd") != "":
+		return nil, agent.Usage("--cmd needs --config-dir: it is run when files there changed")
+	case dir != "":
+		p.files = &folder{dir: dir, state: a.StateDir, command: c.String("cmd"), timeout: c.Duration("cmd-timeout")}
+	}
+	if c.Bool("chain") || dir == "" {
+		p.walls = []*firewall{newFirewall(V4, program), newFirewall(V6, program)}
+	}
+	loop := &converge.Loop[intent.Node, Actual, converge.Step]{
+		Observe: p.observe, Plan: plan, Apply: p.apply, States: states,
+		Guard: &converge.Guard[intent.Node, Actual]{Owned: Actual.owned},
+	}
+	if !c.IsSet("resync") {
+		loop.Resync = 10 * time.Second // short: whoever flushes the firewall closes ports
+	}
+	return loop, nil
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/internal/host"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+const (
+	// patience bounds one look at the firewall.
+	patience = 20 * time.Second
+	// between is the time between two looks at the back-end that is not in use.
+	between = time.Minute
+)
+
+// firewall is the host's firewall in one family. One iptables-save shows the chain, its rules and the jump at one
+// moment; a library that runs iptables -S chain by chain would run more programs and could see two moments.
+type firewall struct {
+	family  Family
+	program string // iptables-save is this with "-save" behind it
+	looked  time.Time
+	other   string // the other back-end, when it held our chain as we last looked
+}
+
+// newFirewall returns the firewall behind a program such as iptables, /sbin/iptables-nft or iptables-legacy.
+func newFirewall(family Family, program string) *firewall {
+	if family == V6 {
+		dir, base := filepath.Split(program)
+		program = dir + "ip6tables" + strings.TrimPrefix(base, "iptables")
+	}
+	return &firewall{family: family, program: program}
+}
+
+// observe looks at both families at once. It fails when neither can be seen.
+func observe(ctx context.Context, walls []*firewall) (map[Family]*Chain, error) {
+	var all sync.WaitGroup
+	seen := make([]*Chain, len(walls))
+	for i, w := range walls {
+		all.Go(func() { seen[i] = w.observe(ctx) })
+	}
+	all.Wait()
+	chains, off := map[Family]*Chain{}, 0
+	for i, w := range walls {
+		chains[w.family] = seen[i]
+		if seen[i].Off != "" {
+			off++
+		}
+	}
+	if off > 0 && off == len(seen) {
+		return nil, errors.New(seen[0].Off)
+	}
+	return chains, ctx.Err()
+}
+
+func (w *firewall) observe(ctx context.Context) *Chain {
+	if w.family == V6 && !speaksV6() {
+		return &Chain{Off: "this host does not speak IPv6", Absent: true}
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	out, err := host.Run(ctx, nil, w.program+"-save", "-t", "filter")
+	if err != nil {
+		return &Chain{Off: w.explain(err).Error()}
+	}
+	text := string(out)
+	if strings.Contains(text, "is incompatible, use 'nft' tool") {
+		return &Chain{Off: "table filter was made by nft and not by iptables: rename that table, for two tools cannot share it"}
+	}
+	chain := parseChain(text)
+	if now := time.Now(); now.Sub(w.looked) > between || w.other != "" {
+		w.looked, w.other = now, w.elsewhere(ctx, text)
+	}
+	chain.Elsewhere = w.other
+	return chain
+}
+
+// speaksV6 reports whether the kernel was started with IPv6.
+func speaksV6() bool {
+	_, err := os.Stat("/proc/net/if_inet6")
+	return !errors.Is(err, os.ErrNotExist)
+}
+
+// parseChain reads the output of iptables-save.
+func parseChain(text string) *Chain {
+	c := &Chain{Rules: map[intent.Name][]Rule{}}
+	for text != "" {
+		var line string
+		line, text, _ = strings.Cut(text, "\n")
+		if rule, ours := strings.CutPrefix(line, "-A "+chainName+" "); ours {
+			if app, r := parseRule(rule); app != "" {
+				c.Rules[app] = append(c.Rules[app], r)
+			} else {
+				c.Strays++
+			}
+			continue
+		}
+		switch {
+		case strings.HasPrefix(line, ":"+chainName+" "):
+			c.Exists = true
+		case strings.TrimSpace(line) == "-A "+jump:
+			c.Jumps++
+		}
+	}
+	return c
+}
+
+// elsewhere returns the program of the back-end that is not in use when that holds our chain: rules of two back-ends
+// do not add up, since a packet must pass both. A look must not load what is not loaded, hence the look into /proc.
+func (w *firewall) elsewhere(ctx context.Context, saved string) string {
+	dir, base := filepath.Split(w.program)
+	base, _, _ = strings.Cut(base, "-")
+	header, _, _ := strings.Cut(saved, "\n")
+	other := dir + base + "-nft"
+	if strings.Contains(header, "(nf_tables)") {
+		other = dir + base + "-legacy"
+		loaded, err := os.ReadFile("/proc/net/" + strings.TrimSuffix(base, "tables") + "_tables_names")
+		if err != nil || !strings.Contains(string(loaded), "filter\n") {
+			return ""
+		}
+	}
+	out, err := host.Run(ctx, nil, other+"-save", "-t", "filter")
+	if err != nil || !strings.Contains(string(out), "\n:"+chainName+" ") {
+		return ""
+	}
+	return other
+}
+
+// explain turns what iptables says into what a person can do about it.
+func (w *firewall) explain(err error) error {
+	text := err.Error()
+	switch {
+	case errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%s is not on this host: install the package iptables, or choose another with --iptables", w.program)
+	case denied(text):
+		return fmt.Errorf("no right to change the firewall: run as root, or with CAP_NET_ADMIN and CAP_NET_RAW: %w", err)
+	}
+	return err
+}
+
+func denied(text string) bool {
+	return strings.Contains(text, "ermission denied") || strings.Contains(text, "must be root") || strings.Contains(text, "not permitted")
+}

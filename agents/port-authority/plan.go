@@ -1,0 +1,197 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// Actual is what was observed of the host. A part that the agent was told to leave alone is nil.
+type Actual struct {
+	Chains map[Family]*Chain
+	Files  *Files
+}
+
+// Chain is the firewall of one family, as far as it is this agent's.
+type Chain struct {
+	Off       string // why this family cannot be worked on; all else is then zero
+	Absent    bool   // with Off: the host does not speak this family at all, so nothing is missing
+	Elsewhere string // the other back-end, which holds a chain of this name as well: nothing is written then
+	Exists    bool
+	Jumps     int
+	Rules     map[intent.Name][]Rule // by the app that each names
+	Strays    int                    // rules in the chain that name no app
+}
+
+// portsOf returns the ports that rules of an app open.
+func (a Actual) portsOf(app intent.Name) (spans []span) {
+	for _, family := range families {
+		if c := a.Chains[family]; c != nil {
+			for _, r := range c.Rules[app] {
+				if r.Raw == "" {
+					spans = append(spans, r.Port)
+				}
+			}
+		}
+	}
+	return spans
+}
+
+// owned returns the apps for which something is there.
+func (a Actual) owned() []string {
+	apps := map[string]bool{}
+	for _, c := range a.Chains {
+		for app := range c.Rules {
+			apps[string(app)] = true
+		}
+	}
+	if a.Files != nil {
+		for app := range a.Files.Written {
+			apps[string(app)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(apps))
+}
+
+// Restore rebuilds the chain of one family in one commit of iptables-restore.
+type Restore struct {
+	Family Family
+	Input  string // for iptables-restore --noflush
+	Why    string
+}
+
+// Subject keeps the families apart: one may fail and the other still converges. No app can have a name with a space.
+func (s Restore) Subject() string { return chainSubject(s.Family) }
+
+// String tells what changes.
+func (s Restore) String() string { return s.Why }
+
+func chainSubject(family Family) string { return "chain " + string(family) }
+
+// plan returns what brings the host to what intent asks for.
+func plan(n intent.Node, a Actual) (steps []converge.Step) {
+	c := settle(n, a)
+	for _, family := range families {
+		chain := a.Chains[family]
+		if chain == nil || !chain.writable() {
+			continue
+		}
+		want := wanted(n, c, chain, family)
+		if why := chain.drift(want); why != "" {
+			steps = append(steps, Restore{Family: family, Input: input(want, chain.Jumps), Why: why})
+		}
+	}
+	if a.Files != nil {
+		steps = append(steps, planFiles(n, c, *a.Files)...)
+	}
+	return steps
+}
+
+func (c *Chain) writable() bool { return c.Off == "" && c.Elsewhere == "" }
+
+// wanted returns the rules that the chain should hold: of sound apps what they may have, of others what is there.
+func wanted(n intent.Node, c claims, chain *Chain, family Family) map[intent.Name][]Rule {
+	want := make(map[intent.Name][]Rule, len(n.Apps))
+	for _, app := range n.Apps {
+		rules := chain.Rules[app.Name]
+		if app.Sound() {
+			rules = rulesOf(c.granted[app.Name], family)
+		}
+		if len(rules) > 0 {
+			want[app.Name] = rules
+		}
+	}
+	return want
+}
+
+// drift tells how the chain differs from what it should be, or "". A host on which nothing is to be opened and that has
+// no chain yet is left untouched.
+func (c *Chain) drift(want map[intent.Name][]Rule) string {
+	var words []string
+	if !c.Exists {
+		if len(want) == 0 {
+			return ""
+		}
+		words = append(words, "make chain "+chainName)
+	}
+	switch {
+	case c.Jumps == 0:
+		words = append(words, "lead INPUT to it")
+	case c.Jumps > 1:
+		words = append(words, fmt.Sprintf("leave one of %d jumps to it", c.Jumps))
+	}
+	if c.Strays > 0 {
+		words = append(words, fmt.Sprintf("remove %d rules that name no app", c.Strays))
+	}
+	words = append(words, differences(c.Rules, want)...)
+	return strings.Join(words, "; ")
+}
+
+// differences names the apps whose rules change.
+func differences(have, want map[intent.Name][]Rule) (words []string) {
+	apps := slices.Concat(slices.Collect(maps.Keys(have)), slices.Collect(maps.Keys(want)))
+	slices.Sort(apps)
+	changed := 0
+	for _, app := range slices.Compact(apps) {
+		if slices.Equal(have[app], want[app]) {
+			continue
+		}
+		if changed++; changed > most {
+			continue
+		}
+		opened, closed := without(want[app], have[app]), without(have[app], want[app])
+		if len(opened) > 0 {
+			words = append(words, fmt.Sprintf("open for %s: %s", app, said(opened)))
+		}
+		if len(closed) > 0 {
+			words = append(words, fmt.Sprintf("close for %s: %s", app, said(closed)))
+		}
+		if len(opened)+len(closed) == 0 {
+			words = append(words, fmt.Sprintf("put the rules of %s in order", app))
+		}
+	}
+	if changed > most {
+		words = append(words, fmt.Sprintf("and %d more apps", changed-most))
+	}
+	return words
+}
+
+// without returns those of rules that are not among others.
+func without(rules, others []Rule) (rest []Rule) {
+	among := make(map[Rule]bool, len(others))
+	for _, r := range others {
+		among[r] = true
+	}
+	for _, r := range rules {
+		if !among[r] {
+			rest = append(rest, r)
+		}
+	}
+	return rest
+}
+
+// input is what iptables-restore is to read. Declaring the chain empties it; everything up to COMMIT happens at once.
+// Jumps are removed by what they are, never by number: a rule of somebody else's may have moved to that number.
+func input(want map[intent.Name][]Rule, jumps int) string {
+	size := 200
+	for _, rules := range want {
+		size += 130 * len(rules)
+	}
+	b := append(make([]byte, 0, size), "*filter\n:"+chainName+" - [0:0]\n"...)
+	if jumps > 1 {
+		b = append(b, strings.Repeat("-D "+jump+"\n", jumps)...)
+	}
+	if jumps != 1 {
+		b = append(b, "-I INPUT 1 -j "+chainName+"\n"...)
+	}
+	for _, app := range slices.Sorted(maps.Keys(want)) {
+		for _, r := range want[app] {
+			b = r.appendTo(b, app)
+		}
+	}
+	return string(append(b, "COMMIT\n"...))
+}

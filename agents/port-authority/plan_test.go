@@ -1,0 +1,5 @@
+package main
+
+import "pgregory.net/rapid"
+
+var _ = rapid.Check

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// The chain that is this agent's own, the one rule outside it that leads there, and what names an app in a rule.
+const (
+	chainName = "PLATYPUS-INPUT"
+	jump      = "INPUT -j " + chainName
+	mark      = "platypus:"
+)
+
+// Family is one of the two protocols of the internet. Each has a firewall of its own.
+type Family string
+
+// The families.
+const (
+	V4 Family = "ipv4"
+	V6 Family = "ipv6"
+)
+
+// families is every family, in the order in which they are spoken of.
+var families = []Family{V4, V6}
+
+// Rule opens one port or range to one source. Two rules that accept the same are equal, however they are spelled.
+type Rule struct {
+	Port   span
+	Source netip.Prefix // the zero value is everybody
+	Raw    string       // the rule as it stands, when it is none that this agent would write; all else is then zero
+}
+
+// span is a port or a range of one protocol.
+type span struct {
+	Protocol    intent.Protocol
+	First, Last int
+}
+
+func spanOf(p intent.Port) span { return span{p.Protocol, p.First, p.Last} }
+
+func (s span) String() string {
+	return intent.Port{First: s.First, Last: s.Last, Protocol: s.Protocol}.String()
+}
+
+// rulesOf returns what a family needs for these ports. A port whose sources are all of the other family opens nothing.
+func rulesOf(ports []intent.Port, family Family) []Rule {
+	rules := make([]Rule, 0, len(ports))
+	seen := make(map[Rule]bool, len(ports))
+	add := func(r Rule) {
+		if !seen[r] {
+			seen[r] = true
+			rules = append(rules, r)
+		}
+	}
+	for _, p := range ports {
+		if len(p.Source) == 0 {
+			add(Rule{Port: spanOf(p)})
+		}
+		for _, source := range p.Source {
+			if source.Addr().Is4() == (family == V4) {
+				add(Rule{Port: spanOf(p), Source: everybodyIfAll(source)})
+			}
+		}
+	}
+	return rules
+}
+
+// everybodyIfAll spells the network of all addresses as iptables does: not at all.
+func everybodyIfAll(source netip.Prefix) netip.Prefix {
+	if source.Bits() == 0 {
+		return netip.Prefix{}
+	}
+	return source.Masked()
+}
+
+// appendTo writes the rule as a line for iptables-restore.
+func (r Rule) appendTo(b []byte, app intent.Name) []byte {
+	b = append(b, "-A "+chainName+" "...)
+	if r.Raw != "" {
+		b = append(b, r.Raw...)
+		return append(b, '\n')
+	}
+	if r.Source.IsValid() {
+		b = append(b, "-s "...)
+		b = r.Source.AppendTo(b)
+		b = append(b, ' ')
+	}
+	protocol := string(r.Port.Protocol)
+	b = append(b, "-p "...)
+	b = append(b, protocol...)
+	b = append(b, " -m "...)
+	b = append(b, protocol...)
+	b = append(b, " --dport "...)
+	b = strconv.AppendInt(b, int64(r.Port.First), 10)
+	if r.Port.First != r.Port.Last {
+		b = append(b, ':')
+		b = strconv.AppendInt(b, int64(r.Port.Last), 10)
+	}
+	b = append(b, " -m comment --comment \""+mark...)
+	b = append(b, app...)
+	return append(b, "\" -j ACCEPT\n"...)
+}
+
+// parseRule reads what follows "-A PLATYPUS-INPUT " in the output of iptables-save. app is empty for a rule that names
+// no app. A rule that names one but is otherwise not of this agent's making comes back as Raw.
+func parseRule(text string) (app intent.Name, r Rule) {
+	raw, known, accept := text, true, false
+	for text != "" {
+		var key, value string
+		key, text, _ = strings.Cut(text, " ")
+		value, text, _ = strings.Cut(text, " ")
+		switch key {
+		case "-s":
+			source, err := netip.ParsePrefix(value)
+			r.Source, known = everybodyIfAll(source), known && err == nil
+		case "-p":
+			r.Port.Protocol = intent.Protocol(value)
+			known = known && (value == "tcp" || value == "udp")
+		case "-m":
+			known = known && (value == string(r.Port.Protocol) || value == "comment")
+		case "--dport":
+			known = r.Port.parse(value) && known
+		case "--comment":
+			name, marked := strings.CutPrefix(strings.Trim(value, `"`), mark)
+			parsed, err := intent.ParseName(name)
+			if marked && err == nil {
+				app = parsed
+			}
+		case "-j":
+			accept = value == "ACCEPT"
+		default:
+			known = false
+		}
+	}
+	if !known || !accept || r.Port.First == 0 || r.Port.Protocol == "" {
+		return app, Rule{Raw: raw}
+	}
+	return app, r
+}
+
+// parse reads 80 or 8000:8010 and reports whether it could.
+func (s *span) parse(text string) bool {
+	first, last, isRange := strings.Cut(text, ":")
+	if !isRange {
+		last = first
+	}
+	var err1, err2 error
+	s.First, err1 = strconv.Atoi(first)
+	s.Last, err2 = strconv.Atoi(last)
+	return err1 == nil && err2 == nil
+}
+
+// most is how many ports or apps are named in one line before the rest is counted.
+const most = 8
+
+// said is how rules read to a person: 1212/tcp, 53/udp from 10.0.0.0/8.
+func said(rules ...[]Rule) string {
+	var words []string
+	seen := map[span]int{}
+	more := 0
+	for _, r := range slices.Concat(rules...) {
+		if r.Raw != "" {
+			words = append(words, "a rule made by hand")
+			continue
+		}
+		from := ""
+		if r.Source.IsValid() {
+			from = r.Source.String()
+		}
+		at, known := seen[r.Port]
+		switch {
+		case !known && len(seen) >= most:
+			more++
+		case !known:
+			seen[r.Port] = len(words)
+			word := r.Port.String()
+			if from != "" {
+				word += " from " + from
+			}
+			words = append(words, word)
+		case from != "" && strings.Contains(words[at], " from ") && !strings.Contains(words[at], from):
+			words[at] += "+" + from
+		}
+	}
+	if more > 0 {
+		words = append(words, fmt.Sprintf("and %d more rules", more))
+	}
+	return strings.Join(words, ", ")
+}

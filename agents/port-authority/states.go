@@ -1,0 +1,136 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// Conflict is the phase of an app that did not get a port because another app of this node had it first.
+const Conflict = "conflict"
+
+// states tells where each app, each family and the command of 2014 stand.
+func states(n intent.Node, a Actual) map[string]converge.State {
+	c, all := settle(n, a), map[string]converge.State{}
+	blocked := map[Family]string{}
+	for _, family := range families {
+		if chain := a.Chains[family]; chain != nil {
+			all[chainSubject(family)], blocked[family] = chain.state(wanted(n, c, chain, family), family)
+		}
+	}
+	for _, app := range n.Apps {
+		all[string(app.Name)] = appState(app, c, a, blocked)
+	}
+	if a.Files != nil && a.Files.Command {
+		all[rebuildSubject] = a.Files.commandState()
+	}
+	return all
+}
+
+// state tells where one family stands, and why nothing can be done about it, when that is so.
+func (c *Chain) state(want map[intent.Name][]Rule, family Family) (s converge.State, blocked string) {
+	s = converge.State{Phase: converge.Converged, Want: "1 jump, " + counted(want), Have: fmt.Sprintf("%d jumps, %s", c.Jumps, counted(c.Rules))}
+	if c.Jumps == 1 {
+		s.Have = "1 jump, " + counted(c.Rules)
+	}
+	switch {
+	case c.Absent:
+		return converge.State{Phase: converge.Converged, Reason: c.Off}, c.Off
+	case c.Off != "":
+		s.Phase, s.Reason, s.Have = converge.Waiting, c.Off, ""
+		return s, c.Off
+	case c.Elsewhere != "":
+		s.Phase, s.Reason = converge.Waiting, elsewhereText(c.Elsewhere)
+		return s, s.Reason
+	}
+	if why := c.drift(want); why != "" {
+		s.Phase, s.Reason = converge.Working, why
+	} else if !c.Exists {
+		s.Want, s.Have = "nothing", "nothing"
+	}
+	return s, ""
+}
+
+func elsewhereText(other string) string {
+	return fmt.Sprintf("chain %s is in the other back-end as well, and a packet must pass both: "+
+		"remove it there (%[2]s -D INPUT -j %[1]s; %[2]s -F %[1]s; %[2]s -X %[1]s) or choose that back-end with --iptables",
+		chainName, other)
+}
+
+func counted(rules map[intent.Name][]Rule) string {
+	n := 0
+	for _, of := range rules {
+		n += len(of)
+	}
+	if n == 1 {
+		return "1 rule"
+	}
+	return fmt.Sprintf("%d rules", n)
+}
+
+// appState tells where an app stands. An app converges with the families there are.
+func appState(app intent.App, c claims, a Actual, blocked map[Family]string) converge.State {
+	s := converge.State{Phase: converge.Converged, Have: a.have(app.Name)}
+	if !app.Sound() {
+		s.Phase, s.Reason = app.Phase, app.Reason
+		return s
+	}
+	s.Want = cmp.Or(saidPorts(app.Deploy.Ports), "nothing")
+	open, wanting := 0, 0
+	var reasons, notes []string
+	for _, family := range families {
+		chain := a.Chains[family]
+		if chain == nil {
+			continue
+		}
+		want := rulesOf(c.granted[app.Name], family)
+		if len(want) > 0 {
+			wanting++
+		}
+		switch {
+		case blocked[family] != "" && len(want) > 0:
+			notes = append(notes, fmt.Sprintf("not opened in %s: %s", family, blocked[family]))
+		case blocked[family] == "" && !slices.Equal(chain.Rules[app.Name], want):
+			s.Phase = converge.Working
+		case len(want) > 0:
+			open++
+		}
+	}
+	if wanting > 0 && open == 0 && len(notes) == wanting {
+		s.Phase = converge.Waiting
+	}
+	s = a.Files.appState(s, app.Name, c.granted[app.Name], &notes)
+	if lost := c.lost[app.Name]; len(lost) > 0 {
+		s.Phase, reasons = Conflict, append(reasons, lostText(app.Name, lost))
+	}
+	if won := c.won[app.Name]; len(won) > 0 {
+		notes = append(notes, wonText(won))
+	}
+	s.Reason = strings.Join(append(reasons, notes...), "; ")
+	return s
+}
+
+// have is what is open for an app, in words.
+func (a Actual) have(app intent.Name) string {
+	var rules [][]Rule
+	for _, family := range families {
+		if c := a.Chains[family]; c != nil {
+			rules = append(rules, c.Rules[app])
+		}
+	}
+	if text := said(rules...); text != "" {
+		return text
+	}
+	if a.Files != nil {
+		return cmp.Or(a.Files.have(app), "nothing")
+	}
+	return "nothing"
+}
+
+func saidPorts(ports []intent.Port) string {
+	return said(rulesOf(ports, V4), rulesOf(ports, V6))
+}

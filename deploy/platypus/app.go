@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// Version is what `platypus version` says. The build sets it.
+var Version = "dev"
+
+// The exit codes.
+const (
+	exitError   = 1
+	exitPending = 2 // changes pending, not converged
+	exitUsage   = 64
+)
+
+// stdio is where a run reads and writes.
+type stdio struct {
+	in        io.Reader
+	out, talk io.Writer
+}
+
+// exit ends a run with a code and nothing more to say.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run is the whole program; args begins with its name.
+func run(ctx context.Context, args []string, io stdio) int {
+	if last := len(args) - 1; args[last] == "--generate-bash-completion" {
+		complete(io, args[1:last])
+		return 0
+	}
+	app := newApp(io)
+	arranged, err := flagline.Arrange(app, args)
+	if err != nil {
+		return finish(io, usageError{err})
+	}
+	return finish(io, app.RunContext(ctx, arranged))
+}
+
+func finish(io stdio, err error) int {
+	var code exit
+	var wrong usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	s := style{colour: colourful(io.talk)}
+	fmt.Fprintf(io.talk, "%s %v\n", s.red("platypus:"), err)
+	showPlace(io.talk, err)
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintln(io.talk, hint)
+	}
+	if errors.As(err, &wrong) {
+		fmt.Fprintf(io.talk, "run platypus help for the verbs, platypus VERB --help for one of them\n")
+		return exitUsage
+	}
+	return exitError
+}
+
+// hintOf is the next step after an error of the store's.
+func hintOf(err error) string {
+	switch {
+	case errors.Is(err, store.ErrDenied):
+		return "next: platypus doctor shows what the token may do; platypus acl prints the policy that is needed"
+	case errors.Is(err, store.ErrUnreachable):
+		return "next: is CONSUL_HTTP_ADDR (or --http-addr) right? platypus doctor looks closer; platypus dev starts a store of your own"
+	case errors.Is(err, store.ErrConflict):
+		return "next: somebody else wrote first and nothing of yours was written: look at platypus plan FILE, then apply again"
+	}
+	return ""
+}
+
+func newApp(io stdio) *cli.App {
+	cli.VersionPrinter = func(*cli.Context) { fmt.Fprintln(io.out, "platypus", Version) }
+	app := &cli.App{
+		Name: "platypus", Usage: "declare what shall run where, and see what became of it", Version: Version,
+		Reader: io.in, Writer: io.out, ErrWriter: io.talk,
+		Flags:                 globalFlags(),
+		CustomAppHelpTemplate: appHelp,
+		OnUsageError:          func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
+		ExitErrHandler:        func(*cli.Context, error) {},
+		Action: func(c *cli.Context) error {
+			_ = cli.ShowAppHelp(c)
+			return exit(exitUsage)
+		},
+	}
+	for _, v := range verbs() {
+		app.Commands = append(app.Commands, v.command())
+	}
+	return app
+}
+
+// verb is one command of the program.
+type verb struct {
+	name     string
+	usage    string // one line
+	args     string // such as "FILE…"
+	text     string // the manual, in sentences
+	examples []string
+	flags    []cli.Flag
+	min, max int // number of arguments; max -1 for any
+	run      func(context.Context, *shell) error
+}
+
+func (v verb) command() *cli.Command {
+	return &cli.Command{
+		Name: v.name, Usage: v.usage, ArgsUsage: v.args, Flags: v.flags,
+		Description:        v.text + "\n\nExamples:\n  " + strings.Join(v.examples, "\n  "),
+		CustomHelpTemplate: verbHelp, HideHelpCommand: true,
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
+		Action: func(c *cli.Context) error {
+			if n := c.NArg(); n < v.min || v.max >= 0 && n > v.max {
+				return usage("%s takes %s, not %d arguments: platypus %s %s", v.name, v.args, n, v.name, v.args)
+			}
+			sh, err := newShell(c)
+			if err != nil {
+				return err
+			}
+			return v.run(c.Context, sh)
+		},
+	}
+}
+
+func globalFlags() []cli.Flag {
+	flag := func(name, usage string, value ...string) cli.Flag {
+		f := &cli.StringFlag{Name: name, Usage: usage, EnvVars: []string{"PLATYPUS_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}}
+		f.Value = strings.Join(value, "")
+		return f
+	}
+	return []cli.Flag{
+		flag("http-addr", "address of the store (CONSUL_HTTP_ADDR)"),
+		flag("token-file", "file with the store's token (CONSUL_HTTP_TOKEN_FILE)"),
+		flag("ca-file", "certificate of the store's authority (CONSUL_CACERT)"),
+		flag("client-cert", "client certificate (CONSUL_CLIENT_CERT)"),
+		flag("client-key", "its key (CONSUL_CLIENT_KEY)"),
+		flag("namespace", "namespace in the store (CONSUL_NAMESPACE)"),
+		flag("partition", "partition in the store (CONSUL_PARTITION)"),
+		flag("root", "root of the tree in the store; empty: the layout of 2014", intent.DefaultRoot),
+	}
+}
+
+// outputFlag is what every verb with data has.
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "table or json", Value: "table", EnvVars: []string{"PLATYPUS_OUTPUT"}}
+}
+
+// boolFlag is a flag without a value.
+func boolFlag(name, usage string, short ...string) cli.Flag {
+	return &cli.BoolFlag{Name: name, Aliases: short, Usage: usage, DisableDefaultText: true}
+}
+
+// verbs are in the order in which a newcomer meets them.
+func verbs() []verb {
+	return []verb{validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
+		confirmVerb(),
+		doctorVerb(), schemaVerb(), aclVerb(), completionVerb(), versionVerb()}
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"platypus": main})
+}
+
+// TestStories runs the scripts below testdata, which are the specification of the program, on every store there is.
+// What agents would write is written by the command kv.
+func TestStories(t *testing.T) {
+	for name, start := range stores {
+		t.Run(name, func(t *testing.T) {
+			address := start(t)
+			testscript.Run(t, testscript.Params{
+				Dir: "testdata", RequireUniqueNames: true,
+				Setup: func(e *testscript.Env) error {
+					root := "test-" + strings.ReplaceAll(filepath.Base(e.WorkDir), ".", "-")
+					for _, v := range os.Environ() { // the store of this shell is nobody's business here
+						if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "CONSUL_") || strings.HasPrefix(name, "PLATYPUS_") {
+							e.Setenv(name, "")
+						}
+					}
+					e.Setenv("CONSUL_HTTP_ADDR", address)
+					e.Setenv("PLATYPUS_ROOT", root)
+					e.Setenv("ROOT", root)
+					e.Setenv("STORE", name)
+					e.Setenv("TERM", "xterm")
+					return nil
+				},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){"kv": kv},
+			})
+		})
+	}
+}
+
+// kv put KEY VALUE-or-FILE, kv get KEY, kv delete KEY: the plain HTTP that curl would speak.
+func kv(ts *testscript.TestScript, neg bool, args []string) {
+	method := map[string]string{"put": http.MethodPut, "get": http.MethodGet, "delete": http.MethodDelete}[args[0]]
+	var body []byte
+	if args[0] == "put" {
+		body = []byte(args[2])
+		if strings.HasSuffix(args[2], ".json") {
+			body = []byte(ts.ReadFile(args[2]))
+		}
+	}
+	request, err := http.NewRequest(method, "http://"+ts.Getenv("CONSUL_HTTP_ADDR")+"/v1/kv/"+args[1]+"?raw", bytes.NewReader(body))
+	ts.Check(err)
+	response, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	defer response.Body.Close()
+	said, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	if (response.StatusCode == http.StatusOK) == neg {
+		ts.Fatalf("%v: %s: %s", args, response.Status, said)
+	}
+	if args[0] == "get" {
+		fmt.Fprintf(ts.Stdout(), "%s\n", said)
+	}
+}
+
+// stores start a store for as long as the test runs and return its address.
+var stores = map[string]func(*testing.T) string{"consul": startConsul}
+
+func startConsul(t *testing.T) string {
+	t.Helper()
+	binary := consulBinary(t)
+	http, server, serf := freePort(t), freePort(t), freePort(t)
+	cmd := exec.Command(binary, "agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=warn", "-http-port="+http, "-server-port="+server,
+		"-serf-lan-port="+serf, "-serf-wan-port=-1", "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1")
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("consul said: %s", &said)
+		}
+	})
+	awaitLeader(t, "127.0.0.1:"+http)
+	return "127.0.0.1:" + http
+}
+
+func awaitLeader(t *testing.T, address string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		response, err := http.Get("http://" + address + "/v1/status/leader")
+		if err != nil {
+			continue
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode == http.StatusOK && len(body) > 4 {
+			return
+		}
+	}
+	t.Fatalf("no leader at %s", address)
+}
+
+// consulBinary finds the Consul that scripts/consul keeps.
+func consulBinary(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("PLATYPUS_TEST_CONSUL"); path != "" {
+		return path
+	}
+	if path, err := exec.LookPath("consul"); err == nil {
+		return path
+	}
+	home, _ := os.UserHomeDir()
+	cached, _ := filepath.Glob(filepath.Join(home, ".cache/platypus/consul-*/consul"))
+	if len(cached) == 0 {
+		t.Skip("needs consul: run scripts/consul/build.sh")
+	}
+	return cached[len(cached)-1]
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// TestHelp holds every verb to what a stranger needs: a line, a manual, and two examples that can be typed as they are.
+func TestHelp(t *testing.T) {
+	for _, v := range verbs() {
+		var out bytes.Buffer
+		if code := run(context.Background(), []string{"platypus", v.name, "--help"}, stdio{strings.NewReader(""), &out, &out}); code != 0 {
+			t.Errorf("%s --help: exit %d", v.name, code)
+		}
+		if v.usage == "" || strings.Contains(v.usage, "\n") || !strings.HasSuffix(v.text, ".") {
+			t.Errorf("%s: usage %q, text %q", v.name, v.usage, v.text)
+		}
+		if len(v.examples) < 2 {
+			t.Errorf("%s has %d examples", v.name, len(v.examples))
+		}
+		for _, example := range v.examples {
+			if !strings.Contains(out.String(), example) {
+				t.Errorf("%s --help lacks %q", v.name, example)
+			}
+			_, words, _ := strings.Cut(example, "platypus ")
+			words, _, _ = strings.Cut(strings.NewReplacer("\n", " ", ")", "", `"slug 1.2 to production"`, "why").Replace(words), " |")
+			words, _, _ = strings.Cut(words, " >")
+			if _, err := flagline.Arrange(newApp(stdio{}), append([]string{"platypus"}, strings.Fields(words)...)); err != nil {
+				t.Errorf("%s: example %q: %v", v.name, example, err)
+			}
+			if !strings.HasPrefix(words, v.name) {
+				t.Errorf("%s: example %q is of another verb", v.name, example)
+			}
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// completions are what a shell runs on TAB: the program itself says what may follow.
+var completions = map[string]string{
+	"bash": `# bash completion of platypus: source <(platypus completion bash)
+_platypus() {
+	local cur=${COMP_WORDS[COMP_CWORD]} words=("${COMP_WORDS[@]:1:COMP_CWORD-1}")
+	if [[ $cur == -* ]]; then words+=("$cur"); fi
+	local IFS=$'\n'
+	COMPREPLY=($(compgen -W "$(platypus "${words[@]}" --generate-bash-completion 2>/dev/null)" -- "$cur"))
+}
+complete -o default -F _platypus platypus`,
+	"zsh": `#compdef platypus
+# zsh completion of platypus: source <(platypus completion zsh)
+_platypus() {
+	local -a said words_before
+	words_before=("${(@)words[2,CURRENT-1]}")
+	[[ ${words[CURRENT]} == -* ]] && words_before+=("${words[CURRENT]}")
+	said=("${(@f)$(platypus "${words_before[@]}" --generate-bash-completion 2>/dev/null)}")
+	compadd -a said || _files
+}
+compdef _platypus platypus`,
+	"fish": `# fish completion of platypus: platypus completion fish | source
+function __platypus_say
+	set -l words (commandline -opc) (string match -- '-*' (commandline -ct))
+	platypus $words[2..-1] --generate-bash-completion 2>/dev/null
+end
+complete -c platypus -a '(__platypus_say)'`,
+}
+
+func completionVerb() verb {
+	return verb{
+		name: "completion", usage: "print what makes TAB work in a shell", args: "bash|zsh|fish", min: 1, max: 1,
+		text:     "Prints the script for one shell. Verbs and flags come from the program itself, so they never go stale.",
+		examples: []string{"source <(platypus completion bash)", "platypus completion fish > ~/.config/fish/completions/platypus.fish"},
+		run: func(_ context.Context, sh *shell) error {
+			script, known := completions[sh.args[0]]
+			if !known {
+				return usage("no completion for %q: bash, zsh and fish are known", sh.args[0])
+			}
+			sh.print("%s", script)
+			return nil
+		},
+	}
+}
+
+// complete writes what may follow the words before --generate-bash-completion, one a line.
+func complete(io stdio, words []string) {
+	all, flags := verbs(), false
+	if n := len(words); n > 0 && strings.HasPrefix(words[n-1], "-") {
+		flags = true
+	}
+	var chosen *verb
+	for _, w := range words {
+		for i := range all {
+			if chosen == nil && all[i].name == w {
+				chosen = &all[i]
+			}
+		}
+	}
+	switch {
+	case flags:
+		names := globalFlags()
+		if chosen != nil {
+			names = append(chosen.flags, names...)
+		}
+		for _, f := range names {
+			fmt.Fprintln(io.out, "--"+f.Names()[0])
+		}
+	case chosen == nil:
+		for _, v := range all {
+			fmt.Fprintln(io.out, v.name)
+		}
+	case chosen.name == "completion":
+		fmt.Fprint(io.out, "bash\nzsh\nfish\n")
+	}
+}

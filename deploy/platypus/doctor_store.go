@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// skewAllowed is how far clocks may be apart: the Date of an answer is exact to a second only.
+const skewAllowed = 5 * time.Second
+
+// lookAtStore asks the store everything that can be known without writing to it.
+func (sh *shell) lookAtStore(ctx context.Context, node intent.Name) []finding {
+	started := time.Now()
+	leader, err := sh.store.Leader(ctx)
+	took := time.Since(started)
+	if err != nil {
+		return []finding{{"store", levelFail, fmt.Sprintf("%s does not answer: %v", sh.store.Address(), err),
+			"set CONSUL_HTTP_ADDR or --http-addr, or start a store: platypus dev"}}
+	}
+	found := []finding{{"store", levelOK, fmt.Sprintf("%s answers in %s, leader %s", sh.store.Address(), took.Round(100*time.Microsecond), leader), ""}}
+	found = append(found, sh.clock(ctx))
+	found = append(found, sh.mayRead(ctx))
+	found = append(found, sh.mayWrite(ctx, node)...)
+	return append(found, sh.agents(ctx, node)...)
+}
+
+func (sh *shell) clock(ctx context.Context) finding {
+	there, took, err := sh.store.Clock(ctx)
+	if err != nil {
+		return finding{"clock", levelWarn, err.Error(), "compare the clocks by hand: date -u"}
+	}
+	skew := time.Since(there).Round(time.Second)
+	if skew.Abs() > skewAllowed+took {
+		return finding{"clock", levelWarn, fmt.Sprintf("this host is %s ahead of the store", skew),
+			"set both by NTP: confirmations and sessions count on it"}
+	}
+	return finding{"clock", levelOK, "agrees with the store's to a few seconds", ""}
+}
+
+// mayRead tries what every verb reads.
+func (sh *shell) mayRead(ctx context.Context) finding {
+	for _, prefix := range []intent.Prefix{sh.tree.Nodes(), sh.tree.Clusters(), sh.tree.Statuses(), sh.tree.Alives()} {
+		if _, _, err := sh.store.List(ctx, prefix, store.Default); err != nil {
+			return finding{"read", levelFail, err.Error(), "give the token the policy of platypus acl operator"}
+		}
+	}
+	return finding{"read", levelOK, "intent, reports and signs of life", ""}
+}
+
+// mayWrite tries transactions that cannot succeed: their first operation asks for what is never so. The store says
+// whether the second was allowed, and writes nothing.
+func (sh *shell) mayWrite(ctx context.Context, node intent.Name) []finding {
+	var may, not []string
+	for _, try := range []struct{ what, key string }{
+		{"nodes", sh.tree.Assignment(node, "doctor")},
+		{"config", sh.tree.Config("doctor", "doctor")},
+		{"deploy_config", sh.tree.DeployConfig("doctor", "doctor")},
+		{"confirm", sh.tree.Confirm(node, "doctor")},
+	} {
+		_, err := sh.store.Commit(ctx, []store.Change{
+			{Verb: store.CheckIndex, Key: try.key, Index: 1},
+			{Verb: store.Set, Key: try.key, Value: []byte("{}")},
+		})
+		switch {
+		case errors.Is(err, store.ErrConflict):
+			may = append(may, try.what)
+		case errors.Is(err, store.ErrDenied):
+			not = append(not, try.what)
+		default:
+			return []finding{{"write", levelWarn, fmt.Sprintf("transactions are answered with: %v", err), "apply needs /v1/txn"}}
+		}
+	}
+	if len(not) > 0 {
+		return []finding{{"write", levelWarn, fmt.Sprintf("this token may write %v and may not write %v", may, not),
+			"fine for an agent or a developer; otherwise: platypus acl operator"}}
+	}
+	return []finding{{"write", levelOK, fmt.Sprintf("this token may write %v", may), ""}}
+}
+
+// agents tells which agents of the node are alive.
+func (sh *shell) agents(ctx context.Context, node intent.Name) []finding {
+	w, err := world.Read(ctx, sh.store, sh.tree)
+	if err != nil {
+		return nil // mayRead has said so
+	}
+	found := make([]finding, 0, len(agentNames))
+	for _, agent := range agentNames {
+		who := world.Who{Agent: agent, Node: node}
+		report, reported := w.Reports[who]
+		switch {
+		case w.Alive[who] && report.Held != nil:
+			found = append(found, finding{agent, levelWarn, fmt.Sprintf("holds back the removal of %v", report.Held.Removes),
+				"if that is meant: platypus confirm " + string(node)})
+		case w.Alive[who]:
+			found = append(found, finding{agent, levelOK, fmt.Sprintf("is alive on %s, version %s", node, or(report.Version, "unknown")), ""})
+		case reported:
+			found = append(found, finding{agent, levelWarn, fmt.Sprintf("reported from %s and is not alive", node), "start it there; its log says why it ended"})
+		default:
+			found = append(found, finding{agent, levelWarn, fmt.Sprintf("has never reported from %s", node),
+				"start it there, or give the node's name with --node"})
+		}
+	}
+	return found
+}

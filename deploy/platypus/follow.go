@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// hopeless is after how many failures in a row a rollout is given up. The agents go on trying.
+const hopeless = 3
+
+// follow watches the reports until every node of the cluster runs the version. It ends early when one of them cannot.
+// The rows are those seen last.
+func (r roll) follow(ctx context.Context, version intent.Name) ([]world.Row, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.sh.flags.Duration("timeout"))
+	defer cancel()
+	said := map[intent.Name]string{}
+	var rows []world.Row
+	for {
+		now, err := world.Read(ctx, r.sh.store, r.sh.tree)
+		switch {
+		case err == nil:
+			rows = r.rows(now)
+		case ctx.Err() == nil && !errors.Is(err, store.ErrUnreachable):
+			return nil, err
+		}
+		if len(rows) == 0 && err == nil {
+			r.sh.say("no node has %s in %s: nothing to wait for; next: declare nodes/NODE/%s", r.app, r.cluster, r.app)
+			return []world.Row{}, nil
+		}
+		open, lost := r.tell(rows, said)
+		switch {
+		case lost != nil:
+			return rows, lost
+		case err == nil && open == 0:
+			r.sh.say("%s %s is live on %d nodes", r.app, version, len(rows))
+			return rows, nil
+		}
+		select {
+		case <-time.After(lookAgain):
+		case <-ctx.Done():
+			r.sh.say("%d of %d nodes are not there after %s; the agents go on; next: platypus why %s",
+				open, len(rows), r.sh.flags.Duration("timeout"), r.app)
+			return rows, exit(exitPending)
+		}
+	}
+}
+
+func (r roll) rows(w world.World) []world.Row {
+	rows := []world.Row{}
+	for _, row := range w.Rows() {
+		if row.App == r.app && row.Cluster == r.cluster {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// tell writes a line for each node that got elsewhere, and returns how many are not there yet, or why one never will.
+func (r roll) tell(rows []world.Row, said map[intent.Name]string) (open int, lost error) {
+	for _, row := range rows {
+		line := strings.TrimSpace(fmt.Sprintf("%s: %s %s", row.Node, row.Phase, row.Reason))
+		if said[row.Node] != line {
+			said[row.Node] = line
+			r.sh.say("%s  %s", time.Now().UTC().Format("15:04:05"), line)
+		}
+		if row.Converged() {
+			continue
+		}
+		open++
+		if l, _ := row.Deciding(); lost == nil && cannot(l) {
+			r.sh.say("given up: %s on %s is %s: %s", r.app, row.Node, row.Phase, row.Reason)
+			r.sh.say("next: platypus why %s %s, or back: platypus rollback %s --cluster %s", r.app, row.Node, r.app, r.cluster)
+			lost = exit(exitPending)
+		}
+	}
+	return open, lost
+}
+
+// cannot reports whether waiting longer is of no use.
+func cannot(l world.Link) bool {
+	switch l.State.Phase {
+	case world.Pending, world.Silent, world.Stale: // what the agent said was of something else, or long ago
+		return false
+	case intent.PhaseInvalid, intent.PhaseIncomplete, intent.PhaseHeld:
+		return true
+	}
+	return l.State.Phase == "reverted" || l.State.Phase == "failing" || l.State.Attempts >= hopeless
+}

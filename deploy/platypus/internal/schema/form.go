@@ -1,0 +1,88 @@
+package schema
+
+import (
+	"encoding/json"
+	"reflect"
+
+	"github.com/google/jsonschema-go/jsonschema"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// Patterns, in the subset that every dialect of regular expressions understands.
+const (
+	namePattern     = `^[A-Za-z0-9]([A-Za-z0-9_-]|\.[A-Za-z0-9_-])*\.?$`
+	durationPattern = `^\+?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
+	digestPattern   = `^((sha256:)?[0-9A-Fa-f]{64})?$`
+	sourcePattern   = `^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`
+	basedirPattern  = `^(/([A-Za-z0-9_+@-]|\.[A-Za-z0-9_+@-]|\.\.[A-Za-z0-9._+@-])[A-Za-z0-9._+@-]*)+/?$`
+	systemPattern   = `^/((bin|boot|dev|etc|lib|lib32|lib64|proc|sbin|sys)(/.*)?|(home|media|mnt|opt|root|run|srv|tmp|usr|var)/?)$`
+)
+
+func name() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: namePattern, MaxLength: jsonschema.Ptr(intent.MaxName)}
+}
+
+// forms are the types that are written otherwise than their fields say.
+func forms() map[reflect.Type]*jsonschema.Schema {
+	text := func(pattern string) *jsonschema.Schema {
+		return &jsonschema.Schema{Type: "string", Pattern: pattern}
+	}
+	return map[reflect.Type]*jsonschema.Schema{
+		reflect.TypeFor[json.RawMessage](): {},
+		reflect.TypeFor[intent.Name]():     name(),
+		reflect.TypeFor[intent.Duration](): text(durationPattern),
+		reflect.TypeFor[intent.Require]():  {Type: "string", Enum: []any{"none", "digest", "signature", ""}},
+		reflect.TypeFor[intent.Port]():     port(),
+		reflect.TypeFor[intent.Version](): {AnyOf: []*jsonschema.Schema{
+			{Type: "string", Examples: []any{"active", "prep"}, Description: "active runs; every other word means: have it on disk"},
+			{Type: "object", Properties: map[string]*jsonschema.Schema{
+				"status": {Types: []string{"string", "null"}, Description: "active or prep"},
+				"sha256": {Types: []string{"string", "null"}, Pattern: digestPattern, Description: "of the artifact, 64 hexadecimal digits"},
+			}},
+		}},
+	}
+}
+
+// port is a number, a range, or an object with either.
+func port() *jsonschema.Schema {
+	number := func() *jsonschema.Schema {
+		return &jsonschema.Schema{Type: "integer", Minimum: jsonschema.Ptr(1.0), Maximum: jsonschema.Ptr(65535.0)}
+	}
+	span := func() *jsonschema.Schema {
+		return &jsonschema.Schema{Type: "string", Pattern: "^[0-9]+-[0-9]+$", Examples: []any{"8000-8010"}}
+	}
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		number(), span(),
+		{Type: "object", Required: []string{"port"}, Properties: map[string]*jsonschema.Schema{
+			"port":     {AnyOf: []*jsonschema.Schema{number(), span()}},
+			"protocol": {Types: []string{"string", "null"}, Pattern: "^([Tt][Cc][Pp]|[Uu][Dd][Pp])$", Description: "tcp (unless given) or udp"},
+			"source": {Types: []string{"array", "null"}, Description: "who may connect: addresses and networks; everybody when empty",
+				Items: &jsonschema.Schema{Type: "string", Pattern: sourcePattern}},
+		}},
+	}}
+}
+
+// descriptions are what an editor shows for a member.
+var descriptions = map[string]string{
+	"cluster":      "which cluster of the app this node belongs to",
+	"versions":     "all versions that shall be on disk; at most one of them is active",
+	"min_nodes":    "nodes of the cluster that must stay healthy during a switch",
+	"user_config":  "handed to the app unread, in the file that PLATYPUS_CONFIG names",
+	"basedir":      "absolute path that everything of the app lies under",
+	"ports":        "to be opened in the firewall",
+	"run_as":       "user that the app runs as; root when empty",
+	"health":       "when the app counts as healthy; absent: when it stays up",
+	"require":      "what an artifact must come with",
+	"keep":         "installs to keep besides those in use; 0 means 3",
+	"stop_timeout": "from TERM to KILL, such as 30s",
+	"type":         "http, tcp, exec or up; inferred from the members given",
+	"path":         "http: what to ask for; 2xx and 3xx pass",
+	"port":         "http and tcp: on the loopback address",
+	"command":      "exec: relative to the install; exit code 0 passes",
+	"interval":     "between two probes",
+	"timeout":      "of one probe",
+	"successes":    "in a row, of the very same process",
+	"min_healthy":  "from the first success to the last",
+	"deadline":     "from the start of the process",
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/intentfile"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// shell is what a verb has to work with.
+type shell struct {
+	flags *cli.Context
+	args  []string
+	in    io.Reader
+	out   io.Writer // data
+	err   io.Writer // talk
+	json  bool
+	tree  intent.Tree
+	store *store.Store
+	style style // of out
+}
+
+func newShell(c *cli.Context) (*shell, error) {
+	tree, err := intent.ParseRoot(c.String("root"))
+	if err != nil {
+		return nil, usage("--root: %w", err)
+	}
+	s, err := store.Open(store.Config{
+		Address: c.String("http-addr"), TokenFile: c.String("token-file"), CAFile: c.String("ca-file"),
+		CertFile: c.String("client-cert"), KeyFile: c.String("client-key"),
+		Namespace: c.String("namespace"), Partition: c.String("partition"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	sh := &shell{
+		flags: c, args: c.Args().Slice(), in: c.App.Reader, out: c.App.Writer, err: c.App.ErrWriter,
+		tree: tree, store: s, style: style{colour: colourful(c.App.Writer)},
+	}
+	switch format := c.String("output"); format {
+	case "json":
+		sh.json, sh.style.colour = true, false
+	case "table", "":
+	default:
+		return nil, usage("--output %q is not table or json", format)
+	}
+	return sh, nil
+}
+
+// say talks to the person.
+func (sh *shell) say(format string, args ...any) { fmt.Fprintf(sh.err, format+"\n", args...) }
+
+// print writes data.
+func (sh *shell) print(format string, args ...any) { fmt.Fprintf(sh.out, format+"\n", args...) }
+
+// printJSON writes data for programs. Every document names its format, which only grows within one number.
+func (sh *shell) printJSON(kind string, members map[string]any) error {
+	members["format"] = "platypus." + kind + "/1"
+	encoder := json.NewEncoder(sh.out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(members)
+}
+
+// files reads the intent that the arguments name and tells what was left out.
+func (sh *shell) files() (intentfile.Files, error) {
+	files, err := intentfile.Reader{Tree: sh.tree, Stdin: sh.in}.Read(sh.args...)
+	for _, note := range files.Notes {
+		sh.say("note: %s", note)
+	}
+	return files, err
+}
+
+// name reads an argument as a name.
+func (sh *shell) name(i int, what string) (intent.Name, error) {
+	name, err := intent.ParseName(sh.args[i])
+	if err != nil {
+		return "", usage("%s: %w", what, err)
+	}
+	return name, nil
+}
+
+// agree asks a question on a terminal. Off a terminal nobody can answer, so that is an error that names --yes.
+func (sh *shell) agree(question string) error {
+	if sh.flags.Bool("yes") {
+		return nil
+	}
+	if !terminal(sh.in) {
+		return fmt.Errorf("%s nobody is here to answer: give --yes", question)
+	}
+	fmt.Fprintf(sh.err, "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(sh.in).ReadString('\n')
+	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
+		return fmt.Errorf("not agreed: nothing was written")
+	}
+	return nil
+}

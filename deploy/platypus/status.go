@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
+)
+
+// lookAgain is how often a verb that follows the reports reads them.
+const lookAgain = 500 * time.Millisecond
+
+func statusVerb() verb {
+	return verb{
+		name: "status", usage: "show where every app stands on every node", max: 0,
+		text: `One line for each app on each node: the active version, what is installed, which ports are open, what is live,
+and, when something is not as declared, the first thing that the rest waits for. All of it is what the agents reported;
+an agent that does not report or is not alive is said to be so.
+--check is a probe for monitoring: exit code 2 when anything is not converged.`,
+		examples: []string{"platypus status", "platypus status --app slug --watch", "platypus status --check -o json"},
+		flags: []cli.Flag{
+			&cli.StringFlag{Name: "node", Usage: "only this `NODE`"},
+			&cli.StringFlag{Name: "app", Usage: "only this `APP`"},
+			boolFlag("check", "exit code 2 unless everything is converged"),
+			boolFlag("watch", "show it again whenever it changes, until interrupted", "w"),
+			outputFlag(),
+		},
+		run: status,
+	}
+}
+
+func status(ctx context.Context, sh *shell) error {
+	shown := ""
+	for {
+		w, err := world.Read(ctx, sh.store, sh.tree)
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		rows, err := sh.pick(w)
+		if err != nil {
+			return err
+		}
+		if now := fmt.Sprint(rows); now != shown {
+			shown = now
+			if err := sh.showStatus(w, rows); err != nil {
+				return err
+			}
+		}
+		if !sh.flags.Bool("watch") {
+			return sh.verdict(rows)
+		}
+		select {
+		case <-time.After(lookAgain):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// pick returns the rows that the flags ask for. A name that nothing is declared for is a mistake, not an empty answer.
+func (sh *shell) pick(w world.World) ([]world.Row, error) {
+	node, app := sh.flags.String("node"), sh.flags.String("app")
+	rows := []world.Row{}
+	for _, r := range w.Rows() {
+		if (node == "" || string(r.Node) == node) && (app == "" || string(r.App) == app) {
+			rows = append(rows, r)
+		}
+	}
+	if len(rows) == 0 && app != "" {
+		return nil, unknownApp(app, w.Apps())
+	}
+	if len(rows) == 0 && node != "" {
+		return nil, unknown("node", node, w.Nodes())
+	}
+	return rows, nil
+}
+
+func (sh *shell) showStatus(w world.World, rows []world.Row) error {
+	if sh.json {
+		converged := true
+		for _, r := range rows {
+			converged = converged && r.Converged()
+		}
+		return sh.printJSON("status", map[string]any{"index": w.Index, "converged": converged, "rows": rows})
+	}
+	if len(rows) == 0 {
+		sh.say("nothing is declared below %q yet; next: platypus apply FILE", sh.tree.Intent())
+		return nil
+	}
+	now := time.Now()
+	cells := make([][]string, 0, len(rows))
+	for _, r := range rows {
+		cells = append(cells, []string{string(r.App), string(r.Node), r.Want, r.Installed, r.Ports, r.Live,
+			sh.style.phase(r.Phase), world.Age(r.Since, now), r.Reason})
+	}
+	sh.printTable([]string{"APP", "NODE", "WANT", "INSTALLED", "PORTS", "LIVE", "PHASE", "SINCE", "REASON"}, cells)
+	for who, report := range w.Reports {
+		if report.Held != nil {
+			sh.say("%s on %s holds back the removal of %v: if that is meant, platypus confirm %s", who.Agent, who.Node, report.Held.Removes, who.Node)
+		}
+	}
+	if sh.flags.Bool("watch") {
+		sh.print("")
+	}
+	return nil
+}
+
+// verdict is the exit code of --check, with its reasons.
+func (sh *shell) verdict(rows []world.Row) error {
+	if !sh.flags.Bool("check") {
+		return nil
+	}
+	open := 0
+	for _, r := range rows {
+		if !r.Converged() {
+			open++
+			sh.say("%s on %s is %s: %s", r.App, r.Node, r.Phase, r.Reason)
+		}
+	}
+	if open > 0 {
+		sh.say("%d of %d are not converged; next: platypus why APP NODE", open, len(rows))
+		return exit(exitPending)
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/intentfile"
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// storePatience is how long validate waits for a store that it can do without.
+const storePatience = 3 * time.Second
+
+func validateVerb() verb {
+	return verb{
+		name: "validate", usage: "find what is wrong with intent files, before anything is written", args: "FILE…", min: 1, max: -1,
+		text: `Shows every mistake with its place. Values are also checked against each other and, when a store answers,
+against what is declared there: clusters that lack a value, basedirs that overlap, ports that two apps claim.
+Warnings do not fail, except with --strict.`,
+		examples: []string{"platypus validate slug.json", "platypus validate --strict --offline intent/", "consul kv export platypus/intent/ | platypus validate -"},
+		flags: []cli.Flag{
+			boolFlag("strict", "warnings fail too"),
+			boolFlag("offline", "look at the files alone, ask no store"),
+			outputFlag(),
+		},
+		run: validate,
+	}
+}
+
+func validate(ctx context.Context, sh *shell) error {
+	files, err := sh.files()
+	if err != nil {
+		return err
+	}
+	now := world.World{Tree: sh.tree}
+	if !sh.flags.Bool("offline") {
+		if now, err = sh.worldIfAny(ctx); err != nil {
+			return err
+		}
+	}
+	found := problems(files.Entries, now)
+	errs, warnings := count(found)
+	if sh.json {
+		err = sh.printJSON("validate", map[string]any{"valid": errs == 0, "problems": plain(found)})
+	} else {
+		showProblems(sh.out, sh.style, found)
+	}
+	if err != nil {
+		return err
+	}
+	sh.say("%s: %s", plural(len(files.Entries), "key"), tally(errs, warnings))
+	if errs > 0 || warnings > 0 && sh.flags.Bool("strict") {
+		return exit(exitError)
+	}
+	return nil
+}
+
+// worldIfAny reads intent from the store; without one, the files stand alone.
+func (sh *shell) worldIfAny(ctx context.Context) (world.World, error) {
+	ctx, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	now, err := world.ReadIntent(ctx, sh.store, sh.tree)
+	if errors.Is(err, store.ErrUnreachable) || errors.Is(err, store.ErrDenied) {
+		sh.say("note: the store at %s was not asked (%v): only the files were checked against each other", sh.store.Address(), cause(err))
+		return world.World{Tree: sh.tree}, nil
+	}
+	return now, err
+}
+
+// cause says in a word why a store did not answer.
+func cause(err error) error {
+	if errors.Is(err, store.ErrDenied) {
+		return store.ErrDenied
+	}
+	return store.ErrUnreachable
+}
+
+// problems is all that is wrong with the entries, alone and together with what is declared.
+func problems(entries []intentfile.Entry, now world.World) []intentfile.Found {
+	found := intentfile.Check(entries)
+	touched, places := map[string]bool{}, map[string]intentfile.Place{}
+	for _, e := range entries {
+		touched[e.Key], places[e.Key] = true, e.Place
+	}
+	for _, p := range now.With(edits(entries)).Cross(touched) {
+		at := places[p.Key]
+		p.Line, p.Col = at.LineCol()
+		found = append(found, intentfile.Found{Problem: p, Place: at})
+	}
+	return found
+}
+
+func edits(entries []intentfile.Entry) []world.Edit {
+	all := make([]world.Edit, 0, len(entries))
+	for _, e := range entries {
+		all = append(all, world.Edit{Key: e.Key, Value: e.Value})
+	}
+	return all
+}
+
+func count(found []intentfile.Found) (errs, warnings int) {
+	for _, f := range found {
+		if f.Warning {
+			warnings++
+		} else {
+			errs++
+		}
+	}
+	return errs, warnings
+}
+
+func tally(errs, warnings int) string {
+	if errs+warnings == 0 {
+		return "all is well"
+	}
+	return plural(errs, "error") + ", " + plural(warnings, "warning")
+}
+
+// showProblems writes each problem with the line that it stands in.
+func showProblems(w io.Writer, s style, found []intentfile.Found) {
+	for _, f := range found {
+		level := s.red("error")
+		if f.Warning {
+			level = s.yellow("warning")
+		}
+		where := f.Key
+		if f.Pointer != "" {
+			where += " " + f.Pointer
+		}
+		if f.Place.Encoded() {
+			where += fmt.Sprintf(" (line %d, column %d of the value)", f.Line, f.Col)
+		}
+		fmt.Fprintf(w, "%s: %s: %s: %s\n", f.Place, level, where, f.Text)
+		showExcerpt(w, f.Place)
+	}
+}
+
+// plain is the form of problems for programs.
+func plain(found []intentfile.Found) []map[string]any {
+	all := make([]map[string]any, 0, len(found))
+	for _, f := range found {
+		all = append(all, map[string]any{"file": f.Place.File(), "line": f.Line, "col": f.Col, "key": f.Key,
+			"pointer": f.Pointer, "text": f.Text, "warning": f.Warning})
+	}
+	return all
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+func whyVerb() verb {
+	return verb{
+		name: "why", usage: "explain, agent by agent, why an app is or is not live", args: "APP [NODE]", min: 1, max: 2,
+		text: `Walks the chain that brings an app live on a node: is it declared, installed, are its ports open, does it run.
+For each it says what is wanted, what the agent reported, the last error, when it is tried again and what to do.
+Exit code 2 when anything is not converged.`,
+		examples: []string{"platypus why slug", "platypus why slug web1 -o json"},
+		flags:    []cli.Flag{outputFlag()},
+		run:      why,
+	}
+}
+
+func why(ctx context.Context, sh *shell) error {
+	w, err := world.Read(ctx, sh.store, sh.tree)
+	if err != nil {
+		return err
+	}
+	var rows []world.Row
+	for _, r := range w.Rows() {
+		if string(r.App) == sh.args[0] && (len(sh.args) == 1 || string(r.Node) == sh.args[1]) {
+			rows = append(rows, r)
+		}
+	}
+	if len(rows) == 0 {
+		return sh.nowhere(w)
+	}
+	code := exit(0)
+	chains := []map[string]any{}
+	for i, r := range rows {
+		if !r.Converged() {
+			code = exitPending
+		}
+		if sh.json {
+			chains = append(chains, map[string]any{"app": r.App, "node": r.Node, "phase": r.Phase, "chain": links(r)})
+			continue
+		}
+		if i > 0 {
+			sh.print("")
+		}
+		sh.explain(w, r)
+	}
+	if sh.json {
+		if err := sh.printJSON("why", map[string]any{"rows": chains}); err != nil {
+			return err
+		}
+	}
+	if code != 0 {
+		return code
+	}
+	return nil
+}
+
+// nowhere says what is known of an app that is on no node asked for.
+func (sh *shell) nowhere(w world.World) error {
+	app, where := sh.args[0], "NODE"
+	if !slices.Contains(w.Apps(), intent.Name(app)) {
+		return unknownApp(app, w.Apps())
+	}
+	if len(sh.args) == 2 {
+		where = sh.args[1]
+	}
+	return fmt.Errorf("%s is declared, but on no such node: declare nodes/%s/%s as {\"cluster\": …} with platypus apply", app, where, app)
+}
+
+// links is the chain for programs.
+func links(r world.Row) []map[string]any {
+	all := []map[string]any{}
+	for _, l := range r.Links {
+		all = append(all, map[string]any{"stage": l.Stage, "agent": l.Agent, "want": l.Want, "ok": l.OK(), "state": l.State, "next": l.Next})
+	}
+	return all
+}
+
+// explain writes the chain in words, down to what to do.
+func (sh *shell) explain(w world.World, r world.Row) {
+	cluster := ""
+	if r.Cluster != "" {
+		cluster = fmt.Sprintf(" (cluster %s)", r.Cluster)
+	}
+	sh.print("%s on %s%s: %s", sh.style.bold(string(r.App)), r.Node, cluster, sh.style.phase(r.Phase))
+	deciding, open := r.Deciding()
+	for _, l := range r.Links {
+		mark := sh.style.green("ok  ")
+		switch {
+		case l.Idle:
+			mark = sh.style.dim("-   ")
+		case !l.OK() && open && l.Stage == deciding.Stage:
+			mark = sh.style.red("here")
+		case !l.OK():
+			mark = sh.style.yellow("wait")
+		}
+		sh.print("  %s  %-9s  %s", mark, l.Stage, strings.Join(sentence(l), "; "))
+	}
+	if !open {
+		sh.print("  everything is as declared")
+		return
+	}
+	if deciding.Next != "" {
+		sh.print("next: %s", strings.ReplaceAll(deciding.Next, "APP", string(r.App)))
+	}
+}
+
+// sentence says what an agent is asked for and where it stands.
+func sentence(l world.Link) []string {
+	now, s := time.Now(), l.State
+	switch {
+	case l.Agent == "" && l.OK():
+		return []string{"by people, complete and valid"}
+	case l.Agent == "":
+		return []string{s.Phase, s.Reason}
+	case l.Idle:
+		return []string{"nothing is asked of " + l.Agent}
+	}
+	said := []string{fmt.Sprintf("%s: wanted %s, has %s", l.Agent, or(l.Want, "nothing"), or(s.Have, "nothing"))}
+	if s.Phase != world.Converged {
+		said = append(said, s.Phase)
+	}
+	if s.Reason != "" {
+		said = append(said, s.Reason)
+	}
+	if !s.Since.IsZero() {
+		said = append(said, "for "+world.Age(s.Since, now))
+	}
+	if s.Error != "" {
+		said = append(said, "last error: "+s.Error)
+	}
+	if s.Attempts > 0 {
+		said = append(said, fmt.Sprintf("%d attempts", s.Attempts))
+	}
+	if s.NextTry.After(now) {
+		said = append(said, "next try in "+s.NextTry.Sub(now).Round(time.Second).String())
+	}
+	return said
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}

@@ -1,0 +1,38 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// Clock returns what time it is at the store, to the second, and how long the answer took. Whether two clocks agree is
+// known no better than within that time.
+func (s *Store) Clock(ctx context.Context) (now time.Time, took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	c := s.settings()
+	if _, err = api.NewClient(c); err != nil { // it fills in how the address is dialled
+		return now, 0, fmt.Errorf("ask for the time: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Scheme+"://"+c.Address+"/v1/status/leader", nil)
+	if err != nil {
+		return now, 0, fmt.Errorf("ask for the time: %w", err)
+	}
+	started := time.Now()
+	response, err := c.HttpClient.Do(request)
+	if err != nil {
+		return now, 0, classify("ask for the time", err)
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 4096))
+	took = time.Since(started)
+	if now, err = http.ParseTime(response.Header.Get("Date")); err != nil {
+		return now, took, fmt.Errorf("read the store's time: %w", err)
+	}
+	return now, took, nil
+}
