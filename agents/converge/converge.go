@@ -13,7 +13,9 @@
 //   - A failed step ends the steps of its subject in this pass and of no other. The subject is tried again after one
 //     second, doubling to one minute; new intent resets that.
 //   - New intent in the middle of a subject's steps: the step under way is finished, then everything is planned anew.
-//   - In the steady state it is silent. A step is one Info line; a fault that repeats is one Warn line and a count.
+//   - In the steady state it is silent. A step is one Info line, however often it is tried; a fault that repeats is one
+//     Warn line and, when it ends, a count.
+//   - A subject whose steps go well and whose plan is never empty is at fault too ([ErrUnsettled]), and backs off.
 package converge
 
 import (
@@ -35,7 +37,7 @@ type Loop[D, A any, S Step] struct {
 	// Plan decides everything and touches nothing. Its order is deterministic.
 	Plan func(D, A) []S
 	// Apply does one step. Its context ends when the agent shall stop; a step that must not be cut in the middle
-	// shields itself with context.WithoutCancel and a bound of its own, at most 4 s.
+	// shields itself with context.WithoutCancel and a bound of its own, at most 4 s (less than [Grace]).
 	Apply func(context.Context, S) error
 	// States tells a person where each subject stands.
 	States func(D, A) map[string]State
@@ -57,9 +59,9 @@ type Loop[D, A any, S Step] struct {
 type State struct {
 	Want   string
 	Have   string
-	Phase  string // Converged, Working, Waiting, Moving, or a word of the agent's own
+	Phase  string // Converged, Working, Waiting, or a word of the agent's own
 	Reason string // why, in words
-	Moves  bool   // it will change without a step: Once waits for it
+	Moves  bool   // it will change without a step, within a time that the agent bounds: Once waits for it
 }
 
 // Phases that the loop itself uses.
@@ -81,7 +83,7 @@ type Pass struct {
 	Outcomes map[string]Outcome
 	Steps    []string // planned and not yet done, in order
 	Held     *Held    // set while removals are held back as a whole
-	Err      error    // of Observe or of Guard: the rest is then empty
+	Err      error    // of Observe: the rest is then empty
 }
 
 // Outcome is where one subject stands after a pass.

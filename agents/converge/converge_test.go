@@ -3,7 +3,8 @@ package converge_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,59 +18,112 @@ type step struct{ name, what string }
 func (s step) Subject() string { return s.name }
 func (s step) String() string  { return s.what + " " + s.name }
 
-// host is a set of names; the loop is to make it equal to what is desired.
+// host is a set of names; the loop is to make it equal to what is desired: a list of names, or of "name:n" for a name
+// that needs n steps.
 type host struct {
 	sync.Mutex
 	has    map[string]bool
 	broken map[string]error
 	slow   map[string]time.Duration
+	stuck  map[string]bool // its steps go well and change nothing
 	tries  map[string]int
+	looks  int
+	blind  error // of Observe
+	active map[string]bool
+	most   int  // workers at once
+	twice  bool // two workers on one subject at once
 }
 
 func newHost() *host {
-	return &host{has: map[string]bool{}, broken: map[string]error{}, slow: map[string]time.Duration{}, tries: map[string]int{}}
+	return &host{has: map[string]bool{}, broken: map[string]error{}, slow: map[string]time.Duration{},
+		stuck: map[string]bool{}, tries: map[string]int{}, active: map[string]bool{}}
 }
 
-func (h *host) loop() *converge.Loop[[]string, map[string]bool, step] {
-	return &converge.Loop[[]string, map[string]bool, step]{
-		Observe: func(context.Context) (map[string]bool, error) {
-			h.Lock()
-			defer h.Unlock()
-			seen := map[string]bool{}
-			for name := range h.has {
-				seen[name] = true
-			}
-			return seen, nil
-		},
-		Plan: func(want []string, have map[string]bool) (steps []step) {
-			for _, name := range want {
-				if !have[name] {
-					steps = append(steps, step{name, "add"})
-				}
-			}
-			return steps
-		},
-		Apply: func(ctx context.Context, s step) error {
-			h.Lock()
-			delay, err := h.slow[s.name], h.broken[s.name]
-			h.tries[s.name]++
-			h.Unlock()
-			time.Sleep(delay)
-			h.Lock()
-			defer h.Unlock()
-			if err == nil {
-				h.has[s.name] = true
-			}
-			return err
-		},
-		States: func(want []string, have map[string]bool) map[string]converge.State {
-			states := map[string]converge.State{}
-			for _, name := range want {
-				states[name] = converge.State{Want: "there", Phase: converge.Converged}
-			}
-			return states
-		},
+type loop = converge.Loop[[]string, map[string]bool, step]
+
+func (h *host) loop() *loop {
+	return &loop{Observe: h.observe, Plan: plan, Apply: h.apply, States: states}
+}
+
+func (h *host) observe(context.Context) (map[string]bool, error) {
+	h.Lock()
+	defer h.Unlock()
+	if h.looks++; h.looks > 100_000 {
+		panic("the loop spins")
 	}
+	return maps.Clone(h.has), h.blind
+}
+
+func plan(want []string, have map[string]bool) (steps []step) {
+	for _, name := range want {
+		if !have[name] {
+			steps = append(steps, step{name, "add"})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(have)) {
+		if !slices.Contains(want, name) {
+			steps = append(steps, step{name, "remove"})
+		}
+	}
+	return steps
+}
+
+func (h *host) apply(_ context.Context, s step) error {
+	h.Lock()
+	delay, err, stuck := h.slow[s.name], h.broken[s.name], h.stuck[s.name]
+	h.tries[s.name]++
+	h.twice = h.twice || h.active[s.name]
+	h.active[s.name] = true
+	h.most = max(h.most, len(h.active))
+	h.Unlock()
+	time.Sleep(delay)
+	h.Lock()
+	defer h.Unlock()
+	delete(h.active, s.name)
+	switch {
+	case err != nil || stuck:
+	case s.what == "add":
+		h.has[s.name] = true
+	default:
+		delete(h.has, s.name)
+	}
+	return err
+}
+
+func states(want []string, _ map[string]bool) map[string]converge.State {
+	states := map[string]converge.State{}
+	for _, name := range want {
+		states[name] = converge.State{Want: "there", Phase: converge.Converged}
+	}
+	return states
+}
+
+// set changes the host under its lock.
+func (h *host) set(change func()) { h.Lock(); defer h.Unlock(); change() }
+
+func (h *host) tried(name string) int { h.Lock(); defer h.Unlock(); return h.tries[name] }
+
+// running runs a loop in the bubble of a test until the test ends, and returns where to send what is desired.
+func running(t *testing.T, l *loop, first ...string) chan<- []string {
+	desired := make(chan []string, 1)
+	if first != nil {
+		desired <- first
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var ended sync.WaitGroup
+	ended.Go(func() { l.Run(ctx, desired) })
+	t.Cleanup(func() {
+		cancel()
+		ended.Wait()
+		time.Sleep(2 * time.Hour) // late workers end, too, or the bubble reports a leak
+	})
+	return desired
+}
+
+// after lets time pass and everything come to rest.
+func after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 func (h *host) holds(name string) bool { h.Lock(); defer h.Unlock(); return h.has[name] }
@@ -175,48 +229,9 @@ func TestSteadyStateIsSilentAndFaultsAreCounted(t *testing.T) {
 				warns++
 			}
 		}
-		last := log.lines[len(log.lines)-1]
-		if warns != 1 || last != "WARN a: repeated 3 times: no room" {
-			t.Fatalf("%d lines say it, the last is %q of %q", warns, last, log.lines)
+		want := []string{"INFO a: add a", "WARN a: no room", "WARN a: repeated 3 times: no room", "INFO a: went well: add a"}
+		if warns != 1 || !slices.Equal(log.lines, want) {
+			t.Fatalf("%d lines say it: %q", warns, log.lines)
 		}
 	})
-}
-
-func TestGuardHoldsMassRemoval(t *testing.T) {
-	for _, test := range []struct {
-		owned, wanted []string
-		confirmed     bool
-		held          bool
-		kept          int
-	}{
-		{[]string{"a", "b", "c"}, []string{"a", "b"}, false, false, 0},
-		{[]string{"a", "b", "c"}, []string{"a"}, false, true, 2},
-		{[]string{"a", "b", "c"}, []string{"a"}, true, false, 0},
-		{[]string{"a"}, nil, false, false, 0},
-		{[]string{"a", "gone-unsure"}, []string{"a"}, false, false, 1},
-	} {
-		t.Run(fmt.Sprint(test), func(t *testing.T) {
-			kept, held := 0, false
-			l := newHost().loop()
-			l.Guard = &converge.Guard[[]string, map[string]bool]{
-				Owned:  func(map[string]bool) []string { return test.owned },
-				Wanted: func(d []string) []string { return d },
-				Gone: func(_ context.Context, s string) (bool, error) {
-					if s == "gone-unsure" {
-						return false, errors.New("permission denied")
-					}
-					return true, nil
-				},
-				Confirmed: func(context.Context, []string) (bool, error) { return test.confirmed, nil },
-				Hold: func(d []string, subjects map[string]string, everything *converge.Held) []string {
-					kept, held = len(subjects), everything != nil
-					return d
-				},
-			}
-			p := l.Once(t.Context(), test.wanted)
-			if held != test.held || kept != test.kept || (p.Held != nil) != test.held {
-				t.Fatalf("held %v kept %d pass %+v", held, kept, p)
-			}
-		})
-	}
 }

@@ -30,30 +30,41 @@ func (h Held) String() string {
 	return fmt.Sprintf("held: %d of %d would be removed at once; if that is meant, run: platypus confirm", len(h.Removes), h.Owned)
 }
 
-// check returns d with everything marked that must be left alone.
-func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held, error) {
+// check returns d with everything marked that must be left alone, and what is held back as a whole.
+func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 	if g == nil {
-		return d, nil, nil
+		return d, nil
 	}
 	owned := slices.Compact(slices.Sorted(slices.Values(g.Owned(a))))
-	wanted := g.Wanted(d)
-	var vanished []string
+	vanished := without(owned, g.Wanted(d))
+	if len(vanished) == 0 {
+		return d, nil
+	}
+	if len(vanished) >= 2 && 2*len(vanished) > len(owned) {
+		held := &Held{Removes: vanished, Owned: len(owned)}
+		confirmed, err := g.Confirmed(ctx, vanished)
+		switch {
+		case err != nil:
+			return g.Hold(d, reasons(vanished, fmt.Sprintf("%s (no confirmation could be read: %v)", held, err)), held), held
+		case !confirmed:
+			return g.Hold(d, reasons(vanished, held.String()), held), held
+		}
+	}
+	return g.Hold(d, g.unconfirmed(ctx, vanished), nil), nil
+}
+
+// without returns those of owned, in order, that are not wanted.
+func without(owned, wanted []string) (vanished []string) {
+	stays := make(map[string]bool, len(wanted))
+	for _, subject := range wanted {
+		stays[subject] = true
+	}
 	for _, subject := range owned {
-		if !slices.Contains(wanted, subject) {
+		if !stays[subject] {
 			vanished = append(vanished, subject)
 		}
 	}
-	if len(vanished) == 0 {
-		return d, nil, nil
-	}
-	if len(vanished) >= 2 && 2*len(vanished) > len(owned) {
-		confirmed, err := g.Confirmed(ctx, vanished)
-		if err != nil || !confirmed {
-			held := &Held{Removes: vanished, Owned: len(owned)}
-			return g.Hold(d, g.reasons(vanished, held.String()), held), held, err
-		}
-	}
-	return g.Hold(d, g.unconfirmed(ctx, vanished), nil), nil, nil
+	return vanished
 }
 
 // unconfirmed returns the subjects whose disappearance a consistent read does not confirm.
@@ -71,7 +82,7 @@ func (g *Guard[D, A]) unconfirmed(ctx context.Context, vanished []string) map[st
 	return keep
 }
 
-func (g *Guard[D, A]) reasons(subjects []string, reason string) map[string]string {
+func reasons(subjects []string, reason string) map[string]string {
 	reasons := make(map[string]string, len(subjects))
 	for _, subject := range subjects {
 		reasons[subject] = reason

@@ -25,8 +25,8 @@ func (e *engine[D, A, S]) subjectOutcome(name string, state State, planned bool)
 	}
 	o.Err, o.Attempts, o.NextTry = s.err, s.attempts, s.nextTry
 	switch {
-	case s.err != nil && !s.running:
-		o.Phase = Failed
+	case s.err != nil:
+		o.Phase = Failed // until a try goes well, so that a report does not flicker at each try
 	case (planned || s.running) && (o.Phase == "" || o.Phase == Converged):
 		o.Phase = Working
 	}

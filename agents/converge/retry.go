@@ -13,16 +13,25 @@ const (
 
 // subject is what the loop remembers of one subject between two passes. All of it may be forgotten without harm.
 type subject struct {
-	running  bool
-	err      error
-	attempts int
-	nextTry  time.Time
+	running    bool
+	begun      time.Time // when its last worker began
+	rounds     int       // that ended, since its plan was empty or intent was new
+	err        error     // of its last round
+	failedStep string    // that err is of
+	attempts   int       // that failed, in a row
+	nextTry    time.Time // zero: as soon as there is a worker
 }
 
-func (s *subject) succeeded() { s.err, s.attempts, s.nextTry = nil, 0, time.Time{} }
+func (s *subject) succeeded() { s.err, s.failedStep, s.attempts, s.nextTry = nil, "", 0, time.Time{} }
 
-func (s *subject) failed(err error, now time.Time) {
-	s.err = err
+// renewed forgets what went wrong with a plan that is no longer the one.
+func (s *subject) renewed() {
+	s.succeeded()
+	s.rounds = 0
+}
+
+func (s *subject) failed(step string, err error, now time.Time) {
+	s.err, s.failedStep = err, step
 	s.attempts++
 	delay := lastRetry
 	if s.attempts <= 6 {

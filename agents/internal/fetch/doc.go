@@ -25,7 +25,7 @@ import (
 // Request is one file to bring. Zero fields take the defaults named beside them.
 type Request struct {
 	URL      string                  // file:///path, http://…, https://…, or an absolute path
-	Partial  string                  // where http and https content is kept; its state lies beside it, with ".json"
+	Partial  string                  // where http and https content is kept; its state lies beside it, with StateSuffix
 	MaxBytes int64                   // largest content taken; 8 GiB
 	Stall    time.Duration           // longest wait for the next byte; 30 s
 	MinRate  int64                   // bytes a second, on average over RateOver; 1024
@@ -117,6 +117,15 @@ func parse(raw string) (*url.URL, error) {
 		return nil, &Error{URL: redact(u), Reason: BadAddress, Err: errors.New("only file, http and https are known")}
 	}
 	return u, nil
+}
+
+// Redact spells an address without user, password, query and fragment, for records and messages.
+func Redact(raw string) string {
+	u, err := parse(raw)
+	if err != nil {
+		return ""
+	}
+	return redact(u)
 }
 
 // redact spells an address without what may be secret in it: user, password, query and fragment.

@@ -14,6 +14,9 @@ import (
 	"github.com/google/renameio/v2"
 )
 
+// StateSuffix ends the name of the file that holds the state of a partial file.
+const StateSuffix = ".json"
+
 // partial is content on its way: the bytes so far, their digest, and what the server called them.
 type partial struct {
 	file *os.File
@@ -52,7 +55,7 @@ func openPartial(path, url string) (*partial, error) {
 	}
 	p := &partial{file: f, path: path, sum: sha256.New(), tag: tag{Address: addressDigest(url), Total: -1}}
 	var kept tag
-	data, err := os.ReadFile(path + ".json")
+	data, err := os.ReadFile(path + StateSuffix)
 	usable := err == nil && json.Unmarshal(data, &kept) == nil && kept.Address == p.tag.Address && kept.validator() != ""
 	if usable {
 		p.tag = kept
@@ -90,7 +93,7 @@ func (p *partial) name(t tag) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(p.path+".json", data, 0o600)
+	return renameio.WriteFile(p.path+StateSuffix, data, 0o600)
 }
 
 func (p *partial) Write(b []byte) (int, error) {
@@ -112,7 +115,7 @@ func (p *partial) done() (*File, error) {
 // content is used, and when its digest is wrong: resuming bad content would only bring it back.
 func Discard(path string) error {
 	var errs []error
-	for _, p := range []string{path, path + ".json"} {
+	for _, p := range []string{path, path + StateSuffix} {
 		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

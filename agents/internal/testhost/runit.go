@@ -73,10 +73,13 @@ func (r *Runit) Kill(t testing.TB) {
 func (r *Runit) PowerCut(t testing.TB) {
 	t.Helper()
 	r.Kill(t)
-	for _, pid := range r.descendants() {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
-	Eventually(t, "the services ended", func() bool { return len(r.descendants()) == 0 })
+	Eventually(t, "the services ended", func() bool {
+		pids := r.descendants()
+		for _, pid := range pids { // again and again: a runsv may start one more before it is killed itself
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		return len(pids) == 0
+	})
 }
 
 func (r *Runit) end(t testing.TB) {

@@ -20,7 +20,8 @@ import (
 const insideMark = "PLATYPUS_TEST_SYSTEMD"
 
 // Systemd is a systemd that runs as PID 1 of its own namespaces (mount, process, cgroup, IPC, host name; not
-// network). It sees the files of the machine; /run, /tmp and /etc/systemd/system are empty ones of its own.
+// network). It sees the files of the machine; /run, /tmp and
+// /etc/systemd/system are empty ones of its own, and what is written to /var/lib ends with it.
 type Systemd struct {
 	// PID is systemd's process id as the outside sees it.
 	PID int
@@ -49,7 +50,8 @@ for wanted in dbus.socket systemd-journald.socket systemd-journald-dev-log.socke
 	ln -s ../$wanted /lib/systemd/system/sockets.target.wants/$wanted
 done
 mount --bind /dev/null /etc/fstab || true
-mkdir -p /run/lock
+mkdir -p /run/lock /run/lib.upper /run/lib.work
+mount -t overlay -o lowerdir=/var/lib,upperdir=/run/lib.upper,workdir=/run/lib.work overlay /var/lib
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir /sys/fs/cgroup/$1
 echo 0 >/sys/fs/cgroup/$1/cgroup.procs
@@ -158,7 +160,7 @@ func InSystemd(t *testing.T) bool {
 		args = append(args, "-test.v")
 	}
 	inside := s.Command(binary, args...)
-	inside.Env = append(os.Environ(), insideMark+"="+s.Shared, "TMPDIR="+s.Shared)
+	inside.Env = append(os.Environ(), insideMark+"="+s.Shared, "TMPDIR="+s.Shared, "PLATYPUS_TESTDATA="+filepath.Join(testFolder(), "testdata"))
 	stop := context.AfterFunc(ctx, func() { _ = inside.Process.Kill() })
 	defer stop()
 	out, err := inside.CombinedOutput()
@@ -189,4 +191,10 @@ func copyFile(to, from string) error {
 		return err
 	}
 	return out.Close()
+}
+
+// testFolder is where the test runs: its files have the same path inside.
+func testFolder() string {
+	dir, _ := os.Getwd()
+	return dir
 }

@@ -71,7 +71,7 @@ func (h Home) files(s Spec, more []File) ([]File, error) {
 		return nil, err
 	}
 	m := marker{s.App, s.Basedir, s.Fingerprint(), map[string]string{}}
-	files := append([]File{{configName, canonical(s.Config), 0o640}}, more...)
+	files := append([]File{{configName, s.config(), 0o640}}, more...)
 	files = append(files, File{RunName, run, 0o755})
 	for _, f := range files {
 		m.Files[f.Path] = sum(f.Data)
@@ -196,6 +196,7 @@ func (h Home) State() State {
 		return State{}
 	}
 	s := State{App: filepath.Base(string(h)), Basedir: m.Basedir, Fingerprint: m.Fingerprint}
+	_, s.Restarts, _ = h.note()
 	for name, want := range m.Files {
 		if data, err := os.ReadFile(filepath.Join(string(h), name)); err != nil || sum(data) != want {
 			s.Fingerprint = ""

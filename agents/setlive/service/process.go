@@ -8,7 +8,22 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
+
+// Settled is Process for an observer who has a moment: a process that was started just now is given some milliseconds
+// to note itself.
+func (h Home) Settled(pid int) Process {
+	p := h.Process(pid)
+	for range 25 {
+		if !p.Running() || p.Settings != "" {
+			break
+		}
+		time.Sleep(2 * PollInterval)
+		p = h.Process(pid)
+	}
+	return p
+}
 
 // Process returns what is known of the process that the supervisor calls the service's. It is zero when there is no
 // such process.
@@ -18,7 +33,7 @@ func (h Home) Process(pid int) Process {
 		return Process{}
 	}
 	p := Process{PID: pid, Started: started}
-	if note, ok := h.note(); ok && note.Is(p) {
+	if note, _, ok := h.note(); ok && note.Is(p) {
 		return note
 	}
 	// The note could not be written, or the script has not come to it. The folder it runs in says something too.
@@ -29,17 +44,17 @@ func (h Home) Process(pid int) Process {
 	return p
 }
 
-// note reads what the script noted of the process that it became.
-func (h Home) note() (p Process, ok bool) {
+// note reads what the script noted of the process that it became, and how often it had to since the last stop.
+func (h Home) note() (p Process, restarts int, ok bool) {
 	data, err := os.ReadFile(filepath.Join(string(h), noteName))
 	if err != nil {
-		return p, false
+		return p, 0, false
 	}
-	n, err := fmt.Sscanf(string(data), "%d %d %s %s %d\n", &p.PID, &p.Started, &p.Version, &p.Settings, &p.Restarts)
+	n, err := fmt.Sscanf(string(data), "%d %d %s %s %d\n", &p.PID, &p.Started, &p.Version, &p.Settings, &restarts)
 	if p.Version == "-" {
 		p.Version = ""
 	}
-	return p, err == nil && n == 5
+	return p, restarts, err == nil && n == 5
 }
 
 // StartOf returns when a process started, in clock ticks since boot: with its id, that names it for good. It is false

@@ -2,11 +2,9 @@ package service
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -31,10 +29,7 @@ func script(home string, s Spec) ([]byte, error) {
 	line(`case $restarts in '' | *[!0-9]*) restarts=-1 ;; esac`)
 	line(`echo "$$ $started $version %s $((restarts + 1))" >"$home/%[2]s.new" && mv -f "$home/%[2]s.new" "$home/%[2]s"`, s.Settings(), noteName)
 	line(`export PLATYPUS_APP=%s PLATYPUS_VERSION="$version" PLATYPUS_CONFIG="$home/%s"`, quote(s.App), configName)
-	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
-		line("export %s=%s", name, quote(s.Env[name]))
-	}
-	line("set -- %s", quoted(s.command()))
+	line(`set -- "$PWD/bin/launch"`)
 	if err := become(line, s.RunAs); err != nil {
 		return nil, err
 	}
@@ -76,14 +71,6 @@ func lookup(name string) (*user.User, error) {
 		return nil, fmt.Errorf("find user %s: %w", name, err)
 	}
 	return u, nil
-}
-
-func quoted(words []string) string {
-	out := make([]string, len(words))
-	for i, w := range words {
-		out[i] = quote(w)
-	}
-	return strings.Join(out, " ")
 }
 
 // quote makes a word safe for the shell.

@@ -65,7 +65,9 @@ type State struct {
 	Up          bool    // the supervisor keeps it running
 	Boot        bool    // it will be started at boot
 	Process     Process // zero while nothing runs
-	Problem     string  // why it cannot be worked with, in words with the next step; "" when it can
+	Restarts    int     // how often the supervisor had to start it again since it was last stopped
+	Problem     string  // what is wrong with it, in words with the next step; "" when nothing is
+	Blocked     bool    // the Problem is a person's to solve: nothing may be tried before
 }
 
 // Process is one process of a service. Two equal values are the very same process.
@@ -74,7 +76,6 @@ type Process struct {
 	Started  uint64 // clock ticks from boot to its start
 	Version  string // that it runs; "" when unknown
 	Settings string // [Spec.Settings] it was started with; "" when unknown
-	Restarts int    // how often the supervisor had to start it again since it was last stopped
 }
 
 // Running reports whether there is a process.

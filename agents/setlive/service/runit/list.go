@@ -31,7 +31,7 @@ func (r *Runit) state(home service.Home) service.State {
 	_, err := os.Lstat(s.path("down"))
 	state.Boot = err != nil
 	if err := r.foreign(state.App); err != nil {
-		state.Problem = err.Error()
+		state.Problem, state.Blocked = err.Error(), true
 		return state
 	}
 	if !r.linked(state.App) {
@@ -52,7 +52,7 @@ func (r *Runit) state(home service.Home) service.State {
 	}
 	state.Up = now.up
 	if now.state == stateRun {
-		state.Process = home.Process(now.pid)
+		state.Process = home.Settled(now.pid)
 	}
 	return state
 }

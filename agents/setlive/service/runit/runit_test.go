@@ -26,7 +26,7 @@ func newBench(t *testing.T, launch string) bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := bench{r, host, service.Spec{App: "slug", Basedir: testhost.Scratch(t), Config: []byte(`{"a": 1}`)}}
+	b := bench{r, host, service.Spec{App: "slug", Basedir: testhost.Scratch(t), Config: `{"a": 1}`}}
 	testhost.Prepare(t, b.spec.Basedir, "slug", "v1", launch)
 	testhost.Prepare(t, b.spec.Basedir, "slug", "v2", testhost.Calm)
 	testhost.GoLive(t, b.spec.Basedir, "slug", "v1")
@@ -104,11 +104,10 @@ func TestTheAppSeesItsVersionAndConfigAsItsOwnUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = os.Chmod(out, 0o666)
-	b := newBench(t, "#!/bin/sh\n{ id -un; id -Gn; echo $HOME $PLATYPUS_APP $PLATYPUS_VERSION $X; cat $PLATYPUS_CONFIG; echo; pwd; } >"+out+"\nexec sleep 1000\n")
+	b := newBench(t, "#!/bin/sh\n{ id -un; id -Gn; echo $HOME $PLATYPUS_APP $PLATYPUS_VERSION; cat $PLATYPUS_CONFIG; echo; pwd; } >"+out+"\nexec sleep 1000\n")
 	b.spec.RunAs = "daemon"
-	b.spec.Env = map[string]string{"X": "it's $HOME"}
 	p := b.up(t).Process
-	want := "daemon\ndaemon\n/usr/sbin slug v1 it's $HOME\n{\"a\":1}\n" + b.spec.Basedir + "/installs/slug_v1\n"
+	want := "daemon\ndaemon\n/usr/sbin slug v1\n{\"a\":1}\n" + b.spec.Basedir + "/installs/slug_v1\n"
 	testhost.Eventually(t, "the app wrote "+want, func() bool {
 		got, _ := os.ReadFile(out)
 		return string(got) == want

@@ -12,7 +12,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 )
 
-// childOf waits until a process has a child and returns it. The scripts that ignore TERM do so from then on.
+// childOf waits until an app has a child that sleeps and returns it. Apps that ignore TERM do so from then on.
 func childOf(t *testing.T, pid int) (child int) {
 	t.Helper()
 	self := strconv.Itoa(pid)
@@ -20,7 +20,8 @@ func childOf(t *testing.T, pid int) (child int) {
 		data, _ := os.ReadFile(filepath.Join("/proc", self, "task", self, "children"))
 		first, _, _ := strings.Cut(string(data), " ")
 		child, _ = strconv.Atoi(first)
-		return child != 0
+		line, _ := os.ReadFile(filepath.Join("/proc", first, "cmdline"))
+		return strings.Contains(string(line), "sleep")
 	})
 	return child
 }

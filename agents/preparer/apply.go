@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/internal/host"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// apply does one step.
+func (h *preparer) apply(ctx context.Context, s Step) error {
+	err := classify(h.do(ctx, s))
+	h.note(s, err)
+	return err
+}
+
+func (h *preparer) do(ctx context.Context, s Step) error {
+	switch s.Kind {
+	case Adopt:
+		return h.registry.add(spot{s.App, s.Basedir})
+	case Fetch:
+		return h.install(ctx, s)
+	case Prune:
+		return prune(s)
+	case Sweep:
+		return sweep(s)
+	case Forget:
+		return h.forget(s)
+	case Refusal:
+		reason, text, _ := strings.Cut(s.Why, ": ")
+		return &trouble{Reason(reason), errors.New(text)}
+	}
+	return fmt.Errorf("step of unknown kind %q", s.Kind)
+}
+
+// note remembers what a step met, for reports, and whether the disk is full, which lets the plan give up spare installs.
+func (h *preparer) note(s Step, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.trouble, s.Subject())
+	if s.Kind == Fetch {
+		delete(h.tight, s.Basedir)
+	}
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	h.trouble[s.Subject()] = err.Error()
+	if reasonOf(err) == NoSpace {
+		h.tight[s.Basedir] = true
+	}
+}
+
+// prune moves an install into the trash, from where it can be deleted at leisure: it goes as a whole or not at all.
+// The links are read once more just before, since their owner may have turned them since they were observed.
+func prune(s Step) error {
+	root, err := openBasedir(s.Basedir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	links := []string{intent.Current(s.Basedir)}
+	if s.Why != whyLeft {
+		links = append(links, intent.Previous(s.Basedir))
+	}
+	for _, link := range links {
+		versions, err := pointedAt(s.App, link)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(versions, s.Version) {
+			return nil // in use by now: the next pass sees it
+		}
+	}
+	name := string(s.App) + "_" + string(s.Version)
+	away := path.Join(trash, fmt.Sprintf("%s.%d", name, time.Now().UnixNano()))
+	err = root.Rename(path.Join("installs", name), away)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := host.SyncDir(intent.Installs(s.Basedir)); err != nil {
+		return err
+	}
+	return root.RemoveAll(away)
+}
+
+// sweep deletes something left over, unless somebody has begun to work on it.
+func sweep(s Step) error {
+	root, err := openBasedir(s.Basedir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	f, err := root.OpenFile(s.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err == nil {
+		defer f.Close() // holds the lock until the entry is gone
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+			return nil
+		}
+	}
+	return root.RemoveAll(s.Path)
+}
+
+// forget removes our own empty directories and the memory of the place. What is not empty is not ours to remove.
+func (h *preparer) forget(s Step) error {
+	if err := safe(s.Basedir); err != nil {
+		return err
+	}
+	for name := range ours {
+		err := os.Remove(filepath.Join(s.Basedir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, syscall.EEXIST) && !errors.Is(err, syscall.ENOTDIR) {
+			return err
+		}
+	}
+	return h.registry.drop(spot{s.App, s.Basedir})
+}

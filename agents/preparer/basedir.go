@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// The directories below a basedir that belong to this agent, beside installs.
+const (
+	staging = ".staging"
+	trash   = ".trash"
+)
+
+// ours are the directories this agent makes below a basedir, with their modes: what is staged is nobody's business,
+// what is installed must be readable by whoever runs it.
+var ours = map[string]fs.FileMode{"installs": 0o755, staging: 0o700, trash: 0o700}
+
+// safe refuses a basedir through which somebody else could make us write elsewhere: as root, every directory on the
+// way must be writable by root alone (or sticky, as /tmp is), and no link on the way may be another's. Directories
+// that are not there yet are no danger, for whoever may make them was checked before.
+func safe(basedir string) error {
+	path, uid := "/", os.Geteuid()
+	for _, part := range append([]string{""}, strings.Split(strings.Trim(basedir, "/"), "/")...) {
+		path = filepath.Join(path, part)
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return classify(err)
+		}
+		if info.Mode()&fs.ModeSymlink == 0 && !info.IsDir() {
+			return troublef(InTheWay, "%s is not a directory: move it away", path)
+		}
+		if uid != 0 {
+			continue // what we can harm is only our own
+		}
+		if err := guarded(path, info); err != nil {
+			return err
+		}
+		if info.Mode()&fs.ModeSymlink != 0 {
+			if err := guardedTarget(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// guarded checks one component: owned by root, and writable by nobody else.
+func guarded(path string, info fs.FileInfo) error {
+	st := info.Sys().(*syscall.Stat_t)
+	mode := info.Mode()
+	switch {
+	case st.Uid != 0:
+		return troublef(Unsafe, "%s belongs to user %d, who could turn it elsewhere: chown root %s", path, st.Uid, path)
+	case mode&fs.ModeSymlink != 0 || mode&fs.ModeSticky != 0:
+		return nil
+	case mode&0o002 != 0 || mode&0o020 != 0 && st.Gid != 0:
+		return troublef(Unsafe, "%s is writable by others than root: chmod go-w %s", path, path)
+	}
+	return nil
+}
+
+// guardedTarget checks the way on which a link of root's leads.
+func guardedTarget(link string) error {
+	target, err := filepath.EvalSymlinks(link)
+	if err != nil {
+		return classify(err)
+	}
+	return safe(target)
+}
+
+// openBasedir makes the basedir and what belongs to us below it, and opens it. Nothing of ours may be a link.
+func openBasedir(basedir string) (*os.Root, error) {
+	if err := safe(basedir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(basedir, 0o755); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(basedir)
+	if err != nil {
+		return nil, err
+	}
+	for name, mode := range ours {
+		if err := makeOurs(root, name, mode); err != nil {
+			root.Close()
+			return nil, err
+		}
+	}
+	return root, nil
+}
+
+func makeOurs(root *os.Root, name string, mode fs.FileMode) error {
+	err := root.Mkdir(name, mode)
+	if err == nil {
+		return root.Chmod(name, mode)
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return checkOurs(root, name)
+}
+
+// checkOurs refuses a link, a file, or another user's directory in the place of ours. It must exist.
+func checkOurs(root *os.Root, name string) error {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(root.Name(), name)
+	if !info.IsDir() {
+		return troublef(InTheWay, "%s is not a directory: move it away", path)
+	}
+	if os.Geteuid() == 0 {
+		return guarded(path, info)
+	}
+	return nil
+}
+
+// versionOf tells which version an entry of installs/ is of, if it is one of app's.
+func versionOf(app intent.Name, entry string) (intent.Name, bool) {
+	rest, ok := strings.CutPrefix(entry, string(app)+"_")
+	if !ok {
+		return "", false
+	}
+	v, err := intent.ParseName(rest)
+	return v, err == nil
+}

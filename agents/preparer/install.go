@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/internal/fetch"
+	"github.com/platypus-platform/platypus/agents/internal/host"
+	"github.com/platypus-platform/platypus/agents/preparer/unpack"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// install fetches, verifies and extracts one version. It appears by one rename, whole, verified and on disk, or not
+// at all. Killed at any point, it leaves only what a sweep removes and a download that the next try resumes.
+func (h *preparer) install(ctx context.Context, s Step) error {
+	h.progress.begin(s.Subject(), "looking for it")
+	defer h.progress.end(s.Subject())
+	a, err := h.find(ctx, s)
+	if err != nil {
+		return err
+	}
+	want, err := h.gather(ctx, s, a)
+	if err != nil {
+		return err
+	}
+	if err := h.registry.add(spot{s.App, s.Basedir}); err != nil {
+		return err
+	}
+	root, err := openBasedir(s.Basedir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	part := filepath.Join(s.Basedir, staging, string(s.App)+"_"+string(s.Version)+partSuffix)
+	h.progress.begin(s.Subject(), "fetching")
+	file, err := h.get(ctx, s, a, part)
+	if file != nil {
+		defer file.Close()
+	}
+	if err == nil {
+		err = h.unpack(ctx, s, root, a, want, file)
+	}
+	err = classify(err)
+	if used := file != nil && file.SHA256 != "" && !errors.Is(err, context.Canceled); used || reasonOf(err) == NoSpace {
+		// Content that is used up is of no use any more, content that is wrong must not be resumed, and a full disk
+		// needs the room.
+		err = errors.Join(err, fetch.Discard(part))
+	}
+	return err
+}
+
+// unpack extracts a fetched artifact into a staging directory, verifies it, and brings it into place.
+func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact, want proof, file *fetch.File) error {
+	if file.SHA256 != "" && want.sha256 != "" && file.SHA256 != want.sha256 {
+		return want.check(file.SHA256, nil, nil, a.name()) // known to be wrong before a byte of it is parsed
+	}
+	select {
+	case h.heavy <- struct{}{}:
+		defer func() { <-h.heavy }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	stage, err := newStage(root, s)
+	if err != nil {
+		return err
+	}
+	defer stage.discard()
+	h.progress.begin(s.Subject(), "extracting")
+	src, signed := want.signed(&counted{file: file, tell: func(n int64) { h.progress.set(s.Subject(), n, file.Size) }})
+	res, err := unpack.Archive(ctx, src, stage.dir, unpack.Limits{})
+	if res.SHA256 != "" {
+		// Damaged bytes are told from a bad archive by their digest, so the digest speaks first.
+		if bad := want.check(res.SHA256, signed, h.options.keys, a.name()); bad != nil {
+			return bad
+		}
+	}
+	if err != nil {
+		return stable(err)
+	}
+	return stage.commit(s, Record{
+		App: s.App, Version: s.Version, SHA256: res.SHA256, Size: res.Size, Bytes: res.Bytes, Files: res.Files,
+		Source: fetch.Redact(a.String()), Verified: want.by, Installed: time.Now().UTC().Truncate(time.Millisecond),
+	})
+}
+
+// counted tells how much of a file was read.
+type counted struct {
+	file *fetch.File
+	read int64
+	tell func(int64)
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.file.Read(p)
+	c.read += int64(n)
+	c.tell(c.read)
+	return n, err
+}
+
+// stage is a directory in which an install comes to be. Its lock tells other copies of this agent that it is in use;
+// the kernel takes the lock away with the process.
+type stage struct {
+	root *os.Root // of the basedir
+	name string   // below it
+	dir  *os.Root
+	lock *os.File
+}
+
+func newStage(root *os.Root, s Step) (*stage, error) {
+	name := path.Join(staging, fmt.Sprintf("%s_%s.%d-%d", s.App, s.Version, os.Getpid(), time.Now().UnixNano()))
+	if err := root.Mkdir(name, 0o700); err != nil {
+		return nil, stable(err)
+	}
+	g := &stage{root: root, name: name}
+	var err error
+	if g.dir, err = root.OpenRoot(name); err == nil {
+		if g.lock, err = root.Open(name); err == nil {
+			err = syscall.Flock(int(g.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		}
+	}
+	if err != nil {
+		g.discard()
+		return nil, stable(err)
+	}
+	return g, nil
+}
+
+// discard removes the directory, unless it was brought into place, and lets go of it.
+func (g *stage) discard() {
+	if g.name != "" {
+		_ = g.root.RemoveAll(g.name) // what stays is swept later
+	}
+	if g.dir != nil {
+		g.dir.Close()
+	}
+	if g.lock != nil {
+		g.lock.Close()
+	}
+}
+
+// commit writes the record, brings everything to the disk, and only then gives the install its name.
+func (g *stage) commit(s Step, r Record) error {
+	data, err := r.encode()
+	if err != nil {
+		return err
+	}
+	if err := g.dir.RemoveAll(intent.Marker); err != nil { // an archive may hold one of its own
+		return stable(err)
+	}
+	if err := g.dir.WriteFile(intent.Marker, data, 0o644); err != nil {
+		return stable(err)
+	}
+	if err := g.dir.Chmod(intent.Marker, 0o644); err != nil {
+		return stable(err)
+	}
+	if err := g.root.Chmod(g.name, 0o755); err != nil {
+		return stable(err)
+	}
+	if err := unpack.Sync(filepath.Join(s.Basedir, g.name)); err != nil {
+		return stable(err)
+	}
+	target := path.Join("installs", string(s.App)+"_"+string(s.Version))
+	if _, err := g.root.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
+		return troublef(InTheWay, "%s has appeared meanwhile", filepath.Join(s.Basedir, target))
+	}
+	if err := g.root.Rename(g.name, target); err != nil {
+		return stable(err)
+	}
+	g.name = ""
+	return host.SyncDir(intent.Installs(s.Basedir))
+}
+
+// stable takes the random name of the staging directory out of an error, so that the same fault is told once.
+func stable(err error) error {
+	var p *fs.PathError
+	var l *os.LinkError
+	switch {
+	case errors.As(err, &p):
+		return fmt.Errorf("%s in %s: %w", p.Op, staging, p.Err)
+	case errors.As(err, &l):
+		return fmt.Errorf("%s in %s: %w", l.Op, staging, l.Err)
+	}
+	return err
+}

@@ -1,0 +1,56 @@
+// Command preparer brings every version that intent names for this node's apps to
+// <basedir>/installs/<app>_<version>/: fetched from a repository, verified, extracted, and complete from the moment it
+// has its name. It keeps the installs in use and a few spare ones, and removes the rest.
+//
+// An artifact is <repo>/<app>/<app>_<version>.tar.gz (or .tar.zst). What vouches for it is the sha256 that intent
+// gives, the file <artifact>.sha256 beside it, or the minisign signature <artifact>.minisig, as deploy_config's
+// "require" wants; with "require" unset, http and https artifacts need a digest.
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/internal/agent"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+func main() {
+	agent.Main(agent.Program[Actual, Step]{
+		Name: "preparer", Usage: "install every version that intent names for this node", Open: open,
+		Text: "Artifacts are REPO/<app>/<app>_<version>.tar.gz; installs are <basedir>/installs/<app>_<version>/.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "repo", Usage: "where artifacts are: file:///DIR, http://… or https://…", EnvVars: agent.Env("repo"), Required: true},
+			&cli.IntFlag{Name: "keep", Usage: "spare installs to keep where deploy_config is silent", Value: intent.DefaultKeep, EnvVars: agent.Env("keep")},
+			&cli.StringFlag{Name: "keys", Usage: "file with the minisign public keys that may vouch, one a line", EnvVars: agent.Env("keys")},
+			&cli.Int64Flag{Name: "max-size", Usage: "largest artifact in bytes", Value: 4 << 30, EnvVars: agent.Env("max-size")},
+		},
+	})
+}
+
+func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[intent.Node, Actual, Step], error) {
+	trusted, err := readKeys(c.String("keys"))
+	if err != nil {
+		return nil, agent.Usage("--keys: %w", err)
+	}
+	if c.Int("keep") < 0 || c.Int64("max-size") <= 0 {
+		return nil, agent.Usage("--keep and --max-size must not be negative")
+	}
+	known, err := openRegistry(a.StateDir, a.DryRun)
+	if err != nil {
+		return nil, err
+	}
+	h := newPreparer(options{repo: c.String("repo"), keep: c.Int("keep"), keys: trusted, maxBytes: c.Int64("max-size")}, known)
+	return &converge.Loop[intent.Node, Actual, Step]{
+		Observe: h.observe,
+		Plan:    func(node intent.Node, a Actual) []Step { return plan(node, h.complete(node, a)) },
+		Apply:   h.apply,
+		States: func(node intent.Node, a Actual) map[string]converge.State {
+			return states(node, h.complete(node, a))
+		},
+		Guard: &converge.Guard[intent.Node, Actual]{Owned: owned},
+		Wake:  h.progress.ticks(ctx),
+	}, nil
+}

@@ -1,0 +1,295 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// Kind is what a step does.
+type Kind string
+
+// The kinds of steps.
+const (
+	Adopt   Kind = "adopt"   // remember a basedir, so that it is found again when intent no longer names it
+	Fetch   Kind = "install" // fetch, verify and extract one version, as one atomic step
+	Prune   Kind = "prune"   // move one install out of the way and delete it
+	Sweep   Kind = "sweep"   // delete what a killed predecessor left
+	Forget  Kind = "forget"  // give up a basedir that holds nothing of ours any more
+	Refusal Kind = "refuse"  // say loudly that something in the way needs a person
+)
+
+// Step is one change to the host.
+type Step struct {
+	Kind    Kind
+	App     intent.Name
+	Version intent.Name // "" when it is not about one version
+	Basedir string
+	Path    string // below Basedir: what a sweep deletes
+	SHA256  string // what an install must have, when intent says so
+	Require intent.Require
+	Why     string
+}
+
+// Subject is the app, or one version of it: versions are brought side by side, and one that fails delays no other.
+func (s Step) Subject() string {
+	if s.Version == "" {
+		return string(s.App)
+	}
+	return string(s.App) + "/" + string(s.Version)
+}
+
+// String says what is done and why.
+func (s Step) String() string {
+	switch s.Kind {
+	case Fetch, Prune:
+		return fmt.Sprintf("%s %s: %s", s.Kind, intent.Install(s.Basedir, s.App, s.Version), s.Why)
+	case Sweep:
+		return fmt.Sprintf("sweep %s/%s: %s", s.Basedir, s.Path, s.Why)
+	case Refusal:
+		return fmt.Sprintf("refuse: %s", s.Why)
+	default:
+		return fmt.Sprintf("%s %s: %s", s.Kind, s.Basedir, s.Why)
+	}
+}
+
+// Actual is what was observed of the host.
+type Actual struct {
+	Places  []Place           // sorted by basedir and app
+	Keep    int               // installs to keep besides those in use, where intent is silent
+	Working map[string]string // by subject: how far a fetch under way is
+	Trouble map[string]string // by subject: what the last try met
+}
+
+// whyLeft is the reason of steps that clear a place its app has left.
+const whyLeft = "the app has left this place"
+
+// Place is what one app has below one basedir.
+type Place struct {
+	App       intent.Name
+	Basedir   string
+	Known     bool // remembered across restarts
+	Tight     bool // the last install here met a full disk
+	Fault     string
+	Installs  []Install // sorted by version
+	Current   []intent.Name
+	Previous  []intent.Name
+	Leftovers []Leftover
+}
+
+// Condition is what an install is in.
+type Condition string
+
+// The conditions of an install.
+const (
+	Complete   Condition = "complete"   // it holds its record
+	Legacy     Condition = "legacy"     // no record, but something to launch: made by a Platypus of 2014 or by hand
+	Incomplete Condition = "incomplete" // neither
+	Foreign    Condition = "foreign"    // its record names another app or version
+	Blocked    Condition = "blocked"    // not a directory
+)
+
+// Install is one entry of installs/.
+type Install struct {
+	Version   intent.Name
+	Condition Condition
+	SHA256    string    // of the artifact it was made from, when it was recorded
+	Verified  string    // what vouched for it
+	At        time.Time // when it was made; zero without a record
+	Detail    string    // of what is wrong with it
+}
+
+func (i Install) whole() bool { return i.Condition == Complete || i.Condition == Legacy }
+
+// Leftover is an entry of .staging/ or .trash/.
+type Leftover struct {
+	Path    string // below the basedir
+	Version intent.Name
+	Partial bool // a download that may be resumed
+	Busy    bool // somebody works on it
+}
+
+// plan decides everything and touches nothing.
+func plan(node intent.Node, a Actual) (steps []Step) {
+	for _, app := range node.Apps {
+		if app.Sound() {
+			place := a.place(app.Name, app.Deploy.Basedir)
+			steps = append(steps, place.bring(app, a.Keep)...)
+		}
+	}
+	for _, place := range a.Places {
+		if place.left(node) {
+			steps = append(steps, place.leave()...)
+		}
+	}
+	return steps
+}
+
+// place returns what was observed of an app below a basedir, which may be nothing.
+func (a Actual) place(app intent.Name, basedir string) Place {
+	for _, p := range a.Places {
+		if p.App == app && p.Basedir == basedir {
+			return p
+		}
+	}
+	return Place{App: app, Basedir: basedir}
+}
+
+// left reports whether the app has moved out for certain: it is gone from intent, or sound and elsewhere. An app that
+// cannot be judged stays as it is.
+func (p Place) left(node intent.Node) bool {
+	app, declared := node.App(p.App)
+	return !declared || app.Sound() && app.Deploy.Basedir != p.Basedir
+}
+
+// bring makes one app's share of a basedir what intent wants.
+func (p Place) bring(app intent.App, keep int) (steps []Step) {
+	if p.Fault != "" {
+		return []Step{p.refuse("", p.Fault)}
+	}
+	if !p.Known {
+		steps = append(steps, Step{Kind: Adopt, App: p.App, Basedir: p.Basedir, Why: "named by intent"})
+	}
+	for _, l := range p.Leftovers {
+		if why := p.stale(l, app.Config); why != "" {
+			steps = append(steps, Step{Kind: Sweep, App: p.App, Basedir: p.Basedir, Path: l.Path, Why: why})
+		}
+	}
+	for _, v := range urgent(app.Config) {
+		steps = append(steps, p.version(v, app.Config.Versions[v], app.Deploy.Require)...)
+	}
+	if app.Deploy.Keep > 0 {
+		keep = app.Deploy.Keep
+	}
+	return append(steps, p.surplus(app.Config, keep)...)
+}
+
+// urgent returns the wanted versions, the active one first.
+func urgent(c intent.Config) []intent.Name {
+	versions := c.Wanted()
+	if active, ok := c.Active(); ok {
+		i := slices.Index(versions, active)
+		versions = slices.Insert(slices.Delete(versions, i, i+1), 0, active)
+	}
+	return versions
+}
+
+// stale says why something left over is of no use any more, or "".
+func (p Place) stale(l Leftover, c intent.Config) string {
+	_, wanted := c.Versions[l.Version]
+	_, present := p.find(l.Version)
+	switch {
+	case l.Busy:
+		return ""
+	case !l.Partial:
+		return "left over"
+	case !wanted:
+		return "download of a version nobody wants"
+	case present:
+		return "download of a version that is installed"
+	}
+	return ""
+}
+
+func (p Place) find(v intent.Name) (Install, bool) {
+	for _, i := range p.Installs {
+		if i.Version == v {
+			return i, true
+		}
+	}
+	return Install{}, false
+}
+
+// version brings one wanted version. What is there is never changed: a whole install is right or is refused.
+func (p Place) version(v intent.Name, want intent.Version, require intent.Require) []Step {
+	fetch := Step{Kind: Fetch, App: p.App, Version: v, Basedir: p.Basedir, SHA256: strings.ToLower(want.SHA256), Require: require, Why: "wanted, absent"}
+	i, present := p.find(v)
+	switch {
+	case !present:
+		return []Step{fetch}
+	case i.Condition == Complete && fetch.SHA256 != "" && i.SHA256 != fetch.SHA256:
+		return []Step{p.refuse(v, fmt.Sprintf("%s: version %s is installed with sha256 %s, intent says %s: publish other content as another version", DigestMismatch, v, i.SHA256, fetch.SHA256))}
+	case i.whole():
+		return nil
+	case i.Condition == Incomplete && !slices.Contains(p.Current, v):
+		fetch.Why = "wanted, incomplete"
+		return []Step{p.prune(v, i.Detail), fetch}
+	}
+	return []Step{p.refuse(v, fmt.Sprintf("%s: %s %s: move it away", InTheWay, intent.Install(p.Basedir, p.App, v), i.Detail))}
+}
+
+func (p Place) refuse(v intent.Name, why string) Step {
+	return Step{Kind: Refusal, App: p.App, Version: v, Basedir: p.Basedir, Why: why}
+}
+
+func (p Place) prune(v intent.Name, why string) Step {
+	return Step{Kind: Prune, App: p.App, Version: v, Basedir: p.Basedir, Why: why}
+}
+
+// surplus prunes what is neither wanted, live nor the one before, beyond the newest keep. A full disk keeps none.
+func (p Place) surplus(c intent.Config, keep int) (steps []Step) {
+	var spare []Install
+	for _, i := range p.Installs {
+		_, wanted := c.Versions[i.Version]
+		switch {
+		case wanted || slices.Contains(p.Current, i.Version) || slices.Contains(p.Previous, i.Version):
+		case i.Condition == Incomplete:
+			steps = append(steps, p.prune(i.Version, "not wanted, "+i.Detail))
+		case i.whole():
+			spare = append(spare, i)
+		}
+	}
+	slices.SortStableFunc(spare, func(a, b Install) int {
+		if d := b.At.Compare(a.At); d != 0 {
+			return d
+		}
+		return strings.Compare(string(b.Version), string(a.Version))
+	})
+	why := fmt.Sprintf("not wanted, and older than the %d kept", keep)
+	if p.Tight {
+		keep, why = 0, "not wanted, and the disk is full"
+	}
+	for _, i := range spare[min(keep, len(spare)):] {
+		steps = append(steps, p.prune(i.Version, why))
+	}
+	return steps
+}
+
+// leave removes what an app has in a basedir that it has left. The install that current points to stays until whoever
+// owns that link has taken it away: its processes may still run.
+func (p Place) leave() (steps []Step) {
+	if p.Fault != "" {
+		return []Step{p.refuse("", p.Fault)}
+	}
+	rest := false
+	for _, i := range p.Installs {
+		switch {
+		case i.Condition == Foreign || i.Condition == Blocked:
+		case slices.Contains(p.Current, i.Version):
+			rest = true
+		default:
+			steps = append(steps, p.prune(i.Version, whyLeft))
+		}
+	}
+	for _, l := range p.Leftovers {
+		rest = rest || l.Busy
+		if !l.Busy {
+			steps = append(steps, Step{Kind: Sweep, App: p.App, Basedir: p.Basedir, Path: l.Path, Why: whyLeft})
+		}
+	}
+	if !rest && len(steps) == 0 {
+		steps = append(steps, Step{Kind: Forget, App: p.App, Basedir: p.Basedir, Why: "nothing is left of the app here"})
+	}
+	return steps
+}
+
+// owned names the apps that have something on this host.
+func owned(a Actual) (apps []string) {
+	for _, p := range a.Places {
+		apps = append(apps, string(p.App))
+	}
+	return apps
+}

@@ -1,0 +1,361 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+var (
+	someApps     = []intent.Name{"a", "b", "c"}
+	someVersions = []intent.Name{"v1", "v2", "v3", "v4", "v5", "v6"}
+	someBasedirs = []string{"/srv/a", "/srv/b"}
+	someSums     = []string{"", strings.Repeat("1", 64), strings.Repeat("2", 64)}
+)
+
+func drawNode(t *rapid.T) (node intent.Node) {
+	for i, name := range someApps {
+		if rapid.IntRange(0, 3).Draw(t, "absent") == 0 {
+			continue
+		}
+		app := intent.App{Name: name, Config: intent.Config{Versions: map[intent.Name]intent.Version{}}}
+		app.Deploy.Basedir = someBasedirs[(i+rapid.IntRange(0, 1).Draw(t, "basedir"))%2] + "/" + string(name)
+		app.Deploy.Keep = rapid.IntRange(0, 3).Draw(t, "keep")
+		app.Phase = rapid.SampledFrom([]string{"", "", "", intent.PhaseInvalid, intent.PhaseIncomplete, intent.PhaseHeld}).Draw(t, "phase")
+		status := intent.Active
+		for _, v := range someVersions {
+			if rapid.IntRange(0, 2).Draw(t, "wanted") == 0 {
+				app.Config.Versions[v] = intent.Version{Status: status, SHA256: rapid.SampledFrom(someSums).Draw(t, "sum")}
+				status = intent.Prep
+			}
+		}
+		node.Apps = append(node.Apps, app)
+	}
+	return node
+}
+
+func drawActual(t *rapid.T) Actual {
+	a := Actual{Keep: rapid.IntRange(0, 4).Draw(t, "keep")}
+	for _, app := range someApps {
+		for _, basedir := range someBasedirs {
+			if rapid.Bool().Draw(t, "place") {
+				a.Places = append(a.Places, drawPlace(t, app, basedir+"/"+string(app)))
+			}
+		}
+	}
+	return a
+}
+
+func drawPlace(t *rapid.T, app intent.Name, basedir string) Place {
+	p := Place{App: app, Basedir: basedir, Known: rapid.Bool().Draw(t, "known"), Tight: rapid.IntRange(0, 4).Draw(t, "tight") == 0}
+	if rapid.IntRange(0, 9).Draw(t, "fault") == 0 {
+		p.Fault = "unsafe_basedir: drawn"
+	}
+	conditions := []Condition{Complete, Complete, Complete, Legacy, Incomplete, Foreign, Blocked}
+	for i, v := range someVersions {
+		if rapid.Bool().Draw(t, "present") {
+			in := Install{Version: v, Condition: rapid.SampledFrom(conditions).Draw(t, "condition")}
+			if in.Condition == Complete {
+				in.SHA256 = rapid.SampledFrom(someSums[1:]).Draw(t, "recorded")
+				in.At = time.Unix(int64(rapid.IntRange(1, 5).Draw(t, "at")), 0)
+			}
+			p.Installs = append(p.Installs, in)
+		}
+		if rapid.IntRange(0, 5).Draw(t, "left") == 0 {
+			partial := rapid.Bool().Draw(t, "partial")
+			p.Leftovers = append(p.Leftovers, Leftover{Path: fmt.Sprint(staging, "/", i), Version: v, Partial: partial, Busy: !partial && rapid.Bool().Draw(t, "busy")})
+		}
+	}
+	if rapid.Bool().Draw(t, "current") {
+		p.Current = []intent.Name{rapid.SampledFrom(someVersions).Draw(t, "current")}
+	}
+	if rapid.Bool().Draw(t, "previous") {
+		p.Previous = []intent.Name{rapid.SampledFrom(someVersions).Draw(t, "previous")}
+	}
+	return p
+}
+
+// after is what the host looks like when a step has been done.
+func after(a Actual, s Step) Actual {
+	a.Places = slices.Clone(a.Places)
+	i := slices.IndexFunc(a.Places, func(p Place) bool { return p.App == s.App && p.Basedir == s.Basedir })
+	if i < 0 {
+		a.Places = append(a.Places, Place{App: s.App, Basedir: s.Basedir})
+		i = len(a.Places) - 1
+	}
+	p := &a.Places[i]
+	switch s.Kind {
+	case Adopt:
+		p.Known = true
+	case Fetch:
+		p.Known, p.Tight = true, false
+		p.Installs = append(slices.Clone(p.Installs), Install{Version: s.Version, Condition: Complete, SHA256: s.SHA256, At: time.Unix(100, 0)})
+	case Prune:
+		p.Installs = slices.DeleteFunc(slices.Clone(p.Installs), func(i Install) bool { return i.Version == s.Version })
+	case Sweep:
+		p.Leftovers = slices.DeleteFunc(slices.Clone(p.Leftovers), func(l Leftover) bool { return l.Path == s.Path })
+	case Forget:
+		a.Places = slices.Delete(a.Places, i, i+1)
+	}
+	return a
+}
+
+// settle plans and applies until only refusals are left.
+func settle(t *rapid.T, node intent.Node, a Actual) Actual {
+	for range 10 {
+		steps := plan(node, a)
+		if !slices.ContainsFunc(steps, func(s Step) bool { return s.Kind != Refusal }) {
+			return a
+		}
+		for _, s := range steps {
+			a = after(a, s)
+		}
+	}
+	t.Fatal("no fixpoint after ten passes")
+	return a
+}
+
+// satisfies is the goal, told without plan: every version a person asked for is there, or cannot be without harm; no
+// more is there than was asked for.
+func satisfies(node intent.Node, a Actual) error {
+	for _, app := range node.Apps {
+		if app.Phase != "" {
+			continue
+		}
+		p, _ := placeOf(a, app.Name, app.Deploy.Basedir)
+		if p.Fault != "" {
+			continue
+		}
+		if !p.Known {
+			return fmt.Errorf("%s is not remembered", app.Name)
+		}
+		for v, want := range app.Config.Versions {
+			i, there := installOf(p, v)
+			harm := there && (i.Condition == Blocked || i.Condition == Foreign || i.Condition == Incomplete && slices.Contains(p.Current, v))
+			if !there || !harm && i.Condition != Complete && i.Condition != Legacy {
+				return fmt.Errorf("%s %s is %+v, want %+v", app.Name, v, i, want)
+			}
+		}
+		keep := a.Keep
+		if app.Deploy.Keep > 0 {
+			keep = app.Deploy.Keep
+		}
+		if n := len(spares(p, app)); n > keep {
+			return fmt.Errorf("%s has %d spare installs, %d may stay", app.Name, n, keep)
+		}
+		for _, l := range p.Leftovers {
+			if _, there := installOf(p, l.Version); !l.Busy && (!l.Partial || there) {
+				return fmt.Errorf("%s still has %+v", app.Name, l)
+			}
+		}
+	}
+	for _, p := range a.Places {
+		app, declared := node.App(p.App)
+		if p.Fault != "" || declared && (app.Phase != "" || app.Deploy.Basedir == p.Basedir) {
+			continue
+		}
+		for _, i := range p.Installs {
+			if i.Condition != Foreign && i.Condition != Blocked && !slices.Contains(p.Current, i.Version) {
+				return fmt.Errorf("%s has left %s, and %s is still there", p.App, p.Basedir, i.Version)
+			}
+		}
+	}
+	return nil
+}
+
+func placeOf(a Actual, app intent.Name, basedir string) (Place, bool) {
+	for _, p := range a.Places {
+		if p.App == app && p.Basedir == basedir {
+			return p, true
+		}
+	}
+	return Place{}, false
+}
+
+func installOf(p Place, v intent.Name) (Install, bool) {
+	i := slices.IndexFunc(p.Installs, func(i Install) bool { return i.Version == v })
+	if i < 0 {
+		return Install{}, false
+	}
+	return p.Installs[i], true
+}
+
+// spares are the whole installs nobody needs, newest first as far as their times differ.
+func spares(p Place, app intent.App) (s []Install) {
+	for _, i := range p.Installs {
+		_, wanted := app.Config.Versions[i.Version]
+		if !wanted && !slices.Contains(p.Current, i.Version) && !slices.Contains(p.Previous, i.Version) && (i.Condition == Complete || i.Condition == Legacy) {
+			s = append(s, i)
+		}
+	}
+	slices.SortStableFunc(s, func(x, y Install) int { return y.At.Compare(x.At) })
+	return s
+}
+
+// harmless are the agent's own safety rules, for one step in the world it is done in.
+func harmless(node intent.Node, a Actual, s Step) error {
+	p, placed := placeOf(a, s.App, s.Basedir)
+	app, declared := node.App(s.App)
+	i, there := installOf(p, s.Version)
+	here := declared && app.Phase == "" && app.Deploy.Basedir == s.Basedir
+	_, wanted := app.Config.Versions[s.Version]
+	switch {
+	case !placed && !here:
+		return fmt.Errorf("names what is neither declared nor there")
+	case declared && app.Phase != "":
+		return fmt.Errorf("touches an app that is %s", app.Phase)
+	case p.Fault != "" && s.Kind != Refusal:
+		return fmt.Errorf("writes where it must not")
+	case s.Kind == Fetch && there:
+		return fmt.Errorf("overwrites %+v", i)
+	case s.Kind == Fetch && (!here || !wanted):
+		return fmt.Errorf("fetches what nobody wants")
+	case s.Kind == Forget && slices.ContainsFunc(p.Installs, func(i Install) bool { return i.whole() }):
+		return fmt.Errorf("forgets installs")
+	case s.Kind == Sweep && slices.ContainsFunc(p.Leftovers, func(l Leftover) bool {
+		return l.Path == s.Path && (l.Busy || here && l.Partial && wants(app, l.Version) && !has(p, l.Version))
+	}):
+		return fmt.Errorf("sweeps what is in use")
+	case s.Kind != Prune:
+		return nil
+	case !there || i.Condition == Foreign || i.Condition == Blocked:
+		return fmt.Errorf("prunes what is not ours: %+v", i)
+	case slices.Contains(p.Current, s.Version):
+		return fmt.Errorf("prunes the current version")
+	case here && i.whole() && (wanted || slices.Contains(p.Previous, s.Version)):
+		return fmt.Errorf("prunes a version in use")
+	}
+	return nil
+}
+
+func wants(app intent.App, v intent.Name) bool { _, ok := app.Config.Versions[v]; return ok }
+func has(p Place, v intent.Name) bool          { _, ok := installOf(p, v); return ok }
+
+func TestPlanReachesTheGoalFromAnywhere(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		node, a := drawNode(t), drawActual(t)
+		steps := plan(node, a)
+		k := rapid.IntRange(0, len(steps)).Draw(t, "crash after")
+		for _, s := range steps[:k] {
+			a = after(a, s)
+		}
+		end := settle(t, node, a)
+		if err := satisfies(node, end); err != nil {
+			t.Fatalf("after a crash behind step %d: %v", k, err)
+		}
+	})
+}
+
+func TestNoStepDoesHarm(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		node, a := drawNode(t), drawActual(t)
+		for _, s := range plan(node, a) {
+			if err := harmless(node, a, s); err != nil {
+				t.Fatalf("%s: %v", s, err)
+			}
+			a = after(a, s)
+		}
+	})
+}
+
+// TestKeepersAreTheNewest: of the spare installs, those that stay are no older than those that go, and as many as may
+// stay do, unless the disk is full.
+func TestKeepersAreTheNewest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		node, a := drawNode(t), drawActual(t)
+		before := a
+		for _, s := range plan(node, a) {
+			a = after(a, s)
+		}
+		for _, app := range node.Apps {
+			p, ok := placeOf(before, app.Name, app.Deploy.Basedir)
+			if !ok || app.Phase != "" || p.Fault != "" {
+				continue
+			}
+			q, _ := placeOf(a, app.Name, app.Deploy.Basedir)
+			had, have := spares(p, app), spares(q, app)
+			keep := a.Keep
+			if app.Deploy.Keep > 0 {
+				keep = app.Deploy.Keep
+			}
+			if p.Tight {
+				keep = 0
+			}
+			if len(have) != min(keep, len(had)) {
+				t.Fatalf("%s had %v, has %v, keep %d", app.Name, had, have, keep)
+			}
+			for n, i := range have {
+				if i.At.Before(had[n].At) {
+					t.Fatalf("%s kept %v of %v", app.Name, have, had)
+				}
+			}
+		}
+	})
+}
+
+func TestOrderOfWhatIsSeenDoesNotMatter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		node, a := drawNode(t), drawActual(t)
+		want := words(plan(node, a))
+		b := a
+		b.Places = rapid.Permutation(a.Places).Draw(t, "places")
+		for i := range b.Places {
+			b.Places[i].Leftovers = rapid.Permutation(b.Places[i].Leftovers).Draw(t, "leftovers")
+		}
+		if got := words(plan(node, b)); !slices.Equal(got, want) {
+			t.Fatalf("%q and %q", got, want)
+		}
+	})
+}
+
+func words(steps []Step) (w []string) {
+	for _, s := range steps {
+		w = append(w, s.Subject()+": "+s.String())
+	}
+	slices.Sort(w)
+	return w
+}
+
+func TestPlan(t *testing.T) {
+	sum, other := strings.Repeat("1", 64), strings.Repeat("2", 64)
+	app := func(versions map[intent.Name]intent.Version) intent.Node {
+		return intent.Node{Apps: []intent.App{{Name: "slug", Config: intent.Config{Versions: versions}, Deploy: intent.DeployConfig{Basedir: "/srv/slug"}}}}
+	}
+	v1 := app(map[intent.Name]intent.Version{"v1": {Status: intent.Active, SHA256: sum}})
+	place := func(p Place) Actual {
+		p.App, p.Basedir, p.Known = "slug", "/srv/slug", true
+		return Actual{Keep: 1, Places: []Place{p}}
+	}
+	for _, c := range []struct {
+		name   string
+		node   intent.Node
+		actual Actual
+		want   string
+	}{
+		{"nothing there", v1, Actual{}, "slug: adopt /srv/slug: named by intent|slug/v1: install /srv/slug/installs/slug_v1: wanted, absent"},
+		{"there", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Complete, SHA256: sum}}}), ""},
+		{"there since 2014", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Legacy}}}), ""},
+		{"other content under the same version", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Complete, SHA256: other}}}), "slug/v1: refuse: digest_mismatch: version v1 is installed with sha256 " + other + ", intent says " + sum + ": publish other content as another version"},
+		{"half there", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Incomplete, Detail: "incomplete"}}}), "slug/v1: prune /srv/slug/installs/slug_v1: incomplete|slug/v1: install /srv/slug/installs/slug_v1: wanted, incomplete"},
+		{"half there and live", v1, place(Place{Current: []intent.Name{"v1"}, Installs: []Install{{Version: "v1", Condition: Incomplete, Detail: "is incomplete"}}}), "slug/v1: refuse: in_the_way: /srv/slug/installs/slug_v1 is incomplete: move it away"},
+		{"a file in its place", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Blocked, Detail: "is not a directory"}}}), "slug/v1: refuse: in_the_way: /srv/slug/installs/slug_v1 is not a directory: move it away"},
+		{"one spare too many", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Complete, SHA256: sum}, {Version: "v2", Condition: Complete, At: time.Unix(2, 0)}, {Version: "v3", Condition: Legacy}}}), "slug/v3: prune /srv/slug/installs/slug_v3: not wanted, and older than the 1 kept"},
+		{"the app has gone", intent.Node{}, place(Place{Current: []intent.Name{"v1"}, Installs: []Install{{Version: "v1", Condition: Complete}, {Version: "v2", Condition: Complete}}}), "slug/v2: prune /srv/slug/installs/slug_v2: the app has left this place"},
+		{"the app has gone and is stopped", intent.Node{}, place(Place{}), "slug: forget /srv/slug: nothing is left of the app here"},
+		{"the app is held", intent.Node{Apps: []intent.App{{Name: "slug", Phase: intent.PhaseHeld}}}, place(Place{Installs: []Install{{Version: "v1", Condition: Complete}}}), ""},
+	} {
+		var got []string
+		for _, s := range plan(c.node, c.actual) {
+			got = append(got, s.Subject()+": "+s.String())
+		}
+		if strings.Join(got, "|") != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.name, strings.Join(got, "|"), c.want)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/internal/host"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// spot is an app and where it lives.
+type spot struct {
+	App     intent.Name `json:"app"`
+	Basedir string      `json:"basedir"`
+}
+
+// registry remembers in the state directory where apps live, so that what an app leaves behind is found when intent
+// no longer names it. It is a cache: when it is lost, what lies in forgotten basedirs is left alone.
+type registry struct {
+	path  string
+	mu    sync.Mutex
+	spots []spot
+}
+
+// openRegistry reads what is remembered. A damaged file is moved aside, unless nothing may be written.
+func openRegistry(stateDir string, readOnly bool) (*registry, error) {
+	r := &registry{path: filepath.Join(stateDir, "basedirs.json")}
+	data, err := os.ReadFile(r.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read basedirs: %w", err)
+	}
+	if err := json.Unmarshal(data, &r.spots); err != nil {
+		r.spots = nil
+		if readOnly {
+			return r, nil
+		}
+		return r, os.Rename(r.path, fmt.Sprintf("%s.corrupt-%d", r.path, time.Now().Unix()))
+	}
+	r.spots = slices.DeleteFunc(r.spots, func(s spot) bool {
+		_, err := intent.ParseName(string(s.App))
+		return err != nil || !filepath.IsAbs(s.Basedir)
+	})
+	return r, nil
+}
+
+func (r *registry) all() []spot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.spots)
+}
+
+func (r *registry) add(s spot) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slices.Contains(r.spots, s) {
+		return nil
+	}
+	return r.save(append(slices.Clone(r.spots), s))
+}
+
+func (r *registry) drop(s spot) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.save(slices.DeleteFunc(slices.Clone(r.spots), func(o spot) bool { return o == s }))
+}
+
+func (r *registry) save(spots []spot) error {
+	slices.SortFunc(spots, byPlace)
+	data, err := json.Marshal(spots)
+	if err != nil {
+		return err
+	}
+	if err := host.WriteFile(r.path, data, 0o600); err != nil {
+		return err
+	}
+	r.spots = spots
+	return nil
+}
+
+func byPlace(a, b spot) int {
+	return cmp.Or(cmp.Compare(a.Basedir, b.Basedir), cmp.Compare(a.App, b.App))
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/platypus-platform/platypus/agents/internal/fetch"
+	"github.com/platypus-platform/platypus/agents/preparer/unpack"
+)
+
+// Reason is why a step failed, as one word for reports; those of package fetch are used, too.
+type Reason string
+
+// The reasons besides those of package fetch.
+const (
+	DigestMismatch Reason = "digest_mismatch" // the content is not what was declared or published
+	NoDigest       Reason = "no_digest"       // nothing says what the content must be, and the policy wants that
+	Unsigned       Reason = "unsigned"        // no signature of a key that this host trusts
+	BadArchive     Reason = "bad_archive"     // package unpack refused it
+	NoSpace        Reason = "no_space"        // bytes, inodes or quota are used up
+	ReadOnly       Reason = "read_only"       // the file system cannot be written
+	NotPermitted   Reason = "not_permitted"   // the agent may not write there
+	Unsafe         Reason = "unsafe_basedir"  // others than root could turn what we write elsewhere
+	InTheWay       Reason = "in_the_way"      // something that is no install has the name of one
+	Failure        Reason = "failed"          // anything else
+)
+
+// trouble is a step's error with its reason in front, the same text for the same fault every time.
+type trouble struct {
+	Reason Reason
+	Err    error
+}
+
+func (t *trouble) Error() string { return fmt.Sprintf("%s: %v", t.Reason, t.Err) }
+func (t *trouble) Unwrap() error { return t.Err }
+
+func troublef(r Reason, format string, args ...any) error {
+	return &trouble{r, fmt.Errorf(format, args...)}
+}
+
+// classify gives err its reason.
+func classify(err error) error {
+	var known *trouble
+	var refused *unpack.Error
+	var fetched *fetch.Error
+	switch {
+	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return &trouble{NoSpace, errors.New("the disk filled up while writing")}
+	case errors.Is(err, syscall.EROFS):
+		return &trouble{ReadOnly, err}
+	case errors.As(err, &refused):
+		return &trouble{BadArchive, err}
+	case errors.As(err, &fetched) && fetched.Reason != fetch.Disk:
+		return &trouble{Reason(fetched.Reason), err}
+	case errors.Is(err, fs.ErrPermission):
+		return &trouble{NotPermitted, err}
+	default:
+		return &trouble{Failure, err}
+	}
+}
+
+func reasonOf(err error) Reason {
+	var t *trouble
+	if errors.As(err, &t) {
+		return t.Reason
+	}
+	return ""
+}

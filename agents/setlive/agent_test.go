@@ -1,0 +1,322 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/platypus-platform/platypus/agents/internal/testhost"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// TestMain makes the test binary be setlive when a story runs it by that name.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"setlive": main})
+}
+
+// TestStoriesOnRunit runs testdata/*.txtar against a real runit and a real Consul.
+func TestStoriesOnRunit(t *testing.T) {
+	consul := testhost.Consul(t, "web1")
+	stories(t, consul, func(t *testing.T) []string {
+		r := testhost.NewRunit(t)
+		return []string{"--runit", r.Services, "--runit-stage", r.Stage}
+	})
+}
+
+// TestStoriesOnSystemd runs the same stories against a real systemd.
+func TestStoriesOnSystemd(t *testing.T) {
+	if testhost.SharedDir() == "" {
+		testhost.NeedRoot(t)
+		t.Setenv("CONSUL_HTTP_ADDR", testhost.Consul(t, "web1"))
+	}
+	if !testhost.InSystemd(t) {
+		return
+	}
+	stories(t, os.Getenv("CONSUL_HTTP_ADDR"), func(t *testing.T) []string {
+		return []string{"-systemd", "-services", filepath.Join(testhost.Scratch(t), "services")}
+	})
+}
+
+// stories runs every story in a world of its own: its own root in the store, its own folders, its own node.
+func stories(t *testing.T, consul string, supervisor func(*testing.T) []string) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if dir := testhost.SharedDir(); dir != "" {
+		files, err = filepath.Glob(filepath.Join(os.Getenv("PLATYPUS_TESTDATA"), "*.txtar"))
+	}
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no stories: %v", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		t.Run(name, func(t *testing.T) {
+			w := &world{T: t, root: "test-" + name + "-" + strconv.Itoa(os.Getpid()), consul: consul, dir: testhost.Scratch(t)}
+			w.flags = append(supervisor(t), "--node", "web1", "--root", w.root+"/", "--state-dir", filepath.Join(w.dir, "state"),
+				"--http-addr", consul, "--resync", "2s")
+			t.Cleanup(w.end)
+			testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: w.commands(), WorkdirRoot: w.dir,
+				Setup: func(env *testscript.Env) error {
+					env.Setenv("SRV", filepath.Join(w.dir, "srv"))
+					env.Setenv("PORT", strconv.Itoa(testhost.FreePort(t)))
+					return nil
+				}})
+		})
+	}
+}
+
+// world is what one story acts on.
+type world struct {
+	*testing.T
+	root, consul, dir string
+	flags             []string
+	agent             *exec.Cmd
+	said              bytes.Buffer
+}
+
+type command = func(ts *testscript.TestScript, neg bool, args []string)
+
+func (w *world) commands() map[string]command {
+	return map[string]command{
+		"put": w.put, "del": w.del, "prepare": w.prepare, "once": w.once, "agent": w.start, "kill": w.kill,
+		"runs": w.runs, "current": w.current, "report": w.report, "listed": w.listed, "remember": w.remember, "same": w.same,
+	}
+}
+
+func (w *world) request(method, path, body string) (int, string) {
+	request, err := http.NewRequest(method, "http://"+w.consul+"/v1/"+path, strings.NewReader(body))
+	if err != nil {
+		w.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// put KEY JSON writes a key below intent/.
+func (w *world) put(ts *testscript.TestScript, _ bool, args []string) {
+	if code, body := w.request("PUT", "kv/"+w.root+"/intent/"+args[0], args[1]); code != 200 {
+		ts.Fatalf("put: %d %s", code, body)
+	}
+}
+
+// del KEY deletes a key below intent/.
+func (w *world) del(ts *testscript.TestScript, _ bool, args []string) {
+	if code, body := w.request("DELETE", "kv/"+w.root+"/intent/"+args[0], ""); code != 200 {
+		ts.Fatalf("del: %d %s", code, body)
+	}
+}
+
+// kinds are the programs that stories run.
+var kinds = map[string]string{
+	"calm": testhost.Calm, "stubborn": testhost.Stubborn, "doomed": testhost.Doomed,
+	"web":   "#!/bin/sh\nexec python3 -c 'import http.server,sys; http.server.HTTPServer((\"127.0.0.1\",int(sys.argv[1])),http.server.SimpleHTTPRequestHandler).serve_forever()' %s\n",
+	"short": "#!/bin/sh\nsleep 0.3\n",
+}
+
+// prepare APP VERSION KIND [PORT] installs a version, as preparer would.
+func (w *world) prepare(ts *testscript.TestScript, _ bool, args []string) {
+	script := kinds[args[2]]
+	if len(args) > 3 {
+		script = fmt.Sprintf(script, args[3])
+	}
+	testhost.Prepare(w.T, filepath.Join(w.dir, "srv", args[0]), args[0], args[1], script)
+}
+
+// once CODE [FLAG...] runs setlive --once, or with the flags given, and checks its exit code.
+func (w *world) once(ts *testscript.TestScript, _ bool, args []string) {
+	mode := []string{"--once"}
+	if len(args) > 1 {
+		mode = args[1:]
+	}
+	err := ts.Exec("setlive", append(mode, w.flags...)...)
+	code := "0"
+	if exit, failed := err.(*exec.ExitError); failed {
+		code = strconv.Itoa(exit.ExitCode())
+	}
+	if code != args[0] {
+		ts.Fatalf("exit %s, want %s (%v)", code, args[0], err)
+	}
+}
+
+// agent starts setlive to run on.
+func (w *world) start(ts *testscript.TestScript, _ bool, args []string) {
+	program, err := exec.LookPath("setlive")
+	if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	w.agent = exec.Command(program, append(args, w.flags...)...)
+	w.agent.Stdout, w.agent.Stderr = &w.said, &w.said
+	ts.Check(w.agent.Start())
+}
+
+// kill SIGNAL ends the agent and waits for that.
+func (w *world) kill(ts *testscript.TestScript, _ bool, args []string) {
+	signal := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM}[args[0]]
+	ts.Check(w.agent.Process.Signal(signal))
+	_ = w.agent.Wait()
+	w.agent = nil
+}
+
+func (w *world) end() {
+	if w.agent != nil {
+		_ = w.agent.Process.Kill()
+		_ = w.agent.Wait()
+	}
+	if w.Failed() {
+		w.Logf("setlive said:\n%s", w.said.String())
+	}
+	w.request("DELETE", "kv/"+w.root+"/?recurse", "")
+	w.tidy()
+}
+
+// tidy removes what a story left under systemd, by letting setlive see that nothing is wanted.
+func (w *world) tidy() {
+	if !slices.Contains(w.flags, "-systemd") {
+		return
+	}
+	homes, _ := filepath.Glob(filepath.Join(w.flags[slices.Index(w.flags, "-services")+1], "*"))
+	for _, home := range homes {
+		unit := "platypus-" + filepath.Base(home) + ".service"
+		_ = exec.Command("systemctl", "kill", "-s", "KILL", unit).Run()
+		_ = exec.Command("systemctl", "stop", unit).Run()
+		_ = os.Remove(filepath.Join("/etc/systemd/system", unit))
+	}
+	_ = exec.Command("systemctl", "daemon-reload").Run()
+}
+
+// versions finds out what runs without asking setlive: by the folders that processes were started in.
+func (w *world) versions(app string) (versions []string, pids string) {
+	prefix := filepath.Join(w.dir, "srv", app, "installs", app+"_")
+	procs, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, proc := range procs {
+		cwd, err := os.Readlink(proc)
+		if version, ok := strings.CutPrefix(cwd, prefix); err == nil && ok && !strings.HasSuffix(cwd, "/run") {
+			if !slices.Contains(versions, version) {
+				versions = append(versions, version)
+			}
+			pids += filepath.Base(filepath.Dir(proc)) + " "
+		}
+	}
+	slices.Sort(versions)
+	return versions, pids
+}
+
+// runs APP [VERSION...] waits until processes of exactly these versions run.
+func (w *world) runs(ts *testscript.TestScript, _ bool, args []string) {
+	w.eventually(ts, func() error {
+		if got, _ := w.versions(args[0]); !slices.Equal(got, args[1:]) {
+			return fmt.Errorf("%s runs %v, want %v", args[0], got, args[1:])
+		}
+		return nil
+	})
+}
+
+// remember APP notes the processes of an app; same APP checks that they are still the same.
+func (w *world) remember(ts *testscript.TestScript, _ bool, args []string) {
+	_, pids := w.versions(args[0])
+	ts.Setenv("PIDS_"+args[0], pids)
+}
+
+func (w *world) same(ts *testscript.TestScript, neg bool, args []string) {
+	_, pids := w.versions(args[0])
+	if was := ts.Getenv("PIDS_" + args[0]); (pids == was) == neg {
+		ts.Fatalf("processes were %s and are %s", was, pids)
+	}
+}
+
+// current APP VERSION checks where the link leads; without VERSION, that there is none.
+func (w *world) current(ts *testscript.TestScript, _ bool, args []string) {
+	basedir := filepath.Join(w.dir, "srv", args[0])
+	target, _ := os.Readlink(filepath.Join(basedir, "current"))
+	want := ""
+	if len(args) > 1 {
+		want = filepath.Join(basedir, "installs", args[0]+"_"+args[1])
+	}
+	if target != want {
+		ts.Fatalf("current is %q, want %q", target, want)
+	}
+}
+
+// report APP PHASE [REGEXP] waits until the report in the store says so.
+func (w *world) report(ts *testscript.TestScript, neg bool, args []string) {
+	w.eventually(ts, func() error {
+		_, body := w.request("GET", "kv/"+w.root+"/status/setlive/web1?raw", "")
+		var r intent.Report
+		_ = json.Unmarshal([]byte(body), &r)
+		state, there := r.Subjects[args[0]]
+		if neg {
+			if there {
+				return fmt.Errorf("%s is still there: %+v", args[0], state)
+			}
+			return nil
+		}
+		if state.Phase != args[1] || len(args) > 2 && !regexp.MustCompile(args[2]).MatchString(state.Reason+" "+state.Error) {
+			return fmt.Errorf("%s is %+v, want %v", args[0], state, args[1:])
+		}
+		return nil
+	})
+}
+
+// listed APP VERSION STATUS waits until the catalog shows the app so; ! listed APP, until it does not.
+func (w *world) listed(ts *testscript.TestScript, neg bool, args []string) {
+	w.eventually(ts, func() error {
+		_, body := w.request("GET", "health/service/"+args[0], "")
+		var entries []struct {
+			Service struct {
+				ID   string
+				Meta map[string]string
+			}
+			Checks []struct{ Status string }
+		}
+		if err := json.Unmarshal([]byte(body), &entries); err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if e.Service.ID != "platypus-"+args[0]+"-web1" {
+				continue
+			}
+			status := ""
+			for _, c := range e.Checks {
+				status = max(status, c.Status)
+			}
+			if !neg && e.Service.Meta["version"] == args[1] && (len(args) < 3 || slices.ContainsFunc(e.Checks, func(c struct{ Status string }) bool { return c.Status == args[2] })) {
+				return nil
+			}
+			return fmt.Errorf("%s", body)
+		}
+		if neg {
+			return nil
+		}
+		return fmt.Errorf("%s is not listed", args[0])
+	})
+}
+
+func (w *world) eventually(ts *testscript.TestScript, ok func() error) {
+	var err error
+	for end := time.Now().Add(testhost.HangLimit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if err = ok(); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("still not so: %v", err)
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	agenthost "github.com/platypus-platform/platypus/agents/internal/host"
+	"github.com/platypus-platform/platypus/agents/setlive/service"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// apply does one step.
+func (h *host) apply(ctx context.Context, s Step) error {
+	app := s.Spec.App
+	switch s.Verb {
+	case Stop:
+		return h.stop(ctx, s)
+	case Flip:
+		return h.flip(ctx, s)
+	case Install:
+		return h.services.Install(ctx, s.Spec)
+	case Start:
+		return h.services.Start(ctx, app)
+	case Commit:
+		return h.attempts.forget(app)
+	case Revert:
+		return h.attempts.write(app, s.Attempt)
+	case Unlink:
+		return h.unlink(s)
+	case Remove:
+		return h.services.Remove(ctx, app)
+	}
+	return fmt.Errorf("unknown step %q", s.Verb)
+}
+
+func (h *host) stop(ctx context.Context, s Step) error {
+	app := s.Spec.App
+	if s.Leased && !h.peers.Holds(app) {
+		return errors.New("stop: the cluster's lease was lost")
+	}
+	if s.Final {
+		_ = h.catalog.Drop(ctx, app) // the catalog tries again by itself
+	}
+	if s.Attempt != (Attempt{}) { // noted while the old version still runs: a full disk is met before anything is down
+		if err := h.attempts.write(app, s.Attempt); err != nil {
+			return err
+		}
+	}
+	return h.services.Stop(ctx, app, service.Stopping{Grace: s.Spec.Grace(), Final: s.Final})
+}
+
+// flip makes current lead to a version. The version before stays reachable as previous, so that preparer keeps it.
+func (h *host) flip(ctx context.Context, s Step) error {
+	err := h.links(s)
+	if err != nil && versionOf(s.Spec.App, s.Spec.Basedir, intent.Current(s.Spec.Basedir)) != "" {
+		// Rather the old version than none, until the next try.
+		err = errors.Join(err, h.services.Start(ctx, s.Spec.App))
+	}
+	return err
+}
+
+func (h *host) links(s Step) error {
+	if s.Attempt != (Attempt{}) {
+		if err := h.attempts.write(s.Spec.App, s.Attempt); err != nil {
+			return err
+		}
+		if s.Attempt.From != "" {
+			if err := agenthost.SwapLink(intent.Previous(s.Spec.Basedir), install(s.Spec, s.Attempt.From)); err != nil {
+				return err
+			}
+		}
+	}
+	return agenthost.SwapLink(intent.Current(s.Spec.Basedir), install(s.Spec, s.Version))
+}
+
+func (h *host) unlink(s Step) error {
+	for _, link := range []string{intent.Current(s.Spec.Basedir), intent.Previous(s.Spec.Basedir)} {
+		if at, err := os.Lstat(link); err != nil || at.Mode()&os.ModeSymlink == 0 {
+			continue // absent, or not ours
+		}
+		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("unlink %s: %w", link, err)
+		}
+	}
+	return h.attempts.forget(s.Spec.App)
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/setlive/health"
+	"github.com/platypus-platform/platypus/agents/setlive/service"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// Phases of setlive's own.
+const (
+	phaseGating   = "gating"   // the new version runs and has still to prove itself
+	phaseReverted = "reverted" // the active version did not become healthy; the one before runs
+	phaseFailing  = "failing"  // the active version did not become healthy, and there is none to go back to
+)
+
+// maxRestarts is how often a version under trial may have to be started again before it counts as broken.
+const maxRestarts = 3
+
+// decision is what follows for one app.
+type decision struct {
+	steps []Step
+	state converge.State
+	lease bool // the cluster's lease is wanted
+}
+
+// decide says what follows for one app. It is the whole of setlive's mind.
+func decide(name string, d Desired, a Actual) decision {
+	w, named := d[name]
+	app := a[name]
+	state := converge.State{Want: w.Version, Have: app.Service.Process.Version}
+	halt := func(phase, reason string) decision {
+		state.Phase, state.Reason = phase, reason
+		return decision{state: state}
+	}
+	switch {
+	case !named:
+		return remove(name, app)
+	case w.Phase != "":
+		return halt(w.Phase, w.Reason)
+	case app.Service.Blocked:
+		return halt(converge.Waiting, app.Service.Problem)
+	case w.Version == "":
+		return idle(w, app, state)
+	case app.Links.Obstacle != "":
+		return halt(converge.Waiting, app.Links.Obstacle)
+	}
+	return live(w, app, state)
+}
+
+// remove takes a service away. The folder that makes it ours goes last.
+func remove(name string, app App) decision {
+	spec := service.Spec{App: name, Basedir: app.Service.Basedir}
+	const why = "it is no longer declared for this node"
+	steps := []Step{{Verb: Stop, Spec: spec, Final: true, Why: why}}
+	if !app.Service.Up && !app.Service.Process.Running() && !app.Service.Boot {
+		steps = nil
+	}
+	if app.Links.Current != "" || app.Links.Previous != "" || app.Attempt != (Attempt{}) {
+		steps = append(steps, Step{Verb: Unlink, Spec: spec, Why: why})
+	}
+	steps = append(steps, Step{Verb: Remove, Spec: spec, Why: why})
+	return decision{steps: steps, state: converge.State{Have: app.Service.Process.Version, Reason: why}}
+}
+
+// idle is for an app of which no version is active.
+func idle(w Wanted, app App, state converge.State) decision {
+	state.Reason = "no version is active"
+	s := app.Service
+	if !s.Up && !s.Process.Running() && !s.Boot || !app.owned() {
+		state.Phase = converge.Converged
+		return decision{state: state}
+	}
+	stop := Step{Verb: Stop, Spec: w.Spec, Final: true, Why: state.Reason}
+	return withLease(w, app, []Step{stop}, state)
+}
+
+// live is for an app that shall run a version.
+func live(w Wanted, app App, state converge.State) decision {
+	target, parked := w.Version, false
+	if t := app.Attempt; t.Failed != "" && t.Goal == w.Goal && t.To == w.Version {
+		state.Phase, state.Reason, parked = phaseFailing, fmt.Sprintf("%s: %s; nothing to go back to", t.To, t.Failed), true
+		if t.From != "" {
+			target = t.From
+			state.Phase, state.Reason = phaseReverted, fmt.Sprintf("reverted from %s to %s: %s", t.To, t.From, t.Failed)
+		}
+	}
+	if !slices.Contains(app.Installed, target) {
+		state.Reason = strings.TrimPrefix(state.Reason+fmt.Sprintf("; waiting: version %s not installed", target), "; ")
+		if state.Phase == "" {
+			state.Phase = converge.Waiting
+		}
+		target, parked = app.Links.Current, true // what ran goes on
+		runs := app.Service.Process.Running() || app.Service.Up
+		if runs || !slices.Contains(app.Installed, target) || !app.owned() {
+			return decision{state: state}
+		}
+	}
+	steps := towards(w, app, target, parked)
+	if len(steps) > 0 {
+		return withLease(w, app, steps, state)
+	}
+	return settle(w, app, target, parked, state)
+}
+
+// towards returns what makes target run. Nothing of the old version may run when current names the new one.
+func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
+	s, spec := app.Service, w.Spec
+	why, differs := "", false
+	switch p := s.Process; {
+	case p.Running() && p.Version != target:
+		why, differs = fmt.Sprintf("%s runs, %s is wanted", orUnknown(p.Version), target), true
+	case p.Running() && p.Settings != "" && p.Settings != spec.Settings():
+		why, differs = "its settings changed", true
+	case !p.Running() && s.Up && (app.Links.Current != target || s.Fingerprint != spec.Fingerprint()):
+		why, differs = "what keeps failing is replaced", true
+	case !p.Running():
+		why = "nothing runs"
+	}
+	var trial Attempt
+	if app.Links.Current != target && !parked && s.Process.Version != target {
+		trial = Attempt{Goal: w.Goal, To: target, From: origin(app, target)}
+	}
+	if differs {
+		steps = append(steps, Step{Verb: Stop, Spec: spec, Attempt: trial, Why: why})
+	}
+	if app.Links.Current != target {
+		steps = append(steps, Step{Verb: Flip, Spec: spec, Attempt: trial, Version: target,
+			Why: fmt.Sprintf("it is %s, %s is wanted", orNone(app.Links.Current), target)})
+	}
+	switch {
+	case !app.owned():
+		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "there is none"})
+	case s.Fingerprint == "":
+		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "it is not as it was written"})
+	case s.Fingerprint != spec.Fingerprint():
+		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "it is to be different"})
+	}
+	switch {
+	case differs || !s.Up || !app.owned():
+		steps = append(steps, Step{Verb: Start, Spec: spec, Version: target, Why: orSo(why, "it is not kept up")})
+	case !s.Boot:
+		steps = append(steps, Step{Verb: Start, Spec: spec, Version: target, Why: "it would not come back at boot"})
+	}
+	return steps
+}
+
+// origin is the version to go back to when target fails: the last one that was not on trial itself.
+func origin(app App, target string) string {
+	from := app.Links.Current
+	if app.Attempt.To == from && app.Attempt.To != "" {
+		from = app.Attempt.From
+	}
+	if from == target {
+		return ""
+	}
+	return from
+}
+
+// settle is for an app that is as it shall be, but for its health.
+func settle(w Wanted, app App, target string, parked bool, state converge.State) decision {
+	p, v, t := app.Service.Process, app.Verdict, app.Attempt
+	if v.Install != install(w.Spec, target) {
+		v = health.Verdict{} // of another version
+	}
+	onTrial := !parked && t.To == target && t.Failed == ""
+	known := p.Running() && v.Process.Is(p)
+	broken := ""
+	switch {
+	case app.Service.Restarts >= maxRestarts:
+		broken = fmt.Sprintf("it ended %d times", app.Service.Restarts)
+	case v.Expired:
+		broken = "not healthy in time: " + orSo(v.Reason, "no answer")
+	}
+	step := Step{Spec: w.Spec, Version: target}
+	switch {
+	case onTrial && broken != "":
+		t.Goal, t.Failed = w.Goal, broken
+		step.Verb, step.Attempt, step.Why = Revert, t, broken
+		return decision{steps: []Step{step}, state: state}
+	case onTrial && known && v.Healthy:
+		step.Verb, step.Why = Commit, "it is healthy"
+		return decision{steps: []Step{step}, state: state}
+	case onTrial:
+		state.Phase, state.Moves, state.Reason = phaseGating, true, "not healthy yet: "+orSo(v.Reason, fmt.Sprintf("passed %d times", v.Passes))
+		return decision{state: state, lease: w.MinNodes > 0}
+	case !parked && t != (Attempt{}):
+		step.Verb, step.Why = Commit, "what was tried before is over"
+		return decision{steps: []Step{step}, state: state}
+	case parked:
+		return decision{state: state}
+	}
+	state.Phase = converge.Converged
+	switch {
+	case !p.Running():
+		state.Phase, state.Moves, state.Reason = converge.Working, true, "it ended; the supervisor starts it again"
+	case known && !v.Passing && v.Reason != "":
+		state.Reason = "unhealthy: " + v.Reason
+	default:
+		state.Reason, state.Moves = app.Listing.Problem, app.Listing.Pending
+	}
+	return decision{state: state}
+}
+
+// withLease holds steps that stop a healthy process back until the cluster can do without it.
+func withLease(w Wanted, app App, steps []Step, state converge.State) decision {
+	stops := slices.IndexFunc(steps, func(s Step) bool { return s.Verb == Stop })
+	p, v := app.Service.Process, app.Verdict
+	if w.MinNodes <= 0 || stops < 0 || !p.Running() {
+		return decision{steps: steps, state: state, lease: w.MinNodes > 0}
+	}
+	wait := func(reason string) decision {
+		state.Phase, state.Reason, state.Moves = converge.Waiting, "waiting: "+reason, false
+		return decision{state: state, lease: true}
+	}
+	known := v.Process.Is(p) && (v.Passes > 0 || v.Reason != "")
+	switch {
+	case !known:
+		d := wait("whether it is healthy is not known yet")
+		d.state.Moves = true
+		return d
+	case !v.Passing:
+		return decision{steps: steps, state: state, lease: true} // it is no loss
+	case !app.Peers.Asked:
+		d := wait("the other nodes of the cluster are asked")
+		d.state.Moves = true
+		return d
+	case !app.Peers.Held:
+		return wait(app.Peers.Reason)
+	case app.Peers.Healthy < w.MinNodes:
+		return wait(fmt.Sprintf("%d healthy elsewhere, %d are needed", app.Peers.Healthy, w.MinNodes))
+	}
+	steps[stops].Leased = true
+	return decision{steps: steps, state: state, lease: true}
+}
+
+func orNone(version string) string    { return orSo(version, "absent") }
+func orUnknown(version string) string { return orSo(version, "an unknown version") }
+
+func orSo(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+// install is the directory of a version.
+func install(s service.Spec, version string) string {
+	return intent.Install(s.Basedir, intent.Name(s.App), intent.Name(version))
+}

@@ -1,0 +1,49 @@
+// Setlive keeps the active version of each app of its node running, under runit or systemd.
+//
+// It waits until a version is installed, stops the old one, points the link current to the new one and starts it. A
+// new version has to prove itself by the app's health check; one that does not is given up, the version before it runs
+// again, and it is not tried a second time until the app's intent changes. An app of which no version is active is
+// stopped; one that is no longer declared for the node is removed. See README.md for what it owns.
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/internal/agent"
+	"github.com/platypus-platform/platypus/agents/setlive/catalog"
+	"github.com/platypus-platform/platypus/agents/setlive/health"
+	"github.com/platypus-platform/platypus/agents/setlive/peers"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+func main() { os.Exit(run(os.Args)) }
+
+func run(args []string) int {
+	return agent.Run(agent.Program[Actual, Step]{
+		Name: "setlive", Usage: "run the active version of every app of this node", Flags: flags(), Open: open,
+	}, args)
+}
+
+func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[intent.Node, Actual, Step], error) {
+	services, err := supervisor(c)
+	if err != nil {
+		return nil, err
+	}
+	h := &host{
+		services: services, attempts: attempts(filepath.Join(a.StateDir, "attempts")), watch: health.NewWatch(),
+		peers: peers.New(a.Store, a.Tree, a.Node), catalog: catalog.New(a.Store, a.Node),
+		passive: a.DryRun, sound: map[string]Wanted{},
+	}
+	if !a.DryRun {
+		go h.catalog.Run(ctx)
+	}
+	return &converge.Loop[intent.Node, Actual, Step]{
+		Observe: h.observe, Plan: h.plan, Apply: h.apply, States: h.states, Wake: h.wake(ctx),
+		Guard: &converge.Guard[intent.Node, Actual]{Owned: owned},
+	}, nil
+}

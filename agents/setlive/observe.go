@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/setlive/catalog"
+	"github.com/platypus-platform/platypus/agents/setlive/health"
+	"github.com/platypus-platform/platypus/agents/setlive/peers"
+	"github.com/platypus-platform/platypus/agents/setlive/service"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// host is the machine as setlive works on it. Only the loop's own goroutine observes and plans; steps are applied side
+// by side.
+type host struct {
+	services service.Supervisor
+	attempts attempts
+	watch    *health.Watch
+	peers    *peers.Peers
+	catalog  *catalog.Catalog
+	passive  bool              // nothing may be asked, taken or told: --dry-run
+	sound    map[string]Wanted // what was wanted of each app when that could last be used
+}
+
+// observe reads all that setlive owns.
+func (h *host) observe(ctx context.Context) (Actual, error) {
+	states, err := h.services.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	verdicts, seen, standing := h.watch.Verdicts(), h.peers.Seen(), h.catalog.Standing()
+	a := make(Actual, len(states))
+	for _, s := range states {
+		app := App{Service: s, Verdict: verdicts[s.App], Peers: Peers(seen[s.App])}
+		app.Listing = Listing(standing[s.App])
+		if h.passive { // what would be done is shown as if the app and its cluster were well
+			app.Verdict = health.Verdict{Process: s.Process, Passing: true, Passes: 1}
+			app.Peers = Peers{Asked: true, Held: true, Healthy: math.MaxInt}
+		}
+		a[s.App] = h.look(app, s.App, s.Basedir)
+	}
+	return a, nil
+}
+
+// complete adds what can be seen where intent says that an app lies: setlive owns nothing there yet, or elsewhere.
+func (h *host) complete(d Desired, a Actual) {
+	for name, w := range d {
+		app, known := a[name]
+		if w.Phase != "" || known && app.Service.Basedir == w.Spec.Basedir {
+			continue
+		}
+		a[name] = h.look(app, name, w.Spec.Basedir)
+	}
+}
+
+// look reads what lies below a basedir, and the note of an attempt.
+func (h *host) look(app App, name, basedir string) App {
+	var damaged bool
+	if app.Attempt, damaged = h.attempts.read(name); damaged && !h.passive {
+		h.attempts.aside(name)
+	}
+	app.Links.Previous = versionOf(name, basedir, intent.Previous(basedir))
+	app.Links.Current = versionOf(name, basedir, intent.Current(basedir))
+	app.Links.Obstacle = ""
+	if at, err := os.Lstat(intent.Current(basedir)); err == nil && at.Mode()&os.ModeSymlink == 0 {
+		app.Links.Obstacle = fmt.Sprintf("%s is not a link: move it away", intent.Current(basedir))
+	}
+	var err error
+	if app.Installed, err = installed(name, basedir); err != nil {
+		app.Links.Obstacle = err.Error()
+	}
+	return app
+}
+
+// versionOf returns the version that a link leads to, "" when it leads nowhere or out of the installs. A relative link
+// of another hand counts like an absolute one.
+func versionOf(app, basedir, link string) string {
+	target, err := filepath.EvalSymlinks(link)
+	if err != nil {
+		return ""
+	}
+	installs, err := filepath.EvalSymlinks(intent.Installs(basedir))
+	if err != nil || filepath.Dir(target) != installs {
+		return ""
+	}
+	version, ok := strings.CutPrefix(filepath.Base(target), app+"_")
+	if !ok {
+		return ""
+	}
+	return version
+}
+
+// installed lists the versions of an app on disk. What preparer has not finished has another name.
+func installed(app, basedir string) ([]string, error) {
+	entries, err := os.ReadDir(intent.Installs(basedir))
+	if errors.Is(err, fs.ErrNotExist) || basedir == "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list installs: %w", err)
+	}
+	var versions []string
+	for _, e := range entries {
+		if version, ok := strings.CutPrefix(e.Name(), app+"_"); ok && e.IsDir() {
+			versions = append(versions, version)
+		}
+	}
+	return versions, nil
+}
+
+// plan is [plan], and lets what goes on in the background know what is wanted of it.
+func (h *host) plan(node intent.Node, a Actual) []Step {
+	d := desired(node)
+	h.complete(d, a)
+	if !h.passive {
+		h.follow(d, a)
+	}
+	return plan(d, a)
+}
+
+// states says where each app stands.
+func (h *host) states(node intent.Node, a Actual) map[string]converge.State {
+	d := desired(node)
+	states := map[string]converge.State{}
+	for _, app := range subjects(d, a) {
+		states[app] = decide(app, d, a).state
+	}
+	return states
+}
+
+// follow tells the watch, the peers and the catalog what to care for.
+func (h *host) follow(d Desired, a Actual) {
+	targets, entries, keep := map[string]health.Target{}, map[string]catalog.Entry{}, map[string]bool{}
+	var wishes []peers.Wish
+	for name, app := range a {
+		w, named := d[name]
+		if named && w.Phase == "" {
+			h.sound[name] = w
+		}
+		if !named {
+			delete(h.sound, name)
+		}
+		last, known := h.sound[name]
+		if !known || !app.owned() || last.Version == "" {
+			keep[name] = named && w.Phase != ""
+			continue
+		}
+		targets[name] = target(last, app)
+		entries[name] = entry(last, app)
+		if dec := decide(name, d, a); dec.lease {
+			wishes = append(wishes, peers.Wish{App: name, Cluster: last.Cluster, Why: "switching to " + last.Version})
+		}
+	}
+	h.watch.Follow(targets)
+	h.peers.Want(wishes)
+	h.catalog.Want(entries, keep)
+}
+
+// target is what is asked after an app's health.
+func target(w Wanted, app App) health.Target {
+	version := orSo(app.Service.Process.Version, app.Links.Current)
+	return health.Target{
+		App: w.Spec.App, RunAs: w.Spec.RunAs, Check: w.Check, Process: app.Service.Process,
+		Install: install(w.Spec, version),
+	}
+}
+
+// entry is an app as the catalog shall list it.
+func entry(w Wanted, app App) catalog.Entry {
+	v := app.Verdict
+	e := catalog.Entry{
+		App: w.Spec.App, Cluster: w.Cluster, Version: orSo(app.Service.Process.Version, app.Links.Current), Port: w.Port,
+		Healthy: v.Healthy && v.Process.Is(app.Service.Process), Reason: orSo(v.Reason, "not known yet"),
+	}
+	if e.Healthy {
+		e.Reason = "it passes"
+	}
+	interval, timeout := w.Check.Interval.Or(intent.DefaultInterval), w.Check.Timeout.Or(intent.DefaultTimeout)
+	switch w.Check.Type {
+	case intent.HealthHTTP:
+		e.Check.HTTP, e.Check.Interval, e.Check.Timeout = health.URL(w.Check), interval, timeout
+	case intent.HealthTCP:
+		e.Check.TCP, e.Check.Interval, e.Check.Timeout = health.Address(w.Check.Port), interval, timeout
+	}
+	return e
+}
