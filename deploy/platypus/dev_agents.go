@@ -11,6 +11,9 @@ import (
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
 )
 
+// resync is short: somebody sits and waits.
+const resync = "2s"
+
 // startAgents starts what can be started here, says what cannot, and returns the names of those that run.
 func (l *laboratory) startAgents() map[string]bool {
 	started := map[string]bool{}
@@ -21,7 +24,7 @@ func (l *laboratory) startAgents() map[string]bool {
 			continue
 		}
 		m := crew.Member{Name: name, Path: path, Env: l.environment(l.addr), Dir: l.dir, Stop: syscall.SIGTERM,
-			Args: []string{"--node", string(l.node), "--state-dir", filepath.Join(l.dir, "state", name)}}
+			Args: []string{"--node", string(l.node), "--state-dir", filepath.Join(l.dir, "state", name), "--resync", resync}}
 		if l.ready(&m) {
 			l.crew.Start(m)
 			started[name] = true

@@ -47,8 +47,11 @@ type running struct {
 	done chan struct{}
 }
 
-// New returns a crew that speaks on out.
-func New(out io.Writer, colour bool) *Crew { return &Crew{out: out, colour: colour} }
+// New returns a crew that speaks on out. From now on what its programs leave behind is this process's to end.
+func New(out io.Writer, colour bool) *Crew {
+	adopt()
+	return &Crew{out: out, colour: colour}
+}
 
 // Start starts a program and returns at once.
 func (c *Crew) Start(m Member) {
@@ -62,7 +65,7 @@ func (c *Crew) Start(m Member) {
 	}()
 }
 
-// Stop ends all programs, the last one first, and returns when they have ended.
+// Stop ends all programs, the last one first, and whatever they left behind, and returns when all of it has ended.
 func (c *Crew) Stop() {
 	for i := len(c.members) - 1; i >= 0; i-- {
 		r := c.members[i]
@@ -73,6 +76,7 @@ func (c *Crew) Stop() {
 		}
 	}
 	c.members = nil
+	bury()
 }
 
 // process is one run of a program; cmd is nil when it could not be started.
