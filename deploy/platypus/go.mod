@@ -53,3 +53,5 @@ require (
 )
 
 require github.com/coreos/go-systemd/v22 v22.7.0
+
+require pgregory.net/rapid v1.3.0
