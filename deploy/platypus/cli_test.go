@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
+	"github.com/platypus-platform/platypus/store/embedded"
 )
 
 func TestMain(m *testing.M) {
@@ -77,7 +78,29 @@ func kv(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // stores start a store for as long as the test runs and return its address.
-var stores = map[string]func(*testing.T) string{"consul": startConsul}
+var stores = map[string]func(*testing.T) string{"consul": startConsul, "embedded": startEmbedded}
+
+func startEmbedded(t *testing.T) string {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ready, served := make(chan string, 1), make(chan error, 1)
+	config := embedded.Config{Data: t.TempDir(), Listen: "127.0.0.1:0"}
+	go func() { served <- embedded.Serve(ctx, config, func(at string) { ready <- at }) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case address := <-ready:
+		return address
+	case err := <-served:
+		served <- err
+		t.Fatal(err)
+	}
+	return ""
+}
 
 func startConsul(t *testing.T) string {
 	t.Helper()

@@ -15,7 +15,7 @@ const (
 	maxTxnBody = 512 << 10 // bytes of a transaction, values in base64
 )
 
-// txnOp is one operation as the client sends it. Only the KV can be changed this way.
+// txnOp is one operation as the client sends it. Only the KV can be changed this way; the others are null or absent.
 type txnOp struct {
 	KV      *kvOp
 	Node    *json.RawMessage
