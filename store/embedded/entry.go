@@ -1,0 +1,61 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// entry is one key of the KV, in the order and spelling of Consul's JSON. Entries are never changed once they are part
+// of a view.
+type entry struct {
+	LockIndex uint64
+	Key       string
+	Flags     uint64
+	Value     []byte
+	Session   string `json:",omitempty"`
+	indexes
+}
+
+// indexes say which commits made a thing and changed it last.
+type indexes struct {
+	CreateIndex uint64
+	ModifyIndex uint64
+}
+
+// same reports whether two entries differ in nothing but their indexes.
+func (e *entry) same(o *entry) bool {
+	return e.LockIndex == o.LockIndex && e.Flags == o.Flags && e.Session == o.Session && string(e.Value) == string(o.Value)
+}
+
+// encode writes what the disk keeps of an entry; its key is kept beside it.
+func (e *entry) encode() []byte {
+	b := make([]byte, 0, 4*binary.MaxVarintLen64+1+len(e.Session)+len(e.Value))
+	for _, n := range []uint64{e.CreateIndex, e.ModifyIndex, e.LockIndex, e.Flags, uint64(len(e.Session))} {
+		b = binary.AppendUvarint(b, n)
+	}
+	b = append(b, e.Session...)
+	return append(b, e.Value...)
+}
+
+var errShort = errors.New("record ends early")
+
+// decodeEntry reads what encode wrote. It copies, so b may be part of a file mapped into memory.
+func decodeEntry(key string, b []byte) (*entry, error) {
+	e := &entry{Key: key}
+	var session uint64
+	for _, n := range []*uint64{&e.CreateIndex, &e.ModifyIndex, &e.LockIndex, &e.Flags, &session} {
+		var size int
+		if *n, size = binary.Uvarint(b); size <= 0 {
+			return nil, errShort
+		}
+		b = b[size:]
+	}
+	if session > uint64(len(b)) {
+		return nil, errShort
+	}
+	e.Session = string(b[:session])
+	if b = b[session:]; len(b) > 0 {
+		e.Value = append([]byte(nil), b...)
+	}
+	return e, nil
+}

@@ -1,0 +1,100 @@
+package embedded_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/platypus-platform/platypus/store/embedded"
+)
+
+// serveData and serveListen turn this test binary into a store of its own, so that tests can kill it and measure it.
+const (
+	serveData   = "PLATYPUS_TEST_SERVE_DATA"
+	serveListen = "PLATYPUS_TEST_SERVE_LISTEN"
+	hang        = 30 * time.Second // what no step of a test takes unless something hangs
+)
+
+func TestMain(m *testing.M) {
+	if data := os.Getenv(serveData); data != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		config := embedded.Config{Data: data, Listen: os.Getenv(serveListen), Options: embedded.Options{Node: "n1"}}
+		if err := embedded.Serve(ctx, config, func(addr string) { fmt.Println(addr) }); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// process is a store in a process of its own.
+type process struct {
+	cmd  *exec.Cmd
+	addr string
+	errs *strings.Builder
+	once sync.Once
+}
+
+// launch starts a store on a data directory and waits until it answers.
+func launch(t testing.TB, data, listen string) *process {
+	t.Helper()
+	p, err := tryLaunch(data, listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	return p
+}
+
+func tryLaunch(data, listen string) (*process, error) {
+	p := &process{cmd: exec.Command(os.Args[0], "-test.run=^$"), errs: &strings.Builder{}}
+	p.cmd.Env = append(os.Environ(), serveData+"="+data, serveListen+"="+listen)
+	p.cmd.Stderr = p.errs
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		p.kill()
+		return nil, fmt.Errorf("store did not start: %s", p.errs)
+	}
+	p.addr = strings.TrimSpace(line)
+	return p, nil
+}
+
+// kill ends the process as a power cut would, as far as a process can tell.
+func (p *process) kill() {
+	p.once.Do(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	})
+}
+
+// open opens a store for the time of a test.
+func open(t testing.TB, dir string) *embedded.Store {
+	t.Helper()
+	s, err := embedded.Open(dir, embedded.Options{Node: "n1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close store: %v", err)
+		}
+	})
+	return s
+}
