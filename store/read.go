@@ -60,9 +60,22 @@ func (s *Store) list(ctx context.Context, prefix intent.Prefix, options *api.Que
 	if meta.ResultsFilteredByACLs {
 		return nil, 0, fmt.Errorf("%s: %w: part of the answer was filtered out", verb, ErrDenied)
 	}
+	if len(found) == 0 {
+		if err := s.mayRead(ctx, prefix); err != nil {
+			return nil, 0, err
+		}
+	}
 	pairs := make([]intent.Pair, 0, len(found))
 	for _, p := range found {
 		pairs = append(pairs, pairOf(p))
 	}
 	return pairs, meta.LastIndex, nil
+}
+
+// mayRead tells an empty prefix from a forbidden one. Consul answers a list that it may not show as if nothing were
+// there, and to who has no token it does not even say that something was filtered out; one key it refuses.
+func (s *Store) mayRead(ctx context.Context, prefix intent.Prefix) error {
+	key := prefix.Key("any")
+	_, _, err := s.kv().Get(key, new(api.QueryOptions).WithContext(ctx))
+	return classify("read "+key, err)
 }

@@ -82,7 +82,7 @@ func (x *Session) Release(ctx context.Context, key string) error {
 	return classify("release "+key, err)
 }
 
-// Close ends the session at once; its keys are released or deleted without a delay.
+// Close ends the session at once; its keys are released or deleted, and may be taken again after the delay.
 func (x *Session) Close(ctx context.Context) error {
 	x.end()
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
