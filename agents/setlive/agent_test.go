@@ -64,7 +64,9 @@ func stories(t *testing.T, consul string, supervisor func(*testing.T) []string) 
 				"--http-addr", consul, "--resync", "2s")
 			t.Cleanup(w.end)
 			testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: w.commands(), WorkdirRoot: w.dir,
-				Condition: func(what string) (bool, error) { return what == "runit" && w.flags[0] == "--runit", nil },
+				Condition: func(what string) (bool, error) {
+					return what == "runit" && w.flags[0] == "--runit" || what == "faults" && os.Getenv("PLATYPUS_FAULTS") != "", nil
+				},
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("SRV", filepath.Join(w.dir, "srv"))
 					env.Setenv("PORT", strconv.Itoa(testhost.FreePort(t)))
@@ -127,8 +129,10 @@ func (w *world) del(ts *testscript.TestScript, _ bool, args []string) {
 // kinds are the programs that stories run.
 var kinds = map[string]string{
 	"calm": testhost.Calm, "stubborn": testhost.Stubborn, "doomed": testhost.Doomed,
-	"web":   "#!/bin/sh\nexec python3 -c 'import http.server,sys; http.server.HTTPServer((\"127.0.0.1\",int(sys.argv[1])),http.server.SimpleHTTPRequestHandler).serve_forever()' %s\n",
-	"short": "#!/bin/sh\nsleep 0.3\n",
+	"web": "#!/bin/sh\nexec python3 -c 'import http.server,sys; http.server.HTTPServer((\"127.0.0.1\",int(sys.argv[1])),http.server.SimpleHTTPRequestHandler).serve_forever()' %s\n",
+	// Two that are their own check: what sick says when it is asked is no.
+	"sound": "#!/bin/sh\n[ \"$1\" = check ] && exit 0\nexec sleep 1000\n",
+	"sick":  "#!/bin/sh\n[ \"$1\" = check ] && exit 1\nexec sleep 1000\n",
 }
 
 // prepare APP VERSION KIND [PORT] installs a version, as preparer would.
