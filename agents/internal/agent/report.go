@@ -64,10 +64,11 @@ func (r *reporting) pass(p converge.Pass) {
 	r.reporter.Set(report)
 }
 
-// say logs where a subject stands when a person would want to know and was not told yet.
+// say logs where a subject stands when a person would want to know and was not told yet. What moves by itself is for
+// the report alone.
 func (r *reporting) say(name string, o converge.Outcome) {
 	text := ""
-	if o.Err == nil && o.Phase != converge.Converged && o.Phase != converge.Working {
+	if o.Err == nil && !o.Moves && o.Phase != converge.Converged && o.Phase != converge.Working {
 		text = o.Reason
 	}
 	if text != "" && r.said[name] != text {
