@@ -68,6 +68,7 @@ func stories(t *testing.T, consul string, supervisor func(*testing.T) []string) 
 				"--http-addr", consul, "--resync", "2s")
 			t.Cleanup(w.end)
 			testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: w.commands(), WorkdirRoot: w.dir,
+				Condition: func(what string) (bool, error) { return what == "runit" && w.flags[0] == "--runit", nil },
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("SRV", filepath.Join(w.dir, "srv"))
 					env.Setenv("PORT", strconv.Itoa(testhost.FreePort(t)))
@@ -90,8 +91,9 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 
 func (w *world) commands() map[string]command {
 	return map[string]command{
-		"put": w.put, "del": w.del, "prepare": w.prepare, "once": w.once, "agent": w.start, "kill": w.kill,
+		"put": w.put, "del": w.del, "prepare": w.prepare, "once": w.once, "agent": w.start, "end": w.finish,
 		"runs": w.runs, "current": w.current, "report": w.report, "listed": w.listed, "remember": w.remember, "same": w.same,
+		"peer": w.peer, "hold": w.hold, "release": w.release, "sweep": w.sweep,
 	}
 }
 
@@ -169,8 +171,8 @@ func (w *world) start(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(w.agent.Start())
 }
 
-// kill SIGNAL ends the agent and waits for that.
-func (w *world) kill(ts *testscript.TestScript, _ bool, args []string) {
+// end SIGNAL ends the agent and waits for that.
+func (w *world) finish(ts *testscript.TestScript, _ bool, args []string) {
 	signal := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM}[args[0]]
 	ts.Check(w.agent.Process.Signal(signal))
 	_ = w.agent.Wait()
@@ -257,7 +259,7 @@ func (w *world) current(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// report APP PHASE [REGEXP] waits until the report in the store says so.
+// report APP PHASE [REGEXP] waits until the report in the store says so; REGEXP is for what it has, why, and the error.
 func (w *world) report(ts *testscript.TestScript, neg bool, args []string) {
 	w.eventually(ts, func() error {
 		_, body := w.request("GET", "kv/"+w.root+"/status/setlive/web1?raw", "")
@@ -270,7 +272,7 @@ func (w *world) report(ts *testscript.TestScript, neg bool, args []string) {
 			}
 			return nil
 		}
-		if state.Phase != args[1] || len(args) > 2 && !regexp.MustCompile(args[2]).MatchString(state.Reason+" "+state.Error) {
+		if state.Phase != args[1] || len(args) > 2 && !regexp.MustCompile(args[2]).MatchString(state.Have+" "+state.Reason+" "+state.Error) {
 			return fmt.Errorf("%s is %+v, want %v", args[0], state, args[1:])
 		}
 		return nil

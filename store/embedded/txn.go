@@ -120,7 +120,8 @@ func parseTxn(body []byte) ([]kvOp, error) {
 	return ops, nil
 }
 
-// checkKey holds keys that come in a body to what a URL could have said, so that every key can be read back.
+// checkKey refuses keys that a URL cannot say without being taken for another path, as newer Consuls do, and keys that
+// the log cannot keep.
 func checkKey(key string) error {
 	if len(key) > maxKey {
 		return badRequest("Key is too long (%d > %d bytes)", len(key), maxKey)

@@ -97,8 +97,8 @@ func (a *Agent) watchNode(ctx context.Context, up *upstream) <-chan intent.Node 
 			select {
 			case s := <-snapshots:
 				patience.Stop()
-				offer(out, a.nodeOf(s))
-				a.remember(s) // after the loop has it: the disk may be slow
+				offer(out, a.nodeOf(s)) // first: what is remembered takes a write to disk, and is only a cache
+				a.remember(s)
 			case <-patience.C:
 				if s, ok := a.remembered(); ok {
 					a.Log.Warn("", "the store does not answer: going by the last good intent")

@@ -130,7 +130,9 @@ func (p *Peers) run(ctx context.Context, w Wish, l *lease) {
 	if s := l.session; s != nil {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
-		_ = s.Close(last) // if the store does not hear it, the session runs out
+		// Given back before the session ends, the key is free at once; if the store does not hear it, the session runs out.
+		_ = s.Release(last, p.key(w))
+		_ = s.Close(last)
 	}
 }
 
@@ -150,6 +152,10 @@ func (p *Peers) look(ctx context.Context, w Wish, l *lease) Seen {
 		}
 	}
 	return seen
+}
+
+func (p *Peers) key(w Wish) string {
+	return p.tree.Lock(intent.Name(w.App), intent.Name(w.Cluster), "switch")
 }
 
 // holder is the value of a lease.
@@ -174,7 +180,7 @@ func (p *Peers) take(ctx context.Context, w Wish, l *lease) (bool, string) {
 	if l.seen.Held {
 		return true, ""
 	}
-	key := p.tree.Lock(intent.Name(w.App), intent.Name(w.Cluster), "switch")
+	key := p.key(w)
 	value, err := json.Marshal(holder{p.node, w.Why, time.Now().UTC().Truncate(time.Second)})
 	if err == nil {
 		var ok bool
