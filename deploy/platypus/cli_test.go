@@ -102,27 +102,7 @@ func startEmbedded(t *testing.T) string {
 	return ""
 }
 
-func startConsul(t *testing.T) string {
-	t.Helper()
-	binary := consulBinary(t)
-	http, server, serf := freePort(t), freePort(t), freePort(t)
-	cmd := exec.Command(binary, "agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=warn", "-http-port="+http, "-server-port="+server,
-		"-serf-lan-port="+serf, "-serf-wan-port=-1", "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1")
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("consul said: %s", &said)
-		}
-	})
-	awaitLeader(t, "127.0.0.1:"+http)
-	return "127.0.0.1:" + http
-}
+func startConsul(t *testing.T) string { return consulAgent(t, consulBinary(t)) }
 
 func awaitLeader(t *testing.T, address string) {
 	t.Helper()

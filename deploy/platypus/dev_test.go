@@ -67,6 +67,15 @@ func TestDev(t *testing.T) {
 	if ran, _ := os.ReadFile(filepath.Join(dir, "srv/ran")); string(ran) != "1.0\n1.1\n" {
 		t.Errorf("these versions ran: %q", ran)
 	}
+	stopped(t, dev, ended)
+	if left := working(dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// stopped does what Ctrl-C does and waits.
+func stopped(t *testing.T, dev *exec.Cmd, ended <-chan error) {
+	t.Helper()
 	if err := dev.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
@@ -77,9 +86,6 @@ func TestDev(t *testing.T) {
 		}
 	case <-time.After(hang):
 		t.Fatal("dev does not end")
-	}
-	if left := working(dir); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
 	}
 }
 
