@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // root is the repository, seen from here.
@@ -42,6 +43,7 @@ type house struct {
 // TestHouse holds the repository to its rules. A rule that must be broken gets a line, with a reason, in exceptions.
 func TestHouse(t *testing.T) {
 	h := &house{set: token.NewFileSet(), used: map[string]bool{}}
+	stayFresh()
 	if err := h.parse(); err != nil {
 		t.Fatal(err)
 	}
@@ -110,5 +112,14 @@ func (h *house) product(do func(*file)) {
 		if !f.test {
 			do(f)
 		}
+	}
+}
+
+// stayFresh keeps `go test` from taking the result of an earlier run: it would look for changes in this module only,
+// and all that is tested here lies outside. A result that depends on a file as new as this is never kept.
+func stayFresh() {
+	now := time.Now()
+	if os.Chtimes("doc.go", now, now) == nil {
+		_, _ = os.ReadFile("doc.go")
 	}
 }

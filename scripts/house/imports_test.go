@@ -55,7 +55,7 @@ var (
 
 func purePlans(h *house) {
 	h.product(func(f *file) {
-		if filepath.Base(f.path) != "plan.go" {
+		if filepath.Base(f.path) != "plan.go" || !f.in("agents") {
 			return
 		}
 		for _, path := range importsOf(f) {

@@ -52,7 +52,8 @@ func modules(h *house) {
 	}
 	_ = filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
 		if err == nil && entry.Name() == "go.mod" && !strings.Contains(path, "testdata") && !used[filepath.Clean(path)] {
-			h.fault("modules", path, "is not in go.work")
+			relative, _ := filepath.Rel(root, path)
+			h.fault("modules", filepath.ToSlash(relative), "is not in go.work")
 		}
 		return err
 	})
