@@ -89,8 +89,14 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestDamaged flips and cuts the data file: the store must say so and leave the file as it is, or start unharmed.
+// TestDamaged flips and cuts the data files: the store must say so and leave them as they are, or start unharmed.
 func TestDamaged(t *testing.T) {
+	for _, file := range []string{"store.db", "journal.0"} {
+		t.Run(file, func(t *testing.T) { damage(t, file) })
+	}
+}
+
+func damage(t *testing.T, file string) {
 	dir := t.TempDir()
 	c := client(t)
 	p := launch(t, dir, "127.0.0.1:0")
@@ -98,14 +104,20 @@ func TestDamaged(t *testing.T) {
 		mustDo(t, c, "PUT", fmt.Sprintf("http://%s/v1/kv/k/%d", p.addr, i), strings.Repeat("v", 50))
 	}
 	_, want := mustDo(t, c, "GET", "http://"+p.addr+"/v1/kv/?recurse", "")
-	p.kill()
-	path := filepath.Join(dir, "store.db")
+	if file == "store.db" {
+		p.stop(t) // which brings everything from the journals there
+	} else {
+		p.kill()
+	}
+	path := filepath.Join(dir, file)
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	broken := 0
 	try := func(name string, data []byte) {
+		dir := copyDir(t, dir)
+		path := filepath.Join(dir, file)
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -127,13 +139,17 @@ func TestDamaged(t *testing.T) {
 			t.Errorf("%s: starts with other data: %.200s", name, w.Body)
 		}
 	}
-	for at := 0; at < len(whole); at += 1999 {
+	used := len(bytes.TrimRight(whole, "\x00"))
+	if file != "store.db" {
+		used -= 512 // A broken last frame is one that was being written, so nobody relies on it.
+	}
+	for at := 0; at < used; at += 1999 {
 		flipped := append([]byte(nil), whole...)
 		flipped[at] ^= 0x41
 		try(fmt.Sprintf("byte %d flipped", at), flipped)
 	}
 	for _, size := range []int{1, 100, 4096, 8192, 12288, 16384, 20000, len(whole) / 2} {
-		if size < len(whole) {
+		if size < used {
 			try(fmt.Sprintf("cut to %d bytes", size), whole[:size])
 		}
 	}
@@ -143,13 +159,23 @@ func TestDamaged(t *testing.T) {
 	t.Logf("%d of the damages were noticed, the others harmless", broken)
 }
 
+// copyDir copies a data directory, so that each damage is done to the same files.
+func copyDir(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
 // TestDiskFull fills a small disk: writes fail with a reason, reads go on, and writes go on once there is room.
 func TestDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("mounts a small disk, which needs root")
 	}
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=9m"); err != nil {
 		t.Skip("mount a small disk:", err)
 	}
 	t.Cleanup(func() {
@@ -161,7 +187,7 @@ func TestDiskFull(t *testing.T) {
 	c := client(t)
 	mustDo(t, c, "PUT", base+"/v1/kv/first", "1")
 	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, 5<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	kept := 0

@@ -3,24 +3,16 @@ package embedded
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"time"
 
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
 	bolt "go.etcd.io/bbolt"
 )
 
-// load reads the whole file into a view.
-func (d *disk) load() (*view, error) {
-	v := emptyView()
-	err := guard(func() error {
-		return d.db.View(func(tx *bolt.Tx) error { return v.read(tx) })
-	})
-	if err != nil {
-		return nil, damaged(d.db.Path(), err)
-	}
-	return v, nil
-}
-
+// read reads the whole bbolt file, as a transaction sees it, into a view.
 func (v *view) read(tx *bolt.Tx) error {
 	graves := tree[grave]{into: &v.graves, decode: decodeGrave}
 	names := tree[uint64]{into: &v.names, decode: decodeIndex}
@@ -112,16 +104,22 @@ func decodeJSON[T any](_ string, b []byte) (*T, error) {
 
 // readIndexes reads how far the indexes had come.
 func (v *view) readIndexes(b *bolt.Bucket) error {
-	return eachSealed(b, func(_ string, value []byte) error {
-		for _, index := range []*uint64{&v.index, &v.kvIndex, &v.sessionIndex} {
-			var size int
-			if *index, size = binary.Uvarint(value); size <= 0 {
-				return errShort
-			}
-			value = value[size:]
+	sealed := b.Get([]byte(metaIndexes))
+	if sealed == nil {
+		return nil // Nothing was ever written.
+	}
+	value, err := unseal([]byte(metaIndexes), sealed)
+	if err != nil {
+		return err
+	}
+	for _, index := range []*uint64{&v.index, &v.kvIndex, &v.sessionIndex} {
+		var size int
+		if *index, size = binary.Uvarint(value); size <= 0 {
+			return errShort
 		}
-		return nil
-	})
+		value = value[size:]
+	}
+	return nil
 }
 
 // encodeIndexes is what readIndexes reads.
@@ -167,4 +165,23 @@ func keptJSON[T any](t *iradix.Tree[T], key string) []byte {
 		return nil
 	}
 	return b
+}
+
+// inspect reads all of a bbolt file once before it is opened for writing, because what bbolt does then with a damaged
+// file ends the process.
+func inspect(path string) error {
+	if at, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || err == nil && at.Size() == 0 {
+		return nil
+	}
+	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, Timeout: time.Second})
+	if err != nil {
+		return err
+	}
+	return errors.Join(guard(func() error {
+		return db.View(func(tx *bolt.Tx) error {
+			return tx.ForEach(func(_ []byte, b *bolt.Bucket) error {
+				return eachSealed(b, func(string, []byte) error { return nil })
+			})
+		})
+	}), db.Close())
 }
