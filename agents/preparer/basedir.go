@@ -82,7 +82,7 @@ func openBasedir(basedir string) (*os.Root, error) {
 	if err := safe(basedir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(basedir, 0o755); err != nil {
+	if err := makeReadable(basedir); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(basedir)
@@ -96,6 +96,23 @@ func openBasedir(basedir string) (*os.Root, error) {
 		}
 	}
 	return root, nil
+}
+
+// makeReadable makes a directory and its parents. Whatever the umask, an app's own user must find the way.
+func makeReadable(dir string) error {
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = makeReadable(filepath.Dir(dir)); err == nil {
+			err = os.Mkdir(dir, 0o755)
+		}
+	}
+	switch {
+	case err == nil:
+		return os.Chmod(dir, 0o755)
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	}
+	return err
 }
 
 func makeOurs(root *os.Root, name string, mode fs.FileMode) error {

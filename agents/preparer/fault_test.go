@@ -105,7 +105,7 @@ func TestFaultSweep(t *testing.T) {
 			}
 			few := p.few
 			if all {
-				few = upTo(60)
+				few = upTo(150)
 			}
 			misses := 0
 			for _, n := range few {

@@ -73,7 +73,7 @@ func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact
 	defer stage.discard()
 	h.progress.begin(s.Subject(), "extracting")
 	src, signed := want.signed(&counted{file: file, tell: func(n int64) { h.progress.set(s.Subject(), n, file.Size) }})
-	res, err := unpack.Archive(ctx, src, stage.dir, unpack.Limits{})
+	res, err := unpack.Archive(ctx, src, stage.dir, h.options.limits)
 	if res.SHA256 != "" {
 		// Damaged bytes are told from a bad archive by their digest, so the digest speaks first.
 		if bad := want.check(res.SHA256, signed, h.options.keys, a.name()); bad != nil {

@@ -20,32 +20,21 @@ import (
 func main() {
 	agent.Main(agent.Program[Actual, Step]{
 		Name: "preparer", Usage: "install every version that intent names for this node", Open: open,
-		Text: "Artifacts are REPO/<app>/<app>_<version>.tar.gz; installs are <basedir>/installs/<app>_<version>/.",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "repo", Usage: "where artifacts are: file:///DIR, http://… or https://…", EnvVars: agent.Env("repo")},
-			&cli.IntFlag{Name: "keep", Usage: "spare installs to keep where deploy_config is silent", Value: intent.DefaultKeep, EnvVars: agent.Env("keep")},
-			&cli.StringFlag{Name: "keys", Usage: "file with the minisign public keys that may vouch, one a line", EnvVars: agent.Env("keys")},
-			&cli.Int64Flag{Name: "max-size", Usage: "largest artifact in bytes", Value: 4 << 30, EnvVars: agent.Env("max-size")},
-		},
+		Text:  "Artifacts are REPO/<app>/<app>_<version>.tar.gz; installs are <basedir>/installs/<app>_<version>/.",
+		Flags: flags(),
 	})
 }
 
 func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[intent.Node, Actual, Step], error) {
-	trusted, err := readKeys(c.String("keys"))
+	o, err := readOptions(c)
 	if err != nil {
-		return nil, agent.Usage("--keys: %w", err)
-	}
-	if c.String("repo") == "" {
-		return nil, agent.Usage("--repo (or PLATYPUS_REPO) must say where artifacts are, such as file:///srv/artifacts")
-	}
-	if c.Int("keep") < 0 || c.Int64("max-size") <= 0 {
-		return nil, agent.Usage("--keep and --max-size must not be negative")
+		return nil, err
 	}
 	known, err := openRegistry(a.StateDir, a.DryRun)
 	if err != nil {
 		return nil, err
 	}
-	h := newPreparer(options{repo: c.String("repo"), keep: c.Int("keep"), keys: trusted, maxBytes: c.Int64("max-size")}, known)
+	h := newPreparer(o, known)
 	return &converge.Loop[intent.Node, Actual, Step]{
 		Observe: h.observe,
 		Plan:    func(node intent.Node, a Actual) []Step { return plan(node, h.complete(node, a)) },

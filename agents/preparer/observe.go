@@ -30,14 +30,6 @@ type preparer struct {
 	tight   map[string]bool   // by basedir: the last install met a full disk
 }
 
-// options are the agent's own flags.
-type options struct {
-	repo     string
-	keep     int
-	keys     keys
-	maxBytes int64 // of one artifact
-}
-
 func newPreparer(o options, r *registry) *preparer {
 	return &preparer{options: o, registry: r, heavy: make(chan struct{}, 2), progress: newProgress(), trouble: map[string]string{}, tight: map[string]bool{}}
 }

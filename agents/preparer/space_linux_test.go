@@ -60,6 +60,7 @@ func (r *rig) installed() string {
 func TestFullDisk(t *testing.T) {
 	r := newRig(t)
 	r.mount("size=64m")
+	r.put("clusters/slug/c/deploy_config", fmt.Sprintf(`{"basedir":%q,"keep":2}`, r.basedir()))
 	r.publishBig(20<<20, "v1", "v2", "v3", "v4")
 	r.once(`"v1":"active"`)
 	out := r.once(`"v2":"active"`)

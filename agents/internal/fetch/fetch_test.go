@@ -451,7 +451,10 @@ func TestPartialCannotBeWritten(t *testing.T) {
 }
 
 func TestTwoTransfersDoNotMix(t *testing.T) {
-	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) { part(w, from, len(thing), true) })
+	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
+		w.Header().Set("ETag", `"v1"`)
+		http.ServeContent(w, r, "x", time.Time{}, bytes.NewReader(thing))
+	})
 	req := Request{URL: srv.URL, Partial: filepath.Join(t.TempDir(), "part")}
 	f, err := Get(t.Context(), req)
 	must(t, err)
