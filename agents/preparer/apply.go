@@ -103,12 +103,15 @@ func sweep(s Step) error {
 		return err
 	}
 	defer root.Close()
-	f, err := root.OpenFile(s.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err == nil {
-		defer f.Close() // holds the lock until the entry is gone
-		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-			return nil
-		}
+	lock, err := takeLeftover(root, s.Path)
+	if errors.Is(err, errBusy) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if lock != nil {
+		defer lock.Close() // only when the entry is gone
 	}
 	return root.RemoveAll(s.Path)
 }

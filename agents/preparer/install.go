@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/internal/fetch"
@@ -115,16 +114,18 @@ type stage struct {
 
 func newStage(root *os.Root, s Step) (*stage, error) {
 	name := path.Join(staging, fmt.Sprintf("%s_%s.%d-%d", s.App, s.Version, os.Getpid(), time.Now().UnixNano()))
-	if err := root.Mkdir(name, 0o700); err != nil {
-		return nil, stable(err)
-	}
 	g := &stage{root: root, name: name}
-	var err error
-	if g.dir, err = root.OpenRoot(name); err == nil {
-		if g.lock, err = root.Open(name); err == nil {
-			err = syscall.Flock(int(g.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	err := undisturbed(root, func() error {
+		if err := root.Mkdir(name, 0o700); err != nil {
+			return err
 		}
-	}
+		var err error
+		if g.dir, err = root.OpenRoot(name); err != nil {
+			return err
+		}
+		g.lock, err = take(root, name)
+		return err
+	})
 	if err != nil {
 		g.discard()
 		return nil, stable(err)

@@ -22,7 +22,7 @@ func main() {
 		Name: "preparer", Usage: "install every version that intent names for this node", Open: open,
 		Text: "Artifacts are REPO/<app>/<app>_<version>.tar.gz; installs are <basedir>/installs/<app>_<version>/.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "repo", Usage: "where artifacts are: file:///DIR, http://… or https://…", EnvVars: agent.Env("repo"), Required: true},
+			&cli.StringFlag{Name: "repo", Usage: "where artifacts are: file:///DIR, http://… or https://…", EnvVars: agent.Env("repo")},
 			&cli.IntFlag{Name: "keep", Usage: "spare installs to keep where deploy_config is silent", Value: intent.DefaultKeep, EnvVars: agent.Env("keep")},
 			&cli.StringFlag{Name: "keys", Usage: "file with the minisign public keys that may vouch, one a line", EnvVars: agent.Env("keys")},
 			&cli.Int64Flag{Name: "max-size", Usage: "largest artifact in bytes", Value: 4 << 30, EnvVars: agent.Env("max-size")},
@@ -34,6 +34,9 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 	trusted, err := readKeys(c.String("keys"))
 	if err != nil {
 		return nil, agent.Usage("--keys: %w", err)
+	}
+	if c.String("repo") == "" {
+		return nil, agent.Usage("--repo (or PLATYPUS_REPO) must say where artifacts are, such as file:///srv/artifacts")
 	}
 	if c.Int("keep") < 0 || c.Int64("max-size") <= 0 {
 		return nil, agent.Usage("--keep and --max-size must not be negative")

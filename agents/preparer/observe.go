@@ -226,13 +226,3 @@ func partialOf(app intent.Name, e fs.DirEntry) (intent.Name, bool) {
 
 // partSuffix ends the name of a download in .staging.
 const partSuffix = ".part"
-
-// busy reports whether somebody holds the lock of a staging directory.
-func busy(root *os.Root, name string) bool {
-	f, err := root.Open(name)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil
-}

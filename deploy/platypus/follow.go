@@ -12,6 +12,9 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
+// defaultTimeout is how long verbs that wait do so.
+const defaultTimeout = 5 * time.Minute
+
 // hopeless is after how many failures in a row a rollout is given up. The agents go on trying.
 const hopeless = 3
 
@@ -42,9 +45,7 @@ func (r roll) follow(ctx context.Context, version intent.Name) ([]world.Row, err
 			r.sh.say("%s %s is live on %d nodes", r.app, version, len(rows))
 			return rows, nil
 		}
-		select {
-		case <-time.After(lookAgain):
-		case <-ctx.Done():
+		if pause(ctx, lookAgain); ctx.Err() != nil {
 			r.sh.say("%d of %d nodes are not there after %s; the agents go on; next: platypus why %s",
 				open, len(rows), r.sh.flags.Duration("timeout"), r.app)
 			return rows, exit(exitPending)

@@ -55,11 +55,7 @@ func status(ctx context.Context, sh *shell) error {
 		if !sh.flags.Bool("watch") {
 			return sh.verdict(rows)
 		}
-		select {
-		case <-time.After(lookAgain):
-		case <-ctx.Done():
-			return nil
-		}
+		pause(ctx, lookAgain)
 	}
 }
 

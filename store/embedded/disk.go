@@ -80,6 +80,16 @@ func (d *disk) open(path string) error {
 		return err
 	}
 	d.db = db
+	whole := true
+	err = db.View(func(tx *bolt.Tx) error {
+		for _, name := range buckets {
+			whole = whole && tx.Bucket([]byte(name)) != nil
+		}
+		return nil
+	})
+	if err != nil || whole {
+		return err
+	}
 	return db.Update(func(tx *bolt.Tx) error {
 		for _, name := range buckets {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {

@@ -22,7 +22,7 @@ func (d *disk) load() (*view, error) {
 }
 
 func (v *view) read(tx *bolt.Tx) error {
-	graves := tree[uint64]{into: &v.graves, decode: decodeIndex}
+	graves := tree[grave]{into: &v.graves, decode: decodeGrave}
 	names := tree[uint64]{into: &v.names, decode: decodeIndex}
 	sessions := tree[*session]{into: &v.sessions, decode: decodeJSON[session]}
 	services := tree[*instance]{into: &v.services, decode: decodeJSON[instance]}
@@ -89,6 +89,22 @@ func decodeIndex(_ string, b []byte) (uint64, error) {
 	return index, nil
 }
 
+func (g grave) encode() []byte {
+	b := binary.AppendUvarint(nil, g.index)
+	if g.whole {
+		b = append(b, 1)
+	}
+	return b
+}
+
+func decodeGrave(_ string, b []byte) (grave, error) {
+	index, size := binary.Uvarint(b)
+	if size <= 0 {
+		return grave{}, errShort
+	}
+	return grave{index, len(b) > size}, nil
+}
+
 func decodeJSON[T any](_ string, b []byte) (*T, error) {
 	decoded := new(T)
 	return decoded, json.Unmarshal(b, decoded)
@@ -121,9 +137,13 @@ func (v *view) kept(bucket, key string) []byte {
 			return e.encode()
 		}
 	case bucketGraves:
-		return keptIndex(v.graves, key)
+		if g, found := v.graves.Get([]byte(key)); found {
+			return g.encode()
+		}
 	case bucketNames:
-		return keptIndex(v.names, key)
+		if index, found := v.names.Get([]byte(key)); found {
+			return binary.AppendUvarint(nil, index)
+		}
 	case bucketSessions:
 		return keptJSON(v.sessions, key)
 	case bucketServices:
@@ -132,13 +152,6 @@ func (v *view) kept(bucket, key string) []byte {
 		return keptJSON(v.checks, key)
 	case bucketMeta:
 		return v.encodeIndexes()
-	}
-	return nil
-}
-
-func keptIndex(t *iradix.Tree[uint64], key string) []byte {
-	if index, found := t.Get([]byte(key)); found {
-		return binary.AppendUvarint(nil, index)
 	}
 	return nil
 }

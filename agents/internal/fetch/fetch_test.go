@@ -450,6 +450,19 @@ func TestPartialCannotBeWritten(t *testing.T) {
 	}
 }
 
+func TestTwoTransfersDoNotMix(t *testing.T) {
+	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) { part(w, from, len(thing), true) })
+	req := Request{URL: srv.URL, Partial: filepath.Join(t.TempDir(), "part")}
+	f, err := Get(t.Context(), req)
+	must(t, err)
+	if _, err := Get(t.Context(), req); ReasonOf(err) != Disk {
+		t.Errorf("got %v", err)
+	}
+	f.Close()
+	f, err = Get(t.Context(), req)
+	check(t, f, err, "", 0)
+}
+
 func TestSmall(t *testing.T) {
 	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
 		if r.URL.Path == "/gone" {

@@ -168,7 +168,7 @@ func report(b *testing.B, name string, ours, reference time.Duration) {
 // cpu is the processor time that a process has used.
 func cpu(b *testing.B, p *process) time.Duration {
 	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func cpu(b *testing.B, p *process) time.Duration {
 // rss is the resident memory of a process in MiB.
 func rss(b *testing.B, p *process) float64 {
 	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.pid()))
 	if err != nil {
 		b.Fatal(err)
 	}

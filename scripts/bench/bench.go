@@ -3,7 +3,7 @@
 // Command bench runs the benchmarks that stand for a promise, prints each figure beside its reference and its bar, and
 // keeps everything as JSON. Run it from the top of the repository:
 //
-//	go run scripts/bench/main.go [-out dist/bench.json] [-only TEXT]
+//	go run scripts/bench/bench.go [-out dist/bench.json] [-only TEXT]
 //
 // It measures; it does not judge with its exit code, for a busy machine is no defect.
 package main

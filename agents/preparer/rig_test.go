@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store/embedded"
+)
+
+// rig is a host, a store and a web server on which the agent runs as a process that may be killed.
+type rig struct {
+	*testing.T
+	dir   string
+	api   *httptest.Server
+	files *httptest.Server
+	slow  chan struct{} // when set, downloads of v1 from the start stop in the middle until it is closed
+}
+
+func newRig(t *testing.T) *rig {
+	dir, err := os.MkdirTemp("", "preparer-") // t.TempDir spells the name of the test, which is no plain path
+	r := &rig{T: t, dir: dir}
+	r.check(err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	r.check(os.Chmod(r.dir, 0o755))
+	s, err := embedded.Open(t.TempDir(), embedded.Options{})
+	r.check(err)
+	r.api = httptest.NewServer(s.Handler())
+	r.files = httptest.NewServer(http.HandlerFunc(r.serve))
+	t.Cleanup(func() {
+		r.files.CloseClientConnections()
+		r.api.CloseClientConnections()
+		r.files.Close()
+		r.api.Close()
+		r.check(s.Close())
+	})
+	r.put("nodes/web1/slug", `{"cluster":"c"}`)
+	r.put("clusters/slug/c/deploy_config", fmt.Sprintf(`{"basedir":%q,"keep":1}`, r.basedir()))
+	return r
+}
+
+func (r *rig) basedir() string { return filepath.Join(r.dir, "srv/slug") }
+
+func (r *rig) check(err error) {
+	r.Helper()
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+// serve sends artifacts with tags, so that they can be resumed.
+func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
+	data, err := os.ReadFile(filepath.Join(r.dir, "repo", filepath.Clean(req.URL.Path)))
+	if err != nil {
+		http.NotFound(w, req)
+		return
+	}
+	w.Header().Set("ETag", `"1"`)
+	if r.slow != nil && strings.HasSuffix(req.URL.Path, "_v1.tar.gz") && req.Header.Get("Range") == "" {
+		w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+		_, _ = w.Write(data[:len(data)/2])
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-r.slow:
+		case <-req.Context().Done():
+		}
+		return
+	}
+	http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))
+}
+
+func (r *rig) put(key, value string) {
+	r.Helper()
+	req, err := http.NewRequest(http.MethodPut, r.api.URL+"/v1/kv/platypus/intent/"+key, strings.NewReader(value))
+	r.check(err)
+	resp, err := http.DefaultClient.Do(req)
+	r.check(err)
+	resp.Body.Close()
+}
+
+// publish packs versions with their digests beside them.
+func (r *rig) publish(versions ...string) {
+	r.Helper()
+	for _, v := range versions {
+		data, err := packed(".tar.gz", v, "#!/bin/sh\nexec sleep 1000\n")
+		r.check(err)
+		path := filepath.Join(r.dir, "repo/slug/slug_"+v+".tar.gz")
+		r.check(os.MkdirAll(filepath.Dir(path), 0o755))
+		r.check(os.WriteFile(path, data, 0o644))
+		out, err := exec.Command("sha256sum", path).Output()
+		r.check(err)
+		r.check(os.WriteFile(path+".sha256", out, 0o644))
+	}
+}
+
+// agent is the agent as a process: this very test binary, which TestMain turns into it.
+func (r *rig) agent(wrapper []string, args ...string) *exec.Cmd {
+	self, err := os.Executable()
+	r.check(err)
+	argv := append(append(wrapper, self), args...)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "PLATYPUS_TEST_PROGRAM=preparer", "CONSUL_HTTP_ADDR="+r.api.URL, "PLATYPUS_NODE=web1",
+		"PLATYPUS_REPO="+r.files.URL, "PLATYPUS_STATE_DIR="+filepath.Join(r.dir, "state"), "GOMAXPROCS=1")
+	return cmd
+}
+
+// eventually waits until ok; a minute without it is a hang.
+func (r *rig) eventually(what string, ok func() bool) {
+	r.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			r.Fatalf("still not so after a minute: %s", what)
+		}
+	}
+}
+
+// state is what the agent's report says of the app.
+func (r *rig) state() (s intent.State) {
+	resp, err := http.Get(r.api.URL + "/v1/kv/platypus/status/preparer/web1?raw")
+	r.check(err)
+	defer resp.Body.Close()
+	var report intent.Report
+	_ = json.NewDecoder(resp.Body).Decode(&report) // absent before the first report
+	return report.Subjects["slug"]
+}
+
+// run starts the agent for good; the test ends it.
+func (r *rig) run(args ...string) (cmd *exec.Cmd, out *bytes.Buffer, ended chan error) {
+	cmd, out, ended = r.agent(nil, args...), &bytes.Buffer{}, make(chan error, 1)
+	cmd.Stdout, cmd.Stderr = out, out
+	r.check(cmd.Start())
+	go func() { ended <- cmd.Wait(); close(ended) }()
+	r.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
+	return cmd, out, ended
+}
+
+// TestSlowFetch lets the download of one version hang. The other version comes all the same, the report says how far
+// the slow one is, the agent stops in time, and the next one asks only for the rest.
+func TestSlowFetch(t *testing.T) {
+	r := newRig(t)
+	r.publish("v1", "v2")
+	r.slow = make(chan struct{})
+	r.put("clusters/slug/c/config", `{"versions":{"v1":"active","v2":"prep"}}`)
+	cmd, out, ended := r.run()
+	r.eventually("v2 is installed", func() bool { return r.state().Have == "v2" })
+	r.eventually("the report says how far v1 is", func() bool {
+		s := r.state()
+		return s.Phase == "working" && strings.Contains(s.Reason, "v1 fetching 4") && strings.Contains(s.Reason, "% of ")
+	})
+	r.check(cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("ends with %v: %s", err, out)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("does not stop")
+	}
+	// The server still sends only half of what is asked for from the start: success means that it was resumed.
+	text, err := r.agent(nil, "--once").CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, text)
+	}
+	if got := fmt.Sprint(r.whole("resumed")); got != "[slug_v1 slug_v2]" {
+		t.Errorf("installs are %s", got)
+	}
+}
+
+// TestAFaultIsToldOnce leaves an artifact damaged for a while. The agent says so once, goes on trying, and installs it
+// when it is whole.
+func TestAFaultIsToldOnce(t *testing.T) {
+	r := newRig(t)
+	r.publish("v2")
+	path := filepath.Join(r.dir, "repo/slug/slug_v2.tar.gz")
+	good, err := os.ReadFile(path)
+	r.check(err)
+	r.check(os.WriteFile(path, append([]byte("x"), good...), 0o644))
+	r.put("clusters/slug/c/config", `{"versions":{"v2":"active"}}`)
+	cmd, out, ended := r.run()
+	r.eventually("two tries have failed", func() bool {
+		s := r.state()
+		return s.Phase == "failed" && strings.Contains(s.Reason, "digest_mismatch") && r.attempts() >= 2
+	})
+	r.check(os.WriteFile(path, good, 0o644))
+	r.eventually("it is installed", func() bool { return r.state().Phase == "converged" })
+	r.check(cmd.Process.Signal(syscall.SIGTERM))
+	<-ended
+	if n := strings.Count(out.String(), "WARN  ["); n != 2 || !strings.Contains(out.String(), "repeated ") {
+		t.Errorf("%d warnings, want one and a count: %s", n, out)
+	}
+}
+
+// attempts is how often the version under way has failed.
+func (r *rig) attempts() int {
+	resp, err := http.Get(r.api.URL + "/v1/kv/platypus/status/preparer/web1?raw")
+	r.check(err)
+	defer resp.Body.Close()
+	var report intent.Report
+	_ = json.NewDecoder(resp.Body).Decode(&report)
+	return report.Subjects["slug/v2"].Attempts
+}
