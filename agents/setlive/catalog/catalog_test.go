@@ -57,7 +57,7 @@ func TestCatalogKeepsItsEntriesAndNoOthers(t *testing.T) {
 	done := make(chan struct{})
 	go func() { c.Run(ctx); close(done) }()
 	defer func() { stop(); <-done }()
-	entry := Entry{App: "slug", Cluster: "production", Version: "v1", Port: 1212, Healthy: true}
+	entry := Entry{App: "slug", Cluster: "production", Version: "v1", Port: 1212, Known: true, Healthy: true}
 	c.Want(map[string]Entry{"slug": entry}, map[string]bool{"held": true})
 	testhost.Eventually(t, "slug is listed", func() bool {
 		e := listed(t, consul)["platypus-slug-web1"]
