@@ -50,20 +50,26 @@ func (w *world) release(ts *testscript.TestScript, _ bool, args []string) {
 	w.request("PUT", "session/destroy/"+ts.Getenv("LEASE_"+args[0]), "")
 }
 
-// sweep APP CALLS switches between v1 and v2 while setlive is killed at the first, the second, … of these system
-// calls, until it gets through. Without PLATYPUS_FAULTS it takes only a few of them.
+// sweep APP CALLS [VERSION] switches between v1 and v2 while setlive is killed at the first, the second, … of these
+// system calls, until it gets through. With VERSION it always tries v2, and VERSION is what comes of it. Without
+// PLATYPUS_FAULTS it takes only a few of the calls.
 func (w *world) sweep(ts *testscript.TestScript, _ bool, args []string) {
 	app, calls := args[0], args[1]
 	stride, killed := 5, 0
+	if len(args) > 2 {
+		stride = 9
+	}
 	if os.Getenv("PLATYPUS_FAULTS") != "" {
 		stride = 1
 	}
 	for n := 1; ; n += stride {
 		from, to := "v1", "v2"
-		if (n-1)/stride%2 == 1 {
+		if len(args) == 2 && (n-1)/stride%2 == 1 {
 			from, to = to, from
 		}
-		w.put(ts, false, []string{"clusters/" + app + "/production/config", fmt.Sprintf(`{"versions":{%q:"active",%q:"prep"}}`, to, from)})
+		// user_config makes each try new intent, and each process another one.
+		w.put(ts, false, []string{"clusters/" + app + "/production/config",
+			fmt.Sprintf(`{"versions":{%q:"active",%q:"prep"},"user_config":{"calls":%q,"n":%d}}`, to, from, calls, n)})
 		inject := fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", calls, n)
 		strace := append([]string{"-f", "-qq", "-o", filepath.Join(w.dir, "trace"), "-e", "trace=" + calls, "-e", inject, "setlive", "--once"}, w.flags...)
 		path, err := exec.LookPath("strace")
@@ -73,6 +79,9 @@ func (w *world) sweep(ts *testscript.TestScript, _ bool, args []string) {
 		through := err == nil
 		if exit, is := err.(*exec.ExitError); is && exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 			ts.Fatalf("call %d of %s: %v\n%s", n, calls, err, out)
+		}
+		if len(args) > 2 {
+			to = args[2]
 		}
 		w.consistent(ts, app, fmt.Sprintf("after call %d of %s:\n%s", n, calls, out))
 		w.once(ts, false, []string{"0"})

@@ -58,7 +58,7 @@ func release(w *world, p program) {
 		if err != nil {
 			return err
 		}
-		if s := r.Subjects[p.app]; !strings.Contains(s.Have, "v2") || !strings.Contains(s.Reason+s.Error, "v3") {
+		if s := r.Subjects[p.app]; s.Have != "v2" || s.Phase != "reverted" || !strings.Contains(s.Reason, "from v3") {
 			return fmt.Errorf("setlive says %+v", s)
 		}
 		return nil

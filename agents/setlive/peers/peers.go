@@ -19,9 +19,9 @@ import (
 
 // Times of the lease.
 const (
-	ttl       = 15 * time.Second
-	lockDelay = 5 * time.Second // after a holder was lost, for it to notice
-	again     = time.Second     // between two looks
+	ttl       = store.MinTTL
+	lockDelay = time.Second // after a holder was lost; it notices by itself when it cannot renew for a whole ttl
+	again     = time.Second // between two looks
 )
 
 // Wish is a lease that is wanted.
