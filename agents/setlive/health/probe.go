@@ -108,7 +108,7 @@ func (t Target) exec(ctx context.Context) error {
 	}
 	cmd := exec.CommandContext(ctx, name, t.Check.Command[1:]...)
 	cmd.Dir = t.Install
-	cmd.Env = append(os.Environ(), "PLATYPUS_APP="+t.App, "PLATYPUS_VERSION="+t.Process.Version)
+	cmd.Env = append(environment(), "PLATYPUS_APP="+t.App, "PLATYPUS_VERSION="+t.Process.Version)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := become(cmd, t.RunAs); err != nil {
 		return err
@@ -128,6 +128,20 @@ func (t Target) exec(ctx context.Context) error {
 		return fmt.Errorf("%s: %w: %s", t.Check.Command[0], err, short(string(said.kept)))
 	}
 	return nil
+}
+
+// environment is ours without what is ours alone: the app's command has no use for the store's token.
+func environment() (kept []string) {
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		switch {
+		case strings.HasPrefix(name, "CONSUL_"), strings.HasPrefix(name, "PLATYPUS_"), name == "CREDENTIALS_DIRECTORY",
+			name == "NOTIFY_SOCKET", strings.HasPrefix(name, "WATCHDOG_"):
+		default:
+			kept = append(kept, v)
+		}
+	}
+	return kept
 }
 
 // become makes a command run as a user, when we are root and it shall.

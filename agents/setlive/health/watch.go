@@ -125,8 +125,10 @@ func (w *Watch) follow(t Target, since time.Time, old Verdict) *follower {
 	return f
 }
 
-// pauseWhenGone is between two calls for another look while no process runs.
-const pauseWhenGone = 250 * time.Millisecond
+const (
+	pauseWhenGone = 250 * time.Millisecond // between two calls for another look while no process runs
+	pauseWhenUp   = 10 * time.Second       // between two looks at a process that has only to stay up, once it has
+)
 
 func (w *Watch) ask(ctx context.Context, f *follower) {
 	interval := max(f.target.Check.Interval.Or(intent.DefaultInterval), 10*time.Millisecond)
@@ -135,11 +137,13 @@ func (w *Watch) ask(ctx context.Context, f *follower) {
 		if ctx.Err() != nil {
 			return
 		}
-		w.heard(f, err, time.Now())
 		pause := interval
-		if err == errGone {
+		switch healthy := w.heard(f, err, time.Now()); {
+		case err == errGone:
 			pause = pauseWhenGone
 			w.call() // the supervisor may have started another one
+		case healthy && f.target.Check.Type == intent.HealthUp:
+			pause = max(pause, pauseWhenUp)
 		}
 		select {
 		case <-time.After(pause):
@@ -149,8 +153,8 @@ func (w *Watch) ask(ctx context.Context, f *follower) {
 	}
 }
 
-// heard takes in one answer.
-func (w *Watch) heard(f *follower, err error, now time.Time) {
+// heard takes in one answer and returns whether the process is healthy.
+func (w *Watch) heard(f *follower, err error, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	was, v := f.verdict, &f.verdict
@@ -178,6 +182,7 @@ func (w *Watch) heard(f *follower, err error, now time.Time) {
 	if was.Healthy != v.Healthy || was.Expired != v.Expired || was.Passing != v.Passing {
 		w.call()
 	}
+	return v.Healthy
 }
 
 func (w *Watch) call() {
