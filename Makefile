@@ -44,10 +44,9 @@ faults: consul ## kill -9, full disks and broken networks at every step
 	@$(WITH_CONSUL); export PATH; PLATYPUS_FAULTS=1 $(TEST) -timeout 90m -count 1 -p 1 -run Fault -v work
 
 .PHONY: bench
-bench: consul ## figures beside their references
+bench: consul ## figures beside their references, kept in dist/bench.json
 	@scripts/deps.sh bench
-	@mkdir -p dist
-	@$(WITH_CONSUL); export PATH; go test -p 1 -timeout 60m -run '^$$' -bench . -benchmem work | tee dist/bench.txt
+	@$(WITH_CONSUL); export PATH; go run scripts/bench/bench.go
 
 .PHONY: fmt
 fmt: ## gofmt every file

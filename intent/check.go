@@ -15,7 +15,10 @@ func (a *Assignment) check(p *parser, v *value, pointer string) {
 }
 
 func (c *Config) check(p *parser, v *value, pointer string) {
-	if c.Versions == nil {
+	switch {
+	case c.Versions == nil && len(v.members) == 0: // {} says plainly that there is nothing
+		c.Versions = map[Name]Version{}
+	case c.Versions == nil:
 		p.errorf(v, pointer, "\"versions\" is missing: write {} when no version shall be there")
 	}
 	if c.MinNodes < 0 {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/platypus-platform/platypus/intent"
@@ -17,8 +18,8 @@ type Snapshot struct {
 }
 
 // WatchNode delivers a node's intent, first once all of it was read and then whenever it changed, until ctx ends; the
-// newest snapshot replaces one that was not taken yet. failed hears the
-// outcome of each read, nil when it worked; it is called from many goroutines.
+// newest snapshot replaces one that was not taken yet. failed hears the outcome of each read, nil when it worked or when
+// the prefix is no longer followed; it is called from many goroutines.
 func (s *Store) WatchNode(ctx context.Context, tree intent.Tree, node intent.Name, failed func(intent.Prefix, error)) <-chan Snapshot {
 	f := &feed{
 		store: s, tree: tree, node: node, failed: failed,
@@ -110,13 +111,20 @@ func (f *feed) follow(ctx context.Context, prefix intent.Prefix) {
 	if f.stop[prefix] != nil {
 		return
 	}
-	ctx, f.stop[prefix] = context.WithCancel(ctx)
-	go f.store.watch(ctx, prefix, func(pairs []intent.Pair, index uint64) {
+	watched, stop := context.WithCancel(ctx)
+	f.stop[prefix] = stop
+	changed := func(pairs []intent.Pair, index uint64) {
 		select {
 		case f.read <- part{prefix, pairs, index}:
-		case <-ctx.Done():
+		case <-watched.Done():
 		}
-	}, f.failed)
+	}
+	go func() {
+		f.store.watch(watched, prefix, changed, f.failed)
+		if ctx.Err() == nil {
+			f.failed(prefix, nil) // no longer followed: a fault of it is nobody's any more
+		}
+	}()
 }
 
 // deliver hands out a snapshot when every prefix has been read.
@@ -125,9 +133,9 @@ func (f *feed) deliver() {
 		return
 	}
 	var s Snapshot
-	for _, p := range f.parts {
-		s.Pairs = append(s.Pairs, p.pairs...)
-		s.Index = max(s.Index, p.index)
+	for _, prefix := range slices.Sorted(maps.Keys(f.parts)) {
+		s.Pairs = append(s.Pairs, f.parts[prefix].pairs...)
+		s.Index = max(s.Index, f.parts[prefix].index)
 	}
 	select {
 	case <-f.out: // not taken yet: newest wins

@@ -19,14 +19,24 @@ const (
 	Consistent Mode = true
 )
 
+// errNotConsul is what an answer without an index means. A store never sends one: a "404" of a proxy that has lost its
+// way, or of another server at the same address, must not count as "there is no such key".
+var errNotConsul = fmt.Errorf("%w: its answer has no index, so it does not come from Consul's KV", ErrUnreachable)
+
 // Get reads one key; found is false when it does not exist. A key that may not be read is [ErrDenied], never absent.
 func (s *Store) Get(ctx context.Context, key string, mode Mode) (pair intent.Pair, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	options := &api.QueryOptions{RequireConsistent: bool(mode)}
-	p, _, err := s.kv().Get(key, options.WithContext(ctx))
-	if err != nil || p == nil {
-		return intent.Pair{}, false, classify("read "+key, err)
+	verb := "read " + key
+	p, meta, err := s.kv().Get(key, options.WithContext(ctx))
+	switch {
+	case err != nil:
+		return intent.Pair{}, false, classify(verb, err)
+	case meta.LastIndex == 0:
+		return intent.Pair{}, false, fmt.Errorf("%s: %w", verb, errNotConsul)
+	case p == nil:
+		return intent.Pair{}, false, nil
 	}
 	return pairOf(p), true, nil
 }
@@ -44,12 +54,28 @@ func (s *Store) list(ctx context.Context, prefix intent.Prefix, options *api.Que
 	if err != nil {
 		return nil, 0, classify(verb, err)
 	}
+	if meta.LastIndex == 0 {
+		return nil, 0, fmt.Errorf("%s: %w", verb, errNotConsul)
+	}
 	if meta.ResultsFilteredByACLs {
 		return nil, 0, fmt.Errorf("%s: %w: part of the answer was filtered out", verb, ErrDenied)
+	}
+	if len(found) == 0 {
+		if err := s.mayRead(ctx, prefix); err != nil {
+			return nil, 0, err
+		}
 	}
 	pairs := make([]intent.Pair, 0, len(found))
 	for _, p := range found {
 		pairs = append(pairs, pairOf(p))
 	}
-	return pairs, max(1, meta.LastIndex), nil
+	return pairs, meta.LastIndex, nil
+}
+
+// mayRead tells an empty prefix from a forbidden one. Consul answers a list that it may not show as if nothing were
+// there, and to who has no token it does not even say that something was filtered out; one key it refuses.
+func (s *Store) mayRead(ctx context.Context, prefix intent.Prefix) error {
+	key := prefix.Key("any")
+	_, _, err := s.kv().Get(key, new(api.QueryOptions).WithContext(ctx))
+	return classify("read "+key, err)
 }

@@ -38,6 +38,7 @@ const MinTTL = 10 * time.Second
 func (s *Store) NewSession(ctx context.Context, name string, ttl, delay time.Duration, onLoss OnLoss) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	asked := time.Now()
 	entry := &api.SessionEntry{Name: name, TTL: ttl.String(), Behavior: string(onLoss), LockDelay: delay}
 	id, _, err := s.client.Load().Session().CreateNoChecks(entry, new(api.WriteOptions).WithContext(ctx))
 	if err != nil {
@@ -46,7 +47,7 @@ func (s *Store) NewSession(ctx context.Context, name string, ttl, delay time.Dur
 	x := &Session{id: id, store: s, lost: make(chan struct{})}
 	keep, stop := context.WithCancel(context.Background())
 	x.stop = stop
-	go x.renew(keep, ttl)
+	go x.renew(keep, ttl, asked.Add(ttl))
 	return x, nil
 }
 
@@ -81,7 +82,7 @@ func (x *Session) Release(ctx context.Context, key string) error {
 	return classify("release "+key, err)
 }
 
-// Close ends the session at once; its keys are released or deleted without a delay.
+// Close ends the session at once; its keys are released or deleted, and may be taken again after the delay.
 func (x *Session) Close(ctx context.Context) error {
 	x.end()
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -97,27 +98,29 @@ func (x *Session) end() {
 	})
 }
 
-// renew keeps the session until ctx ends. A session that could not be renewed for a whole TTL is lost, whatever the
-// store thinks.
-func (x *Session) renew(ctx context.Context, ttl time.Duration) {
+// renew keeps the session until ctx ends. It is lost when a whole TTL has passed since the last renewal was asked for,
+// whatever the store thinks: from then on the store may have given its keys to another.
+func (x *Session) renew(ctx context.Context, ttl time.Duration, deadline time.Time) {
 	defer x.end()
-	renewed := time.Now()
-	for {
-		sleep(ctx, ttl/3)
-		if ctx.Err() != nil {
+	for wait := ttl / 3; ; {
+		sleep(ctx, min(wait, time.Until(deadline)))
+		asked := time.Now()
+		if ctx.Err() != nil || !asked.Before(deadline) {
 			return
 		}
-		switch err := x.renewOnce(ctx, ttl/3); {
+		switch err := x.renewOnce(ctx, deadline); {
 		case err == nil:
-			renewed = time.Now()
-		case errors.Is(err, errSessionLost) || time.Since(renewed) >= ttl:
+			deadline, wait = asked.Add(ttl), ttl/3
+		case errors.Is(err, errSessionLost):
 			return
+		default:
+			wait = min(time.Second, ttl/3)
 		}
 	}
 }
 
-func (x *Session) renewOnce(ctx context.Context, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+func (x *Session) renewOnce(ctx context.Context, deadline time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	entry, _, err := x.store.client.Load().Session().Renew(x.id, new(api.WriteOptions).WithContext(ctx))
 	if err == nil && entry == nil {

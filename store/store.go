@@ -111,7 +111,8 @@ func classify(verb string, err error) error {
 	case errors.As(err, &status) && status.Code == http.StatusForbidden, strings.Contains(err.Error(), "Permission denied"),
 		strings.Contains(err.Error(), "ACL not found"):
 		kind = ErrDenied
-	case errors.As(err, &status) && status.Code == http.StatusRequestEntityTooLarge:
+	case errors.As(err, &status) && status.Code == http.StatusRequestEntityTooLarge, strings.Contains(err.Error(), "too large"),
+		strings.Contains(err.Error(), "too many operations"):
 		kind = ErrTooLarge
 	case errors.As(err, &status) && status.Code == http.StatusBadRequest:
 		return fmt.Errorf("%s: %w", verb, err)

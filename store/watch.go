@@ -38,7 +38,7 @@ func (s *Store) watch(ctx context.Context, prefix intent.Prefix, changed func([]
 		}
 		if failed(prefix, err); err != nil {
 			index = 0 // the state may have been replaced meanwhile
-			sleep(ctx, backoff/2+rand.N(backoff))
+			sleep(ctx, backoff/2+rand.N(backoff/2))
 			backoff = min(2*backoff, lastWait)
 			continue
 		}
@@ -54,8 +54,13 @@ func (s *Store) watch(ctx context.Context, prefix intent.Prefix, changed func([]
 	}
 }
 
+// block asks once; it waits for news only when an index is known, and is cut off soon when it need not wait.
 func (s *Store) block(ctx context.Context, prefix intent.Prefix, index uint64) ([]intent.Pair, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, waitTime+waitTime/16+patience)
+	limit := requestTimeout
+	if index > 0 {
+		limit = waitTime + waitTime/16 + patience
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return s.list(ctx, prefix, &api.QueryOptions{WaitIndex: index, WaitTime: waitTime})
 }

@@ -263,42 +263,22 @@ func TestWakeAsksForAPass(t *testing.T) {
 	})
 }
 
+// TestChattyWakeDoesNotKeepPassesFromHappening: passes come while wake-ups are still waiting, not after the last one.
 func TestChattyWakeDoesNotKeepPassesFromHappening(t *testing.T) {
-	wake := make(chan struct{}, 10_000)
-	ctx, cancel := context.WithCancel(t.Context())
-	var ended sync.WaitGroup
-	for range 4 {
-		ended.Go(func() {
-			for ctx.Err() == nil {
-				select {
-				case wake <- struct{}{}:
-				default:
-				}
-			}
-		})
-	}
-	h := newHost()
-	l := h.loop()
-	l.Wake = wake
-	passes := make(chan struct{}, 1)
-	l.Report = func(converge.Pass) {
-		select {
-		case passes <- struct{}{}:
-		default:
+	synctest.Test(t, func(t *testing.T) {
+		wake := make(chan struct{}, 10_000)
+		for range cap(wake) {
+			wake <- struct{}{}
 		}
-	}
-	desired := make(chan []string, 1)
-	desired <- []string{"a"}
-	ended.Go(func() { l.Run(ctx, desired) })
-	for range 5 {
-		select {
-		case <-passes:
-		case <-time.After(20 * time.Second):
-			t.Fatal("no pass")
+		h := newHost()
+		l := h.loop()
+		l.Wake = wake
+		running(t, l, "a")
+		after(time.Second)
+		if h.looks < 50 {
+			t.Fatalf("%d passes over %d wake-ups", h.looks, cap(wake))
 		}
-	}
-	cancel()
-	ended.Wait()
+	})
 }
 
 func TestStopWaitsForTheStepUnderWayAndNotForEver(t *testing.T) {

@@ -67,7 +67,7 @@ func TestStories(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir: "testdata", ContinueOnError: false,
 				Setup: func(env *testscript.Env) error { return network(env, backend, consul) },
-				Cmds:  map[string]func(*testscript.TestScript, bool, []string){"wait": wait, "same": same, "kv": kv},
+				Cmds:  map[string]func(*testscript.TestScript, bool, []string){"until": until, "same": same, "kv": kv},
 				Condition: func(name string) (bool, error) {
 					return name == backend, nil
 				},
@@ -76,7 +76,7 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// network gives a story a network namespace, a lock of its own for iptables, and programs "in" and "iptables".
+// network gives a story a network namespace, a lock of its own for iptables, and program "ns" to enter it, and "iptables"
 func network(env *testscript.Env, backend, consul string) error {
 	holder := exec.Command("sleep", "infinity")
 	holder.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
@@ -89,7 +89,7 @@ func network(env *testscript.Env, backend, consul string) error {
 		return err
 	}
 	in := fmt.Sprintf("#!/bin/sh\nexec nsenter --net=/proc/%d/ns/net \"$@\"\n", holder.Process.Pid)
-	if err := os.WriteFile(filepath.Join(bin, "in"), []byte(in), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(bin, "ns"), []byte(in), 0o755); err != nil {
 		return err
 	}
 	for _, name := range []string{"iptables", "ip6tables"} {
@@ -110,7 +110,7 @@ func network(env *testscript.Env, backend, consul string) error {
 	env.Setenv("PLATYPUS_NODE", "web1")
 	env.Setenv("PLATYPUS_STATE_DIR", filepath.Join(env.WorkDir, ".state"))
 	env.Setenv("BACKEND", backend)
-	return exec.Command(filepath.Join(bin, "in"), "ip", "link", "set", "lo", "up").Run()
+	return exec.Command(filepath.Join(bin, "ns"), "ip", "link", "set", "lo", "up").Run()
 }
 
 // startLocked starts a program that is to end with this one. Pdeathsig goes by the thread, so one is kept for it.
@@ -124,8 +124,8 @@ func startLocked(cmd *exec.Cmd) error {
 	return <-started
 }
 
-// wait runs a command until it succeeds ("!": fails), for at most 30 s.
-func wait(ts *testscript.TestScript, neg bool, args []string) {
+// until runs a command until it succeeds ("!": fails), for at most 30 s.
+func until(ts *testscript.TestScript, neg bool, args []string) {
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		err := ts.Exec(args[0], args[1:]...)
 		if (err != nil) == neg {

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/agents/internal/host"
@@ -17,7 +18,8 @@ import (
 const (
 	lockSeconds = "5"
 	lockTries   = 3
-	busy        = 4 // the exit code of iptables that says: try again
+	lastWords   = 3 * time.Second // for a commit under way when the agent is to stop
+	busy        = 4               // the exit code of iptables that says: try again
 )
 
 // authority is all that this agent writes to.
@@ -57,11 +59,15 @@ func (p *authority) apply(ctx context.Context, step converge.Step) error {
 	return fmt.Errorf("apply %T: not a step of this agent", step)
 }
 
-// restore commits input whole or not at all, so it may be killed at any moment. Both back-ends check every line before
-// they change anything: a trial with --test would only double the time.
+// restore commits input whole or not at all, so it may be killed at any moment; an agent that stops only gives it the
+// time to end by itself. Both back-ends check every line before they change anything: a trial with --test would only
+// double the time.
 func (w *firewall) restore(ctx context.Context, input string) (err error) {
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, cancel) })()
 	for range lockTries {
-		_, err = host.Run(ctx, strings.NewReader(input), w.program+"-restore", "--noflush", "-w", lockSeconds)
+		_, err = host.Run(run, strings.NewReader(input), w.program+"-restore", "--noflush", "-w", lockSeconds)
 		var exit *exec.ExitError
 		if err == nil || ctx.Err() != nil || denied(err.Error()) || !errors.As(err, &exit) || exit.ExitCode() != busy {
 			break

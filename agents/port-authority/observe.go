@@ -29,6 +29,8 @@ type firewall struct {
 	program string // iptables-save is this with "-save" behind it
 	looked  time.Time
 	other   string // the other back-end, when it held our chain as we last looked
+	seen    *Chain // what was seen last, while at tells whether it still holds; nil when nothing can tell
+	at      uint32 // the generation of nftables just before seen was looked at
 }
 
 // newFirewall returns the firewall behind a program such as iptables, /sbin/iptables-nft or iptables-legacy.
@@ -65,6 +67,11 @@ func (w *firewall) observe(ctx context.Context) *Chain {
 	if w.family == V6 && !speaksV6() {
 		return &Chain{Off: "this host does not speak IPv6", Absent: true}
 	}
+	at, known := generation()
+	if known && w.seen != nil && at == w.at && time.Since(w.looked) < between {
+		return w.seen
+	}
+	w.seen, w.at = nil, at
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	out, err := host.Run(ctx, nil, w.program+"-save", "-t", "filter")
@@ -80,6 +87,9 @@ func (w *firewall) observe(ctx context.Context) *Chain {
 		w.looked, w.other = now, w.elsewhere(ctx, text)
 	}
 	chain.Elsewhere = w.other
+	if known && nft(text) && w.other == "" {
+		w.seen = chain
+	}
 	return chain
 }
 
@@ -118,9 +128,8 @@ func parseChain(text string) *Chain {
 func (w *firewall) elsewhere(ctx context.Context, saved string) string {
 	dir, base := filepath.Split(w.program)
 	base, _, _ = strings.Cut(base, "-")
-	header, _, _ := strings.Cut(saved, "\n")
 	other := dir + base + "-nft"
-	if strings.Contains(header, "(nf_tables)") {
+	if nft(saved) {
 		other = dir + base + "-legacy"
 		loaded, err := os.ReadFile("/proc/net/" + strings.TrimSuffix(base, "tables") + "_tables_names")
 		if err != nil || !strings.Contains(string(loaded), "filter\n") {
@@ -132,6 +141,12 @@ func (w *firewall) elsewhere(ctx context.Context, saved string) string {
 		return ""
 	}
 	return other
+}
+
+// nft reports whether the nft back-end printed this.
+func nft(saved string) bool {
+	header, _, _ := strings.Cut(saved, "\n")
+	return strings.Contains(header, "(nf_tables)")
 }
 
 // explain turns what iptables says into what a person can do about it.

@@ -1,5 +1,318 @@
 package main
 
-import "pgregory.net/rapid"
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
 
-var _ = rapid.Check
+	"pgregory.net/rapid"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// kernel is a firewall of one family that understands just what iptables-restore may be told by this agent, and fails
+// the test at anything else.
+type kernel struct {
+	input []string // rules of chain INPUT
+	chain []string // rules of our own chain
+	there bool
+}
+
+func (k *kernel) restore(t *rapid.T, text string) {
+	table, rest, _ := strings.Cut(text, "\n")
+	body, whole := strings.CutSuffix(rest, "COMMIT\n")
+	if table != "*filter" || !whole {
+		t.Fatalf("not one commit to table filter:\n%s", text)
+	}
+	for line := range strings.Lines(body) {
+		line = strings.TrimSuffix(line, "\n")
+		rule, ours := strings.CutPrefix(line, "-A PLATYPUS-INPUT ")
+		switch {
+		case ours && k.there:
+			k.chain = append(k.chain, rule)
+		case line == ":PLATYPUS-INPUT - [0:0]":
+			k.chain, k.there = nil, true
+		case line == "-I INPUT 1 -j PLATYPUS-INPUT":
+			k.input = slices.Insert(k.input, 0, "-j PLATYPUS-INPUT")
+		case line == "-D INPUT -j PLATYPUS-INPUT" && slices.Contains(k.input, "-j PLATYPUS-INPUT"):
+			at := slices.Index(k.input, "-j PLATYPUS-INPUT")
+			k.input = slices.Delete(k.input, at, at+1)
+		default:
+			t.Fatalf("touches what is not ours: %q", line)
+		}
+	}
+}
+
+func (k *kernel) save() string {
+	var b strings.Builder
+	b.WriteString("*filter\n:INPUT ACCEPT [0:0]\n")
+	if k.there {
+		b.WriteString(":PLATYPUS-INPUT - [0:0]\n")
+	}
+	for _, r := range k.input {
+		b.WriteString("-A INPUT " + r + "\n")
+	}
+	for _, r := range k.chain {
+		b.WriteString("-A PLATYPUS-INPUT " + r + "\n")
+	}
+	return b.String() + "COMMIT\n"
+}
+
+func (k *kernel) foreign() []string {
+	return slices.DeleteFunc(slices.Clone(k.input), func(r string) bool { return r == "-j PLATYPUS-INPUT" })
+}
+
+func (k *kernel) jumps() int { return len(k.input) - len(k.foreign()) }
+
+// of returns the rules of the chain that name an app.
+func (k *kernel) of(app intent.Name) []string {
+	return slices.DeleteFunc(slices.Clone(k.chain), func(r string) bool { return !strings.Contains(r, `"platypus:`+string(app)+`"`) })
+}
+
+// machine is a host with both families.
+type machine map[Family]*kernel
+
+func (m machine) actual() Actual {
+	a := Actual{Chains: map[Family]*Chain{}}
+	for family, k := range m {
+		a.Chains[family] = parseChain(k.save())
+	}
+	return a
+}
+
+func (m machine) apply(t *rapid.T, steps []converge.Step) {
+	for _, s := range steps {
+		restore := s.(Restore)
+		m[restore.Family].restore(t, restore.Input)
+	}
+}
+
+func (m machine) clone() machine {
+	c := machine{}
+	for family, k := range m {
+		c[family] = &kernel{slices.Clone(k.input), slices.Clone(k.chain), k.there}
+	}
+	return c
+}
+
+var (
+	names   = []intent.Name{"api", "db", "slug", "web-1.2"}
+	sources = []string{"", "", "10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "0.0.0.0/0", "::/0"}
+)
+
+func drawPort(t *rapid.T) intent.Port {
+	p := intent.Port{First: rapid.IntRange(1, 9).Draw(t, "first")}
+	p.Last = p.First + rapid.SampledFrom([]int{0, 0, 0, 2}).Draw(t, "length")
+	p.Protocol = rapid.SampledFrom([]intent.Protocol{intent.TCP, intent.UDP}).Draw(t, "protocol")
+	for range rapid.IntRange(0, 2).Draw(t, "sources") {
+		if s := rapid.SampledFrom(sources).Draw(t, "source"); s != "" {
+			p.Source = append(p.Source, netip.MustParsePrefix(s))
+		}
+	}
+	return p
+}
+
+func drawNode(t *rapid.T) intent.Node {
+	n := intent.Node{Name: "web1"}
+	for _, name := range names {
+		if rapid.Bool().Draw(t, "has "+string(name)) {
+			n.Apps = append(n.Apps, intent.App{
+				Name: name, Created: rapid.Uint64Range(0, 3).Draw(t, "created"),
+				Phase:  rapid.SampledFrom([]string{"", "", "", intent.PhaseInvalid, intent.PhaseHeld}).Draw(t, "phase"),
+				Deploy: intent.DeployConfig{Ports: rapid.SliceOfN(rapid.Custom(drawPort), 0, 4).Draw(t, "ports")},
+			})
+		}
+	}
+	return n
+}
+
+// line is a rule as iptables-save prints it.
+func line(p intent.Port, source string, app intent.Name) string {
+	ports := fmt.Sprint(p.First)
+	if p.Last > p.First {
+		ports = fmt.Sprintf("%d:%d", p.First, p.Last)
+	}
+	if source != "" && !strings.HasSuffix(source, "/0") {
+		source = "-s " + source + " "
+	} else {
+		source = ""
+	}
+	return fmt.Sprintf(`%s-p %s -m %[2]s --dport %[3]s -m comment --comment "platypus:%[4]s" -j ACCEPT`, source, p.Protocol, ports, app)
+}
+
+func drawMachine(t *rapid.T) machine {
+	m := machine{V4: {}, V6: {}}
+	for _, family := range families {
+		k := m[family]
+		k.input = rapid.SliceOfN(rapid.SampledFrom([]string{
+			"-p tcp -m tcp --dport 22 -j ACCEPT", "-i eth0 -j PLATYPUS-INPUT", "-j DROP", "-j PLATYPUS-INPUT",
+			`-m comment --comment "platypus:slug" -j ACCEPT`,
+		}), 0, 5).Draw(t, "input")
+		k.there = k.jumps() > 0 || rapid.Bool().Draw(t, "chain")
+		for range rapid.IntRange(0, 6).Draw(t, "rules") {
+			if !k.there {
+				break
+			}
+			app := rapid.SampledFrom(names).Draw(t, "app")
+			own := line(drawPort(t), rapid.SampledFrom([]string{"", "192.0.2.7/32"}).Draw(t, "from"), app)
+			k.chain = append(k.chain, rapid.SampledFrom([]string{
+				own, own, own, strings.Replace(own, "ACCEPT", "DROP", 1), strings.Replace(own, "-m comment", "-m limit --limit 5/min -m comment", 1),
+				"-p tcp -m tcp --dport 23 -j ACCEPT", `-m comment --comment "not ours" -j ACCEPT`,
+			}).Draw(t, "rule"))
+		}
+	}
+	return m
+}
+
+// oracle says what the chain of a family should hold, from the words of the contract alone: the older app has a port,
+// an app that may not be touched has what it has, a source counts in its own family.
+func oracle(n intent.Node, before machine, family Family) (want []string, losers map[intent.Name]bool) {
+	age := slices.Clone(n.Apps)
+	slices.SortFunc(age, func(x, y intent.App) int {
+		if x.Created != y.Created {
+			return int(x.Created) - int(y.Created)
+		}
+		return strings.Compare(string(x.Name), string(y.Name))
+	})
+	owner, losers := map[string]intent.Name{}, map[intent.Name]bool{}
+	claim := func(app intent.Name, protocol string, first, last int) {
+		for port := first; port <= last; port++ {
+			if key := fmt.Sprint(protocol, port); owner[key] == "" {
+				owner[key] = app
+			}
+		}
+	}
+	for _, app := range age {
+		if app.Phase != "" {
+			want = append(want, before[family].of(app.Name)...)
+			for _, k := range before {
+				for _, r := range k.of(app.Name) {
+					var protocol string
+					var first, last int
+					_, after, _ := strings.Cut(r, "-p ")
+					if strings.Contains(r, "limit") || strings.Contains(r, "DROP") {
+						continue
+					}
+					if n, _ := fmt.Sscanf(after[strings.Index(after, "--dport"):], "--dport %d:%d", &first, &last); n == 1 {
+						last = first
+					}
+					protocol, _, _ = strings.Cut(after, " ")
+					claim(app.Name, protocol, first, last)
+				}
+			}
+			continue
+		}
+		for _, p := range app.Deploy.Ports {
+			free := true
+			for port := p.First; port <= p.Last; port++ {
+				if o := owner[fmt.Sprint(p.Protocol, port)]; o != "" && o != app.Name {
+					free = false
+				}
+			}
+			if !free {
+				losers[app.Name] = true
+				continue
+			}
+			claim(app.Name, string(p.Protocol), p.First, p.Last)
+			if len(p.Source) == 0 {
+				want = append(want, line(p, "", app.Name))
+			}
+			for _, s := range p.Source {
+				if strings.Contains(s.String(), ":") == (family == V6) {
+					want = append(want, line(p, s.String(), app.Name))
+				}
+			}
+		}
+	}
+	return want, losers
+}
+
+func set(lines []string) []string { return slices.Compact(slices.Sorted(slices.Values(lines))) }
+
+// reached fails the test unless the host is as the oracle says and nothing is left to do.
+func reached(t *rapid.T, n intent.Node, before, m machine) {
+	for _, family := range families {
+		k, was := m[family], before[family]
+		want, losers := oracle(n, before, family)
+		if got := set(k.chain); !slices.Equal(got, set(want)) {
+			t.Fatalf("%s holds\n%s\nin place of\n%s", family, strings.Join(got, "\n"), strings.Join(set(want), "\n"))
+		}
+		if !slices.Equal(k.foreign(), was.foreign()) {
+			t.Fatalf("%s: rules of others changed: %q", family, k.input)
+		}
+		if k.there && k.jumps() != 1 || !k.there && (was.there || len(want) > 0) {
+			t.Fatalf("%s: chain %t, %d jumps", family, k.there, k.jumps())
+		}
+		if was.jumps() == 1 && !slices.Equal(k.input, was.input) {
+			t.Fatalf("%s: the jump was moved: %q", family, k.input)
+		}
+		if was.jumps() != 1 && k.there && k.input[0] != "-j PLATYPUS-INPUT" {
+			t.Fatalf("%s: the jump is not at the head: %q", family, k.input)
+		}
+		for _, app := range n.Apps {
+			if !app.Sound() && !slices.Equal(k.of(app.Name), was.of(app.Name)) {
+				t.Fatalf("%s: %s may not be touched", family, app.Name)
+			}
+			phase := states(n, m.actual())[string(app.Name)].Phase
+			if wanted := map[bool]string{true: Conflict, false: converge.Converged}[losers[app.Name]]; app.Sound() && phase != wanted {
+				t.Fatalf("%s is %s in place of %s", app.Name, phase, wanted)
+			}
+		}
+	}
+	if left := plan(n, m.actual()); len(left) > 0 {
+		t.Fatalf("still to do: %v", left)
+	}
+}
+
+// TestPlan checks goal, fixpoint, ownership, safety from a crash after any step, and freedom of order.
+func TestPlan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n, before := drawNode(t), drawMachine(t)
+		steps := plan(n, before.actual())
+
+		done := before.clone()
+		done.apply(t, steps)
+		reached(t, n, before, done)
+
+		backwards := before.clone()
+		slices.Reverse(steps)
+		for i, step := range steps { // a crash after each step, and the other order
+			backwards.apply(t, []converge.Step{step})
+			crashed := backwards.clone()
+			crashed.apply(t, plan(n, crashed.actual()))
+			reached(t, n, before, crashed)
+			if i == len(steps)-1 {
+				reached(t, n, before, backwards)
+			}
+		}
+
+		shuffled := intent.Node{Name: n.Name, Apps: slices.Clone(n.Apps)}
+		for i := range shuffled.Apps {
+			conflicts := states(n, done.actual())[string(n.Apps[i].Name)].Phase == Conflict
+			if ports := n.Apps[i].Deploy.Ports; len(ports) > 1 && !conflicts {
+				shuffled.Apps[i].Deploy.Ports = rapid.Permutation(ports).Draw(t, "order")
+			}
+		}
+		if left := plan(shuffled, done.actual()); len(left) > 0 {
+			t.Fatalf("the order of ports matters: %v", left)
+		}
+	})
+}
+
+// TestRuleRoundTrip checks that a rule that was written is known again.
+func TestRuleRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		app := rapid.SampledFrom(names).Draw(t, "app")
+		for _, family := range families {
+			for _, r := range rulesOf([]intent.Port{drawPort(t)}, family) {
+				text := strings.TrimSuffix(strings.TrimPrefix(string(r.appendTo(nil, app)), "-A PLATYPUS-INPUT "), "\n")
+				if gotApp, got := parseRule(text); gotApp != app || got != r {
+					t.Fatalf("%q is read as %s %+v", text, gotApp, got)
+				}
+			}
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -48,27 +49,40 @@ func (s span) String() string {
 	return intent.Port{First: s.First, Last: s.Last, Protocol: s.Protocol}.String()
 }
 
-// rulesOf returns what a family needs for these ports. A port whose sources are all of the other family opens nothing.
+// rulesOf returns what a family needs for these ports, sorted, so that neither the order in a list nor a repetition in it
+// makes a difference. A port whose sources are all of the other family opens nothing.
 func rulesOf(ports []intent.Port, family Family) []Rule {
 	rules := make([]Rule, 0, len(ports))
-	seen := make(map[Rule]bool, len(ports))
-	add := func(r Rule) {
-		if !seen[r] {
-			seen[r] = true
-			rules = append(rules, r)
-		}
-	}
 	for _, p := range ports {
 		if len(p.Source) == 0 {
-			add(Rule{Port: spanOf(p)})
+			rules = append(rules, Rule{Port: spanOf(p)})
 		}
 		for _, source := range p.Source {
 			if source.Addr().Is4() == (family == V4) {
-				add(Rule{Port: spanOf(p), Source: everybodyIfAll(source)})
+				rules = append(rules, Rule{Port: spanOf(p), Source: everybodyIfAll(source)})
 			}
 		}
 	}
-	return rules
+	return sorted(rules)
+}
+
+// sorted sorts rules in place and drops those that are there twice.
+func sorted(rules []Rule) []Rule {
+	if !slices.IsSortedFunc(rules, compareRules) {
+		slices.SortFunc(rules, compareRules)
+	}
+	return slices.Compact(rules)
+}
+
+func compareRules(a, b Rule) int {
+	return cmp.Or(
+		strings.Compare(string(a.Port.Protocol), string(b.Port.Protocol)),
+		a.Port.First-b.Port.First,
+		a.Port.Last-b.Port.Last,
+		a.Source.Addr().Compare(b.Source.Addr()),
+		a.Source.Bits()-b.Source.Bits(),
+		strings.Compare(a.Raw, b.Raw),
+	)
 }
 
 // everybodyIfAll spells the network of all addresses as iptables does: not at all.
@@ -159,37 +173,22 @@ func (s *span) parse(text string) bool {
 // most is how many ports or apps are named in one line before the rest is counted.
 const most = 8
 
-// said is how rules read to a person: 1212/tcp, 53/udp from 10.0.0.0/8.
-func said(rules ...[]Rule) string {
+// said is how sorted rules read to a person: 1212/tcp, 53/udp from 10.0.0.0/8+192.0.2.1/32.
+func said(rules []Rule) string {
 	var words []string
-	seen := map[span]int{}
-	more := 0
-	for _, r := range slices.Concat(rules...) {
-		if r.Raw != "" {
-			words = append(words, "a rule made by hand")
-			continue
-		}
-		from := ""
-		if r.Source.IsValid() {
-			from = r.Source.String()
-		}
-		at, known := seen[r.Port]
+	for i, r := range rules {
 		switch {
-		case !known && len(seen) >= most:
-			more++
-		case !known:
-			seen[r.Port] = len(words)
-			word := r.Port.String()
-			if from != "" {
-				word += " from " + from
-			}
-			words = append(words, word)
-		case from != "" && strings.Contains(words[at], " from ") && !strings.Contains(words[at], from):
-			words[at] += "+" + from
+		case i > 0 && r.Raw == "" && r.Port == rules[i-1].Port && r.Source.IsValid() && rules[i-1].Source.IsValid():
+			words[len(words)-1] += "+" + r.Source.String()
+		case len(words) == most:
+			return strings.Join(words, ", ") + fmt.Sprintf(" and %d more", len(rules)-i)
+		case r.Raw != "":
+			words = append(words, "a rule made by hand")
+		case r.Source.IsValid():
+			words = append(words, r.Port.String()+" from "+r.Source.String())
+		default:
+			words = append(words, r.Port.String())
 		}
-	}
-	if more > 0 {
-		words = append(words, fmt.Sprintf("and %d more rules", more))
 	}
 	return strings.Join(words, ", ")
 }

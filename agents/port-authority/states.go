@@ -16,14 +16,15 @@ const Conflict = "conflict"
 // states tells where each app, each family and the command of 2014 stand.
 func states(n intent.Node, a Actual) map[string]converge.State {
 	c, all := settle(n, a), map[string]converge.State{}
-	blocked := map[Family]string{}
+	want, blocked := map[Family]map[intent.Name][]Rule{}, map[Family]string{}
 	for _, family := range families {
 		if chain := a.Chains[family]; chain != nil {
-			all[chainSubject(family)], blocked[family] = chain.state(wanted(n, c, chain, family), family)
+			want[family] = wanted(n, c, chain, family)
+			all[chainSubject(family)], blocked[family] = chain.state(want[family])
 		}
 	}
 	for _, app := range n.Apps {
-		all[string(app.Name)] = appState(app, c, a, blocked)
+		all[string(app.Name)] = appState(app, c, a, want, blocked)
 	}
 	if a.Files != nil && a.Files.Command {
 		all[rebuildSubject] = a.Files.commandState()
@@ -32,7 +33,7 @@ func states(n intent.Node, a Actual) map[string]converge.State {
 }
 
 // state tells where one family stands, and why nothing can be done about it, when that is so.
-func (c *Chain) state(want map[intent.Name][]Rule, family Family) (s converge.State, blocked string) {
+func (c *Chain) state(want map[intent.Name][]Rule) (s converge.State, blocked string) {
 	s = converge.State{Phase: converge.Converged, Want: "1 jump, " + counted(want), Have: fmt.Sprintf("%d jumps, %s", c.Jumps, counted(c.Rules))}
 	if c.Jumps == 1 {
 		s.Have = "1 jump, " + counted(c.Rules)
@@ -73,7 +74,7 @@ func counted(rules map[intent.Name][]Rule) string {
 }
 
 // appState tells where an app stands. An app converges with the families there are.
-func appState(app intent.App, c claims, a Actual, blocked map[Family]string) converge.State {
+func appState(app intent.App, c claims, a Actual, wanted map[Family]map[intent.Name][]Rule, blocked map[Family]string) converge.State {
 	s := converge.State{Phase: converge.Converged, Have: a.have(app.Name)}
 	if !app.Sound() {
 		s.Phase, s.Reason = app.Phase, app.Reason
@@ -87,7 +88,7 @@ func appState(app intent.App, c claims, a Actual, blocked map[Family]string) con
 		if chain == nil {
 			continue
 		}
-		want := rulesOf(c.granted[app.Name], family)
+		want := wanted[family][app.Name]
 		if len(want) > 0 {
 			wanting++
 		}
@@ -116,13 +117,13 @@ func appState(app intent.App, c claims, a Actual, blocked map[Family]string) con
 
 // have is what is open for an app, in words.
 func (a Actual) have(app intent.Name) string {
-	var rules [][]Rule
+	var rules []Rule
 	for _, family := range families {
-		if c := a.Chains[family]; c != nil {
-			rules = append(rules, c.Rules[app])
+		if c := a.Chains[family]; c != nil && !slices.Equal(rules, c.Rules[app]) {
+			rules = sorted(slices.Concat(rules, c.Rules[app]))
 		}
 	}
-	if text := said(rules...); text != "" {
+	if text := said(rules); text != "" {
 		return text
 	}
 	if a.Files != nil {
@@ -131,6 +132,12 @@ func (a Actual) have(app intent.Name) string {
 	return "nothing"
 }
 
+// saidPorts is how declared ports read: as the rules of both families do.
 func saidPorts(ports []intent.Port) string {
-	return said(rulesOf(ports, V4), rulesOf(ports, V6))
+	few := ports[:min(len(ports), most)]
+	text := said(sorted(slices.Concat(rulesOf(few, V4), rulesOf(few, V6))))
+	if len(few) < len(ports) {
+		text += fmt.Sprintf(" and %d more", len(ports)-len(few))
+	}
+	return text
 }

@@ -2,25 +2,21 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
-	"github.com/platypus-platform/platypus/intent"
 )
 
 // TestMain makes the test binary be setlive when a story runs it by that name.
@@ -68,6 +64,9 @@ func stories(t *testing.T, consul string, supervisor func(*testing.T) []string) 
 				"--http-addr", consul, "--resync", "2s")
 			t.Cleanup(w.end)
 			testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: w.commands(), WorkdirRoot: w.dir,
+				Condition: func(what string) (bool, error) {
+					return what == "runit" && w.flags[0] == "--runit" || what == "faults" && os.Getenv("PLATYPUS_FAULTS") != "", nil
+				},
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("SRV", filepath.Join(w.dir, "srv"))
 					env.Setenv("PORT", strconv.Itoa(testhost.FreePort(t)))
@@ -90,8 +89,9 @@ type command = func(ts *testscript.TestScript, neg bool, args []string)
 
 func (w *world) commands() map[string]command {
 	return map[string]command{
-		"put": w.put, "del": w.del, "prepare": w.prepare, "once": w.once, "agent": w.start, "kill": w.kill,
+		"put": w.put, "del": w.del, "prepare": w.prepare, "once": w.once, "agent": w.start, "end": w.finish,
 		"runs": w.runs, "current": w.current, "report": w.report, "listed": w.listed, "remember": w.remember, "same": w.same,
+		"peer": w.peer, "hold": w.hold, "release": w.release, "sweep": w.sweep,
 	}
 }
 
@@ -129,8 +129,10 @@ func (w *world) del(ts *testscript.TestScript, _ bool, args []string) {
 // kinds are the programs that stories run.
 var kinds = map[string]string{
 	"calm": testhost.Calm, "stubborn": testhost.Stubborn, "doomed": testhost.Doomed,
-	"web":   "#!/bin/sh\nexec python3 -c 'import http.server,sys; http.server.HTTPServer((\"127.0.0.1\",int(sys.argv[1])),http.server.SimpleHTTPRequestHandler).serve_forever()' %s\n",
-	"short": "#!/bin/sh\nsleep 0.3\n",
+	"web": "#!/bin/sh\nexec python3 -c 'import http.server,sys; http.server.HTTPServer((\"127.0.0.1\",int(sys.argv[1])),http.server.SimpleHTTPRequestHandler).serve_forever()' %s\n",
+	// Two that are their own check: what sick says when it is asked is no.
+	"sound": "#!/bin/sh\n[ \"$1\" = check ] && exit 0\nexec sleep 1000\n",
+	"sick":  "#!/bin/sh\n[ \"$1\" = check ] && exit 1\nexec sleep 1000\n",
 }
 
 // prepare APP VERSION KIND [PORT] installs a version, as preparer would.
@@ -169,8 +171,8 @@ func (w *world) start(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(w.agent.Start())
 }
 
-// kill SIGNAL ends the agent and waits for that.
-func (w *world) kill(ts *testscript.TestScript, _ bool, args []string) {
+// end SIGNAL ends the agent and waits for that.
+func (w *world) finish(ts *testscript.TestScript, _ bool, args []string) {
 	signal := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM}[args[0]]
 	ts.Check(w.agent.Process.Signal(signal))
 	_ = w.agent.Wait()
@@ -242,81 +244,4 @@ func (w *world) same(ts *testscript.TestScript, neg bool, args []string) {
 	if was := ts.Getenv("PIDS_" + args[0]); (pids == was) == neg {
 		ts.Fatalf("processes were %s and are %s", was, pids)
 	}
-}
-
-// current APP VERSION checks where the link leads; without VERSION, that there is none.
-func (w *world) current(ts *testscript.TestScript, _ bool, args []string) {
-	basedir := filepath.Join(w.dir, "srv", args[0])
-	target, _ := os.Readlink(filepath.Join(basedir, "current"))
-	want := ""
-	if len(args) > 1 {
-		want = filepath.Join(basedir, "installs", args[0]+"_"+args[1])
-	}
-	if target != want {
-		ts.Fatalf("current is %q, want %q", target, want)
-	}
-}
-
-// report APP PHASE [REGEXP] waits until the report in the store says so.
-func (w *world) report(ts *testscript.TestScript, neg bool, args []string) {
-	w.eventually(ts, func() error {
-		_, body := w.request("GET", "kv/"+w.root+"/status/setlive/web1?raw", "")
-		var r intent.Report
-		_ = json.Unmarshal([]byte(body), &r)
-		state, there := r.Subjects[args[0]]
-		if neg {
-			if there {
-				return fmt.Errorf("%s is still there: %+v", args[0], state)
-			}
-			return nil
-		}
-		if state.Phase != args[1] || len(args) > 2 && !regexp.MustCompile(args[2]).MatchString(state.Reason+" "+state.Error) {
-			return fmt.Errorf("%s is %+v, want %v", args[0], state, args[1:])
-		}
-		return nil
-	})
-}
-
-// listed APP VERSION STATUS waits until the catalog shows the app so; ! listed APP, until it does not.
-func (w *world) listed(ts *testscript.TestScript, neg bool, args []string) {
-	w.eventually(ts, func() error {
-		_, body := w.request("GET", "health/service/"+args[0], "")
-		var entries []struct {
-			Service struct {
-				ID   string
-				Meta map[string]string
-			}
-			Checks []struct{ Status string }
-		}
-		if err := json.Unmarshal([]byte(body), &entries); err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if e.Service.ID != "platypus-"+args[0]+"-web1" {
-				continue
-			}
-			status := ""
-			for _, c := range e.Checks {
-				status = max(status, c.Status)
-			}
-			if !neg && e.Service.Meta["version"] == args[1] && (len(args) < 3 || slices.ContainsFunc(e.Checks, func(c struct{ Status string }) bool { return c.Status == args[2] })) {
-				return nil
-			}
-			return fmt.Errorf("%s", body)
-		}
-		if neg {
-			return nil
-		}
-		return fmt.Errorf("%s is not listed", args[0])
-	})
-}
-
-func (w *world) eventually(ts *testscript.TestScript, ok func() error) {
-	var err error
-	for end := time.Now().Add(testhost.HangLimit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if err = ok(); err == nil {
-			return
-		}
-	}
-	ts.Fatalf("still not so: %v", err)
 }

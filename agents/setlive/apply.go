@@ -6,14 +6,30 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	agenthost "github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/agents/setlive/service"
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// apply does one step.
+// startLimit bounds what is done for an app after setlive itself was told to end.
+const startLimit = 3 * time.Second
+
+// apply does one step. Setlive may be told to end between two steps of a switch, and the loop then takes no more of
+// them: the app is started with whatever is current, old or new, rather than left down until setlive comes back.
 func (h *host) apply(ctx context.Context, s Step) error {
+	err := h.do(ctx, s)
+	if err != nil || ctx.Err() == nil || s.Final || s.Verb != Stop && s.Verb != Flip && s.Verb != Install {
+		return err
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), startLimit)
+	defer cancel()
+	_ = h.services.Start(last, s.Spec.App) // for an app that was never up there is nothing to start
+	return ctx.Err()
+}
+
+func (h *host) do(ctx context.Context, s Step) error {
 	app := s.Spec.App
 	switch s.Verb {
 	case Stop:

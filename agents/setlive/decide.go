@@ -125,12 +125,14 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	if app.Links.Current != target && !parked && s.Process.Version != target {
 		trial = Attempt{Goal: w.Goal, To: target, From: origin(app, target)}
 	}
-	if differs {
-		steps = append(steps, Step{Verb: Stop, Spec: spec, Attempt: trial, Why: why})
-	}
 	if app.Links.Current != target {
 		steps = append(steps, Step{Verb: Flip, Spec: spec, Attempt: trial, Version: target,
 			Why: fmt.Sprintf("it is %s, %s is wanted", orNone(app.Links.Current), target)})
+	}
+	if stop := (Step{Verb: Stop, Spec: spec, Attempt: trial, Why: why}); differs && s.Process.Version == target {
+		steps = append(steps, stop) // the link is mended first: it is what tells the truth should this be cut short
+	} else if differs {
+		steps = append([]Step{stop}, steps...)
 	}
 	switch {
 	case !app.owned():
@@ -152,7 +154,7 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 // origin is the version to go back to when target fails: the last one that was not on trial itself.
 func origin(app App, target string) string {
 	from := app.Links.Current
-	if app.Attempt.To == from && app.Attempt.To != "" {
+	if to := app.Attempt.To; to != "" && (to == from || to == target) { // it was, or this very attempt was noted before
 		from = app.Attempt.From
 	}
 	if from == target {
@@ -186,7 +188,7 @@ func settle(w Wanted, app App, target string, parked bool, state converge.State)
 		step.Verb, step.Why = Commit, "it is healthy"
 		return decision{steps: []Step{step}, state: state}
 	case onTrial:
-		state.Phase, state.Moves, state.Reason = phaseGating, true, "not healthy yet: "+orSo(v.Reason, fmt.Sprintf("passed %d times", v.Passes))
+		state.Phase, state.Moves, state.Reason = phaseGating, true, strings.TrimSuffix("not healthy yet: "+v.Reason, ": ")
 		return decision{state: state, lease: w.MinNodes > 0}
 	case !parked && t != (Attempt{}):
 		step.Verb, step.Why = Commit, "what was tried before is over"

@@ -173,14 +173,21 @@ func target(w Wanted, app App) health.Target {
 	}
 }
 
-// entry is an app as the catalog shall list it.
+// entry is an app as the catalog shall list it. A version on trial is healthy once it has proved itself; one that has
+// long done so is healthy while it passes. What a setlive that has just begun does not know yet it does not tell.
 func entry(w Wanted, app App) catalog.Entry {
-	v := app.Verdict
+	p, v := app.Service.Process, app.Verdict
 	e := catalog.Entry{
-		App: w.Spec.App, Cluster: w.Cluster, Version: orSo(app.Service.Process.Version, app.Links.Current), Port: w.Port,
-		Healthy: v.Healthy && v.Process.Is(app.Service.Process), Reason: orSo(v.Reason, "not known yet"),
+		App: w.Spec.App, Cluster: w.Cluster, Version: orSo(p.Version, app.Links.Current), Port: w.Port,
+		Known: v.Process.Is(p) && (v.Passes > 0 || v.Reason != ""), Healthy: v.Passing, Reason: v.Reason,
 	}
-	if e.Healthy {
+	if t := app.Attempt; t.To == e.Version && t.Failed == "" {
+		e.Healthy = v.Healthy
+	}
+	switch {
+	case !p.Running():
+		e.Known, e.Healthy, e.Reason = true, false, "it does not run"
+	case e.Healthy:
 		e.Reason = "it passes"
 	}
 	interval, timeout := w.Check.Interval.Or(intent.DefaultInterval), w.Check.Timeout.Or(intent.DefaultTimeout)

@@ -172,7 +172,7 @@ func boolFlag(name, usage string, short ...string) cli.Flag {
 
 // verbs are in the order in which a newcomer meets them.
 func verbs() []verb {
-	return []verb{validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
+	return []verb{devVerb(), validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
 		confirmVerb(),
-		doctorVerb(), schemaVerb(), aclVerb(), completionVerb(), versionVerb()}
+		doctorVerb(), schemaVerb(), aclVerb(), storeVerb(), completionVerb(), versionVerb()}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
+	"github.com/platypus-platform/platypus/store/embedded"
 )
 
 func TestMain(m *testing.M) {
@@ -77,29 +78,31 @@ func kv(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // stores start a store for as long as the test runs and return its address.
-var stores = map[string]func(*testing.T) string{"consul": startConsul}
+var stores = map[string]func(*testing.T) string{"consul": startConsul, "embedded": startEmbedded}
 
-func startConsul(t *testing.T) string {
+func startEmbedded(t *testing.T) string {
 	t.Helper()
-	binary := consulBinary(t)
-	http, server, serf := freePort(t), freePort(t), freePort(t)
-	cmd := exec.Command(binary, "agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=warn", "-http-port="+http, "-server-port="+server,
-		"-serf-lan-port="+serf, "-serf-wan-port=-1", "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1")
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	ctx, stop := context.WithCancel(context.Background())
+	ready, served := make(chan string, 1), make(chan error, 1)
+	config := embedded.Config{Data: t.TempDir(), Listen: "127.0.0.1:0"}
+	go func() { served <- embedded.Serve(ctx, config, func(at string) { ready <- at }) }()
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("consul said: %s", &said)
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
 		}
 	})
-	awaitLeader(t, "127.0.0.1:"+http)
-	return "127.0.0.1:" + http
+	select {
+	case address := <-ready:
+		return address
+	case err := <-served:
+		served <- err
+		t.Fatal(err)
+	}
+	return ""
 }
+
+func startConsul(t *testing.T) string { return consulAgent(t, consulBinary(t)) }
 
 func awaitLeader(t *testing.T, address string) {
 	t.Helper()

@@ -44,13 +44,15 @@ func (r roll) earlier() (intent.Name, error) {
 		}
 		return version, err
 	}
-	if running, ok := reverted(rows); ok && r.everywhere(rows, running) == nil {
-		return running, nil
-	}
 	var choice []intent.Name
 	for _, v := range r.prepared(rows) {
 		if r.everywhere(rows, v) == nil {
 			choice = append(choice, v)
+		}
+	}
+	for _, v := range choice {
+		if went(rows, v) {
+			return v, nil
 		}
 	}
 	switch len(choice) {
@@ -74,14 +76,17 @@ func (r roll) prepared(rows []world.Row) (versions []intent.Name) {
 	return versions
 }
 
-// reverted is the version that runs where a node refused the active one.
-func reverted(rows []world.Row) (intent.Name, bool) {
+// went reports whether a node refused the active version and went back to this one: it runs there, or is about to.
+func went(rows []world.Row, version intent.Name) bool {
 	for _, row := range rows {
-		if live, err := intent.ParseName(row.Live); err == nil && row.Live != row.Want {
-			return live, true
+		for _, l := range row.Links {
+			if l.Agent == world.Setlive && l.State.Phase == world.Reverted &&
+				(l.State.Have == string(version) || l.State.Have == "" && world.Has(l.State.Reason, version)) {
+				return true
+			}
 		}
 	}
-	return "", false
+	return false
 }
 
 // everywhere says on which node a version is not installed.

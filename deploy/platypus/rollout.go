@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -42,7 +41,7 @@ func rollFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "cluster", Aliases: []string{"c"}, Usage: "which `CLUSTER`, when the app has more than one"},
 		boolFlag("wait", "follow the reports until it is live everywhere"),
-		&cli.DurationFlag{Name: "timeout", Usage: "how long --wait follows", Value: 5 * time.Minute},
+		&cli.DurationFlag{Name: "timeout", Usage: "how long --wait follows", Value: defaultTimeout},
 		&cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "why, for the history"},
 		outputFlag(),
 	}

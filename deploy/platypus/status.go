@@ -55,11 +55,7 @@ func status(ctx context.Context, sh *shell) error {
 		if !sh.flags.Bool("watch") {
 			return sh.verdict(rows)
 		}
-		select {
-		case <-time.After(lookAgain):
-		case <-ctx.Done():
-			return nil
-		}
+		pause(ctx, lookAgain)
 	}
 }
 
@@ -97,7 +93,7 @@ func (sh *shell) showStatus(w world.World, rows []world.Row) error {
 	cells := make([][]string, 0, len(rows))
 	for _, r := range rows {
 		cells = append(cells, []string{string(r.App), string(r.Node), r.Want, r.Installed, r.Ports, r.Live,
-			sh.style.phase(r.Phase), world.Age(r.Since, now), r.Reason})
+			sh.style.phase(r.Phase), world.Age(r.Since, now), bare(r.Phase, r.Reason)})
 	}
 	sh.printTable([]string{"APP", "NODE", "WANT", "INSTALLED", "PORTS", "LIVE", "PHASE", "SINCE", "REASON"}, cells)
 	for who, report := range w.Reports {
@@ -120,7 +116,7 @@ func (sh *shell) verdict(rows []world.Row) error {
 	for _, r := range rows {
 		if !r.Converged() {
 			open++
-			sh.say("%s on %s is %s: %s", r.App, r.Node, r.Phase, r.Reason)
+			sh.say("%s on %s is %s: %s", r.App, r.Node, r.Phase, bare(r.Phase, r.Reason))
 		}
 	}
 	if open > 0 {

@@ -131,7 +131,7 @@ func sentence(l world.Link) []string {
 		said = append(said, s.Phase)
 	}
 	if s.Reason != "" {
-		said = append(said, s.Reason)
+		said = append(said, bare(s.Phase, s.Reason))
 	}
 	if !s.Since.IsZero() {
 		said = append(said, "for "+world.Age(s.Since, now))

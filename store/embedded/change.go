@@ -1,8 +1,6 @@
 package embedded
 
 import (
-	"encoding/binary"
-
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
 )
 
@@ -98,7 +96,7 @@ func (c *change) delete(key string) {
 		return
 	}
 	c.remove(old)
-	c.bury(key)
+	c.bury(key, false)
 }
 
 func (c *change) remove(old *entry) {
@@ -110,9 +108,10 @@ func (c *change) remove(old *entry) {
 	c.log(bucketKV, old.Key, nil)
 }
 
-func (c *change) bury(key string) {
-	put(c, &c.graves, key, c.now)
-	c.log(bucketGraves, key, binary.AppendUvarint(nil, c.now))
+func (c *change) bury(key string, whole bool) {
+	g := grave{c.now, whole}
+	put(c, &c.graves, key, g)
+	c.log(bucketGraves, key, g.encode())
 }
 
 // deleteIf deletes a key whose ModifyIndex is the one given. A missing key counts as deleted.
@@ -134,6 +133,6 @@ func (c *change) deleteTree(prefix string) {
 		c.remove(e)
 	}
 	if len(all) > 0 && prefix != "" {
-		c.bury(prefix)
+		c.bury(prefix, true)
 	}
 }

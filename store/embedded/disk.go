@@ -4,19 +4,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
 
-// The buckets of the log, and the one key that says how far the index has come.
+// The buckets of the log, and the keys that say how far indexes and journals have come.
 const (
 	bucketKV       = "kv"
 	bucketGraves   = "graves"
@@ -26,6 +22,7 @@ const (
 	bucketNames    = "names"
 	bucketMeta     = "meta"
 	metaIndexes    = "indexes"
+	metaFrame      = "frame"
 )
 
 var buckets = []string{bucketKV, bucketGraves, bucketSessions, bucketServices, bucketChecks, bucketNames, bucketMeta}
@@ -33,16 +30,33 @@ var buckets = []string{bucketKV, bucketGraves, bucketSessions, bucketServices, b
 // ErrInUse is wrapped by Open when another process has the data directory open.
 var ErrInUse = errors.New("data directory in use")
 
-// ErrCorrupt is wrapped by Open when the data file cannot be trusted. The file is left as it is.
+// ErrCorrupt is wrapped by Open when the data files cannot be trusted. They are left as they are.
 var ErrCorrupt = errors.New("data file damaged")
 
-// disk is the durable half of a store: a bbolt file whose values carry checksums, behind a lock file that names the
-// process that holds it.
+// disk is the durable half of a store. A batch is durable once it is a frame of the active journal, which takes one
+// flush; when a journal is full, what it holds goes into the bbolt file while the other journal takes over. Only the
+// goroutine that writes uses it.
 type disk struct {
-	db   *bolt.DB
-	lock *os.File
-	heal map[[2]string][]byte // what the file must be made to say again after a flush that failed half-way
+	db     *bolt.DB
+	lock   *os.File
+	files  [journalFiles]*os.File
+	active int    // which journal takes frames
+	at     int64  // where the next one goes
+	frame  uint64 // the number of the newest frame
+	buffer []byte
+	backlog
 }
+
+// backlog is what the bbolt file does not have yet.
+type backlog struct {
+	fresh  map[place][]byte // in the active journal
+	moving chan error       // answers once the full journal is in the bbolt file; nil when none is on its way
+	full   map[place][]byte // what is on its way
+	direct bool             // The journals cannot be trusted with more until the bbolt file has taken everything.
+}
+
+// place is where a record is kept.
+type place struct{ bucket, key string }
 
 const (
 	dataFile = "store.db"
@@ -57,29 +71,52 @@ func openDisk(dir string) (*disk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	d := &disk{lock: lock, heal: map[[2]string][]byte{}}
-	path := filepath.Join(dir, dataFile)
-	if err := guard(func() error { return d.open(path) }); err != nil {
-		lock.Close()
-		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EROFS) {
-			return nil, fmt.Errorf("open %s: %w", path, err)
-		}
-		return nil, damaged(path, err)
+	d := &disk{lock: lock, backlog: backlog{fresh: map[place][]byte{}}}
+	if err := guard(func() error { return d.open(dir) }); err != nil {
+		err = errors.Join(explain(dir, err), d.close())
+		return nil, err
 	}
 	return d, nil
 }
 
-func damaged(path string, why error) error {
-	return fmt.Errorf("open %s: %w (%v): restore the file from a backup, or move it away to start empty", path, ErrCorrupt, why)
+// explain tells trouble with the disk from damage on it.
+func explain(dir string, err error) error {
+	for _, trouble := range []error{syscall.ENOSPC, syscall.EROFS, syscall.EMFILE, os.ErrPermission} {
+		if errors.Is(err, trouble) {
+			return fmt.Errorf("open %s: %w", dir, err)
+		}
+	}
+	return damaged(dir, err)
 }
 
-func (d *disk) open(path string) error {
+func damaged(dir string, why error) error {
+	return fmt.Errorf("open %s: %w (%v): restore the file from a backup, or move the directory away to start empty", dir, ErrCorrupt, why)
+}
+
+func (d *disk) open(dir string) error {
 	// The list of free pages is rebuilt at start, which is quick, instead of being written at every commit.
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
+	options := &bolt.Options{Timeout: time.Second, NoFreelistSync: true, FreelistType: bolt.FreelistMapType}
+	path := filepath.Join(dir, dataFile)
+	if err := inspect(path); err != nil {
+		return err
+	}
+	db, err := bolt.Open(path, 0o600, options)
 	if err != nil {
 		return err
 	}
 	d.db = db
+	fresh := true
+	err = db.View(func(tx *bolt.Tx) error {
+		fresh = tx.Bucket([]byte(bucketMeta)) == nil
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// The journals come before the buckets: a bbolt file with buckets must find its journals.
+	if d.files, err = openJournals(dir, fresh); err != nil || !fresh {
+		return err
+	}
 	return db.Update(func(tx *bolt.Tx) error {
 		for _, name := range buckets {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
@@ -90,93 +127,86 @@ func (d *disk) open(path string) error {
 	})
 }
 
-// takeLock holds a file for as long as this process lives and writes its number into it.
-func takeLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+// load reads everything into a view. What the journals have beyond the bbolt file goes there first; if the disk does
+// not take it now, it will have to before the next write.
+func (d *disk) load() (*view, error) {
+	v := emptyView()
+	damage := guard(func() error {
+		err := d.db.View(func(tx *bolt.Tx) error { return d.readFrame(tx.Bucket([]byte(bucketMeta))) })
+		if err != nil {
+			return err
 		}
-		holder, _ := os.ReadFile(path)
-		return nil, fmt.Errorf("%w by process %s: stop it, or choose another directory", ErrInUse, strings.TrimSpace(string(holder)))
+		frames, err := pending(d.files, d.frame)
+		if err != nil {
+			return err
+		}
+		for _, f := range frames {
+			d.keep(f.records)
+			d.frame = f.number
+		}
+		if len(frames) == 0 {
+			return d.db.View(v.read)
+		}
+		return d.catchUp(v)
+	})
+	if damage != nil {
+		clear(d.fresh) // so that closing leaves the files as they are
+		return nil, damaged(filepath.Dir(d.db.Path()), damage)
 	}
-	// A number that cannot be written is no reason not to start: the lock holds without it.
-	_ = f.Truncate(0)
-	_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return f, nil
+	return v, nil
 }
 
+// catchUp reads a view out of the transaction that takes in the journals.
+func (d *disk) catchUp(v *view) error {
+	var damage error
+	refused := d.db.Update(func(tx *bolt.Tx) error {
+		if err := d.fill(tx, d.frame, d.fresh); err != nil {
+			return err
+		}
+		damage = v.read(tx)
+		return damage
+	})
+	if damage != nil {
+		return damage
+	}
+	if refused != nil {
+		d.direct = true
+		return nil
+	}
+	clear(d.fresh)
+	return nil
+}
+
+func (d *disk) readFrame(b *bolt.Bucket) error {
+	if b == nil {
+		return errors.New("bucket meta is missing")
+	}
+	sealed := b.Get([]byte(metaFrame))
+	if sealed == nil {
+		return nil
+	}
+	value, err := unseal([]byte(metaFrame), sealed)
+	if err != nil {
+		return err
+	}
+	d.frame, _ = binary.Uvarint(value)
+	return nil
+}
+
+// close moves what the journals hold into the bbolt file and lets go of everything.
 func (d *disk) close() error {
-	err := d.db.Close()
-	return errors.Join(err, d.lock.Close())
-}
-
-var table = crc32.MakeTable(crc32.Castagnoli)
-
-// seal puts a checksum over key and value in front of the value.
-func seal(key string, value []byte) []byte {
-	sum := crc32.Update(crc32.Checksum([]byte(key), table), table, value)
-	return append(binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(value)), sum), value...)
-}
-
-// unseal returns the value that seal sealed.
-func unseal(key, sealed []byte) ([]byte, error) {
-	if len(sealed) < 4 {
-		return nil, fmt.Errorf("record %q: %w", key, errShort)
-	}
-	value := sealed[4:]
-	if crc32.Update(crc32.Checksum(key, table), table, value) != binary.LittleEndian.Uint32(sealed) {
-		return nil, fmt.Errorf("record %q: checksum differs", key)
-	}
-	return value, nil
-}
-
-// save makes records durable, all or none. After an error the next save first restores what this one touched, because
-// a flush that failed may still have reached the file.
-func (d *disk) save(records []record, before func(bucket, key string) []byte) error {
-	err := guard(func() error { return d.db.Update(func(tx *bolt.Tx) error { return d.write(tx, records) }) })
-	if err != nil {
-		for _, r := range records {
-			d.heal[[2]string{r.bucket, r.key}] = before(r.bucket, r.key)
+	var errs []error
+	if d.db != nil {
+		if len(d.fresh)+len(d.full) > 0 || d.moving != nil {
+			// What does not fit now is still in the journals.
+			_ = d.settle(nil)
 		}
-		return fmt.Errorf("write to disk: %w", err)
+		errs = append(errs, d.db.Close())
 	}
-	clear(d.heal)
-	return nil
-}
-
-func (d *disk) write(tx *bolt.Tx, records []record) error {
-	for at, value := range d.heal {
-		if err := writeOne(tx, record{at[0], at[1], value}); err != nil {
-			return err
+	for _, f := range append(d.files[:], d.lock) {
+		if f != nil {
+			errs = append(errs, f.Close())
 		}
 	}
-	for _, r := range records {
-		if err := writeOne(tx, r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func writeOne(tx *bolt.Tx, r record) error {
-	if r.value == nil {
-		return tx.Bucket([]byte(r.bucket)).Delete([]byte(r.key))
-	}
-	return tx.Bucket([]byte(r.bucket)).Put([]byte(r.key), seal(r.key, r.value))
-}
-
-// guard turns a panic, and a fault in the mapped file, into an error: bbolt panics on pages that make no sense.
-func guard(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v", p)
-		}
-	}()
-	return f()
+	return errors.Join(errs...)
 }

@@ -88,13 +88,13 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	to, rest, found := find(r.URL.Path)
-	if clean := cleanPath(r.URL.Path); clean != r.URL.Path {
-		redirect(w, r, clean)
+	if escaped := r.URL.EscapedPath(); cleanPath(escaped) != escaped {
+		redirect(w, r, cleanPath(escaped))
 		return
 	}
 	if !found {
 		if _, _, found = find(r.URL.Path + "/"); found {
-			redirect(w, r, r.URL.Path+"/")
+			redirect(w, r, r.URL.EscapedPath()+"/")
 			return
 		}
 		notThere(w, r.URL.Path)
@@ -183,9 +183,12 @@ func cleanPath(p string) string {
 	return clean
 }
 
+// redirect sends a client to another path, given as it stands in a URL, with the same method.
 func redirect(w http.ResponseWriter, r *http.Request, to string) {
-	target := url.URL{Path: to, RawQuery: r.URL.RawQuery}
-	http.Redirect(w, r, target.String(), http.StatusTemporaryRedirect)
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	http.Redirect(w, r, to, http.StatusTemporaryRedirect)
 }
 
 func (c *call) fail(err error) {

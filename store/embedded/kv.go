@@ -13,8 +13,8 @@ const (
 )
 
 func (c *call) kv() (any, error) {
-	if len(c.rest) > maxKey {
-		return nil, badRequest("Key is too long (%d > %d bytes)", len(c.rest), maxKey)
+	if err := checkKey(c.rest); err != nil {
+		return nil, err
 	}
 	switch c.r.Method {
 	case http.MethodPut:

@@ -3,26 +3,18 @@ package embedded
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"time"
 
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
 	bolt "go.etcd.io/bbolt"
 )
 
-// load reads the whole file into a view.
-func (d *disk) load() (*view, error) {
-	v := emptyView()
-	err := guard(func() error {
-		return d.db.View(func(tx *bolt.Tx) error { return v.read(tx) })
-	})
-	if err != nil {
-		return nil, damaged(d.db.Path(), err)
-	}
-	return v, nil
-}
-
+// read reads the whole bbolt file, as a transaction sees it, into a view.
 func (v *view) read(tx *bolt.Tx) error {
-	graves := tree[uint64]{into: &v.graves, decode: decodeIndex}
+	graves := tree[grave]{into: &v.graves, decode: decodeGrave}
 	names := tree[uint64]{into: &v.names, decode: decodeIndex}
 	sessions := tree[*session]{into: &v.sessions, decode: decodeJSON[session]}
 	services := tree[*instance]{into: &v.services, decode: decodeJSON[instance]}
@@ -89,6 +81,22 @@ func decodeIndex(_ string, b []byte) (uint64, error) {
 	return index, nil
 }
 
+func (g grave) encode() []byte {
+	b := binary.AppendUvarint(nil, g.index)
+	if g.whole {
+		b = append(b, 1)
+	}
+	return b
+}
+
+func decodeGrave(_ string, b []byte) (grave, error) {
+	index, size := binary.Uvarint(b)
+	if size <= 0 {
+		return grave{}, errShort
+	}
+	return grave{index, len(b) > size}, nil
+}
+
 func decodeJSON[T any](_ string, b []byte) (*T, error) {
 	decoded := new(T)
 	return decoded, json.Unmarshal(b, decoded)
@@ -96,16 +104,22 @@ func decodeJSON[T any](_ string, b []byte) (*T, error) {
 
 // readIndexes reads how far the indexes had come.
 func (v *view) readIndexes(b *bolt.Bucket) error {
-	return eachSealed(b, func(_ string, value []byte) error {
-		for _, index := range []*uint64{&v.index, &v.kvIndex, &v.sessionIndex} {
-			var size int
-			if *index, size = binary.Uvarint(value); size <= 0 {
-				return errShort
-			}
-			value = value[size:]
+	sealed := b.Get([]byte(metaIndexes))
+	if sealed == nil {
+		return nil // Nothing was ever written.
+	}
+	value, err := unseal([]byte(metaIndexes), sealed)
+	if err != nil {
+		return err
+	}
+	for _, index := range []*uint64{&v.index, &v.kvIndex, &v.sessionIndex} {
+		var size int
+		if *index, size = binary.Uvarint(value); size <= 0 {
+			return errShort
 		}
-		return nil
-	})
+		value = value[size:]
+	}
+	return nil
 }
 
 // encodeIndexes is what readIndexes reads.
@@ -121,9 +135,13 @@ func (v *view) kept(bucket, key string) []byte {
 			return e.encode()
 		}
 	case bucketGraves:
-		return keptIndex(v.graves, key)
+		if g, found := v.graves.Get([]byte(key)); found {
+			return g.encode()
+		}
 	case bucketNames:
-		return keptIndex(v.names, key)
+		if index, found := v.names.Get([]byte(key)); found {
+			return binary.AppendUvarint(nil, index)
+		}
 	case bucketSessions:
 		return keptJSON(v.sessions, key)
 	case bucketServices:
@@ -132,13 +150,6 @@ func (v *view) kept(bucket, key string) []byte {
 		return keptJSON(v.checks, key)
 	case bucketMeta:
 		return v.encodeIndexes()
-	}
-	return nil
-}
-
-func keptIndex(t *iradix.Tree[uint64], key string) []byte {
-	if index, found := t.Get([]byte(key)); found {
-		return binary.AppendUvarint(nil, index)
 	}
 	return nil
 }
@@ -154,4 +165,23 @@ func keptJSON[T any](t *iradix.Tree[T], key string) []byte {
 		return nil
 	}
 	return b
+}
+
+// inspect reads all of a bbolt file once before it is opened for writing, because what bbolt does then with a damaged
+// file ends the process.
+func inspect(path string) error {
+	if at, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || err == nil && at.Size() == 0 {
+		return nil
+	}
+	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, Timeout: time.Second})
+	if err != nil {
+		return err
+	}
+	return errors.Join(guard(func() error {
+		return db.View(func(tx *bolt.Tx) error {
+			return tx.ForEach(func(_ []byte, b *bolt.Bucket) error {
+				return eachSealed(b, func(string, []byte) error { return nil })
+			})
+		})
+	}), db.Close())
 }

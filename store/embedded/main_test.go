@@ -84,6 +84,19 @@ func (p *process) kill() {
 	})
 }
 
+// stop asks the process to end and waits until it has.
+func (p *process) stop(t testing.TB) {
+	t.Helper()
+	p.once.Do(func() {
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.cmd.Wait(); err != nil {
+			t.Errorf("stop: %v: %s", err, p.errs)
+		}
+	})
+}
+
 // open opens a store for the time of a test.
 func open(t testing.TB, dir string) *embedded.Store {
 	t.Helper()

@@ -138,8 +138,8 @@ func (s *Store) reapGraves() {
 func reap(upTo uint64) func(*change) (any, error) {
 	return func(c *change) (any, error) {
 		var old []string
-		c.graves.Root().Walk(func(key []byte, index uint64) bool {
-			if index <= upTo {
+		c.graves.Root().Walk(func(key []byte, g grave) bool {
+			if g.index <= upTo {
 				old = append(old, string(key))
 			}
 			return false

@@ -15,12 +15,12 @@ const (
 	maxTxnBody = 512 << 10 // bytes of a transaction, values in base64
 )
 
-// txnOp is one operation as the client sends it. Only the KV can be changed this way.
+// txnOp is one operation as the client sends it. Only the KV can be changed this way; the others are null or absent.
 type txnOp struct {
 	KV      *kvOp
-	Node    json.RawMessage
-	Service json.RawMessage
-	Check   json.RawMessage
+	Node    *json.RawMessage
+	Service *json.RawMessage
+	Check   *json.RawMessage
 }
 
 type kvOp struct {
@@ -120,7 +120,8 @@ func parseTxn(body []byte) ([]kvOp, error) {
 	return ops, nil
 }
 
-// checkKey holds keys that come in a body to what a URL could have said, so that every key can be read back.
+// checkKey refuses keys that a URL cannot say without being taken for another path, as newer Consuls do, and keys that
+// the log cannot keep.
 func checkKey(key string) error {
 	if len(key) > maxKey {
 		return badRequest("Key is too long (%d > %d bytes)", len(key), maxKey)

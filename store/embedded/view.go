@@ -13,7 +13,7 @@ type view struct {
 	kvIndex      uint64                  // of the newest commit that touched the KV
 	sessionIndex uint64                  // of the newest commit that touched sessions
 	kv           *iradix.Tree[*entry]    // by key
-	graves       *iradix.Tree[uint64]    // deleted keys and prefixes, each with the commit that deleted it
+	graves       *iradix.Tree[grave]     // deleted keys and prefixes
 	held         *iradix.Tree[string]    // session ID + "\x00" + key, the key of each lock
 	sessions     *iradix.Tree[*session]  // by ID
 	services     *iradix.Tree[*instance] // by ID
@@ -24,10 +24,16 @@ type view struct {
 func emptyView() *view {
 	return &view{
 		index: 1, // Consul never shows an index below 1 and never lets data have it.
-		kv:    iradix.New[*entry](), graves: iradix.New[uint64](), held: iradix.New[string](),
+		kv:    iradix.New[*entry](), graves: iradix.New[grave](), held: iradix.New[string](),
 		sessions: iradix.New[*session](), services: iradix.New[*instance](), checks: iradix.New[*check](),
 		names: iradix.New[uint64](),
 	}
+}
+
+// grave is left by what was deleted, so that indexes do not fall back.
+type grave struct {
+	index uint64 // of the commit that deleted it
+	whole bool   // a prefix rather than a key
 }
 
 // get returns a key, the index to answer with, and the channel that closes when it changes.
@@ -54,9 +60,17 @@ func (v *view) list(prefix string, visit func(*entry)) (uint64, <-chan struct{})
 	}
 	graves := v.graves.Root().Iterator()
 	graves.SeekPrefix([]byte(prefix))
-	for _, index, ok := graves.Next(); ok; _, index, ok = graves.Next() {
-		newest = max(newest, index)
+	for _, g, ok := graves.Next(); ok; _, g, ok = graves.Next() {
+		newest = max(newest, g.index)
 	}
+	// A recursive delete further up took what was below this prefix too. Consul forgets that when the prefix has an
+	// older gravestone of its own, and leaves its watchers asleep.
+	v.graves.Root().WalkPath([]byte(prefix), func(_ []byte, g grave) bool {
+		if g.whole {
+			newest = max(newest, g.index)
+		}
+		return false
+	})
 	if newest == 0 {
 		newest = v.kvIndex
 	}

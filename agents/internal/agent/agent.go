@@ -49,6 +49,8 @@ type Agent struct {
 	DryRun   bool
 	Once     bool
 	Log      *Log
+
+	warned map[string]bool // warnings of intent that were logged
 }
 
 // Main runs the program and ends the process.
@@ -156,7 +158,8 @@ func once[A any, S converge.Step](ctx context.Context, a *Agent, loop *converge.
 	if err != nil {
 		return ExitDrift, err
 	}
-	r := newReporting(a, node.Index)
+	r := newReporting(a)
+	reportOf(r, loop)
 	loop.Report = r.pass
 	pass := loop.Once(ctx, node)
 	if err := r.reporter.Flush(context.WithoutCancel(ctx)); err != nil {

@@ -3,11 +3,11 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,18 +21,22 @@ import (
 // aliveTTL is how long an agent may be silent before its sign of life falls away.
 const aliveTTL = 60 * time.Second
 
+// lastWord bounds each of the two writes of an agent that was told to stop: with [converge.Grace], less than 5 s in all,
+// for the sign of life is taken back while the last step ends.
+const lastWord = 700 * time.Millisecond
+
 // forever runs the agent until ctx ends.
 func forever[A any, S converge.Step](ctx context.Context, listen string, a *Agent, loop *converge.Loop[intent.Node, A, S]) error {
 	a.Log.Info("", fmt.Sprintf("watching %s at %s", a.Tree.Node(a.Node), a.Store.Address()))
 	up := newUpstream(a.Log)
-	r := newReporting(a, 0)
+	r := newReporting(a)
+	reportOf(r, loop)
 	m := newMeters(a, up)
 	if err := m.serve(ctx, listen); err != nil {
 		return err
 	}
-	desired := make(chan intent.Node)
 	wake := make(chan struct{}, 1)
-	var pulse pulse
+	pulse := &pulse{start: time.Now(), stuck: max(stuck, 3*loop.Resync)}
 	loop.Wake = merged(ctx, loop.Wake, wake)
 	loop.Observe = timed(m, loop.Observe)
 	loop.Report = func(p converge.Pass) {
@@ -45,32 +49,14 @@ func forever[A any, S converge.Step](ctx context.Context, listen string, a *Agen
 	side.Go(func() { a.stayAlive(ctx) })
 	side.Go(func() { a.reloadOnHUP(ctx, wake) })
 	side.Go(func() { pulse.run(ctx, up) })
-	side.Go(func() { relay(ctx, a.watchNode(ctx, up), desired, r) })
-	loop.Run(ctx, desired)
+	loop.Run(ctx, a.watchNode(ctx, up))
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	a.Log.Info("", "stopped")
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	side.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
 	defer cancel()
 	_ = r.reporter.Flush(last)
-	side.Wait()
 	return nil
-}
-
-// relay hands intent to the loop and notes its index for the report.
-func relay(ctx context.Context, from <-chan intent.Node, to chan<- intent.Node, r *reporting) {
-	for {
-		select {
-		case node := <-from:
-			r.index.Store(node.Index)
-			select {
-			case to <- node:
-			case <-ctx.Done():
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // merged returns a channel that carries what either carries.
@@ -117,23 +103,17 @@ func (a *Agent) reloadOnHUP(ctx context.Context, wake chan<- struct{}) {
 	}
 }
 
-// stayAlive holds the alive key for as long as the agent runs.
+// stayAlive holds the alive key for as long as the agent runs. That it cannot is said once.
 func (a *Agent) stayAlive(ctx context.Context) {
-	key := a.Tree.Alive(a.Node, intent.Name(a.Name))
-	value, _ := json.Marshal(map[string]any{"pid": os.Getpid(), "version": Version, "since": time.Now().UTC().Truncate(time.Second)})
+	said := false
 	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
-		session, err := a.Store.NewSession(ctx, "platypus "+a.Name+" on "+string(a.Node), aliveTTL, time.Millisecond, store.DeleteKeys)
-		if err == nil {
-			if held, _ := session.Acquire(ctx, key, value); held {
-				wait = time.Second
-				select {
-				case <-session.Lost():
-				case <-ctx.Done():
-				}
-			}
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			_ = session.Close(last)
-			cancel()
+		held, err := a.holdAlive(ctx)
+		if held {
+			wait, said = time.Second, false
+		}
+		if errors.Is(err, store.ErrDenied) && !said {
+			a.Log.Warn("", fmt.Sprintf("show sign of life: %v", err))
+			said = true
 		}
 		select {
 		case <-time.After(wait):
@@ -142,40 +122,25 @@ func (a *Agent) stayAlive(ctx context.Context) {
 	}
 }
 
-// pulse tells systemd that the agent is ready and that its loop turns.
-type pulse struct {
-	last atomic.Int64 // when the loop ended a pass, in Unix seconds; 0 before the first
-}
-
-// stuck is how long a loop may be silent before the watchdog is left to bite.
-const stuck = 5 * time.Minute
-
-func (p *pulse) beat() { p.last.Store(time.Now().Unix()) }
-
-func (p *pulse) run(ctx context.Context, up *upstream) {
-	ready, period := false, time.Second
-	if bite, err := daemon.SdWatchdogEnabled(false); err == nil && bite > 0 {
-		period = min(period, bite/3)
+// holdAlive returns when the alive key could not be taken, was lost, or ctx ended.
+func (a *Agent) holdAlive(ctx context.Context) (held bool, err error) {
+	key := a.Tree.Alive(a.Node, intent.Name(a.Name))
+	value, err := json.Marshal(map[string]any{"pid": os.Getpid(), "version": Version, "since": time.Now().UTC().Truncate(time.Second)})
+	if err != nil {
+		return false, err
 	}
-	tick := time.NewTicker(period)
-	defer tick.Stop()
-	broken := (<-chan struct{})(up.broken)
-	for {
+	session, err := a.Store.NewSession(ctx, "platypus "+a.Name+" on "+string(a.Node), aliveTTL, time.Millisecond, store.DeleteKeys)
+	if err != nil {
+		return false, err
+	}
+	if held, err = session.Acquire(ctx, key, value); held {
 		select {
-		case <-broken:
-			broken = nil // without a store there is nothing to wait for: the agent is as ready as it can be
-			p.last.CompareAndSwap(0, time.Now().Unix())
-		case <-tick.C:
+		case <-session.Lost():
 		case <-ctx.Done():
-			return
-		}
-		last := p.last.Load()
-		if last != 0 && !ready {
-			_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
-			ready = true
-		}
-		if since := time.Since(time.Unix(last, 0)); last == 0 || since < stuck || broken == nil {
-			_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
 		}
 	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	defer cancel()
+	_ = session.Close(last)
+	return held, err
 }

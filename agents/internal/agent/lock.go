@@ -5,14 +5,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
 // lockedError says that another copy runs.
 type lockedError struct{ error }
 
-// lockDir makes the state directory and takes its lock, which falls away with the process.
+// lockDir makes the state directory and takes its lock, which falls away with the process. The kernel knows who holds a
+// record lock, so that the pid in the message is true even while the holder is just starting.
 func lockDir(dir, name string) (io.Closer, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make state directory: %w: choose another with --state-dir", err)
@@ -22,13 +22,13 @@ func lockDir(dir, name string) (io.Closer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		holder, _ := io.ReadAll(io.LimitReader(f, 32))
-		f.Close()
-		return nil, lockedError{fmt.Errorf("another %s (pid %s) holds %s", name, strings.TrimSpace(string(holder)), path)}
+	whole := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart}
+	if err := syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &whole); err == nil {
+		return f, nil
 	}
-	if err := f.Truncate(0); err == nil {
-		fmt.Fprintf(f, "%d\n", os.Getpid())
+	defer f.Close()
+	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &whole); err != nil {
+		return nil, fmt.Errorf("take lock %s: %w", path, err)
 	}
-	return f, nil
+	return nil, lockedError{fmt.Errorf("another %s (pid %d) holds %s", name, whole.Pid, path)}
 }

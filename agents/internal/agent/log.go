@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/sirupsen/logrus"
 )
@@ -57,9 +58,9 @@ func (lines) Format(e *logrus.Entry) ([]byte, error) {
 	}
 	fmt.Fprintf(&b, "%-5s [%s] ", level, e.Time.UTC().Format("2006-01-02 15:04:05.000"))
 	if subject, ok := e.Data["subject"].(string); ok {
-		b.WriteString(subject + ": ")
+		b.WriteString(oneLine(subject) + ": ")
 	}
-	b.WriteString(strings.ReplaceAll(e.Message, "\n", " "))
+	b.WriteString(oneLine(e.Message))
 	keys := make([]string, 0, len(e.Data))
 	for key := range e.Data {
 		if key != "subject" {
@@ -68,8 +69,18 @@ func (lines) Format(e *logrus.Entry) ([]byte, error) {
 	}
 	slices.Sort(keys)
 	for _, key := range keys {
-		fmt.Fprintf(&b, " %s=%v", key, e.Data[key])
+		b.WriteString(" " + oneLine(fmt.Sprintf("%s=%v", key, e.Data[key])))
 	}
 	b.WriteByte('\n')
 	return b.Bytes(), nil
+}
+
+// oneLine keeps what comes from intent, commands and the network from making up lines or steering a terminal.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }

@@ -88,7 +88,9 @@ func (m *meters) serve(ctx context.Context, address string) error {
 	network, address := "tcp", address
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
-		_ = os.Remove(path) // a socket left by a predecessor; the lock says that it is gone
+		if at, err := os.Lstat(path); err == nil && at.Mode()&os.ModeSocket != 0 {
+			_ = os.Remove(path) // left by a predecessor; the lock says that it is gone
+		}
 	}
 	listener, err := net.Listen(network, address)
 	if err != nil {

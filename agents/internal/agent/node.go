@@ -1,18 +1,14 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/converge"
-	"github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 )
@@ -35,54 +31,21 @@ func (a *Agent) readNode(ctx context.Context) (intent.Node, error) {
 func (a *Agent) nodeOf(s store.Snapshot) intent.Node {
 	node := intent.ReadNode(a.Tree, a.Node, s.Pairs)
 	node.Index = s.Index
-	for _, w := range node.Warnings {
-		a.Log.Warn("", w.Error())
-	}
+	a.warn(node.Warnings)
 	return node
 }
 
-// upstream is how the reads of the store go. It is safe for use by many goroutines.
-type upstream struct {
-	mu     sync.Mutex
-	errs   map[intent.Prefix]error
-	since  time.Time // when the first of errs came, zero when all is well
-	said   string
-	log    *Log
-	broken chan struct{} // closed at the first error
-	once   sync.Once
-}
-
-func newUpstream(log *Log) *upstream {
-	return &upstream{errs: map[intent.Prefix]error{}, log: log, broken: make(chan struct{})}
-}
-
-func (u *upstream) heard(prefix intent.Prefix, err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if err == nil {
-		delete(u.errs, prefix)
-	} else {
-		u.errs[prefix] = err
-		u.once.Do(func() { close(u.broken) })
+// warn logs what is new among the warnings: they come with every snapshot.
+func (a *Agent) warn(warnings intent.Problems) {
+	now := map[string]bool{}
+	for _, w := range warnings {
+		text := w.Error()
+		if !a.warned[text] && !now[text] {
+			a.Log.Warn("", text)
+		}
+		now[text] = true
 	}
-	switch {
-	case len(u.errs) == 0 && !u.since.IsZero():
-		u.log.Info("", fmt.Sprintf("the store answers again after %s", time.Since(u.since).Round(time.Second)))
-		u.since, u.said = time.Time{}, ""
-	case len(u.errs) > 0 && u.since.IsZero():
-		u.since = time.Now()
-		u.log.Warn("", fmt.Sprintf("%v; everything stays as it is", err))
-	}
-}
-
-// down returns for how long the store has not answered, and what it says.
-func (u *upstream) down() (time.Duration, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, err := range u.errs {
-		return time.Since(u.since), err
-	}
-	return 0, nil
+	a.warned = now
 }
 
 // watchNode delivers intent as it changes. While the store has not answered at all, the last good intent serves: what
@@ -97,8 +60,8 @@ func (a *Agent) watchNode(ctx context.Context, up *upstream) <-chan intent.Node 
 			select {
 			case s := <-snapshots:
 				patience.Stop()
-				offer(out, a.nodeOf(s))
-				a.remember(s) // after the loop has it: the disk may be slow
+				offer(out, a.nodeOf(s)) // first: what is remembered takes a write to disk, and is only a cache
+				a.remember(s)
 			case <-patience.C:
 				if s, ok := a.remembered(); ok {
 					a.Log.Warn("", "the store does not answer: going by the last good intent")
@@ -119,43 +82,6 @@ func offer(out chan intent.Node, node intent.Node) {
 	default:
 	}
 	out <- node
-}
-
-type cached struct {
-	Node intent.Name
-	Root intent.Prefix
-	store.Snapshot
-}
-
-func (a *Agent) cachePath() string { return filepath.Join(a.StateDir, "intent.json") }
-
-func (a *Agent) remember(s store.Snapshot) {
-	data, err := json.Marshal(cached{a.Node, a.Tree.Intent(), s})
-	if err == nil {
-		err = host.WriteFile(a.cachePath(), data, 0o600)
-	}
-	if err != nil {
-		a.Log.Warn("", fmt.Sprintf("remember intent: %v", err))
-	}
-}
-
-// remembered returns the last good intent. A damaged file is moved aside: it is only a cache.
-func (a *Agent) remembered() (store.Snapshot, bool) {
-	data, err := os.ReadFile(a.cachePath())
-	if errors.Is(err, os.ErrNotExist) {
-		return store.Snapshot{}, false
-	}
-	var c cached
-	if err == nil {
-		err = json.Unmarshal(data, &c)
-	}
-	if err != nil {
-		aside := fmt.Sprintf("%s.corrupt-%d", a.cachePath(), time.Now().Unix())
-		a.Log.Warn("", fmt.Sprintf("read remembered intent: %v; moving it to %s", err, aside))
-		_ = os.Rename(a.cachePath(), aside)
-		return store.Snapshot{}, false
-	}
-	return c.Snapshot, c.Node == a.Node && c.Root == a.Tree.Intent()
 }
 
 // guard fills in what is the same for every agent whose subjects are the apps of a node.
@@ -192,18 +118,8 @@ func hold(node intent.Node, subjects map[string]string, everything *converge.Hel
 	for name, reason := range subjects {
 		node.Apps = append(node.Apps, intent.App{Name: intent.Name(name), Phase: intent.PhaseHeld, Reason: reason})
 	}
-	slices.SortFunc(node.Apps, func(x, y intent.App) int { return cmpNames(x.Name, y.Name) })
+	slices.SortFunc(node.Apps, func(x, y intent.App) int { return cmp.Compare(x.Name, y.Name) })
 	return node
-}
-
-func cmpNames(x, y intent.Name) int {
-	switch {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
-	}
-	return 0
 }
 
 // confirmed reports whether a person agreed to these removals within the last hour.

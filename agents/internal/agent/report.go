@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/converge"
@@ -15,16 +14,25 @@ import (
 type reporting struct {
 	agent    *Agent
 	reporter *store.Reporter
-	index    atomic.Uint64
+	index    uint64            // of the intent of the pass under way
 	said     map[string]string // what was logged last of each subject
 	fault    string
 }
 
-func newReporting(a *Agent, index uint64) *reporting {
+func newReporting(a *Agent) *reporting {
 	r := &reporting{agent: a, said: map[string]string{}}
 	r.reporter = a.Store.NewReporter(a.Tree.Status(intent.Name(a.Name), a.Node))
-	r.index.Store(index)
 	return r
+}
+
+// reportOf notes the index of the very intent that each pass is about: a report must not claim to be of newer intent
+// that merely arrived meanwhile. It happens on the goroutine that makes the passes.
+func reportOf[A any, S converge.Step](r *reporting, loop *converge.Loop[intent.Node, A, S]) {
+	states := loop.States
+	loop.States = func(node intent.Node, actual A) map[string]converge.State {
+		r.index = node.Index
+		return states(node, actual)
+	}
 }
 
 // run writes reports until ctx ends. One that cannot be written is said once.
@@ -47,7 +55,7 @@ func (r *reporting) pass(p converge.Pass) {
 	}
 	report := intent.Report{
 		Agent: r.agent.Name, Node: r.agent.Node, Version: Version,
-		IntentIndex: r.index.Load(), Converged: p.Converged(), Subjects: map[string]intent.State{},
+		IntentIndex: r.index, Converged: p.Converged(), Subjects: map[string]intent.State{},
 	}
 	if p.Held != nil {
 		report.Held = &intent.Held{Removes: p.Held.Removes, Owned: p.Held.Owned}
@@ -64,10 +72,11 @@ func (r *reporting) pass(p converge.Pass) {
 	r.reporter.Set(report)
 }
 
-// say logs where a subject stands when a person would want to know and was not told yet.
+// say logs where a subject stands when a person would want to know and was not told yet. What moves by itself is for
+// the report alone.
 func (r *reporting) say(name string, o converge.Outcome) {
 	text := ""
-	if o.Err == nil && o.Phase != converge.Converged && o.Phase != converge.Working {
+	if o.Err == nil && !o.Moves && o.Phase != converge.Converged && o.Phase != converge.Working {
 		text = o.Reason
 	}
 	if text != "" && r.said[name] != text {

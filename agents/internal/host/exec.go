@@ -52,7 +52,7 @@ func (e *CommandError) Unwrap() error { return e.Err }
 func clip(text string) string {
 	text = strings.TrimSpace(text)
 	if len(text) > maxOutput {
-		return text[:maxOutput] + "…"
+		return strings.ToValidUTF8(text[:maxOutput], "") + "…"
 	}
 	return text
 }

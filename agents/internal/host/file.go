@@ -11,7 +11,8 @@ import (
 
 // WriteFile puts data at path so that after a crash at any moment either the old or the new content is there whole.
 func WriteFile(path string, data []byte, mode os.FileMode) error {
-	if err := renameio.WriteFile(path, data, mode, renameio.IgnoreUmask()); err != nil {
+	beside := renameio.WithTempDir(filepath.Dir(path)) // never elsewhere: content may be secret, and /tmp is everybody's
+	if err := renameio.WriteFile(path, data, mode, renameio.IgnoreUmask(), beside); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return SyncDir(filepath.Dir(path))

@@ -58,13 +58,13 @@ func release(w *world, p program) {
 		if err != nil {
 			return err
 		}
-		if s := r.Subjects[p.app]; !strings.Contains(s.Have, "v2") || !strings.Contains(s.Reason+s.Error, "v3") {
+		if s := r.Subjects[p.app]; s.Have != "v2" || s.Phase != "reverted" || !strings.Contains(s.Reason, "from v3") {
 			return fmt.Errorf("setlive says %+v", s)
 		}
 		return nil
 	})
 	w.answers(p, port, "v2")
-	w.Logf("after a broken release: %s", firstLine(w.platypus(2, "status", "--check")))
+	w.Logf("after a broken release:\n%s", w.platypus(2, "status", "--check"))
 
 	// The way back needs no repository.
 	if err := os.Rename(filepath.Join(w.dir, "repo"), filepath.Join(w.dir, "gone")); err != nil {
@@ -155,9 +155,4 @@ func (w *world) remove(key string) {
 	if _, err := w.try(http.MethodDelete, "platypus/intent/"+key, ""); err != nil {
 		w.Fatal(err)
 	}
-}
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
 }

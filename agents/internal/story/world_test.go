@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -274,13 +275,31 @@ func (w *world) run(cmd *exec.Cmd) *process {
 	return p
 }
 
+// pid is the program's process id; nsenter stands in front of one that runs inside a systemd.
+func (p *process) pid() int {
+	pid := p.cmd.Process.Pid
+	if filepath.Base(p.cmd.Path) != "nsenter" {
+		return pid
+	}
+	child, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if n, err := strconv.Atoi(strings.TrimSpace(string(child))); err == nil {
+		return n
+	}
+	return pid
+}
+
 // end signals the program and waits for it; one that hangs is killed.
 func (p *process) end(signal syscall.Signal) {
-	_ = p.cmd.Process.Signal(signal)
+	select {
+	case <-p.done:
+		return
+	default:
+	}
+	_ = syscall.Kill(p.pid(), signal)
 	select {
 	case <-p.done:
 	case <-time.After(15 * time.Second):
-		_ = p.cmd.Process.Kill()
+		_ = syscall.Kill(p.pid(), syscall.SIGKILL)
 		<-p.done
 	}
 }

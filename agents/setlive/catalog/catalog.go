@@ -31,6 +31,7 @@ type Entry struct {
 	App, Cluster, Version string
 	Port                  int
 	Check                 store.Check // none: health is told
+	Known                 bool        // Healthy and Reason may be told; until then what was told before holds
 	Healthy               bool
 	Reason                string
 }
@@ -178,7 +179,7 @@ func (c *Catalog) entry(ctx context.Context, e Entry, have store.Service) error 
 			return err
 		}
 	}
-	if check.TTL == 0 {
+	if check.TTL == 0 || !e.Known {
 		return nil
 	}
 	return c.store.Heard(ctx, c.id(e.App), e.Healthy, e.Reason)

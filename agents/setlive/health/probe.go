@@ -122,6 +122,9 @@ func (t Target) exec(ctx context.Context) error {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}
 	if err != nil {
+		if len(said.kept) == 0 {
+			return fmt.Errorf("%s: %w", t.Check.Command[0], err)
+		}
 		return fmt.Errorf("%s: %w: %s", t.Check.Command[0], err, short(string(said.kept)))
 	}
 	return nil

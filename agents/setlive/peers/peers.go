@@ -19,9 +19,11 @@ import (
 
 // Times of the lease.
 const (
-	ttl       = 15 * time.Second
-	lockDelay = 5 * time.Second // after a holder was lost, for it to notice
-	again     = time.Second     // between two looks
+	ttl       = store.MinTTL
+	lockDelay = time.Second // after a holder was lost; it notices by itself when it cannot renew for a whole ttl
+	again     = time.Second // between two looks
+
+	givingBack = 500 * time.Millisecond
 )
 
 // Wish is a lease that is wanted.
@@ -45,15 +47,15 @@ type Peers struct {
 	node  intent.Name
 	wake  chan struct{}
 
-	mu      sync.Mutex
-	leases  map[Wish]*lease
-	closing sync.WaitGroup
+	mu     sync.Mutex
+	leases map[Wish]*lease
 }
 
 type lease struct {
 	seen    Seen
 	session *store.Session
 	stop    context.CancelFunc
+	ended   chan struct{} // closed once it is given back
 }
 
 // New returns peers with no wishes.
@@ -64,8 +66,21 @@ func New(s *store.Store, tree intent.Tree, node intent.Name) *Peers {
 // Wake carries a value when something known has changed.
 func (p *Peers) Wake() <-chan struct{} { return p.wake }
 
-// Want makes the wishes exactly these; a lease that is no longer wanted is given back.
+// Want makes the wishes exactly these. A lease that is no longer wanted is given back, which is waited for, but not
+// for long: the store may be away.
 func (p *Peers) Want(wishes []Wish) {
+	patience := time.After(givingBack)
+	for _, l := range p.change(wishes) {
+		select {
+		case <-l.ended:
+		case <-patience:
+			return
+		}
+	}
+}
+
+// change takes over the wishes and returns the leases that end.
+func (p *Peers) change(wishes []Wish) (ending []*lease) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	wanted := map[Wish]bool{}
@@ -73,17 +88,19 @@ func (p *Peers) Want(wishes []Wish) {
 		wanted[w] = true
 		if p.leases[w] == nil {
 			ctx, stop := context.WithCancel(context.Background())
-			l := &lease{stop: stop}
+			l := &lease{stop: stop, ended: make(chan struct{})}
 			p.leases[w] = l
-			p.closing.Go(func() { p.run(ctx, w, l) })
+			go p.run(ctx, w, l)
 		}
 	}
 	for w, l := range p.leases {
 		if !wanted[w] {
 			l.stop()
 			delete(p.leases, w)
+			ending = append(ending, l)
 		}
 	}
+	return ending
 }
 
 // Seen returns what is known, by app.
@@ -102,14 +119,12 @@ func (p *Peers) Seen() map[string]Seen {
 // Holds reports whether the lease for an app is held at this moment. It is asked right before acting.
 func (p *Peers) Holds(app string) bool { return p.Seen()[app].Held }
 
-// Close gives every lease back and waits for that.
-func (p *Peers) Close() {
-	p.Want(nil)
-	p.closing.Wait()
-}
+// Close gives every lease back.
+func (p *Peers) Close() { p.Want(nil) }
 
 // run keeps one wish until ctx ends.
 func (p *Peers) run(ctx context.Context, w Wish, l *lease) {
+	defer close(l.ended)
 	for ctx.Err() == nil {
 		seen := p.look(ctx, w, l)
 		p.mu.Lock()
@@ -130,7 +145,9 @@ func (p *Peers) run(ctx context.Context, w Wish, l *lease) {
 	if s := l.session; s != nil {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
-		_ = s.Close(last) // if the store does not hear it, the session runs out
+		// Given back before the session ends, the key is free at once; if the store does not hear it, the session runs out.
+		_ = s.Release(last, p.key(w))
+		_ = s.Close(last)
 	}
 }
 
@@ -150,6 +167,10 @@ func (p *Peers) look(ctx context.Context, w Wish, l *lease) Seen {
 		}
 	}
 	return seen
+}
+
+func (p *Peers) key(w Wish) string {
+	return p.tree.Lock(intent.Name(w.App), intent.Name(w.Cluster), "switch")
 }
 
 // holder is the value of a lease.
@@ -174,7 +195,7 @@ func (p *Peers) take(ctx context.Context, w Wish, l *lease) (bool, string) {
 	if l.seen.Held {
 		return true, ""
 	}
-	key := p.tree.Lock(intent.Name(w.App), intent.Name(w.Cluster), "switch")
+	key := p.key(w)
 	value, err := json.Marshal(holder{p.node, w.Why, time.Now().UTC().Truncate(time.Second)})
 	if err == nil {
 		var ok bool

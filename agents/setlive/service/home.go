@@ -214,10 +214,15 @@ func (h Home) Forget() error {
 	return nil
 }
 
-// Noted reports whether a process has noted itself since Forget.
-func (h Home) Noted() bool {
-	_, err := os.Stat(filepath.Join(string(h), noteName))
-	return err == nil
+// Noted reports whether a process has noted itself since Forget, and is the one that the supervisor knows as pid, or
+// has ended since.
+func (h Home) Noted(pid int) bool {
+	note, _, ok := h.note()
+	if !ok {
+		return false
+	}
+	started, alive := StartOf(note.PID)
+	return note.PID == pid || !alive || started != note.Started
 }
 
 // Owners returns the folders below parent that setlive wrote, sorted.

@@ -36,7 +36,6 @@ bin/preparer --node web1 --repo file:///tmp/local-repo/ --once
 bin/port-authority --node web1 --once
 bin/setlive --node web1 --runit /var/service --runit-stage /var/service-stage --once
 bin/platypus status --node web1 -o json
-bin/platypus status --check
 bin/platypus plan release.json
 iptables-save | grep -- '--dport 1212'
 test "$(readlink /tmp/slug/current)" = /tmp/slug/installs/slug_56d459e7

@@ -96,7 +96,7 @@ func (r *Runit) Start(ctx context.Context, app string) error {
 		if errors.Is(err, errGarbage) {
 			return false, nil
 		}
-		return err == nil && now.up && r.home(app).Noted(), err
+		return err == nil && now.up && r.home(app).Noted(now.pid), err
 	})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", app, err)

@@ -3,6 +3,7 @@ package runit
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,47 +12,6 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 	"github.com/platypus-platform/platypus/agents/setlive/service"
 )
-
-// bench is a runit with one app on it.
-type bench struct {
-	*Runit
-	host *testhost.Runit
-	spec service.Spec
-}
-
-func newBench(t *testing.T, launch string) bench {
-	t.Helper()
-	host := testhost.NewRunit(t)
-	r, err := New(host.Services, host.Stage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := bench{r, host, service.Spec{App: "slug", Basedir: testhost.Scratch(t), Config: `{"a": 1}`}}
-	testhost.Prepare(t, b.spec.Basedir, "slug", "v1", launch)
-	testhost.Prepare(t, b.spec.Basedir, "slug", "v2", testhost.Calm)
-	testhost.GoLive(t, b.spec.Basedir, "slug", "v1")
-	return b
-}
-
-func (b bench) up(t *testing.T) service.State {
-	t.Helper()
-	if err := b.Install(t.Context(), b.spec); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Start(t.Context(), "slug"); err != nil {
-		t.Fatal(err)
-	}
-	return b.state(t)
-}
-
-func (b bench) state(t *testing.T) service.State {
-	t.Helper()
-	states, err := b.List(t.Context())
-	if err != nil || len(states) != 1 {
-		t.Fatalf("list: %+v, %v", states, err)
-	}
-	return states[0]
-}
 
 func TestASwitchRunsTheNewVersionAndOnlyThat(t *testing.T) {
 	b := newBench(t, testhost.Calm)
@@ -212,17 +172,35 @@ func TestRunsvdirKilledDoesNotMatterToWhatRuns(t *testing.T) {
 	}
 }
 
+func TestAnOrphanEndsBeforeItsSuccessorStarts(t *testing.T) {
+	b := newBench(t, testhost.Stubborn)
+	p := b.up(t).Process
+	child := childOf(t, p.PID)
+	runsv, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID), "stat"))
+	parent, _ := strconv.Atoi(strings.Fields(string(runsv[strings.LastIndex(string(runsv), ")"):]))[2])
+	testhost.GoLive(t, b.spec.Basedir, "slug", "v2")
+	if err := syscall.Kill(parent, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	testhost.Eventually(t, "another runsv starts what is current", func() bool { return b.state(t).Process.Version == "v2" })
+	for _, pid := range []int{p.PID, child} {
+		if _, alive := service.StartOf(pid); alive {
+			t.Errorf("%d of the old version still runs", pid)
+		}
+	}
+}
+
 func TestGarbageInStatusIsHealed(t *testing.T) {
 	b := newBench(t, testhost.Calm)
 	b.up(t)
 	file := filepath.Join(b.host.Stage, "slug", "supervise", "status")
 	for _, garbage := range []string{"", "short", strings.Repeat("\xff", 20), strings.Repeat("x", 21)} {
-		if err := os.WriteFile(file, []byte(garbage), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if now := b.state(t); now.Process.Running() {
-			t.Errorf("%q was believed: %+v", garbage, now)
-		}
+		testhost.Eventually(t, "what runsv did not write is not believed", func() bool {
+			if err := os.WriteFile(file, []byte(garbage), 0o644); err != nil { // it may just be writing itself
+				t.Fatal(err)
+			}
+			return !b.state(t).Process.Running()
+		})
 		if now := b.up(t); !now.Process.Running() {
 			t.Errorf("after %q: %+v", garbage, now)
 		}

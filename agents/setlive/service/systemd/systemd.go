@@ -156,7 +156,7 @@ func (s *Systemd) start(ctx context.Context, app string) error {
 		if u.job == 0 && u.active == "failed" {
 			return false, fmt.Errorf("unit failed: %s", u.result)
 		}
-		return u.job == 0 && s.home(app).Noted(), nil
+		return u.job == 0 && s.home(app).Noted(u.pid), nil
 	})
 }
 

@@ -113,6 +113,7 @@ type PlaceError struct {
 	Text  string
 }
 
+// Error says where and what, in one line.
 func (e PlaceError) Error() string { return e.Place.String() + ": " + e.Text }
 
 // sound says what keeps the text from being read as JSON at all.

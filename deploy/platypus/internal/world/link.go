@@ -17,6 +17,14 @@ const (
 	Stale     = "stale"   // the agent that reported is not alive
 )
 
+// Phases that agents use and that people are advised on.
+const (
+	Failed   = "failed"   // the last attempt failed; it is tried again
+	Reverted = "reverted" // the active version did not become healthy; the one before runs
+	Failing  = "failing"  // nor is there one before
+	Conflict = "conflict" // another app had the port first
+)
+
 // Link is one agent's share in bringing an app live on a node.
 type Link struct {
 	Stage string // declared, installed, opened, live
@@ -85,14 +93,14 @@ func advice(s intent.State, node intent.Name) string {
 		return fmt.Sprintf("if the removal is meant: platypus confirm %s", node)
 	case s.Phase == intent.PhaseInvalid || s.Phase == intent.PhaseIncomplete:
 		return "mend the intent: platypus validate FILE, then platypus apply FILE"
-	case s.Phase == "reverted":
+	case s.Phase == Reverted:
 		return "the version before runs on: declare that (platypus rollback APP), or roll out a mended one (platypus rollout APP VERSION)"
-	case s.Phase == "failing":
+	case s.Phase == Failing:
 		return "roll out a mended version: platypus rollout APP VERSION"
-	case s.Phase == "conflict":
+	case s.Phase == Conflict:
 		return "give one of the two apps another port in its deploy_config"
-	case s.Error != "" && !s.NextTry.IsZero():
-		return "nothing, if the cause passes by itself: it is tried again"
+	case s.Phase == Failed:
+		return "remove the cause that is named; it is tried again by itself"
 	}
 	return ""
 }

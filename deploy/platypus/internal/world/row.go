@@ -8,19 +8,24 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
+// Place is an app on a node.
+type Place struct {
+	App     intent.Name `json:"app"`
+	Node    intent.Name `json:"node"`
+	Cluster intent.Name `json:"cluster,omitempty"` // "" when intent no longer puts the app there
+}
+
 // Row is where one app stands on one node.
 type Row struct {
-	App       intent.Name `json:"app"`
-	Node      intent.Name `json:"node"`
-	Cluster   intent.Name `json:"cluster,omitempty"`
-	Want      string      `json:"want"`      // the active version, "" for none
-	Installed string      `json:"installed"` // what preparer says is on disk
-	Ports     string      `json:"ports"`     // what port-authority says is open
-	Live      string      `json:"live"`      // what setlive says runs
-	Phase     string      `json:"phase"`
-	Since     time.Time   `json:"since,omitzero"`
-	Reason    string      `json:"reason,omitempty"`
-	Links     []Link      `json:"-"` // the chain that it was computed from
+	Place
+	Want      string    `json:"want"`      // the active version, "" for none
+	Installed string    `json:"installed"` // what preparer says is on disk
+	Ports     string    `json:"ports"`     // what port-authority says is open
+	Live      string    `json:"live"`      // what setlive says runs
+	Phase     string    `json:"phase"`
+	Since     time.Time `json:"since,omitzero"`
+	Reason    string    `json:"reason,omitempty"`
+	Links     []Link    `json:"-"` // the chain that it was computed from
 }
 
 // Converged reports whether nothing is left to do.
@@ -63,7 +68,7 @@ func (w World) Rows() []Row {
 }
 
 func (w World) row(node intent.Name, app intent.App) Row {
-	r := Row{App: app.Name, Node: node, Cluster: app.Cluster, Phase: Converged}
+	r := Row{Place: Place{app.Name, node, app.Cluster}, Phase: Converged}
 	active, _ := app.Config.Active()
 	r.Want = string(active)
 	var versions, ports []string
@@ -84,7 +89,7 @@ func (w World) row(node intent.Name, app intent.App) Row {
 
 // leaving is the row of an app that intent no longer names.
 func (w World) leaving(node, app intent.Name) Row {
-	r := Row{App: app, Node: node}
+	r := Row{Place: Place{App: app, Node: node}}
 	gone := intent.App{Name: app}
 	for _, l := range []Link{
 		w.link("installed", Preparer, node, gone, ""),

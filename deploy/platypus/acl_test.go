@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/platypus-platform/platypus/deploy/acl"
+)
+
+// master is the management token of the Consul of this test.
+const master = "00000000-1111-2222-3333-444444444444"
+
+// TestTokens lets people with the tokens of deploy/acl do their work, and nothing beyond it, on a Consul that denies by
+// default.
+func TestTokens(t *testing.T) {
+	address, dir := startGuardedConsul(t), t.TempDir()
+	operator := token(t, address, acl.Operator, "")
+	developer := token(t, address, acl.Developer, "slug/production")
+	file, other := filepath.Join(dir, "slug.json"), filepath.Join(dir, "other.json")
+	write(t, file, `{"nodes/web1/slug": {"cluster": "production"}, "clusters/slug/production/config": {"versions": {"1.0": "active"}},
+		"clusters/slug/production/deploy_config": {"basedir": "/srv/slug"}}`)
+	write(t, other, `{"clusters/slug/production/deploy_config": {"basedir": "/srv/mine"}}`)
+	for _, c := range []struct {
+		who, says string
+		code      int
+		args      []string
+	}{
+		{"nobody", "the store refuses: check the token and its policies", exitError, []string{"apply", file}},
+		{operator, "written: 3 changes", 0, []string{"apply", file}},
+		{developer, "written: slug 1.1 is active", 0, []string{"rollout", "slug", "1.1"}},
+		{developer, "platypus acl prints the policy that is needed", exitError, []string{"apply", other}},
+		{developer, "preparer: no report", exitPending, []string{"status", "--check"}},
+		{developer, "may write [] and may not write [nodes config deploy_config confirm]", 0, []string{"doctor"}},
+		{operator, "may write [nodes config deploy_config confirm]", 0, []string{"doctor"}},
+		{"nobody", "give the token the policy of platypus acl operator", exitError, []string{"doctor"}},
+	} {
+		var out bytes.Buffer
+		tokenFile := filepath.Join(dir, "token")
+		write(t, tokenFile, c.who)
+		args := append([]string{"platypus", "--http-addr", address, "--token-file", tokenFile}, c.args...)
+		if c.who == "nobody" {
+			args = append([]string{"platypus", "--http-addr", address}, c.args...)
+		}
+		code := run(context.Background(), args, stdio{strings.NewReader(""), &out, &out})
+		if code != c.code || !strings.Contains(out.String(), c.says) {
+			t.Errorf("%v: exit %d, want %d and %q:\n%s", c.args, code, c.code, c.says, &out)
+		}
+	}
+}
+
+// token makes a token with one policy.
+func token(t *testing.T, address, who, subject string) string {
+	t.Helper()
+	rules, err := acl.Policy(who, subject, "platypus/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask(t, address, "/v1/acl/policy", map[string]any{"Name": who, "Rules": rules})
+	return ask(t, address, "/v1/acl/token", map[string]any{"Policies": []map[string]string{{"Name": who}}})["SecretID"].(string)
+}
+
+func ask(t *testing.T, address, path string, question any) (answer map[string]any) {
+	t.Helper()
+	body, err := json.Marshal(question)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequest(http.MethodPut, "http://"+address+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Consul-Token", master)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s: %v", path, response.Status, err)
+	}
+	return answer
+}
+
+func startGuardedConsul(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE", "PLATYPUS_ROOT", "PLATYPUS_TOKEN_FILE", "PLATYPUS_OUTPUT"} {
+		if _, set := os.LookupEnv(name); set {
+			t.Setenv(name, "") // so that it comes back
+			_ = os.Unsetenv(name)
+		}
+	}
+	config := filepath.Join(t.TempDir(), "acl.json")
+	write(t, config, fmt.Sprintf(`{"acl":{"enabled":true,"default_policy":"deny","enable_key_list_policy":true,"tokens":{"initial_management":%q}}}`, master))
+	return consulAgent(t, consulBinary(t), "-config-file="+config)
+}
+
+// consulAgent starts a Consul of this test's own and returns its address when it has a leader.
+func consulAgent(t *testing.T, binary string, more ...string) string {
+	t.Helper()
+	http, server, serf := freePort(t), freePort(t), freePort(t)
+	cmd := exec.Command(binary, append([]string{"agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=warn", "-http-port=" + http,
+		"-server-port=" + server, "-serf-lan-port=" + serf, "-serf-wan-port=-1", "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1"}, more...)...)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("consul said: %s", &said)
+		}
+	})
+	awaitLeader(t, "127.0.0.1:"+http)
+	return "127.0.0.1:" + http
+}

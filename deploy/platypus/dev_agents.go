@@ -1,0 +1,100 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/crew"
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
+)
+
+// resync is short: somebody sits and waits.
+const resync = "2s"
+
+// startAgents starts what can be started here, says what cannot, and returns the names of those that run.
+func (l *laboratory) startAgents() map[string]bool {
+	started := map[string]bool{}
+	for _, name := range agentNames {
+		path, err := beside(name)
+		if err != nil {
+			l.sh.say("%s is left out: it lies neither beside platypus nor on PATH: make build puts it there", name)
+			continue
+		}
+		m := crew.Member{Name: name, Path: path, Env: l.environment(l.addr), Dir: l.dir, Stop: syscall.SIGTERM,
+			Args: []string{"--node", string(l.node), "--state-dir", filepath.Join(l.dir, "state", name), "--resync", resync}}
+		if l.ready(&m) {
+			l.crew.Start(m)
+			started[name] = true
+		}
+	}
+	return started
+}
+
+// ready adds what only one agent needs.
+func (l *laboratory) ready(m *crew.Member) bool {
+	switch m.Name {
+	case world.Preparer:
+		m.Args = append(m.Args, "--repo", "file://"+filepath.Join(l.dir, "artifacts"))
+	case world.Setlive:
+		services, stage := filepath.Join(l.dir, "service"), filepath.Join(l.dir, "stage")
+		runsvdir, err := exec.LookPath("runsvdir")
+		if err != nil {
+			l.sh.say("setlive is left out: runit is not installed: apt-get install runit")
+			return false
+		}
+		l.crew.Start(crew.Member{Name: "runsvdir", Path: runsvdir, Args: []string{"-P", services}, Dir: l.dir,
+			Env: l.environment(l.addr), Stop: syscall.SIGHUP, After: func() { shutServices(services) }})
+		m.Args = append(m.Args, "--runit", services, "--runit-stage", stage)
+	case world.PortAuthority:
+		if l.sh.flags.Bool("firewall") {
+			break
+		}
+		if !crew.Namespaces {
+			l.sh.say("port-authority is left out: this system has no network namespaces")
+			return false
+		}
+		l.sh.say("port-authority works in a network namespace of its own: this host's firewall stays as it is (--firewall changes it)")
+		m.Alone = true
+		if !strings.HasPrefix(l.addr, "unix://") {
+			m.Env = l.environment("unix://" + l.socket())
+		}
+	}
+	return true
+}
+
+// environment is that of a child: the store is this one, whatever store the shell talks to.
+func (l *laboratory) environment(address string) []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "CONSUL_") && !strings.HasPrefix(v, "PLATYPUS_") {
+			env = append(env, v)
+		}
+	}
+	return append(env, "CONSUL_HTTP_ADDR="+address, "PLATYPUS_ROOT="+l.sh.flags.String("root"))
+}
+
+// beside finds a program next to this one, where packages put the agents, or on PATH.
+func beside(name string) (string, error) {
+	if self, err := os.Executable(); err == nil {
+		for _, dir := range []string{".", "../lib/platypus"} {
+			path := filepath.Join(filepath.Dir(self), dir, name)
+			if at, err := os.Stat(path); err == nil && !at.IsDir() && at.Mode()&0o111 != 0 {
+				return path, nil
+			}
+		}
+	}
+	return exec.LookPath(name)
+}
+
+// shutServices waits until every service below a directory has ended, and kills what does not end by itself. runsvdir
+// has told all of them to end and is gone.
+func shutServices(dir string) {
+	links, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if len(links) == 0 {
+		return
+	}
+	_ = exec.Command("sv", append([]string{"-w", "10", "force-shutdown"}, links...)...).Run()
+}

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# The demo: a small web app is deployed, upgraded while somebody keeps asking it, broken, and taken back.
+# Everything runs below one scratch directory and ends with the demo.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH=$PWD/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin
+case ${1-} in
+-h | --help) sed -n '2,3s/^# //p' "$0" && exit 0 ;;
+?*) echo "usage: ${0##*/} [-h]" >&2 && exit 64 ;;
+esac
+unset CONSUL_HTTP_ADDR CONSUL_HTTP_TOKEN CONSUL_HTTP_TOKEN_FILE
+
+bold() { if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
+fail() { echo "demo: $*" >&2; exit 1; }
+
+command -v runsvdir >/dev/null || fail "runit is missing: sudo apt-get install --no-install-recommends runit"
+command -v go >/dev/null || fail "Go is missing: see https://go.dev/doc/install"
+bold "Building"
+make --no-print-directory -s build
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/platypus-demo.XXXXXX")
+chmod 755 "$scratch"
+dev= client=
+finish() {
+	trap - EXIT INT TERM
+	for pid in $client $dev; do kill "$pid" 2>/dev/null || true; done
+	wait 2>/dev/null || true
+	rm -rf "$scratch"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# A small web app in three releases; the third never gets healthy.
+port=8080
+while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
+mkdir -p "$scratch/app/bin"
+(cd testdata/artifacts/hello && GOWORK=off CGO_ENABLED=0 go build -o "$scratch/app/bin/launch" .)
+for version in v1 v2; do scripts/pack.sh "$scratch/artifacts" hello $version "$scratch/app" >/dev/null; done
+touch "$scratch/app/bin/broken"
+scripts/pack.sh "$scratch/artifacts" hello v3 "$scratch/app" >/dev/null
+cat >"$scratch/release.json" <<END
+{
+  "nodes/demo/hello":                 {"cluster": "demo"},
+  "clusters/hello/demo/config":        {"versions": {"v1": "active", "v2": "prep"}, "user_config": {"port": $port}},
+  "clusters/hello/demo/deploy_config": {"basedir": "$scratch/srv/hello", "ports": [$port],
+                                       "health": {"path": "/healthz", "port": $port, "interval": "100ms", "min_healthy": "500ms", "deadline": "3s"}}
+}
+END
+
+begin=$(date +%s%N)
+bold "Starting the store and three agents (platypus dev)"
+log=$scratch/dev.log
+platypus dev --dir "$scratch" --node demo >"$log" 2>&1 &
+dev=$!
+for _ in $(seq 100); do grep -q 'platypus dev: store at' "$log" && break; sleep 0.1; done
+CONSUL_HTTP_ADDR=$(sed -n 's/^platypus dev: store at \([^,]*\),.*/\1/p' "$log")
+[ -n "$CONSUL_HTTP_ADDR" ] || { cat "$log" >&2; fail "the store did not start"; }
+export CONSUL_HTTP_ADDR
+
+shown=0
+show() { # what the agents said since the last time
+	tail -n +$((shown + 1)) "$log" | sed 's/^/    /'
+	shown=$(wc -l <"$log")
+}
+settled() { platypus rollout hello "$1" --cluster demo --wait --timeout 60s; }
+
+sleep 0.3
+show
+bold "Deploying v1:  platypus apply release.json"
+platypus apply "$scratch/release.json" 2>&1 | sed 's/^/    /'
+for _ in $(seq 300); do [ "$(curl -sf "http://127.0.0.1:$port/" || true)" = "hello from version v1" ] && break; sleep 0.1; done
+settled v1 >/dev/null 2>&1 || { show; fail "v1 did not come up"; }
+show
+echo "    curl http://127.0.0.1:$port/  →  $(curl -s "http://127.0.0.1:$port/")"
+
+bold "Upgrading to v2 while a client keeps asking:  platypus rollout hello v2 --wait"
+(
+	trap 'echo "$asked $refused" >"$scratch/client"; exit 0' TERM
+	asked=0 refused=0
+	while :; do
+		asked=$((asked + 1))
+		curl -sf -m 2 "http://127.0.0.1:$port/" >/dev/null || refused=$((refused + 1))
+		sleep 0.01
+	done
+) 2>/dev/null &
+client=$!
+sleep 0.5
+settled v2 2>&1 | sed 's/^/    /'
+sleep 0.3
+kill "$client" && wait "$client" 2>/dev/null || true
+client=
+show
+read -r asked refused <"$scratch/client"
+echo "    curl http://127.0.0.1:$port/  →  $(curl -s "http://127.0.0.1:$port/")"
+echo "    the client asked $asked times and was refused $refused times"
+
+bold "Releasing v3, which is broken:  platypus rollout hello v3 --wait"
+(settled v3 2>&1 || true) | sed 's/^/    /'
+for _ in $(seq 100); do [ "$(curl -sf "http://127.0.0.1:$port/" || true)" = "hello from version v2" ] && break; sleep 0.1; done
+show
+echo "    curl http://127.0.0.1:$port/  →  $(curl -s "http://127.0.0.1:$port/")"
+
+bold "Where everything stands:  platypus status"
+platypus status 2>&1 | sed 's/^/    /' || true
+platypus why hello demo 2>&1 | sed 's/^/    /' || true
+printf '\nThe story took %d.%d s.\n' $((($(date +%s%N) - begin) / 1000000000)) $((($(date +%s%N) - begin) / 100000000 % 10))
+
+if [ -t 0 ] && [ -t 1 ]; then
+	bold "Now you. In another shell:"
+	cat <<END
+    export CONSUL_HTTP_ADDR=$CONSUL_HTTP_ADDR PATH=$PWD/bin:\$PATH
+    platypus rollback hello                            # back to v1, no fetch needed
+    platypus why hello demo                            # what is it waiting for?
+    platypus status --watch
+    curl http://127.0.0.1:$port/
+    curl http://$CONSUL_HTTP_ADDR/v1/kv/?keys          # everything is plain keys
+  Ctrl-C here ends everything and leaves nothing behind.
+END
+	wait "$dev"
+fi

@@ -1,0 +1,259 @@
+package embedded_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// benchAddr names a store to measure in place of an embedded one of our own: the address of a real Consul, host:port.
+const benchAddr = "PLATYPUS_BENCH_ADDR"
+
+// target is the store to measure: its address and, when it is ours, its process.
+func target(b *testing.B) (string, *process) {
+	if addr := os.Getenv(benchAddr); addr != "" {
+		return addr, nil
+	}
+	p := launch(b, b.TempDir(), "127.0.0.1:0")
+	return p.addr, p
+}
+
+// client keeps as many connections as it is used for at once.
+func client(b testing.TB) *http.Client {
+	transport := &http.Transport{MaxIdleConnsPerHost: 100, DisableCompression: true}
+	b.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// do sends one request and returns its status, index and body.
+func do(c *http.Client, method, url, body string) (int, uint64, string, error) {
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		return 0, 0, "", err
+	}
+	answer, err := c.Do(r)
+	if err != nil {
+		return 0, 0, "", err
+	}
+	defer answer.Body.Close()
+	got, err := io.ReadAll(answer.Body)
+	index, _ := strconv.ParseUint(answer.Header.Get("X-Consul-Index"), 10, 64)
+	return answer.StatusCode, index, string(got), err
+}
+
+func mustDo(b testing.TB, c *http.Client, method, url, body string) (uint64, string) {
+	code, index, got, err := do(c, method, url, body)
+	if err != nil || code != http.StatusOK {
+		b.Fatalf("%s %s: %d %q %v", method, url, code, got, err)
+	}
+	return index, got
+}
+
+// BenchmarkPut64 has 64 clients write at once; each write is on disk before it is answered.
+func BenchmarkPut64(b *testing.B) {
+	addr, _ := target(b)
+	c := client(b)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	value := strings.Repeat("v", 100)
+	b.ResetTimer()
+	for range 64 {
+		group.Go(func() {
+			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+				url := fmt.Sprintf("http://%s/v1/kv/bench/put/%d", addr, i%10000)
+				if code, _, got, err := do(c, "PUT", url, value+strconv.FormatInt(i, 10)); err != nil || code != 200 {
+					b.Errorf("put: %d %q %v", code, got, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
+}
+
+// BenchmarkGet reads one key over and over on one connection, with as little of a client as will do, since it is the
+// store that is measured.
+func BenchmarkGet(b *testing.B) {
+	addr, _ := target(b)
+	mustDo(b, client(b), "PUT", "http://"+addr+"/v1/kv/bench/get", strings.Repeat("v", 100))
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	request := []byte("GET /v1/kv/bench/get HTTP/1.1\r\nHost: " + addr + "\r\n\r\n")
+	answers := bufio.NewReader(conn)
+	b.ResetTimer()
+	for range b.N {
+		if _, err := conn.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		answer, err := http.ReadResponse(answers, nil)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			b.Fatal(answer, err)
+		}
+		if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
+}
+
+// BenchmarkPutToWatcher measures from the moment a write is sent until a client that waits for it has it.
+func BenchmarkPutToWatcher(b *testing.B) {
+	addr, _ := target(b)
+	writer, reader := client(b), client(b)
+	url := "http://" + addr + "/v1/kv/bench/watch"
+	mustDo(b, writer, "PUT", url, "0")
+	index, _ := mustDo(b, reader, "GET", url, "")
+	var spans []time.Duration
+	for i := range b.N {
+		seen := make(chan uint64, 1)
+		go func() {
+			_, now, _, _ := do(reader, "GET", fmt.Sprintf("%s?index=%d&wait=60s", url, index), "")
+			seen <- now
+		}()
+		time.Sleep(5 * time.Millisecond) // so that the reader waits
+		start := time.Now()
+		mustDo(b, writer, "PUT", url, fmt.Sprint(start.UnixNano(), i))
+		if index = <-seen; index == 0 {
+			b.Fatal("the watcher got no answer")
+		}
+		spans = append(spans, time.Since(start))
+	}
+	slices.Sort(spans)
+	b.ReportMetric(float64(spans[len(spans)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(spans[len(spans)*99/100].Microseconds()), "p99-µs")
+}
+
+// BenchmarkStart measures from starting a process with 10,000 keys until it has answered.
+func BenchmarkStart(b *testing.B) {
+	if os.Getenv(benchAddr) != "" {
+		b.Skip("starts its own store")
+	}
+	dir := b.TempDir()
+	fill(b, launch(b, dir, "127.0.0.1:0"))
+	var total time.Duration
+	for range b.N {
+		start := time.Now()
+		p := launch(b, dir, "127.0.0.1:0")
+		mustDo(b, client(b), "GET", "http://"+p.addr+"/v1/kv/bench/fill/1", "")
+		total += time.Since(start)
+		p.kill()
+	}
+	b.ReportMetric(float64(total.Microseconds())/1000/float64(b.N), "ms/start")
+}
+
+// fill writes 10,000 keys of 100 bytes and ends the store.
+func fill(b *testing.B, p *process) {
+	fillKeys(b, p.addr)
+	p.kill()
+}
+
+func fillKeys(b *testing.B, addr string) {
+	c := client(b)
+	var group sync.WaitGroup
+	for part := range 50 {
+		group.Go(func() {
+			for i := part; i < 10000; i += 50 {
+				mustDo(b, c, "PUT", fmt.Sprintf("http://%s/v1/kv/bench/fill/%d", addr, i), strings.Repeat("v", 100))
+			}
+		})
+	}
+	group.Wait()
+}
+
+// BenchmarkMemory reports what a store with 10,000 keys takes, right after they were written and after a restart.
+func BenchmarkMemory(b *testing.B) {
+	if os.Getenv(benchAddr) != "" {
+		b.Skip("measures its own process")
+	}
+	for range b.N {
+		dir := b.TempDir()
+		p := launch(b, dir, "127.0.0.1:0")
+		fillKeys(b, p.addr)
+		b.ReportMetric(p.rss(b), "MiB-written")
+		p.kill()
+		p = launch(b, dir, "127.0.0.1:0")
+		mustDo(b, client(b), "GET", "http://"+p.addr+"/v1/kv/?recurse", "")
+		b.ReportMetric(p.rss(b), "MiB-read")
+		p.kill()
+	}
+}
+
+// rss is how much memory a process has, in MiB.
+func (p *process) rss(b testing.TB) float64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		b.Skip("needs /proc:", err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return kib / 1024
+}
+
+const watchers = 9500 // as near to 10,000 as the usual limit of 20,000 open files lets both ends come on one machine
+
+// BenchmarkWatchers has thousands of clients wait for one key, writes it once, and reports the memory they took and
+// how long it was until the last of them had its answer.
+func BenchmarkWatchers(b *testing.B) {
+	addr, p := target(b)
+	url := "http://" + addr + "/v1/kv/bench/crowd"
+	c := client(b)
+	mustDo(b, c, "PUT", url, "0")
+	for i := range b.N {
+		index, _ := mustDo(b, c, "GET", url, "")
+		conns := make([]net.Conn, watchers)
+		for n := range conns {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "GET /v1/kv/bench/crowd?index=%d&wait=300s HTTP/1.1\r\nHost: %s\r\n\r\n", index, addr)
+			conns[n] = conn
+		}
+		time.Sleep(2 * time.Second) // until all of them wait
+		if p != nil {
+			b.ReportMetric(p.rss(b), "MiB-waiting")
+		}
+		b.ReportMetric(wakeAll(b, c, conns, url, strconv.Itoa(i+1)), "ms-wake-all")
+		if p != nil {
+			b.ReportMetric(p.rss(b), "MiB-woken")
+		}
+	}
+}
+
+// wakeAll writes the key and returns after how many milliseconds everyone had heard of it.
+func wakeAll(b *testing.B, c *http.Client, conns []net.Conn, url, value string) float64 {
+	var group sync.WaitGroup
+	start := time.Now()
+	mustDo(b, c, "PUT", url, value)
+	for part := range 8 {
+		group.Go(func() {
+			buffer := make([]byte, 1024)
+			for n := part; n < len(conns); n += 8 {
+				_ = conns[n].SetReadDeadline(time.Now().Add(hang))
+				if _, err := conns[n].Read(buffer); err != nil {
+					b.Errorf("watcher %d: %v", n, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return float64(time.Since(start).Microseconds()) / 1000
+}

@@ -1,0 +1,83 @@
+package embedded_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/platypus-platform/platypus/store/embedded"
+)
+
+// TestWaitersGo has many clients wait and go away: nothing of them may stay.
+func TestWaitersGo(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	s, err := embedded.Open(t.TempDir(), embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: s.Handler()}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	before := runtime.NumGoroutine()
+	var conns []net.Conn
+	for range 500 {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(conn, "GET /v1/kv/a?index=1&wait=600s HTTP/1.1\r\nHost: x\r\n\r\n")
+		conns = append(conns, conn)
+	}
+	until(t, "all wait", func() bool { return runtime.NumGoroutine() >= before+2*len(conns) })
+	for _, conn := range conns {
+		conn.Close()
+	}
+	start := time.Now()
+	until(t, "all are gone", func() bool { return runtime.NumGoroutine() <= before })
+	t.Logf("%d waiters gone after %v", len(conns), time.Since(start))
+}
+
+// TestCloseWakes has clients wait on a store that closes.
+func TestCloseWakes(t *testing.T) {
+	base, s := serve(t, t.TempDir())
+	answers := make(chan int, 1)
+	c := client(t)
+	go func() {
+		code, _, _, _ := do(c, "GET", base+"/v1/kv/a?index=1&wait=600s", "")
+		answers <- code
+	}()
+	time.Sleep(100 * time.Millisecond) // so that it most likely waits
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case code := <-answers:
+		if code != http.StatusInternalServerError {
+			t.Errorf("a closing store answers %d", code)
+		}
+	case <-time.After(hang):
+		t.Fatal("a closed store keeps a client waiting")
+	}
+	if code, _, body, err := do(c, "PUT", base+"/v1/kv/a", "1"); code != http.StatusInternalServerError || body != "store is closed" {
+		t.Errorf("a write to a closed store: %d %q %v", code, body, err)
+	}
+}
+
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(hang); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}

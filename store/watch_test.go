@@ -1,0 +1,228 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// watched follows node web1 and makes its intent out of each snapshot.
+type watched struct {
+	t     testing.TB
+	tree  intent.Tree
+	from  <-chan store.Snapshot
+	ok    atomic.Int64
+	wrong atomic.Int64
+	err   atomic.Pointer[error]
+}
+
+func watch(t testing.TB, s *store.Store, tree intent.Tree) *watched {
+	w := &watched{t: t, tree: tree}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	w.from = s.WatchNode(ctx, tree, "web1", func(_ intent.Prefix, err error) {
+		if err == nil {
+			w.ok.Add(1)
+			return
+		}
+		w.err.Store(&err)
+		w.wrong.Add(1)
+	})
+	return w
+}
+
+// until takes snapshots until one satisfies; every one on the way must be complete.
+func (w *watched) until(what string, satisfies func(intent.Node) bool) intent.Node {
+	w.t.Helper()
+	for timeout := time.After(hang); ; {
+		select {
+		case s := <-w.from:
+			node := intent.ReadNode(w.tree, "web1", s.Pairs)
+			for _, app := range node.Apps {
+				if !app.Sound() {
+					w.t.Fatalf("half a snapshot: %+v", app)
+				}
+			}
+			if satisfies(node) {
+				return node
+			}
+		case <-timeout:
+			w.t.Fatalf("no snapshot with %s", what)
+		}
+	}
+}
+
+func active(app intent.Name, version intent.Name) func(intent.Node) bool {
+	return func(n intent.Node) bool {
+		a, _ := n.App(app)
+		v, _ := a.Config.Active()
+		return v == version
+	}
+}
+
+// quiet fails when something is delivered within a while.
+func (w *watched) quiet(d time.Duration) {
+	w.t.Helper()
+	select {
+	case s := <-w.from:
+		w.t.Fatalf("delivered again: %d pairs at %d", len(s.Pairs), s.Index)
+	case <-time.After(d):
+	}
+}
+
+func TestWatchFollowsANode(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
+		w := watch(t, s, tree)
+		w.until("no app", func(n intent.Node) bool { return len(n.Apps) == 0 })
+		assign(t, s, tree, "slug", "v1")
+		w.until("slug at v1", active("slug", "v1"))
+		assign(t, s, tree, "other", "v1")
+		w.until("two apps", func(n intent.Node) bool { return len(n.Apps) == 2 })
+
+		put(t, s, tree.Config("slug", "c"), `{"versions":{"v1":"prep","v2":"active"}}`)
+		w.until("slug at v2", active("slug", "v2"))
+
+		put(t, s, tree.Config("slug", "c"), `{"versions":{"v1":"prep","v2":"active"}}`) // the same again
+		put(t, s, tree.Config("slug", "elsewhere"), `{"versions":{"v9":"active"}}`)
+		put(t, s, tree.Assignment("web10", "slug"), `{"cluster":"c"}`)
+		w.quiet(time.Second)
+
+		put(t, s, tree.DeployConfig("slug", "elsewhere"), `{"basedir":"/srv/slug"}`)
+		put(t, s, tree.Assignment("web1", "slug"), `{"cluster":"elsewhere"}`) // another cluster is followed from now on
+		w.until("slug at v9", active("slug", "v9"))
+		put(t, s, tree.Config("slug", "c"), `{"versions":{}}`)
+		w.quiet(time.Second)
+
+		if err := s.Delete(t.Context(), tree.Assignment("web1", "slug")); err != nil {
+			t.Fatal(err)
+		}
+		w.until("slug gone", func(n intent.Node) bool { _, there := n.App("slug"); return !there && len(n.Apps) == 1 })
+		read, err := s.ReadNode(t.Context(), tree, "web1", store.Consistent)
+		if n := intent.ReadNode(tree, "web1", read.Pairs); err != nil || len(n.Apps) != 1 || !n.Apps[0].Sound() || read.Index == 0 {
+			t.Fatalf("read %+v, %v", n, err)
+		}
+	})
+}
+
+// TestManyClustersShareOneWatch counts the prefixes that are read: an agent has few connections.
+func TestManyClustersShareOneWatch(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
+		for i := range 20 {
+			assign(t, s, tree, intent.Name(fmt.Sprintf("app%d", i)), "v1")
+		}
+		prefixes := make(chan intent.Prefix, 1000)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		snapshots := s.WatchNode(ctx, tree, "web1", func(p intent.Prefix, _ error) { prefixes <- p })
+		snapshot := <-snapshots
+		if n := intent.ReadNode(tree, "web1", snapshot.Pairs); len(n.Apps) != 20 || !n.Apps[19].Sound() {
+			t.Fatalf("%d apps", len(n.Apps))
+		}
+		put(t, s, tree.Config("app7", "c"), `{"versions":{"v2":"active"}}`)
+		select {
+		case snapshot = <-snapshots:
+		case <-time.After(hang):
+			t.Fatal("no news")
+		}
+		cancel()
+		seen := map[intent.Prefix]bool{}
+		for len(prefixes) > 0 {
+			seen[<-prefixes] = true
+		}
+		if len(seen) != 2 || !seen[tree.Clusters()] || !seen[tree.Node("web1")] {
+			t.Fatalf("read %v", seen)
+		}
+	})
+}
+
+// TestStoreStartsAnewEmptyAndOlder restarts a Consul that forgets: its index goes backwards, and what it says after the
+// restart must be heard, be it empty or other than before.
+func TestStoreStartsAnewEmptyAndOlder(t *testing.T) {
+	t.Parallel()
+	c, err := newConsul("")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer c.stop()
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
+	defer cancel()
+	if err := c.start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s, tree := opened(t, c.addr()), anyTree(t)
+	for i := range 50 {
+		put(t, s, "elsewhere", fmt.Sprint(i)) // drive the index up
+	}
+	assign(t, s, tree, "slug", "v2")
+	w := watch(t, s, tree)
+	w.until("slug at v2", active("slug", "v2"))
+	before := w.wrong.Load()
+	c.stop()
+	for begin := time.Now(); w.wrong.Load() == before; time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > hang {
+			t.Fatal("the loss is not heard")
+		}
+	}
+	w.quiet(time.Second) // a store that is away wants nothing removed
+	if err := c.start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.until("what an empty store says", func(n intent.Node) bool { return len(n.Apps) == 0 })
+	assign(t, s, tree, "slug", "v1")
+	w.until("slug at v1", active("slug", "v1"))
+}
+
+// TestAccessRules shows that what may not be read is never an empty answer.
+func TestAccessRules(t *testing.T) {
+	t.Parallel()
+	c, err := newConsul(`acl { enabled = true default_policy = "deny" tokens { initial_management = "root" } }`)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer c.stop()
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
+	defer cancel()
+	if err := c.start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	root, err := store.Open(store.Config{Address: c.addr(), Token: "root"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := anyTree(t)
+	assign(t, root, tree, "slug", "v1")
+	nobody := opened(t, c.addr())
+	if _, _, err := nobody.Get(ctx, tree.Config("slug", "c"), store.Default); !isDenied(err) {
+		t.Errorf("get: %v", err)
+	}
+	if gone, err := nobody.Gone(ctx, tree.Assignment("web1", "slug")); gone || !isDenied(err) {
+		t.Errorf("gone %v: %v", gone, err)
+	}
+	if err := nobody.Put(ctx, tree.Config("slug", "c"), nil); !isDenied(err) {
+		t.Errorf("put: %v", err)
+	}
+	if _, err := nobody.Commit(ctx, []store.Change{{Verb: store.Set, Key: "a", Value: nil}}); !isDenied(err) {
+		t.Errorf("commit: %v", err)
+	}
+	if snapshot, err := nobody.ReadNode(ctx, tree, "web1", store.Default); !isDenied(err) {
+		t.Errorf("a list that was filtered is an answer: %+v, %v", snapshot, err)
+	}
+	if _, err := nobody.NewSession(ctx, "x", store.MinTTL, 0, store.DeleteKeys); !isDenied(err) {
+		t.Errorf("session: %v", err)
+	}
+	if wrong, err := store.Open(store.Config{Address: c.addr(), Token: "no-such-token"}); err != nil {
+		t.Error(err)
+	} else if _, _, err := wrong.List(ctx, tree.Intent(), store.Default); !isDenied(err) {
+		t.Errorf("unknown token: %v", err)
+	}
+	w := watch(t, nobody, tree)
+	w.quiet(2 * time.Second)
+	if w.wrong.Load() == 0 || !isDenied(*w.err.Load()) {
+		t.Error("the watch says nothing of it")
+	}
+}
