@@ -119,4 +119,3 @@ func harmless(node intent.Node, a Actual, s Step) error {
 	}
 	return nil
 }
-

@@ -291,27 +291,3 @@ func TestTwoTransfersDoNotMix(t *testing.T) {
 	f, err = Get(t.Context(), req)
 	check(t, f, err, "", 0)
 }
-
-func TestSmall(t *testing.T) {
-	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
-		if r.URL.Path == "/gone" {
-			w.WriteHeader(404)
-			return
-		}
-		w.Write(thing[:1000])
-	})
-	file := filepath.Join(t.TempDir(), "f")
-	must(t, os.WriteFile(file, thing[:1000], 0o644))
-	for _, address := range []string{srv.URL, file} {
-		data, err := Small(t.Context(), Request{URL: address}, 1000)
-		if err != nil || !bytes.Equal(data, thing[:1000]) {
-			t.Errorf("%s: %d bytes, %v", address, len(data), err)
-		}
-		if _, err := Small(t.Context(), Request{URL: address}, 999); ReasonOf(err) != TooBig {
-			t.Errorf("%s: got %v", address, err)
-		}
-		if _, err := Small(t.Context(), Request{URL: strings.TrimSuffix(address, "/f") + "/gone"}, 999); ReasonOf(err) != NotFound {
-			t.Errorf("%s: got %v", address, err)
-		}
-	}
-}
