@@ -7,7 +7,7 @@ DESTDIR     ?=
 # One program is built and tested the same on every machine: static, and without paths of the builder in it.
 VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null)),dev)
 BUILD    = CGO_ENABLED=0 go build -trimpath \
-	-ldflags '-X github.com/platypus-platform/platypus/agents/internal/agent.Version=$(VERSION)'
+	-ldflags '-X github.com/platypus-platform/platypus/agents/internal/agent.Version=$(VERSION) -X main.Version=$(VERSION)'
 # Two packages at a time: most of these tests start real processes, and wait for them. They bring their own store,
 # whatever store this shell talks to.
 TEST  := env -u CONSUL_HTTP_ADDR -u CONSUL_HTTP_TOKEN -u CONSUL_HTTP_TOKEN_FILE go test -p 2 -timeout $(TIMEOUT)

@@ -67,6 +67,7 @@ func (h *host) wake(ctx context.Context) <-chan struct{} {
 			case <-h.watch.Wake():
 			case <-h.peers.Wake():
 			case <-h.catalog.Wake():
+			case <-h.arrivals.Wake():
 			case <-ctx.Done():
 				h.watch.Close()
 				h.peers.Close()

@@ -37,10 +37,11 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 	h := &host{
 		services: services, attempts: attempts(filepath.Join(a.StateDir, "attempts")), watch: health.NewWatch(),
 		peers: peers.New(a.Store, a.Tree, a.Node), catalog: catalog.New(a.Store, a.Node),
-		passive: a.DryRun, sound: map[string]Wanted{},
+		arrivals: newArrivals(), passive: a.DryRun, sound: map[string]Wanted{},
 	}
 	if !a.DryRun {
 		go h.catalog.Run(ctx)
+		go h.arrivals.run(ctx)
 	}
 	return &converge.Loop[intent.Node, Actual, Step]{
 		Observe: h.observe, Plan: h.plan, Apply: h.apply, States: h.states, Wake: h.wake(ctx),

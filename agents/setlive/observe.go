@@ -26,6 +26,7 @@ type host struct {
 	watch    *health.Watch
 	peers    *peers.Peers
 	catalog  *catalog.Catalog
+	arrivals *arrivals
 	passive  bool              // nothing may be asked, taken or told: --dry-run
 	sound    map[string]Wanted // what was wanted of each app when that could last be used
 }
@@ -159,6 +160,7 @@ func (h *host) follow(d Desired, a Actual) {
 			wishes = append(wishes, peers.Wish{App: name, Cluster: last.Cluster, Why: "switching to " + last.Version})
 		}
 	}
+	h.arrivals.want(awaited(d, a))
 	h.watch.Follow(targets)
 	h.peers.Want(wishes)
 	h.catalog.Want(entries, keep)
