@@ -52,6 +52,7 @@ func (w World) Rows() []Row {
 	}
 	for who, report := range w.Reports {
 		for subject, state := range report.Subjects {
+			subject, _, _ = strings.Cut(subject, "/") // what an agent does about one version of an app is the app's
 			if !slices.ContainsFunc(rows, func(r Row) bool { return string(r.App) == subject && r.Node == who.Node }) &&
 				state.Phase != Converged {
 				rows = append(rows, w.leaving(who.Node, intent.Name(subject)))
