@@ -222,7 +222,6 @@ func BenchmarkWatchers(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer conn.Close()
 			fmt.Fprintf(conn, "GET /v1/kv/bench/crowd?index=%d&wait=300s HTTP/1.1\r\nHost: %s\r\n\r\n", index, addr)
 			conns[n] = conn
 		}
@@ -233,6 +232,9 @@ func BenchmarkWatchers(b *testing.B) {
 		b.ReportMetric(wakeAll(b, c, conns, url, strconv.Itoa(i+1)), "ms-wake-all")
 		if p != nil {
 			b.ReportMetric(p.rss(b), "MiB-woken")
+		}
+		for _, conn := range conns {
+			conn.Close()
 		}
 	}
 }

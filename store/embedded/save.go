@@ -31,10 +31,13 @@ func (d *disk) save(records []record, before func(bucket, key string) []byte) er
 	return fmt.Errorf("write to disk: %w", err)
 }
 
+// maxBuffer is how large a buffer is kept for the next frame, in bytes.
+const maxBuffer = 64 << 10
+
 // append adds a frame to the active journal, turning to the other one when it is full.
 func (d *disk) append(records []record) error {
 	bytes := frame{d.frame + 1, records}.encode(d.buffer)
-	if cap(bytes) <= journalSize {
+	if cap(bytes) <= maxBuffer {
 		d.buffer = bytes
 	}
 	if d.direct || len(bytes) > journalSize {
