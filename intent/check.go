@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -15,11 +16,11 @@ func (a *Assignment) check(p *parser, v *value, pointer string) {
 }
 
 func (c *Config) check(p *parser, v *value, pointer string) {
-	switch {
-	case c.Versions == nil && len(v.members) == 0: // {} says plainly that there is nothing
+	if c.Versions == nil {
 		c.Versions = map[Name]Version{}
-	case c.Versions == nil:
-		p.errorf(v, pointer, "\"versions\" is missing: write {} when no version shall be there")
+		if slipped(v, reflect.TypeFor[Config]()) || v.find("versions") != nil {
+			p.errorf(v, pointer, "\"versions\" is missing: write {} when no version shall be there")
+		}
 	}
 	if c.MinNodes < 0 {
 		p.errorf(v.find("min_nodes"), pointer+"/min_nodes", "min_nodes must not be negative")
@@ -33,6 +34,13 @@ func (c *Config) check(p *parser, v *value, pointer string) {
 	if len(active) > 1 {
 		p.errorf(v.find("versions"), pointer+"/versions", "versions %s are all active: at most one may be", strings.Join(active, ", "))
 	}
+}
+
+// slipped reports whether an object has a member that its noun does not know: what is absent may then only be misspelt,
+// and must not count as a wish for nothing.
+func slipped(v *value, noun reflect.Type) bool {
+	known := membersOf(noun)
+	return slices.ContainsFunc(v.members, func(m member) bool { _, ok := known[fold(m.name)]; return !ok })
 }
 
 func (ver *Version) read(p *parser, v *value, pointer string) {
