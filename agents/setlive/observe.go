@@ -150,14 +150,20 @@ func (h *host) follow(d Desired, a Actual) {
 			delete(h.sound, name)
 		}
 		last, known := h.sound[name]
-		if !known || !app.owned() || last.Version == "" {
+		if !known || !app.owned() {
 			keep[name] = named && w.Phase != ""
 			continue
 		}
+		why := "stopping it"
+		if last.Version != "" {
+			why = "switching to " + last.Version
+			entries[name] = entry(last, app)
+		} else if !app.Service.Process.Running() {
+			continue
+		}
 		targets[name] = target(last, app)
-		entries[name] = entry(last, app)
-		if dec := decide(name, d, a); dec.lease {
-			wishes = append(wishes, peers.Wish{App: name, Cluster: last.Cluster, Why: "switching to " + last.Version})
+		if decide(name, d, a).lease {
+			wishes = append(wishes, peers.Wish{App: name, Cluster: last.Cluster, Why: why})
 		}
 	}
 	h.arrivals.want(awaited(d, a))
