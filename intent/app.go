@@ -12,7 +12,7 @@ type Assignment struct {
 
 // Config is what developers say of one cluster of an app.
 type Config struct {
-	Versions   map[Name]Version `json:"versions"`              // all that shall be on disk; at most one of them active
+	Versions   map[Name]Version `json:"versions,omitempty"`    // all that shall be on disk; at most one of them active
 	MinNodes   int              `json:"min_nodes,omitempty"`   // nodes of the cluster that must stay healthy during a switch
 	UserConfig json.RawMessage  `json:"user_config,omitempty"` // handed to the app unread, in the file PLATYPUS_CONFIG names
 }

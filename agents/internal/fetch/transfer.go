@@ -276,7 +276,8 @@ func contentRange(s string) (from, total int64, err error) {
 			return 0, 0, bad
 		}
 	}
-	if !ok || !ok2 || !ok3 || err != nil || err2 != nil || from < 0 || to < from {
+	rest := to >= from || to == from-1 && total == from // some servers answer so when nothing is left to send
+	if !ok || !ok2 || !ok3 || err != nil || err2 != nil || from < 0 || !rest {
 		return 0, 0, bad
 	}
 	return from, total, nil

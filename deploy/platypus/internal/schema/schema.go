@@ -33,7 +33,7 @@ func of(kind string) (*jsonschema.Schema, error) {
 	case "node":
 		return infer(reflect.TypeFor[intent.Assignment](), "cluster")
 	case "config":
-		s, err := infer(reflect.TypeFor[intent.Config](), "versions")
+		s, err := infer(reflect.TypeFor[intent.Config]())
 		if err == nil {
 			s.Properties["versions"].PropertyNames = name()
 		}
