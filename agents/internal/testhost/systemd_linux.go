@@ -125,8 +125,8 @@ func (s *Systemd) end(t testing.TB) {
 		t.Logf("systemd said:\n%s", s.log.String())
 	}
 	sweep := exec.Command("unshare", "--mount", "sh", "-c",
-		`mount -t cgroup2 cgroup2 /mnt && find "/mnt/$1" -depth -type d -exec rmdir {} \;`, "sweep", s.cgroup)
-	for range 20 {
+		`mount -t cgroup2 cgroup2 /mnt && { [ ! -d "/mnt/$1" ] || find "/mnt/$1" -depth -type d -exec rmdir {} +; }`, "sweep", s.cgroup)
+	for range 100 { // a cgroup stays busy until the last of its processes is collected
 		if sweep.Run() == nil {
 			break
 		}
