@@ -16,6 +16,8 @@ const (
 	phaseGating   = "gating"   // the new version runs and has still to prove itself
 	phaseReverted = "reverted" // the active version did not become healthy; the one before runs
 	phaseFailing  = "failing"  // the active version did not become healthy, and there is none to go back to
+
+	phaseUnhealthy = "unhealthy" // the active version was healthy once and is not now; nothing else is better
 )
 
 // maxRestarts is how often a version under trial may have to be started again before it counts as broken.
@@ -201,7 +203,7 @@ func settle(w Wanted, app App, target string, parked bool, state converge.State)
 	case !p.Running():
 		state.Phase, state.Moves, state.Reason = converge.Working, true, "it ended; the supervisor starts it again"
 	case known && !v.Passing && v.Reason != "":
-		state.Reason = "unhealthy: " + v.Reason
+		state.Phase, state.Reason = phaseUnhealthy, "unhealthy: "+v.Reason
 	default:
 		state.Reason, state.Moves = app.Listing.Problem, app.Listing.Pending
 	}

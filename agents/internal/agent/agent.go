@@ -165,8 +165,21 @@ func once[A any, S converge.Step](ctx context.Context, a *Agent, loop *converge.
 	if err := r.reporter.Flush(context.WithoutCancel(ctx)); err != nil {
 		a.Log.Warn("", fmt.Sprintf("report: %v", err))
 	}
-	if pass.Failed() {
+	if pass.Failed() || wrong(pass) {
 		return ExitFailed, nil
 	}
 	return 0, nil
+}
+
+// wrong reports whether something is left that neither time nor another agent mends, such as invalid intent or a
+// release that was taken back. A precondition that is absent is not wrong.
+func wrong(pass converge.Pass) bool {
+	for _, o := range pass.Outcomes {
+		switch o.Phase {
+		case converge.Converged, converge.Waiting, intent.PhaseIncomplete:
+		default:
+			return true
+		}
+	}
+	return false
 }

@@ -35,7 +35,8 @@ func of(kind string) (*jsonschema.Schema, error) {
 	case "config":
 		s, err := infer(reflect.TypeFor[intent.Config]())
 		if err == nil {
-			s.Properties["versions"].PropertyNames = name()
+			versions := s.Properties["versions"]
+			versions.Type, versions.Types, versions.PropertyNames = "object", nil, name()
 		}
 		return s, err
 	case "deploy_config":
