@@ -19,6 +19,7 @@ type watched struct {
 	ok    atomic.Int64
 	wrong atomic.Int64
 	err   atomic.Pointer[error]
+	anew  bool // the store starts over
 }
 
 func watch(t testing.TB, s *store.Store, tree intent.Tree) *watched {
@@ -44,7 +45,7 @@ func (w *watched) until(what string, satisfies func(intent.Node) bool) intent.No
 		case s := <-w.from:
 			node := intent.ReadNode(w.tree, "web1", s.Pairs)
 			for _, app := range node.Apps {
-				if !app.Sound() {
+				if !app.Sound() && !w.anew {
 					w.t.Fatalf("half a snapshot: %+v", app)
 				}
 			}
@@ -162,6 +163,7 @@ func TestStoreStartsAnewEmptyAndOlder(t *testing.T) {
 	w := watch(t, s, tree)
 	w.until("slug at v2", active("slug", "v2"))
 	before := w.wrong.Load()
+	w.anew = true // its prefixes are read one by one: between two of them an app may look incomplete, and is held
 	c.stop()
 	for begin := time.Now(); w.wrong.Load() == before; time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > hang {

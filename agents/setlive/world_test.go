@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -76,15 +77,19 @@ func (w *world) sweep(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		cmd := exec.Command(path, strace...)
 		out, err := cmd.CombinedOutput()
-		through := err == nil
-		if exit, is := err.(*exec.ExitError); is && exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		code := "0"
+		if len(args) > 2 {
+			code = "1" // a release that was taken back
+		}
+		through := strconv.Itoa(cmd.ProcessState.ExitCode()) == code
+		if exit, is := err.(*exec.ExitError); is && !through && exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 			ts.Fatalf("call %d of %s: %v\n%s", n, calls, err, out)
 		}
 		if len(args) > 2 {
 			to = args[2]
 		}
 		w.consistent(ts, app, fmt.Sprintf("after call %d of %s:\n%s", n, calls, out))
-		w.once(ts, false, []string{"0"})
+		w.once(ts, false, []string{code})
 		w.runs(ts, false, []string{app, to})
 		w.current(ts, false, []string{app, to})
 		if left, _ := filepath.Glob(filepath.Join(w.dir, "srv", app, "*", ".new")); len(left) > 0 {
