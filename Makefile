@@ -41,7 +41,8 @@ race: consul ## the tests again, under the race detector
 .PHONY: faults
 faults: consul ## kill -9, full disks and broken networks at every step
 	@scripts/deps.sh test faults
-	@$(WITH_CONSUL); export PATH; PLATYPUS_FAULTS=1 $(TEST) -timeout 90m -count 1 -p 1 -run Fault -v work
+	@$(WITH_CONSUL); export PATH; PLATYPUS_FAULTS=1 $(TEST) -timeout 90m -count 1 -p 1 -v \
+		-run 'Fault|Stories|Moment|Away|Linearizable|Damaged|Disk|Restart' work
 
 .PHONY: bench
 bench: consul ## figures beside their references, kept in dist/bench.json

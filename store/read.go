@@ -79,3 +79,15 @@ func (s *Store) mayRead(ctx context.Context, prefix intent.Prefix) error {
 	_, _, err := s.kv().Get(key, new(api.QueryOptions).WithContext(ctx))
 	return classify("read "+key, err)
 }
+
+// Blank reports whether nothing at all lies below prefix, by a consistent read that carries names alone.
+func (s *Store) Blank(ctx context.Context, prefix intent.Prefix) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	options := &api.QueryOptions{RequireConsistent: true}
+	names, meta, err := s.kv().Keys(string(prefix), "/", options.WithContext(ctx))
+	if err == nil && meta.ResultsFilteredByACLs {
+		return false, fmt.Errorf("list %q: %w: part of the answer was filtered out", prefix, ErrDenied)
+	}
+	return err == nil && len(names) == 0, classify(fmt.Sprintf("list %q", prefix), err)
+}

@@ -27,12 +27,16 @@ type Check struct {
 	TTL      time.Duration
 }
 
+// forgetAfter is how long an instance may be critical before the catalog forgets it: the net below a host that is gone
+// for good. A host that comes back announces its services again.
+const forgetAfter = 72 * time.Hour
+
 // Register announces a service to the agent that the store is reached through; announcing it again replaces it.
 func (s *Store) Register(ctx context.Context, service Service) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	c := service.Check
-	check := &api.AgentServiceCheck{CheckID: "service:" + service.ID}
+	check := &api.AgentServiceCheck{CheckID: "service:" + service.ID, DeregisterCriticalServiceAfter: forgetAfter.String()}
 	if c.HTTP == "" && c.TCP == "" {
 		check.TTL = c.TTL.String()
 	} else {

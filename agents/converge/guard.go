@@ -10,12 +10,13 @@ import (
 //
 // A subject that the agent owns on the host and that intent no longer names has vanished. It may be removed only when
 // Gone says so, from a consistent read of its own key. When more than half of what is owned, and at least two, vanish
-// at once, everything is held until a person confirms.
+// at once, or all of it while the store declares nothing at all, everything is held until a person confirms.
 type Guard[D, A any] struct {
 	Owned     func(A) []string                                          // subjects recognisable on the host as this agent's
 	Wanted    func(D) []string                                          // subjects that intent names, usable or not
 	Gone      func(ctx context.Context, subject string) (bool, error)   // false: it is still declared
 	Confirmed func(ctx context.Context, removes []string) (bool, error) // a person agreed to these removals
+	Blank     func(ctx context.Context) (bool, error)                   // optional: the store declares nothing for anybody
 	Hold      func(d D, subjects map[string]string, everything *Held) D // marks what must be left as it is, with the reason
 }
 
@@ -40,7 +41,7 @@ func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 	if len(vanished) == 0 {
 		return d, nil
 	}
-	if len(vanished) >= 2 && 2*len(vanished) > len(owned) {
+	if len(vanished) >= 2 && 2*len(vanished) > len(owned) || len(vanished) == len(owned) && g.blank(ctx) {
 		held := &Held{Removes: vanished, Owned: len(owned)}
 		confirmed, err := g.Confirmed(ctx, vanished)
 		switch {
@@ -51,6 +52,15 @@ func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 		}
 	}
 	return g.Hold(d, g.unconfirmed(ctx, vanished), nil), nil
+}
+
+// blank reports whether the store looks like a new or a wrong one. When that cannot be read, neither can any Gone.
+func (g *Guard[D, A]) blank(ctx context.Context) bool {
+	if g.Blank == nil {
+		return false
+	}
+	blank, err := g.Blank(ctx)
+	return err == nil && blank
 }
 
 // without returns those of owned, in order, that are not wanted.

@@ -150,3 +150,32 @@ func TestGuardNeverRemovesTooMuch(t *testing.T) {
 		}
 	})
 }
+
+// TestOneOfOneIsHeldWhileTheStoreIsBlank: a store that declares nothing for anybody is more likely a new or a wrong one
+// than a wish, also for a host that has but one subject.
+func TestOneOfOneIsHeldWhileTheStoreIsBlank(t *testing.T) {
+	for _, blank := range []bool{true, false} {
+		kept := 0
+		l := &converge.Loop[[]string, []string, step]{
+			Observe: func(context.Context) ([]string, error) { return []string{"a"}, nil },
+			Plan:    func([]string, []string) []step { return nil },
+			Apply:   func(context.Context, step) error { return nil },
+			States:  func([]string, []string) map[string]converge.State { return nil },
+			Guard: &converge.Guard[[]string, []string]{
+				Owned:     func(owned []string) []string { return owned },
+				Wanted:    func(wanted []string) []string { return wanted },
+				Gone:      func(context.Context, string) (bool, error) { return true, nil },
+				Blank:     func(context.Context) (bool, error) { return blank, nil },
+				Confirmed: func(context.Context, []string) (bool, error) { return false, nil },
+				Hold: func(d []string, subjects map[string]string, _ *converge.Held) []string {
+					kept = len(subjects)
+					return d
+				},
+			},
+		}
+		p := l.Once(t.Context(), nil)
+		if held := p.Held != nil; held != blank || (kept == 1) != blank {
+			t.Errorf("blank %v: held %v, %d kept", blank, held, kept)
+		}
+	}
+}

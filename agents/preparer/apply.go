@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -29,6 +30,7 @@ func (h *preparer) do(ctx context.Context, s Step) error {
 	case Adopt:
 		return h.registry.add(spot{s.App, s.Basedir})
 	case Fetch:
+		defer debug.FreeOSMemory() // the buffers of an extraction are many times what an idle agent needs
 		return h.install(ctx, s)
 	case Prune:
 		return prune(s)

@@ -43,6 +43,6 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 			return states(node, h.complete(node, a))
 		},
 		Guard: &converge.Guard[intent.Node, Actual]{Owned: owned},
-		Wake:  h.progress.ticks(ctx),
+		Wake:  h.progress.ticks(ctx), Parallel: 4,
 	}, nil
 }

@@ -17,7 +17,7 @@ type Wanted struct {
 	Spec     service.Spec
 	Cluster  string
 	Version  string        // the active one; "" for none
-	Goal     string        // changes with everything intent says of the app
+	Goal     string        // changes with everything intent says of the active version: then a parked one is tried again
 	Check    intent.Health // how it is found healthy
 	Port     int           // that it is registered with; 0 for none
 	MinNodes int           // instances elsewhere that must be healthy while this one is stopped
@@ -136,7 +136,7 @@ func desired(node intent.Node) Desired {
 		}
 		version, _ := app.Config.Active()
 		w.Version = string(version)
-		w.Goal = service.Digest(w.Spec, w.Version, app.Config, w.Check, w.MinNodes)
+		w.Goal = service.Digest(w.Spec, w.Version, app.Config.Versions[version], w.Check)
 		d[string(app.Name)] = w
 	}
 	return d

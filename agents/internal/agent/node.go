@@ -103,6 +103,7 @@ func guard[A any, S converge.Step](a *Agent, loop *converge.Loop[intent.Node, A,
 		}
 		return a.Store.Gone(ctx, a.Tree.Assignment(a.Node, name))
 	}
+	g.Blank = func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) }
 	g.Confirmed = a.confirmed
 	g.Hold = hold
 }

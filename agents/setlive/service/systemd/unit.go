@@ -85,7 +85,12 @@ func (u unit) down() bool {
 	return u.job == 0 && (u.active == "inactive" || u.active == "failed") && u.pid == 0
 }
 
+// busPatience bounds one question to systemd: a bus that hangs must not keep the other apps from being looked after.
+const busPatience = 10 * time.Second
+
 func (s *Systemd) unit(ctx context.Context, app string) (u unit, err error) {
+	ctx, cancel := context.WithTimeout(ctx, busPatience)
+	defer cancel()
 	var p map[string]any
 	err = s.call(ctx, "ask for unit", func(c *dbus.Conn) error {
 		p, err = c.GetAllPropertiesContext(ctx, unitName(app))
