@@ -64,7 +64,9 @@ func boot(t *testing.T, init string) host {
 			t.Error(err)
 		}
 	})
-	up := map[string]string{"systemd": "systemctl is-system-running | grep -E 'running|degraded'", "runit": "pgrep -x runsvdir"}[init]
+	up := map[string]string{"systemd": "systemctl is-system-running | grep -E 'running|degraded'",
+		// Until its own /proc is there, that of the machine is seen, which may have a runsvdir too.
+		"runit": "[ $(cat /proc/1/comm) = runsvdir ] && [ ! -e /old/proc ]"}[init]
 	for end := time.Now().Add(hang); ; time.Sleep(100 * time.Millisecond) {
 		select {
 		case <-ended:

@@ -47,6 +47,9 @@ func (h *host) do(ctx context.Context, s Step) error {
 	case Unlink:
 		return h.unlink(s)
 	case Remove:
+		if err := h.attempts.forget(app); err != nil {
+			return err
+		}
 		return h.services.Remove(ctx, app)
 	}
 	return fmt.Errorf("unknown step %q", s.Verb)
@@ -101,5 +104,5 @@ func (h *host) unlink(s Step) error {
 			return fmt.Errorf("unlink %s: %w", link, err)
 		}
 	}
-	return h.attempts.forget(s.Spec.App)
+	return nil
 }

@@ -136,6 +136,10 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	} else if differs {
 		steps = append([]Step{stop}, steps...)
 	}
+	if app.owned() && s.Basedir != "" && s.Basedir != spec.Basedir {
+		old := service.Spec{App: spec.App, Basedir: s.Basedir}
+		steps = append(steps, Step{Verb: Unlink, Spec: old, Why: "it has moved to " + spec.Basedir})
+	}
 	switch {
 	case !app.owned():
 		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "there is none"})

@@ -47,9 +47,9 @@ func (m *model) after(t *rapid.T, s Step) {
 	case Revert:
 		m.Attempt = s.Attempt
 	case Unlink:
-		m.Links.Current, m.Links.Previous, m.Attempt = "", "", Attempt{}
+		m.Links.Current, m.Links.Previous = "", ""
 	case Remove:
-		m.Service = service.State{}
+		m.Service, m.Attempt = service.State{}, Attempt{}
 	default:
 		t.Fatalf("unknown step %v", s)
 	}

@@ -152,6 +152,12 @@ func InSystemd(t *testing.T) bool {
 	if err := copyFile(binary, "/proc/self/exe"); err != nil {
 		t.Fatal(err)
 	}
+	// The checkout may lie below a folder that is another one inside, such as /tmp.
+	if _, err := os.Stat("testdata"); err == nil {
+		if err := os.CopyFS(filepath.Join(s.Shared, "testdata"), os.DirFS("testdata")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*HangLimit)
 	defer cancel()
 	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
@@ -159,7 +165,7 @@ func InSystemd(t *testing.T) bool {
 	if testing.Verbose() {
 		args = append(args, "-test.v")
 	}
-	inside := s.Command(binary, args...)
+	inside := s.Command("sh", append([]string{"-c", `cd "$0" && exec "$@"`, s.Shared, binary}, args...)...)
 	inside.Env = append(os.Environ(), insideMark+"="+s.Shared, "TMPDIR="+s.Shared, "PLATYPUS_TESTDATA="+filepath.Join(testFolder(), "testdata"))
 	stop := context.AfterFunc(ctx, func() { _ = inside.Process.Kill() })
 	defer stop()
