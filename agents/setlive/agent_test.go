@@ -50,9 +50,6 @@ func TestStoriesOnSystemd(t *testing.T) {
 // stories runs every story in a world of its own: its own root in the store, its own folders, its own node.
 func stories(t *testing.T, consul string, supervisor func(*testing.T) []string) {
 	files, err := filepath.Glob("testdata/*.txtar")
-	if dir := testhost.SharedDir(); dir != "" {
-		files, err = filepath.Glob(filepath.Join(os.Getenv("PLATYPUS_TESTDATA"), "*.txtar"))
-	}
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no stories: %v", err)
 	}

@@ -166,7 +166,7 @@ func InSystemd(t *testing.T) bool {
 		args = append(args, "-test.v")
 	}
 	inside := s.Command("sh", append([]string{"-c", `cd "$0" && exec "$@"`, s.Shared, binary}, args...)...)
-	inside.Env = append(os.Environ(), insideMark+"="+s.Shared, "TMPDIR="+s.Shared, "PLATYPUS_TESTDATA="+filepath.Join(testFolder(), "testdata"))
+	inside.Env = append(os.Environ(), insideMark+"="+s.Shared, "TMPDIR="+s.Shared)
 	stop := context.AfterFunc(ctx, func() { _ = inside.Process.Kill() })
 	defer stop()
 	out, err := inside.CombinedOutput()
@@ -199,8 +199,3 @@ func copyFile(to, from string) error {
 	return out.Close()
 }
 
-// testFolder is where the test runs: its files have the same path inside.
-func testFolder() string {
-	dir, _ := os.Getwd()
-	return dir
-}
