@@ -198,4 +198,3 @@ func copyFile(to, from string) error {
 	}
 	return out.Close()
 }
-
