@@ -6,7 +6,6 @@ require (
 	aead.dev/minisign v0.3.0
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/godbus/dbus/v5 v5.2.4
-	github.com/google/renameio/v2 v2.0.2
 	github.com/klauspost/compress v1.20.3
 	github.com/platypus-platform/platypus/intent v0.0.0
 	github.com/platypus-platform/platypus/store v0.0.0
