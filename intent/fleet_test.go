@@ -155,9 +155,9 @@ func TestNamesOfTheFleet(t *testing.T) {
 		tree.VM("web"):                    "platypus/intent/vms/web",
 		tree.Ledger("SIN", "m1"):          "platypus/ledger/SIN/m1",
 		tree.PlacedVM(Instance{"web", 3}): "platypus/placement/vms/web.3",
-		tree.PlacedApp("m1", "slug"):      "platypus/placement/nodes/m1/slug",
+		tree.Placement("m1", "slug"):      "platypus/placement/nodes/m1/slug",
 		string(tree.LedgersIn("SIN")):     "platypus/ledger/SIN/",
-		string(tree.PlacedNode("m1")):     "platypus/placement/nodes/m1/",
+		string(tree.Placements("m1")):     "platypus/placement/nodes/m1/",
 		string(tree.MachinesIn("SIN")):    "platypus/intent/machines/SIN/",
 	} {
 		if key != want {

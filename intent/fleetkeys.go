@@ -30,20 +30,11 @@ func (t Tree) LedgersIn(region Name) Prefix { return t.Ledgers().Join(region) }
 // Ledger is the key of what a machine holds.
 func (t Tree) Ledger(region, machine Name) string { return t.LedgersIn(region).Key(machine) }
 
-// Placements is the prefix of all that placing writes.
-func (t Tree) Placements() Prefix { return t.own.Join("placement") }
-
 // PlacedVMs is the prefix of where the instances of vms are.
-func (t Tree) PlacedVMs() Prefix { return t.Placements().Join("vms") }
+func (t Tree) PlacedVMs() Prefix { return t.own.Join("placement", "vms") }
 
 // PlacedVM is the key of where one instance is.
 func (t Tree) PlacedVM(i Instance) string { return t.PlacedVMs().Key(Name(i.String())) }
 
-// PlacedNodes is the prefix of the apps that placed vms bring to all nodes.
-func (t Tree) PlacedNodes() Prefix { return t.Placements().Join("nodes") }
-
-// PlacedNode is the prefix of the apps that placed vms bring to one node.
-func (t Tree) PlacedNode(node Name) Prefix { return t.PlacedNodes().Join(node) }
-
-// PlacedApp is the key by which a placed vm brings its app to a node: an [Assignment], as below [Tree.Node], which wins.
-func (t Tree) PlacedApp(node, app Name) string { return t.PlacedNode(node).Key(app) }
+// PlacedNodes is the prefix of the apps that placed vms bring to nodes; see [Tree.Placements] for one node.
+func (t Tree) PlacedNodes() Prefix { return t.own.Join("placement", "nodes") }
