@@ -35,4 +35,5 @@ require (
 	github.com/mitchellh/pointerstructure v1.2.1 // indirect
 	golang.org/x/exp v0.0.0-20260218203240-3dfff04db8fa // indirect
 	golang.org/x/sys v0.48.0 // indirect
+	pgregory.net/rapid v1.3.0
 )
