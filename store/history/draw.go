@@ -1,42 +1,56 @@
 package history
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 )
 
-// plan is a transaction ready to be sent, and the commits that it makes.
+// plan is a transaction: its operations, the commits that it makes, and how many operations more it has room for.
 type plan struct {
 	ops     []store.Change
 	commits []Commit
+	room    int
+	partial bool // only what had to come first
 }
 
 // draw plans a request on what was found: the changes, one commit for the plain writes that they would bury, one for
-// themselves, and the head.
-func (l *Log) draw(r Request, v look, id string) (plan, error) {
-	var p plan
+// themselves, and the head. When that is too much for one transaction, the buried ones come first, alone.
+func (l *Log) draw(ctx context.Context, r Request, v look, id string) (plan, error) {
+	var buried []Change
+	for _, e := range r.Edits {
+		if stray, ok := l.stray(e.Key, v.live[e.Key], v); ok {
+			buried = append(buried, stray)
+		}
+	}
+	p, err := l.drawAll(ctx, r, v, id, buried)
+	if errors.Is(err, store.ErrTooLarge) && len(buried) > 0 {
+		p = plan{commits: []Commit{bury(buried, r)}, room: store.MostOps - 2, partial: true}
+		if err := l.keep(ctx, &p, v.window); err != nil {
+			return p, err
+		}
+		err = l.fit(ctx, &p, v.head)
+	}
+	return p, err
+}
+
+func (l *Log) drawAll(ctx context.Context, r Request, v look, id string, buried []Change) (p plan, err error) {
 	c := Commit{ID: id, Kind: r.Kind, Note: r.Note}
 	if c.Kind == "" {
 		c.Kind = Set
 	}
-	var buried []Change
-	seq := v.head.Seq + 1
-	for _, e := range r.Edits {
-		pair := v.live[e.Key]
-		if stray, ok := l.stray(e.Key, pair, v); ok {
-			buried = append(buried, stray)
-		}
-	}
 	if len(buried) > 0 {
-		seq++
+		p.commits = append(p.commits, bury(buried, r))
 	}
+	seq := v.head.Seq + uint64(len(p.commits)) + 1
 	for _, e := range r.Edits {
-		x, ops, ok := l.edit(e, v.live[e.Key], seq)
-		if ok {
+		if x, ops, ok := l.edit(e, v.live[e.Key], seq); ok {
 			c.Changes, p.ops = append(c.Changes, x), append(p.ops, ops...)
 		}
 	}
@@ -48,12 +62,22 @@ func (l *Log) draw(r Request, v look, id string) (plan, error) {
 			p.ops = append(p.ops, expect(l.path(key), index))
 		}
 	}
-	if len(buried) > 0 {
-		p.commits = append(p.commits, Commit{ID: rand.Text(), Kind: Observed, Changes: buried,
-			Note: Note{Author: Author{Proof: Unknown}, Via: r.Note.Via, Message: "a plain write, found when it was about to be replaced"}})
-	}
 	p.commits = append(p.commits, c)
-	return p, l.chain(&p, v.head)
+	p.room = store.MostOps - len(p.ops) - len(p.commits) - 1
+	if p.room < 0 {
+		return p, fmt.Errorf("commit %d changes: %w: they take %d operations, and %d go into one transaction: a delete takes 2, and %d are for the history",
+			len(c.Changes), store.ErrTooLarge, store.MostOps-p.room, store.MostOps, len(p.commits)+1)
+	}
+	if err := l.keep(ctx, &p, v.window); err != nil {
+		return p, err
+	}
+	return p, l.fit(ctx, &p, v.head)
+}
+
+// bury is the commit of plain writes that a request is about to replace.
+func bury(changes []Change, r Request) Commit {
+	return Commit{ID: rand.Text(), Kind: Observed, Changes: changes,
+		Note: Note{Author: Author{Proof: Unknown}, Via: r.Note.Via, Message: "a plain write, found when it was about to be replaced"}}
 }
 
 // edit plans one edit on what stands there; ok is false when that changes nothing.
@@ -83,27 +107,27 @@ func expect(path string, index uint64) store.Change {
 	return store.Change{Verb: store.CheckIndex, Key: path, Index: index}
 }
 
-// chain numbers and seals the commits of a plan and adds them and the head to its operations.
-func (l *Log) chain(p *plan, head Head) error {
-	prev, seq, at := head.Hash, head.Seq, l.tip.At
+// chain numbers and seals the commits of a plan, adds them and the head to its operations, and sees whether all of it
+// fits into one transaction.
+func (l *Log) chain(p plan, head Head) (plan, error) {
+	p.ops, p.commits = slices.Clone(p.ops), slices.Clone(p.commits)
+	at := l.tip.At
 	for i := range p.commits {
 		c := &p.commits[i]
-		seq++
-		if seq > maxSeq {
-			return fmt.Errorf("commit %d: %w", seq, store.ErrTooLarge)
+		c.Seq, c.Prev, c.At = head.Seq+1, head.Hash, later(l.now(), at)
+		if c.Seq > maxSeq {
+			return p, fmt.Errorf("commit %d: %w: the numbers end at %d", c.Seq, store.ErrTooLarge, uint64(maxSeq))
 		}
-		c.Seq, c.Prev, c.At = seq, prev, later(l.now(), at)
 		record, err := encode(*c)
 		if err != nil {
-			return err
+			return p, err
 		}
-		c.Hash = HashOf(record)
-		prev, at = c.Hash, c.At
-		p.ops = append(p.ops, store.Change{Verb: store.CAS, Key: l.commitKey(seq), Value: record})
-		head = Head{Seq: seq, ID: c.ID, Hash: c.Hash, index: head.index}
+		c.Hash, at = HashOf(record), c.At
+		p.ops = append(p.ops, store.Change{Verb: store.CAS, Key: l.commitKey(c.Seq), Value: record})
+		head = Head{Seq: c.Seq, ID: c.ID, Hash: c.Hash, index: head.index}
 	}
 	p.ops = append(p.ops, store.Change{Verb: store.CAS, Key: l.headKey(), Value: head.encode(), Index: head.index})
-	return store.Fits(p.ops)
+	return p, store.Fits(p.ops)
 }
 
 // later is now, or a millisecond after the last when the clock has not moved on.
@@ -127,6 +151,9 @@ func (p plan) landed(l *Log, index uint64) Commit {
 				if x.Op == Put && x.stored.created == 0 {
 					x.stored.created = index
 				}
+			}
+			if x.Op == Put && x.stored.how != delta && x.Size > maxWhole {
+				l.remember(footing{c.Seq, x.Key}, x.Value)
 			}
 		}
 		l.tip.apply(*c)

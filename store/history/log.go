@@ -20,9 +20,10 @@ type Log struct {
 	prefix intent.Prefix
 	now    func() time.Time
 
-	mu   sync.Mutex // held by whoever writes or brings the tip up to date
-	tip  *State     // as of the newest commit seen; never nil, its Seq is 0 at first
-	lost *Head      // the newest commit that was seen and is gone
+	mu     sync.Mutex         // held by whoever writes or brings the tip up to date
+	tip    *State             // as of the newest commit seen; never nil, its Seq is 0 at first
+	frames map[footing][]byte // values that deltas rest on
+	lost   *Head              // the newest commit that was seen and is gone
 }
 
 // The errors that callers tell apart, beside those of the store.
@@ -38,7 +39,7 @@ var (
 
 // Open returns the history of a tree. It does not connect.
 func Open(s *store.Store, tree intent.Tree) *Log {
-	return &Log{store: s, tree: tree, prefix: tree.History(), now: time.Now, tip: emptyState()}
+	return &Log{store: s, tree: tree, prefix: tree.History(), now: time.Now, tip: emptyState(), frames: map[footing][]byte{}}
 }
 
 // Tree is the tree whose history it is.

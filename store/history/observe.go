@@ -43,6 +43,12 @@ func (l *Log) observe(ctx context.Context, s Snapshot, via string) (o Observatio
 		if err != nil {
 			return o, err
 		}
+		if moved, err := l.moved(ctx, v); moved || err != nil {
+			if err != nil {
+				return o, err
+			}
+			continue
+		}
 		if l.lost != nil {
 			o.Rewound, l.lost = l.lost, nil
 		}
@@ -50,10 +56,10 @@ func (l *Log) observe(ctx context.Context, s Snapshot, via string) (o Observatio
 		if len(news) == 0 {
 			return o, nil
 		}
-		c, err := l.record(ctx, news, v.head, via)
+		c, err := l.record(ctx, news, v, via)
 		if err == nil {
 			o.Commits = append(o.Commits, c)
-			l.afterCommit(ctx, c)
+			l.afterCommit(ctx, c, 1, v.window)
 			continue // until nothing is left
 		}
 		if !errors.Is(err, store.ErrConflict) {
@@ -68,7 +74,7 @@ func (l *Log) observe(ctx context.Context, s Snapshot, via string) (o Observatio
 // news are the changes that a snapshot shows and the log does not know, by key.
 func (l *Log) news(s Snapshot, v look) (news []Change) {
 	seen := Interval{After: s.After, At: s.Index, Since: s.Since.UTC().Truncate(time.Millisecond), Until: s.Until.UTC().Truncate(time.Millisecond)}
-	if s.Index < l.tip.since {
+	if since := l.tip.since; since.seq > v.window.Rebased.Seq && s.Index < since.index {
 		return nil // the log knows better; whoever watches will look again
 	}
 	there := make(map[string]bool, len(s.Pairs))
@@ -96,21 +102,21 @@ func (l *Log) news(s Snapshot, v look) (news []Change) {
 
 // newer reports whether the log knows something of a key that happened after a snapshot was taken.
 func (l *Log) newer(key string, index uint64, v look) bool {
-	if l.tip.gone[key] > index {
-		return true
+	last, ok := l.tip.gone[key]
+	if e, known := l.tip.entries[key]; known {
+		last, ok = grave{e.Seq, e.Index}, true
 	}
-	e, ok := l.tip.entries[key]
-	return ok && e.Seq > v.window.Rebased.Seq && e.Index > index
+	return ok && last.seq > v.window.Rebased.Seq && last.index > index
 }
 
 // maxObserved bounds the values of one observed commit: what they deflate to must fit into a transaction.
 const maxObserved = 360 << 10
 
 // record commits as many changes as fit into one commit.
-func (l *Log) record(ctx context.Context, news []Change, head Head, via string) (Commit, error) {
+func (l *Log) record(ctx context.Context, news []Change, v look, via string) (Commit, error) {
 	c := Commit{ID: rand.Text(), Kind: Observed, Changes: news,
 		Note: Note{Author: Author{Proof: Unknown}, Via: via, Message: "found: at least one plain write"}}
-	if head.Seq == 0 {
+	if v.head.Seq == 0 {
 		c.Note.Message = "found: what was there before the history began"
 	}
 	for size, i := 0, 0; i < len(news); i++ {
@@ -119,8 +125,11 @@ func (l *Log) record(ctx context.Context, news []Change, head Head, via string) 
 			break
 		}
 	}
-	p := plan{commits: []Commit{c}}
-	if err := l.chain(&p, head); err != nil {
+	p := plan{commits: []Commit{c}, room: store.MostOps - 2}
+	if err := l.keep(ctx, &p, v.window); err != nil {
+		return Commit{}, err
+	}
+	if err := l.fit(ctx, &p, v.head); err != nil {
 		return Commit{}, err
 	}
 	index, err := l.store.Commit(ctx, p.ops)

@@ -43,7 +43,7 @@ func (l *Log) Commits(ctx context.Context, q Query) iter.Seq2[Commit, error] {
 			}
 			commits, err := l.load(ctx, low, high, head)
 			if err == nil && q.Values {
-				err = l.resolve(ctx, commits, head)
+				err = l.resolve(ctx, commits)
 			}
 			if err != nil {
 				yield(Commit{}, err)
@@ -115,7 +115,7 @@ func (l *Log) Show(ctx context.Context, seq uint64) (Commit, error) {
 		err = commits[0].Fault
 	}
 	if err == nil {
-		err = l.resolve(ctx, commits, head)
+		err = l.resolve(ctx, commits)
 	}
 	if err != nil {
 		return Commit{}, err
@@ -148,7 +148,7 @@ func (l *Log) At(ctx context.Context, seq uint64) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, l.fill(ctx, s, head)
+	return s, l.fill(ctx, s)
 }
 
 // replay is a state without the values that take further reads.
@@ -173,7 +173,7 @@ func (l *Log) Get(ctx context.Context, key string, seq uint64) (v Value, found b
 	}
 	v, found = s.Get(key)
 	for _, f := range s.Faults {
-		if f.Seq > v.Seq {
+		if f.Key == key || f.Key == "" && f.Seq > v.Seq {
 			return v, found, fmt.Errorf("read %s at %d: %w: %w", key, seq, ErrForged, f)
 		}
 	}

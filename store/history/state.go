@@ -20,19 +20,24 @@ type State struct {
 
 	id      string
 	entries map[string]entry
-	gone    map[string]uint64 // keys deleted since the state that this one was made from, and at which index
-	since   uint64            // index of that state
+	gone    map[string]grave // keys deleted since the state that this one was made from
+	since   grave            // that state
+	weight  int              // bytes of the log since then, roughly
 }
 
 // Fault is an entry of the log that cannot be believed.
 type Fault struct {
 	Seq uint64 `json:"seq"`
+	Key string `json:"key,omitempty"` // "" when all that the entry did is in doubt
 	Err error  `json:"-"`
 	Why string `json:"why"`
 }
 
 // Error names the entry.
 func (f Fault) Error() string { return fmt.Sprintf("entry %d: %s", f.Seq, f.Why) }
+
+// grave is when something ended.
+type grave struct{ seq, index uint64 }
 
 // entry is what a state knows of one key.
 type entry struct {
@@ -42,7 +47,7 @@ type entry struct {
 	deltas int    // since then
 }
 
-func emptyState() *State { return &State{entries: map[string]entry{}, gone: map[string]uint64{}} }
+func emptyState() *State { return &State{entries: map[string]entry{}, gone: map[string]grave{}} }
 
 // Get returns what stood at a key.
 func (s *State) Get(key string) (Value, bool) {
@@ -75,14 +80,16 @@ func (s *State) clone() *State {
 func (s *State) apply(c Commit) {
 	s.Seq, s.Hash = c.Seq, c.Hash
 	if c.Fault != nil {
-		s.Faults = append(s.Faults, Fault{c.Seq, c.Fault, c.Fault.Error()})
+		s.Faults = append(s.Faults, Fault{Seq: c.Seq, Err: c.Fault, Why: c.Fault.Error()})
 		return
 	}
 	s.At, s.id = c.At, c.ID
+	s.weight += 300
 	for _, x := range c.Changes {
+		s.weight += len(x.stored.data)/4 + 60
 		if x.Op == Delete {
 			delete(s.entries, x.Key)
-			s.gone[x.Key] = x.Index
+			s.gone[x.Key] = grave{c.Seq, x.Index}
 			continue
 		}
 		s.entries[x.Key] = s.entries[x.Key].after(c, x)

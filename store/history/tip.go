@@ -76,8 +76,3 @@ func (l *Log) rewind() {
 	l.lost = &Head{Seq: l.tip.Seq, Hash: l.tip.Hash, ID: l.tip.id}
 	l.tip = emptyState()
 }
-
-// base is the newest state that is kept whole, not after seq; the empty one before the first commit.
-func (l *Log) base(ctx context.Context, seq uint64, w window) (*State, error) {
-	return emptyState(), nil
-}

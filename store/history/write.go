@@ -36,7 +36,6 @@ func (l *Log) Commit(ctx context.Context, r Request) (Commit, error) {
 		c, err := a.try(ctx)
 		switch {
 		case err == nil:
-			l.afterCommit(ctx, c)
 			return c, nil
 		case errors.Is(err, store.ErrConflict):
 		case errors.Is(err, store.ErrUnreachable):
@@ -55,9 +54,6 @@ func (l *Log) Commit(ctx context.Context, r Request) (Commit, error) {
 		pause = min(2*pause, lastPause)
 	}
 }
-
-// afterCommit does what is due once a commit was made, and what may as well be done by the next writer.
-func (l *Log) afterCommit(context.Context, Commit) {}
 
 // attempt is one commit on its way, however often it is tried.
 type attempt struct {
@@ -88,6 +84,9 @@ func (a *attempt) try(ctx context.Context) (Commit, error) {
 			return c, nil
 		}
 	}
+	if moved, err := l.moved(ctx, v); moved || err != nil {
+		return Commit{}, errors.Join(err, again(moved))
+	}
 	if v.head.Seq == 0 {
 		if adopted, err := l.adopt(ctx, v); adopted || err != nil {
 			return Commit{}, errors.Join(err, again(adopted))
@@ -96,16 +95,18 @@ func (a *attempt) try(ctx context.Context) (Commit, error) {
 	if err := l.allowed(ctx, r, v); err != nil {
 		return Commit{}, err
 	}
-	p, err := l.draw(r, v, a.id)
+	p, err := l.draw(ctx, r, v, a.id)
 	if err != nil {
 		return Commit{}, err
 	}
-	a.sent = true
+	a.sent = a.sent || !p.partial
 	index, err := l.store.Commit(ctx, p.ops)
 	if err != nil {
 		return Commit{}, err
 	}
-	return p.landed(l, index), nil
+	c := p.landed(l, index)
+	l.afterCommit(ctx, c, len(p.commits), v.window)
+	return c, again(p.partial)
 }
 
 // again makes the caller start over.
