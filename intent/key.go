@@ -44,6 +44,13 @@ func (t Tree) Node(node Name) Prefix { return t.wishes.Join("nodes", node) }
 // Assignment is the key that puts an app on a node.
 func (t Tree) Assignment(node, app Name) string { return t.Node(node).Key(app) }
 
+// Placements is the prefix of the assignments that the allocator made for a node. Their shape is that of a person's, and
+// where both name an app the person's counts.
+func (t Tree) Placements(node Name) Prefix { return t.own.Join("placement", "nodes", node) }
+
+// Placement is the key by which the allocator puts an app on a node.
+func (t Tree) Placement(node, app Name) string { return t.Placements(node).Key(app) }
+
 // Clusters is the prefix of every cluster of every app.
 func (t Tree) Clusters() Prefix { return t.wishes.Join("clusters") }
 

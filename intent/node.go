@@ -16,10 +16,12 @@ type Pair struct {
 	Value       []byte
 	CreateIndex uint64
 	ModifyIndex uint64
+	Flags       uint64 // the writer's own mark; plain puts leave 0
 }
 
-// ReadNode makes a node's intent out of the pairs read below [Tree.Node] and below the clusters that those name (more
-// pairs do no harm). It never drops an app: one that cannot be used is returned with a phase and a reason.
+// ReadNode makes a node's intent out of the pairs read below [Tree.Node], below [Tree.Placements] and below the clusters
+// that those name (more pairs do no harm). It never drops an app: one that cannot be used is returned with a phase and a
+// reason.
 func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 	byKey := make(map[string]Pair, len(pairs))
 	for _, p := range pairs {
@@ -28,9 +30,14 @@ func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 	n := Node{Name: node}
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		p := byKey[key]
-		segment, below := tree.Node(node).Below(key)
+		segment, below := tree.assigned(node, key)
 		if !below || len(p.Value) == 0 && strings.HasSuffix(p.Key, "/") {
 			continue // elsewhere, or the empty folder key that the Consul page makes
+		}
+		if own := tree.Node(node).Key(Name(segment)); own != key {
+			if _, declared := byKey[own]; declared {
+				continue // a person's own word on this app counts, even one that cannot be used
+			}
 		}
 		app, problems := readApp(tree, segment, p, byKey)
 		n.Warnings = append(n.Warnings, problems.Warnings()...)
@@ -53,7 +60,7 @@ func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 func Assignments(tree Tree, node Name, pairs []Pair) []Prefix {
 	var clusters []Prefix
 	for _, p := range pairs {
-		segment, _ := tree.Node(node).Below(p.Key)
+		segment, _ := tree.assigned(node, p.Key)
 		app, err := ParseName(segment)
 		if err != nil {
 			continue
@@ -65,6 +72,14 @@ func Assignments(tree Tree, node Name, pairs []Pair) []Prefix {
 	}
 	slices.Sort(clusters)
 	return slices.Compact(clusters)
+}
+
+// assigned returns the app that a key puts on the node, be it a person's key or the allocator's.
+func (t Tree) assigned(node Name, key string) (app string, ok bool) {
+	if app, ok = t.Node(node).Below(key); ok {
+		return app, true
+	}
+	return t.Placements(node).Below(key)
 }
 
 func readApp(tree Tree, segment string, p Pair, byKey map[string]Pair) (app App, problems Problems) {

@@ -120,6 +120,32 @@ func TestSiblingNodesDoNotLeak(t *testing.T) {
 	}
 }
 
+// TestPlacedApps reads what the allocator assigned beside what people did; a person's own word counts, even a damaged one.
+func TestPlacedApps(t *testing.T) {
+	for _, root := range []string{"", "platypus/"} {
+		tree := tree(t, root)
+		values := merge(sound("own", "/srv/own"), sound("placed", "/srv/placed"), sound("bad", "/srv/bad"))
+		delete(values, "nodes/web1/placed")
+		values["nodes/web1/bad"] = "{"
+		pairs := stored(tree, values)
+		for _, app := range []Name{"placed", "own", "bad"} {
+			cluster := map[Name]string{"placed": "production", "own": "elsewhere", "bad": "production"}[app]
+			pairs = append(pairs, Pair{Key: tree.Placement("web1", app), Value: []byte(`{"cluster":"` + cluster + `"}`)})
+		}
+		pairs = append(pairs, Pair{Key: tree.Placement("web10", "other"), Value: []byte(`{"cluster":"production"}`)})
+		node := ReadNode(tree, "web1", pairs)
+		bad, _ := node.App("bad")
+		own, _ := node.App("own")
+		placed, _ := node.App("placed")
+		if len(node.Apps) != 3 || bad.Phase != PhaseInvalid || own.Cluster != "production" || !placed.Sound() {
+			t.Errorf("root %q: %+v", root, node.Apps)
+		}
+		if got := len(Assignments(tree, "web1", pairs)); got != 4 { // two clusters of own: which counts is not for the watch to say
+			t.Errorf("root %q: %d clusters to watch", root, got)
+		}
+	}
+}
+
 // TestOneBadValueTouchesNoSibling puts each bad example in the place of one of an app's three values.
 func TestOneBadValueTouchesNoSibling(t *testing.T) {
 	tree := tree(t, "")

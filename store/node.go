@@ -32,18 +32,30 @@ func (s *Store) WatchNode(ctx context.Context, tree intent.Tree, node intent.Nam
 
 // ReadNode reads a node's intent once.
 func (s *Store) ReadNode(ctx context.Context, tree intent.Tree, node intent.Name, mode Mode) (Snapshot, error) {
-	pairs, index, err := s.List(ctx, tree.Node(node), mode)
-	if err != nil {
-		return Snapshot{}, err
-	}
-	for _, cluster := range clustersOf(tree, node, pairs) {
-		more, i, err := s.List(ctx, cluster, mode)
-		if err != nil {
+	var read Snapshot
+	for _, prefix := range assignments(tree, node) {
+		if err := s.add(ctx, &read, prefix, mode); err != nil {
 			return Snapshot{}, err
 		}
-		pairs, index = append(pairs, more...), max(index, i)
 	}
-	return Snapshot{Pairs: pairs, Index: index}, nil
+	for _, cluster := range clustersOf(tree, node, read.Pairs) {
+		if err := s.add(ctx, &read, cluster, mode); err != nil {
+			return Snapshot{}, err
+		}
+	}
+	return read, nil
+}
+
+// add reads what lies below prefix into the snapshot.
+func (s *Store) add(ctx context.Context, to *Snapshot, prefix intent.Prefix, mode Mode) error {
+	pairs, index, err := s.List(ctx, prefix, mode)
+	to.Pairs, to.Index = append(to.Pairs, pairs...), max(to.Index, index)
+	return err
+}
+
+// assignments are the prefixes that say which apps a node has: people's and the allocator's.
+func assignments(tree intent.Tree, node intent.Name) []intent.Prefix {
+	return []intent.Prefix{tree.Node(node), tree.Placements(node)}
 }
 
 // clustersOf returns the prefixes that the assignments of a node make worth reading.
@@ -74,8 +86,8 @@ type part struct {
 }
 
 func (f *feed) run(ctx context.Context) {
-	root := f.tree.Node(f.node)
-	f.follow(ctx, root)
+	roots := assignments(f.tree, f.node)
+	f.refollow(ctx, roots)
 	for {
 		select {
 		case p := <-f.read:
@@ -83,8 +95,9 @@ func (f *feed) run(ctx context.Context) {
 				continue // no longer followed
 			}
 			f.parts[p.prefix] = p
-			if p.prefix == root {
-				f.refollow(ctx, append(clustersOf(f.tree, f.node, p.pairs), root))
+			if slices.Contains(roots, p.prefix) {
+				assigned := slices.Concat(f.parts[roots[0]].pairs, f.parts[roots[1]].pairs)
+				f.refollow(ctx, append(clustersOf(f.tree, f.node, assigned), roots...))
 			}
 			f.deliver()
 		case <-ctx.Done():

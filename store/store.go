@@ -121,5 +121,5 @@ func classify(verb string, err error) error {
 }
 
 func pairOf(p *api.KVPair) intent.Pair {
-	return intent.Pair{Key: p.Key, Value: p.Value, CreateIndex: p.CreateIndex, ModifyIndex: p.ModifyIndex}
+	return intent.Pair{Key: p.Key, Value: p.Value, CreateIndex: p.CreateIndex, ModifyIndex: p.ModifyIndex, Flags: p.Flags}
 }

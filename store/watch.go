@@ -24,6 +24,20 @@ const (
 	burst     = 2
 )
 
+// Watch delivers everything below prefix, first once it was read and then whenever it changed, until ctx ends; the newest
+// snapshot replaces one that was not taken yet. failed hears the outcome of each read, nil when it worked.
+func (s *Store) Watch(ctx context.Context, prefix intent.Prefix, failed func(intent.Prefix, error)) <-chan Snapshot {
+	out := make(chan Snapshot, 1)
+	go s.watch(ctx, prefix, func(pairs []intent.Pair, index uint64) {
+		select {
+		case <-out: // not taken yet: newest wins
+		default:
+		}
+		out <- Snapshot{Pairs: pairs, Index: index}
+	}, failed)
+	return out
+}
+
 // watch follows one prefix until ctx ends. changed gets each state that differs from the one before; failed gets the
 // outcome of each read, nil when it worked.
 func (s *Store) watch(ctx context.Context, prefix intent.Prefix, changed func([]intent.Pair, uint64), failed func(intent.Prefix, error)) {

@@ -110,6 +110,39 @@ func TestWatchFollowsANode(t *testing.T) {
 	})
 }
 
+// TestWatchFollowsPlacements sees an app come and go that the allocator put on the node.
+func TestWatchFollowsPlacements(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
+		w := watch(t, s, tree)
+		w.until("no app", func(n intent.Node) bool { return len(n.Apps) == 0 })
+		put(t, s, tree.Config("slug", "c"), `{"versions":{"v1":"active"}}`)
+		put(t, s, tree.DeployConfig("slug", "c"), `{"basedir":"/srv/slug"}`)
+		put(t, s, tree.Placement("web1", "slug"), `{"cluster":"c"}`)
+		w.until("slug at v1", active("slug", "v1"))
+		if err := s.Delete(t.Context(), tree.Placement("web1", "slug")); err != nil {
+			t.Fatal(err)
+		}
+		w.until("slug gone", func(n intent.Node) bool { return len(n.Apps) == 0 })
+	})
+}
+
+// TestWatchOfAPrefix delivers each new state whole, and one state once.
+func TestWatchOfAPrefix(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		from := s.Watch(ctx, tree.Intent().Join("vms"), func(intent.Prefix, error) {})
+		for i := range 4 {
+			snapshot := <-from
+			if len(snapshot.Pairs) != i || snapshot.Index == 0 {
+				t.Fatalf("%d pairs at %d, want %d", len(snapshot.Pairs), snapshot.Index, i)
+			}
+			put(t, s, tree.Intent().Join("vms").Key(intent.Name(fmt.Sprintf("vm%d", i))), "{}")
+			put(t, s, tree.Intent().Join("vmsx").Key("vm"), fmt.Sprintf(`{"i":%d}`, i))
+		}
+	})
+}
+
 // TestManyClustersShareOneWatch counts the prefixes that are read: an agent has few connections.
 func TestManyClustersShareOneWatch(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
@@ -135,7 +168,7 @@ func TestManyClustersShareOneWatch(t *testing.T) {
 		for len(prefixes) > 0 {
 			seen[<-prefixes] = true
 		}
-		if len(seen) != 2 || !seen[tree.Clusters()] || !seen[tree.Node("web1")] {
+		if len(seen) != 3 || !seen[tree.Clusters()] || !seen[tree.Node("web1")] || !seen[tree.Placements("web1")] {
 			t.Fatalf("read %v", seen)
 		}
 	})

@@ -34,6 +34,7 @@ type Change struct {
 	Key   string
 	Value []byte
 	Index uint64 // ModifyIndex that CAS, DeleteCAS and CheckIndex ask for; CAS with 0 only creates
+	Flags uint64 // kept beside the value by Set and CAS
 }
 
 // Verb is what a change does.
@@ -59,7 +60,7 @@ func (s *Store) Commit(ctx context.Context, changes []Change) (uint64, error) {
 	defer cancel()
 	ops := make(api.TxnOps, 0, len(changes))
 	for _, c := range changes {
-		ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVOp(c.Verb), Key: c.Key, Value: c.Value, Index: c.Index}})
+		ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVOp(c.Verb), Key: c.Key, Value: c.Value, Index: c.Index, Flags: c.Flags}})
 	}
 	ok, response, _, err := s.client.Load().Txn().Txn(ops, new(api.QueryOptions).WithContext(ctx))
 	if err != nil {

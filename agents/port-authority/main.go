@@ -23,8 +23,8 @@ const manual = `Opens "ports" of each app's deploy_config in chain PLATYPUS-INPU
 With --config-dir it writes the files of 2014 instead; add --chain for both.`
 
 func main() {
-	agent.Main(agent.Program[Actual, converge.Step]{
-		Name: "port-authority", Usage: "opens the ports of this node's apps", Text: manual, Open: open,
+	agent.Main(agent.Program[intent.Node, Actual, converge.Step]{
+		Name: "port-authority", Usage: "opens the ports of this node's apps", Text: manual, Source: agent.OfNode, Open: open,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "iptables", Usage: "iptables, iptables-nft, iptables-legacy, or a path to one", Value: "iptables", EnvVars: agent.Env("iptables")},
 			&cli.StringFlag{Name: "config-dir", Usage: "write <app>.yml here, as in 2014", EnvVars: agent.Env("config-dir")},
@@ -51,7 +51,7 @@ func open(_ context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[int
 	}
 	loop := &converge.Loop[intent.Node, Actual, converge.Step]{
 		Observe: p.observe, Plan: plan, Apply: p.apply, States: states,
-		Guard: &converge.Guard[intent.Node, Actual]{Owned: Actual.owned},
+		Guard: agent.GuardApps(a, Actual.owned),
 	}
 	if !c.IsSet("resync") {
 		loop.Resync = 10 * time.Second // short: whoever flushes the firewall closes ports

@@ -18,8 +18,9 @@ import (
 )
 
 func main() {
-	agent.Main(agent.Program[Actual, Step]{
-		Name: "preparer", Usage: "install every version that intent names for this node", Open: open,
+	agent.Main(agent.Program[intent.Node, Actual, Step]{
+		Name: "preparer", Usage: "install every version that intent names for this node",
+		Source: agent.OfNode, Open: open,
 		Text:  "Artifacts are REPO/<app>/<app>_<version>.tar.gz; installs are <basedir>/installs/<app>_<version>/.",
 		Flags: flags(),
 	})
@@ -37,12 +38,12 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 	h := newPreparer(o, known)
 	return &converge.Loop[intent.Node, Actual, Step]{
 		Observe: h.observe,
-		Plan:    func(node intent.Node, a Actual) []Step { return plan(node, h.complete(node, a)) },
+		Plan:    func(node intent.Node, actual Actual) []Step { return plan(node, h.complete(node, actual)) },
 		Apply:   h.apply,
-		States: func(node intent.Node, a Actual) map[string]converge.State {
-			return states(node, h.complete(node, a))
+		States: func(node intent.Node, actual Actual) map[string]converge.State {
+			return states(node, h.complete(node, actual))
 		},
-		Guard: &converge.Guard[intent.Node, Actual]{Owned: owned},
+		Guard: agent.GuardApps(a, owned),
 		Wake:  h.progress.ticks(ctx), Parallel: 4,
 	}, nil
 }

@@ -24,8 +24,9 @@ import (
 func main() { os.Exit(run(os.Args)) }
 
 func run(args []string) int {
-	return agent.Run(agent.Program[Actual, Step]{
-		Name: "setlive", Usage: "run the active version of every app of this node", Flags: flags(), Open: open,
+	return agent.Run(agent.Program[intent.Node, Actual, Step]{
+		Name: "setlive", Usage: "run the active version of every app of this node", Flags: flags(),
+		Source: agent.OfNode, Open: open,
 	}, args)
 }
 
@@ -45,6 +46,6 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 	}
 	return &converge.Loop[intent.Node, Actual, Step]{
 		Observe: h.observe, Plan: h.plan, Apply: h.apply, States: h.states, Wake: h.wake(ctx),
-		Guard: &converge.Guard[intent.Node, Actual]{Owned: owned},
+		Guard: agent.GuardApps(a, owned),
 	}, nil
 }

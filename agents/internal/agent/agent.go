@@ -28,15 +28,25 @@ const (
 // Version is the version that reports and metrics name. The build sets it.
 var Version = "dev"
 
-// Program is what makes one agent different from another. A is what it observes, S its step.
-type Program[A any, S converge.Step] struct {
+// Program is what makes one agent different from another. D is what it desires, A what it observes, S its step.
+type Program[D, A any, S converge.Step] struct {
 	Name  string // of the binary, of its status key and of its state directory
 	Usage string // one line
 	Text  string // the manual below it
 	Flags []cli.Flag
-	// Open makes the loop out of the flags. It may start goroutines that end with ctx. Guard's Wanted, Gone, Confirmed
-	// and Hold, Report and Log are filled in by the shell; a Guard with Owned alone asks for them.
-	Open func(ctx context.Context, c *cli.Context, a *Agent) (*converge.Loop[intent.Node, A, S], error)
+	// Source is where the desired state comes from: [OfNode] for an agent whose subjects are the apps of its node.
+	Source func(a *Agent) Source[D]
+	// Open makes the loop out of the flags. It may start goroutines that end with ctx. The shell fills in Report and Log.
+	Open func(ctx context.Context, c *cli.Context, a *Agent) (*converge.Loop[D, A, S], error)
+}
+
+// Source reads a desired state from the store.
+type Source[D any] struct {
+	Name string                           // what is watched, for people
+	Read func(context.Context) (D, error) // once, for --once and --dry-run
+	// Watch delivers the state as it changes, newest only, until ctx ends; heard is told how each read went.
+	Watch func(ctx context.Context, heard func(intent.Prefix, error)) <-chan D
+	Index func(D) uint64 // the store's index at which the state was read
 }
 
 // Agent is what the shell offers to a program.
@@ -54,12 +64,12 @@ type Agent struct {
 }
 
 // Main runs the program and ends the process.
-func Main[A any, S converge.Step](p Program[A, S]) {
+func Main[D, A any, S converge.Step](p Program[D, A, S]) {
 	os.Exit(Run(p, os.Args))
 }
 
 // Run runs the program with args, whose first is its name, and returns its exit code.
-func Run[A any, S converge.Step](p Program[A, S], args []string) int {
+func Run[D, A any, S converge.Step](p Program[D, A, S], args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	code := 0
@@ -100,7 +110,7 @@ func (e usageError) Unwrap() error { return e.error }
 // Usage returns an error that ends a program with exit code 64.
 func Usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-func run[A any, S converge.Step](ctx context.Context, c *cli.Context, p Program[A, S]) (int, error) {
+func run[D, A any, S converge.Step](ctx context.Context, c *cli.Context, p Program[D, A, S]) (int, error) {
 	if c.NArg() > 0 {
 		return ExitUsage, Usage("unexpected argument %q: everything is given by flags", c.Args().First())
 	}
@@ -120,26 +130,25 @@ func run[A any, S converge.Step](ctx context.Context, c *cli.Context, p Program[
 		return ExitFailed, err
 	}
 	loop.Log = a.Log
-	guard(a, loop)
 	if loop.Resync == 0 {
 		loop.Resync = c.Duration("resync")
 	}
 	switch {
 	case a.DryRun:
-		return dryRun(ctx, a, loop)
+		return dryRun(ctx, p.Source(a), loop)
 	case a.Once:
-		return once(ctx, a, loop)
+		return once(ctx, a, p.Source(a), loop)
 	}
-	return 0, forever(ctx, c.String("listen"), a, loop)
+	return 0, forever(ctx, c.String("listen"), a, p.Source(a), loop)
 }
 
 // dryRun prints the steps of one pass and writes nothing anywhere.
-func dryRun[A any, S converge.Step](ctx context.Context, a *Agent, loop *converge.Loop[intent.Node, A, S]) (int, error) {
-	node, err := a.readNode(ctx)
+func dryRun[D, A any, S converge.Step](ctx context.Context, source Source[D], loop *converge.Loop[D, A, S]) (int, error) {
+	desired, err := source.Read(ctx)
 	if err != nil {
 		return ExitDrift, err
 	}
-	steps, err := loop.DryRun(ctx, node)
+	steps, err := loop.DryRun(ctx, desired)
 	if err != nil {
 		return ExitFailed, err
 	}
@@ -153,15 +162,15 @@ func dryRun[A any, S converge.Step](ctx context.Context, a *Agent, loop *converg
 }
 
 // once converges on the intent of this moment.
-func once[A any, S converge.Step](ctx context.Context, a *Agent, loop *converge.Loop[intent.Node, A, S]) (int, error) {
-	node, err := a.readNode(ctx)
+func once[D, A any, S converge.Step](ctx context.Context, a *Agent, source Source[D], loop *converge.Loop[D, A, S]) (int, error) {
+	desired, err := source.Read(ctx)
 	if err != nil {
 		return ExitDrift, err
 	}
 	r := newReporting(a)
-	reportOf(r, loop)
+	reportOf(r, source, loop)
 	loop.Report = r.pass
-	pass := loop.Once(ctx, node)
+	pass := loop.Once(ctx, desired)
 	if err := r.reporter.Flush(context.WithoutCancel(ctx)); err != nil {
 		a.Log.Warn("", fmt.Sprintf("report: %v", err))
 	}

@@ -26,11 +26,11 @@ const aliveTTL = 60 * time.Second
 const lastWord = 700 * time.Millisecond
 
 // forever runs the agent until ctx ends.
-func forever[A any, S converge.Step](ctx context.Context, listen string, a *Agent, loop *converge.Loop[intent.Node, A, S]) error {
-	a.Log.Info("", fmt.Sprintf("watching %s at %s", a.Tree.Node(a.Node), a.Store.Address()))
+func forever[D, A any, S converge.Step](ctx context.Context, listen string, a *Agent, source Source[D], loop *converge.Loop[D, A, S]) error {
+	a.Log.Info("", fmt.Sprintf("watching %s at %s", source.Name, a.Store.Address()))
 	up := newUpstream(a.Log)
 	r := newReporting(a)
-	reportOf(r, loop)
+	reportOf(r, source, loop)
 	m := newMeters(a, up)
 	if err := m.serve(ctx, listen); err != nil {
 		return err
@@ -49,7 +49,7 @@ func forever[A any, S converge.Step](ctx context.Context, listen string, a *Agen
 	side.Go(func() { a.stayAlive(ctx) })
 	side.Go(func() { a.reloadOnHUP(ctx, wake) })
 	side.Go(func() { pulse.run(ctx, up) })
-	loop.Run(ctx, a.watchNode(ctx, up))
+	loop.Run(ctx, source.Watch(ctx, up.heard))
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	a.Log.Info("", "stopped")
 	side.Wait()

@@ -19,6 +19,14 @@ const confirmationLife = time.Hour
 // cachePatience is how long a starting agent waits for the store before it goes by the last good intent.
 const cachePatience = 3 * time.Second
 
+// OfNode is the source of agents whose subjects are the apps of their node.
+func OfNode(a *Agent) Source[intent.Node] {
+	return Source[intent.Node]{
+		Name: string(a.Tree.Node(a.Node)), Read: a.readNode, Watch: a.watchNode,
+		Index: func(node intent.Node) uint64 { return node.Index },
+	}
+}
+
 // readNode reads this node's intent once.
 func (a *Agent) readNode(ctx context.Context) (intent.Node, error) {
 	snapshot, err := a.Store.ReadNode(ctx, a.Tree, a.Node, store.Default)
@@ -50,9 +58,9 @@ func (a *Agent) warn(warnings intent.Problems) {
 
 // watchNode delivers intent as it changes. While the store has not answered at all, the last good intent serves: what
 // it names is kept up, and nothing is removed, for a removal needs the store's word.
-func (a *Agent) watchNode(ctx context.Context, up *upstream) <-chan intent.Node {
+func (a *Agent) watchNode(ctx context.Context, heard func(intent.Prefix, error)) <-chan intent.Node {
 	out := make(chan intent.Node, 1)
-	snapshots := a.Store.WatchNode(ctx, a.Tree, a.Node, up.heard)
+	snapshots := a.Store.WatchNode(ctx, a.Tree, a.Node, heard)
 	go func() {
 		patience := time.NewTimer(cachePatience)
 		defer patience.Stop()
@@ -84,28 +92,32 @@ func offer(out chan intent.Node, node intent.Node) {
 	out <- node
 }
 
-// guard fills in what is the same for every agent whose subjects are the apps of a node.
-func guard[A any, S converge.Step](a *Agent, loop *converge.Loop[intent.Node, A, S]) {
-	g := loop.Guard
-	if g == nil || g.Wanted != nil {
-		return
+// GuardApps keeps the apps that owned finds on the host from being removed by mistake. It goes with [OfNode].
+func GuardApps[A any](a *Agent, owned func(A) []string) *converge.Guard[intent.Node, A] {
+	return &converge.Guard[intent.Node, A]{
+		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.confirmed, Hold: hold,
+		Blank: func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) },
 	}
-	g.Wanted = func(node intent.Node) (names []string) {
-		for _, app := range node.Apps {
-			names = append(names, string(app.Name))
-		}
-		return names
+}
+
+func names(node intent.Node) (names []string) {
+	for _, app := range node.Apps {
+		names = append(names, string(app.Name))
 	}
-	g.Gone = func(ctx context.Context, app string) (bool, error) {
-		name, err := intent.ParseName(app)
-		if err != nil {
-			return false, err
-		}
-		return a.Store.Gone(ctx, a.Tree.Assignment(a.Node, name))
+	return names
+}
+
+// gone reports whether neither a person nor the allocator puts the app on this node.
+func (a *Agent) gone(ctx context.Context, app string) (bool, error) {
+	name, err := intent.ParseName(app)
+	if err != nil {
+		return false, err
 	}
-	g.Blank = func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) }
-	g.Confirmed = a.confirmed
-	g.Hold = hold
+	gone, err := a.Store.Gone(ctx, a.Tree.Assignment(a.Node, name))
+	if err != nil || !gone {
+		return false, err
+	}
+	return a.Store.Gone(ctx, a.Tree.Placement(a.Node, name))
 }
 
 // hold marks apps as not to be touched.

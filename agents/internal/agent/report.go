@@ -27,11 +27,11 @@ func newReporting(a *Agent) *reporting {
 
 // reportOf notes the index of the very intent that each pass is about: a report must not claim to be of newer intent
 // that merely arrived meanwhile. It happens on the goroutine that makes the passes.
-func reportOf[A any, S converge.Step](r *reporting, loop *converge.Loop[intent.Node, A, S]) {
+func reportOf[D, A any, S converge.Step](r *reporting, source Source[D], loop *converge.Loop[D, A, S]) {
 	states := loop.States
-	loop.States = func(node intent.Node, actual A) map[string]converge.State {
-		r.index = node.Index
-		return states(node, actual)
+	loop.States = func(desired D, actual A) map[string]converge.State {
+		r.index = source.Index(desired)
+		return states(desired, actual)
 	}
 }
 

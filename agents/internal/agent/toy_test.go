@@ -18,20 +18,19 @@ import (
 )
 
 // toy is an agent whose host is a directory: each app of the node is a file in it that holds the active version.
-var toy = agent.Program[map[string]string, toyStep]{
+var toy = agent.Program[intent.Node, map[string]string, toyStep]{
 	Name: "toy", Usage: "keep a directory",
 	Flags: []cli.Flag{
 		&cli.StringFlag{Name: "dir", Required: true},
 		&cli.StringFlag{Name: "broken", Usage: "app whose steps fail"},
 		&cli.DurationFlag{Name: "slow", Usage: "how long a step takes"},
 	},
-	Open: func(_ context.Context, c *cli.Context, _ *agent.Agent) (*converge.Loop[intent.Node, map[string]string, toyStep], error) {
+	Source: agent.OfNode,
+	Open: func(_ context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[intent.Node, map[string]string, toyStep], error) {
 		d := toyDir{c.String("dir"), c.String("broken"), c.Duration("slow")}
 		return &converge.Loop[intent.Node, map[string]string, toyStep]{
 			Observe: d.observe, Plan: toyPlan, Apply: d.apply, States: toyStates,
-			Guard: &converge.Guard[intent.Node, map[string]string]{
-				Owned: func(have map[string]string) []string { return slices.Collect(maps.Keys(have)) },
-			},
+			Guard: agent.GuardApps(a, func(have map[string]string) []string { return slices.Collect(maps.Keys(have)) }),
 		}, nil
 	},
 }
