@@ -16,6 +16,15 @@ func Check(key string, data []byte) Problems {
 	return decode(key, data, noun)
 }
 
+// Decode reads the value of a key that holds a T, and returns all that is wrong with it. When the problems hold an error
+// the noun is the zero T: half of a wish is none.
+func Decode[T any](key string, data []byte) (noun T, problems Problems) {
+	if problems = decode(key, data, &noun); problems.Err() != nil {
+		noun = *new(T)
+	}
+	return noun, problems
+}
+
 // kinds are the folders below the intent prefix and the number of segments that follow in a key.
 var kinds = map[string]int{"nodes": 2, "clusters": 3, "regions": 1, "machines": 2, "vms": 1, "seeds": 1, "sites": 1,
 	"blobs": 1, "services": 1, "routes": 1}
@@ -53,6 +62,15 @@ func nounOf(key string) (any, error) {
 			return nil, fmt.Errorf("the name of a blob is the 64 hexadecimal digits of its sha256, not %q", segments[1])
 		}
 		return &Blob{}, nil
+	case segments[0] == "regions" && segments[1] == string(AnyRegion):
+		return nil, fmt.Errorf("a region cannot be called %q: it stands for every region", AnyRegion)
+	case segments[0] == "regions":
+		return &Region{}, nil
+	case segments[0] == "machines":
+		return &Machine{}, nil
+	case segments[0] == "vms":
+		_, err := ParseVMName(segments[1])
+		return &VM{}, err
 	}
 	return &map[string]json.RawMessage{}, nil
 }

@@ -72,6 +72,8 @@ func (p *parser) byKind(v *value, pointer string, target reflect.Value) {
 		}
 	case reflect.Int:
 		target.SetInt(int64(p.integer(v, pointer)))
+	case reflect.Uint64:
+		target.SetUint(uint64(max(0, p.integer(v, pointer))))
 	default:
 		panic("intent: no decoding into " + target.Type().String())
 	}

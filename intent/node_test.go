@@ -151,7 +151,7 @@ func TestOneBadValueTouchesNoSibling(t *testing.T) {
 	tree := tree(t, "")
 	for _, path := range examples(t, "bad") {
 		if key := keyOf(t, path); !strings.HasPrefix(key, "nodes/") && !strings.HasPrefix(key, "clusters/") {
-			continue // not of an app
+			continue // no value of an app
 		}
 		values := merge(sound("slug", "/srv/slug"), sound("other", "/srv/other"))
 		values[keyOf(t, path)] = string(read(t, path))

@@ -1,13 +1,10 @@
 package intent
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // What holds for a seed when its intent is silent.
 const (
-	DefaultSeedMemory      = Bytes(64 << 20)
+	DefaultSeedMemory      = Size(64 << 20)
 	DefaultSeedTimeout     = 10 * time.Second
 	DefaultSeedConcurrency = 16
 	DefaultSeedQueue       = 64
@@ -16,10 +13,10 @@ const (
 // Seed is a WebAssembly module that nodes keep ready to be called: the value of seeds/<name>.
 type Seed struct {
 	Module
-	Spread
+	Replication
 	Bounds
 	Grants
-	Instance Instance `json:"instance,omitempty"` // what a call may find of the call before; by ABI when unset
+	Instance Freshness `json:"instance,omitempty"` // what a call may find of the call before; by ABI when unset
 }
 
 // Module says which module a seed is. It is pinned: what does not have this digest never runs.
@@ -29,8 +26,8 @@ type Module struct {
 	ABI    ABI    `json:"abi,omitempty"`    // found by the module's imports and exports when unset
 }
 
-// Spread says on how many nodes a seed is ready, and on which.
-type Spread struct {
+// Replication says on how many nodes a seed is ready, and on which.
+type Replication struct {
 	MinReplicas int               `json:"min_replicas,omitempty"` // 1 when unset
 	MaxReplicas int               `json:"max_replicas,omitempty"` // as many as load wants; min_replicas when unset
 	Region      string            `json:"region,omitempty"`       // only nodes of this region
@@ -40,7 +37,7 @@ type Spread struct {
 
 // Bounds limit one call and how many may wait. Each is a hard limit.
 type Bounds struct {
-	Memory      Bytes    `json:"memory,omitempty"`      // linear memory of one instance; DefaultSeedMemory
+	Memory      Size     `json:"memory,omitempty"`      // linear memory of one instance; DefaultSeedMemory
 	Timeout     Duration `json:"timeout,omitempty"`     // of one call; DefaultSeedTimeout
 	Concurrency int      `json:"concurrency,omitempty"` // calls at once on one node; DefaultSeedConcurrency
 	Queue       int      `json:"queue,omitempty"`       // calls that may wait on one node; DefaultSeedQueue
@@ -64,15 +61,15 @@ const (
 	ABIReactor ABI = "reactor" // exported functions () -> i32 that take their input through the import module pln
 )
 
-// Instance is what a call may find of the call before it.
-type Instance string
+// Freshness is what a call may find of the call before it.
+type Freshness string
 
-// The kinds of instance.
+// How fresh an instance is.
 const (
-	InstanceUnset Instance = ""
-	InstanceWarm  Instance = "warm"  // whatever the module left in its memory
-	InstanceReset Instance = "reset" // the memory as it was after the first call that warmed it up
-	InstanceFresh Instance = "fresh" // nothing
+	FreshnessUnset Freshness = ""
+	Warm           Freshness = "warm"  // whatever the module left in its memory
+	Reset          Freshness = "reset" // the memory as it was after the first call that warmed it up
+	Fresh          Freshness = "fresh" // nothing
 )
 
 // Digest is the digest that the module must have, 64 hexadecimal digits.
@@ -84,7 +81,7 @@ func (m Module) Digest() string {
 }
 
 // Replicas returns the least and the greatest number of replicas.
-func (s Spread) Replicas() (least, most int) {
+func (s Replication) Replicas() (least, most int) {
 	least = max(1, s.MinReplicas)
 	return least, max(least, s.MaxReplicas)
 }
@@ -120,17 +117,4 @@ func (g Grants) Allows(seed string) bool {
 func SeedOf(key string, data []byte) (Seed, Problems) {
 	var s Seed
 	return s, decode(key, data, &s)
-}
-
-// Bytes is a size. It is written with a unit, "64MiB" or "64MB" (powers of two and of ten), or as a bare number of bytes.
-type Bytes int64
-
-// String writes the size in the largest power of two that divides it.
-func (b Bytes) String() string {
-	for i, unit := range []string{"GiB", "MiB", "KiB"} {
-		if size := Bytes(1) << (30 - 10*i); b >= size && b%size == 0 {
-			return fmt.Sprintf("%d%s", b/size, unit)
-		}
-	}
-	return fmt.Sprintf("%d", int64(b))
 }

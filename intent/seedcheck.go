@@ -14,8 +14,8 @@ import (
 // Bounds of what a seed may ask for.
 const (
 	maxReplicas    = 10000
-	maxSeedMemory  = Bytes(4 << 30) // all that a module can address
-	minSeedMemory  = Bytes(64 << 10)
+	maxSeedMemory  = Size(4 << 30) // all that a module can address
+	minSeedMemory  = Size(64 << 10)
 	maxSeedTimeout = time.Hour
 	maxWaiting     = 100000
 )
@@ -59,10 +59,10 @@ func (s *Seed) check(p *parser, v *value, pointer string) {
 	if !slices.Contains([]ABI{ABIUnset, ABICommand, ABIReactor}, s.ABI) {
 		complain("abi", "abi %q is not command or reactor", clip(string(s.ABI)))
 	}
-	if !slices.Contains([]Instance{InstanceUnset, InstanceWarm, InstanceReset, InstanceFresh}, s.Instance) {
+	if !slices.Contains([]Freshness{FreshnessUnset, Warm, Reset, Fresh}, s.Instance) {
 		complain("instance", "instance %q is not warm, reset or fresh", clip(string(s.Instance)))
 	}
-	if s.ABI == ABICommand && s.Instance != InstanceUnset && s.Instance != InstanceFresh {
+	if s.ABI == ABICommand && s.Instance != FreshnessUnset && s.Instance != Fresh {
 		complain("instance", "a command ends with its call: its instance can only be fresh")
 	}
 	s.checkSpread(complain)
@@ -146,32 +146,5 @@ func (s *Seed) checkGrants(p *parser, v *value, pointer string, complain func(st
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(s.Env[name], "\x00") {
 			complain("env", "env %q: a name holds no \"=\", and neither name nor value a NUL", clip(name))
 		}
-	}
-}
-
-// UnmarshalText reads a size of at least nothing.
-func (b *Bytes) UnmarshalText(text []byte) error {
-	digits := strings.TrimRight(string(text), "kKMGiB")
-	unit, known := map[string]int64{"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20,
-		"GiB": 1 << 30}[string(text[len(digits):])]
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if !known || err != nil || n < 0 || n > (1<<62)/unit {
-		return fmt.Errorf("size %q is not a number with a unit such as \"64MiB\"", clip(string(text)))
-	}
-	*b = Bytes(n * unit)
-	return nil
-}
-
-// MarshalText writes the form that UnmarshalText reads.
-func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
-
-// read takes a string with a unit or a bare number.
-func (b *Bytes) read(p *parser, v *value, pointer string) {
-	if v.kind != '0' && v.kind != '"' {
-		p.expect(v, pointer, '"', "a size such as \"64MiB\"")
-		return
-	}
-	if err := b.UnmarshalText([]byte(v.text)); err != nil {
-		p.errorf(v, pointer, "%v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/platypus-platform/platypus/agents/internal/fetch"
+	"github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/intent"
 )
 
@@ -201,6 +202,7 @@ func (p *Place) readLeftovers(root *os.Root) error {
 			if dir == staging && e.IsDir() {
 				l.Busy = busy(root, l.Path)
 			}
+			l.Busy = l.Busy || host.UnderWay(filepath.Join(p.Basedir, l.Path))
 			p.Leftovers = append(p.Leftovers, l)
 		}
 	}

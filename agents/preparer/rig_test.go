@@ -189,7 +189,7 @@ func TestAFaultIsToldOnce(t *testing.T) {
 	cmd, out, ended := r.run()
 	r.eventually("two tries have failed", func() bool {
 		s := r.state()
-		return s.Phase == "failed" && strings.Contains(s.Reason, "digest_mismatch") && r.attempts() >= 2
+		return s.Phase == "failed" && strings.Contains(s.Reason, "digest_mismatch") && s.Attempts >= 2
 	})
 	r.check(os.WriteFile(path, good, 0o644))
 	r.eventually("it is installed", func() bool { return r.state().Phase == "converged" })
@@ -198,14 +198,4 @@ func TestAFaultIsToldOnce(t *testing.T) {
 	if n := strings.Count(out.String(), "WARN  ["); n != 2 || !strings.Contains(out.String(), "repeated ") {
 		t.Errorf("%d warnings, want one and a count: %s", n, out)
 	}
-}
-
-// attempts is how often the version under way has failed.
-func (r *rig) attempts() int {
-	resp, err := http.Get(r.api.URL + "/v1/kv/platypus/status/preparer/web1?raw")
-	r.check(err)
-	defer resp.Body.Close()
-	var report intent.Report
-	_ = json.NewDecoder(resp.Body).Decode(&report)
-	return report.Subjects["slug/v2"].Attempts
 }

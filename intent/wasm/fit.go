@@ -45,10 +45,10 @@ func Fit(f Facts, seed intent.Seed) (intent.ABI, error) {
 	if err != nil {
 		return "", err
 	}
-	if least, most := intent.Bytes(f.MinPages)*PageSize, seed.Bounds.Or().Memory; least > most {
+	if least, most := intent.Size(f.MinPages)*PageSize, seed.Bounds.Or().Memory; least > most {
 		return "", fmt.Errorf("it starts with %v of memory, and \"memory\" allows %v: raise it", least, most)
 	}
-	if abi == intent.ABICommand && seed.Instance != intent.InstanceUnset && seed.Instance != intent.InstanceFresh {
+	if abi == intent.ABICommand && seed.Instance != intent.FreshnessUnset && seed.Instance != intent.Fresh {
 		return "", fmt.Errorf("it is a command, which ends with its call: \"instance\" can only be fresh")
 	}
 	return abi, nil

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 )
@@ -124,6 +126,9 @@ func run[D, A any, S converge.Step](ctx context.Context, c *cli.Context, p Progr
 			return ExitFailed, err
 		}
 		defer lock.Close()
+		if err := host.SweepAll(filepath.Join(a.StateDir, "written.list")); err != nil {
+			a.Log.Warn("", err.Error())
+		}
 	}
 	loop, err := p.Open(ctx, c, a)
 	if err != nil {

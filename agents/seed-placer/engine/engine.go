@@ -73,7 +73,7 @@ func (e *Engine) Close(ctx context.Context) error { return e.cache.Close(ctx) }
 type Spec struct {
 	Name string
 	intent.Bounds
-	Instance intent.Instance
+	Instance intent.Freshness
 	ABI      intent.ABI // unset: as its exports say
 	Env      map[string]string
 	Trusted  bool // without the check that ends endless loops: such a seed needs a process of its own

@@ -116,7 +116,7 @@ func TestReactors(t *testing.T) {
 }
 
 func TestCReactor(t *testing.T) {
-	for _, kind := range []intent.Instance{intent.InstanceWarm, intent.InstanceReset, intent.InstanceFresh} {
+	for _, kind := range []intent.Freshness{intent.Warm, intent.Reset, intent.Fresh} {
 		t.Run(string(kind), func(t *testing.T) {
 			s := load(t, Spec{Instance: kind}, fixture.C(t, "creactor/reactor.c"))
 			if got := ask(s, "shout", "quiet"); got != "QUIET" {
@@ -128,7 +128,7 @@ func TestCReactor(t *testing.T) {
 }
 
 func TestInstances(t *testing.T) {
-	for _, kind := range []intent.Instance{intent.InstanceUnset, intent.InstanceWarm, intent.InstanceReset, intent.InstanceFresh} {
+	for _, kind := range []intent.Freshness{intent.FreshnessUnset, intent.Warm, intent.Reset, intent.Fresh} {
 		t.Run(string(kind), func(t *testing.T) {
 			instances(t, load(t, Spec{Instance: kind}, fixture.Go(t, "reactor+")), kind)
 		})
@@ -136,11 +136,11 @@ func TestInstances(t *testing.T) {
 }
 
 // instances counts calls in a variable of the module: a warm instance goes on where it was, the others begin anew.
-func instances(t *testing.T, s *Seed, kind intent.Instance) {
+func instances(t *testing.T, s *Seed, kind intent.Freshness) {
 	t.Helper()
 	for i := 1; i <= 100; i++ {
 		want := "1"
-		if kind == intent.InstanceWarm || kind == intent.InstanceUnset {
+		if kind == intent.Warm || kind == intent.FreshnessUnset {
 			want = fmt.Sprint(i % 10)
 			if s.Facts.Offers("hello", "() -> (i32)") {
 				want = fmt.Sprint(i)

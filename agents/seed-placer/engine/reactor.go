@@ -53,7 +53,7 @@ func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
 	for _, name := range s.Facts.Functions() {
 		i.functions[name] = module.ExportedFunction(name)
 	}
-	if s.Instance == intent.InstanceReset {
+	if s.Instance == intent.Reset {
 		memory, _ := module.Memory().Read(0, module.Memory().Size())
 		i.image = append([]byte(nil), memory...)
 	}
@@ -125,8 +125,8 @@ func (i *instance) renew() bool {
 	i.uses++
 	i.over, i.fault, i.replies = false, "", i.replies[:0]
 	switch s := i.seed; {
-	case s.Instance == intent.InstanceFresh, i.uses >= maxUses:
-	case s.Instance != intent.InstanceReset:
+	case s.Instance == intent.Fresh, i.uses >= maxUses:
+	case s.Instance != intent.Reset:
 		return true
 	case i.module.Memory().Size() == uint32(len(i.image)):
 		return i.module.Memory().Write(0, i.image)
