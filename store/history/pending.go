@@ -1,0 +1,28 @@
+package history
+
+import "context"
+
+// Pending is what [Log.Observe] would record of a snapshot; it records nothing.
+func (l *Log) Pending(ctx context.Context, s Snapshot) ([]Change, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v, err := l.look(ctx, nil)
+	if err != nil || v.window.Closed {
+		return nil, err
+	}
+	return l.news(s, v), nil
+}
+
+// Excess is the commit to which [Log.Compact] would raise the floor; 0 when there is nothing to do.
+func (l *Log) Excess(ctx context.Context, keep Keep) (uint64, error) {
+	head, w, err := l.bounds(ctx)
+	if err != nil || head.Seq == 0 {
+		return 0, err
+	}
+	floor, _, err := l.needed(ctx, keep, head, w)
+	m, ok := w.before(floor)
+	if err != nil || floor <= w.Floor.Seq || ok && m.Seq <= w.Floor.Seq && floor-m.Seq < every {
+		return 0, err
+	}
+	return floor, nil
+}
