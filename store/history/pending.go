@@ -20,8 +20,10 @@ func (l *Log) Excess(ctx context.Context, keep Keep) (uint64, error) {
 		return 0, err
 	}
 	floor, _, err := l.needed(ctx, keep, head, w)
-	m, ok := w.before(floor)
-	if err != nil || floor <= w.Floor.Seq || ok && m.Seq <= w.Floor.Seq && floor-m.Seq < every {
+	if m, ok := w.before(floor); ok && floor-m.Seq < every {
+		floor = m.Seq // a checkpoint is near enough
+	}
+	if err != nil || floor <= w.Floor.Seq {
 		return 0, err
 	}
 	return floor, nil

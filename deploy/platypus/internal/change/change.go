@@ -128,8 +128,13 @@ func JSON(value []byte) json.RawMessage {
 	return quoted
 }
 
-// members are the parts in which two values differ, by pointer.
+// members are the parts in which two values differ, by pointer. An object that is new or that goes is shown by its parts.
 func members(before, after []byte) []Member {
+	if empty := []byte("{}"); before == nil && len(parts.Parse(after).Elements) > 0 && parts.Parse(after).Kind == parts.Object {
+		before = empty
+	} else if after == nil && len(parts.Parse(before).Elements) > 0 && parts.Parse(before).Kind == parts.Object {
+		after = empty
+	}
 	all := []Member{}
 	for _, d := range parts.Diff(before, after) {
 		all = append(all, Member{d.Pointer, JSON(d.Before), JSON(d.After)})
