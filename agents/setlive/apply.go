@@ -40,6 +40,8 @@ func (h *host) do(ctx context.Context, s Step) error {
 		return h.services.Install(ctx, s.Spec)
 	case Start:
 		return h.services.Start(ctx, app)
+	case Tell:
+		return h.services.Tell(ctx, app, s.Signal, s.Spec.Settings())
 	case Commit:
 		return h.attempts.forget(app)
 	case Revert:

@@ -27,6 +27,7 @@ type host struct {
 	peers    *peers.Peers
 	catalog  *catalog.Catalog
 	arrivals *arrivals
+	sure     certainty
 	passive  bool              // nothing may be asked, taken or told: --dry-run
 	sound    map[string]Wanted // what was wanted of each app when that could last be used
 }
@@ -118,9 +119,11 @@ func installed(app, basedir string) ([]string, error) {
 }
 
 // plan is [plan], and lets what goes on in the background know what is wanted of it.
-func (h *host) plan(node intent.Node, a Actual) []Step {
+func (h *host) plan(ctx context.Context, node intent.Node, a Actual) []Step {
 	d := desired(node)
 	h.complete(d, a)
+	h.sure.doubt(ctx, node, d, a)
+	h.sure.mark(d)
 	if !h.passive {
 		h.follow(d, a)
 	}
@@ -130,6 +133,7 @@ func (h *host) plan(node intent.Node, a Actual) []Step {
 // states says where each app stands.
 func (h *host) states(node intent.Node, a Actual) map[string]converge.State {
 	d := desired(node)
+	h.sure.mark(d)
 	states := map[string]converge.State{}
 	for _, app := range subjects(d, a) {
 		states[app] = decide(app, d, a).state
@@ -193,6 +197,8 @@ func entry(w Wanted, app App) catalog.Entry {
 		e.Healthy = v.Healthy
 	}
 	switch {
+	case app.Service.Past.Looping && app.Attempt == (Attempt{}):
+		e.Known, e.Healthy, e.Reason = true, false, "it "+keepsEnding(app.Service.Past)
 	case !p.Running():
 		e.Known, e.Healthy, e.Reason = true, false, "it does not run"
 	case e.Healthy:
