@@ -98,19 +98,8 @@ func GuardApps[A any](a *Agent, owned func(A) []string) *converge.Guard[intent.N
 	return &converge.Guard[intent.Node, A]{
 		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.Confirmed, Hold: hold,
 		Blank: func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) },
-		Moved: is.moved, Settled: is.settled, Reread: a.rereadNode,
+		Moved: is.moved, Settled: is.settled, Reread: a.Latest,
 	}
-}
-
-// rereadNode reads this node's intent in a consistent read. It may be called from any goroutine.
-func (a *Agent) rereadNode(ctx context.Context) (intent.Node, error) {
-	snapshot, err := a.Store.ReadNode(ctx, a.Tree, a.Node, store.Consistent)
-	if err != nil {
-		return intent.Node{}, err
-	}
-	node := intent.ReadNode(a.Tree, a.Node, snapshot.Pairs)
-	node.Index = snapshot.Index
-	return node, nil
 }
 
 func names(node intent.Node) (names []string) {
