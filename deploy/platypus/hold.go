@@ -73,7 +73,7 @@ func (sh *shell) listHolds(ctx context.Context, log *history.Log) error {
 	}
 	rows := [][]string{}
 	for _, h := range holds {
-		rows = append(rows, []string{h.Key, sh.stamp(h.Until), h.Author.Name, h.Why})
+		rows = append(rows, []string{h.Key, sh.stamp(h.Until), tame(h.Author.Name), tame(h.Why)})
 	}
 	sh.printTable([]string{"KEY", "UNTIL", "BY", "WHY"}, rows)
 	return nil

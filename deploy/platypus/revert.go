@@ -113,7 +113,7 @@ func (sh *shell) conflicts(ctx context.Context, verb string, conflicts []merge.C
 		if sh.json {
 			break
 		}
-		sh.print("%s %s%s", sh.style.red("conflict"), sh.style.bold(c.Key), pointed(c.Pointer))
+		sh.print("%s %s%s", sh.style.red("conflict"), sh.style.bold(tame(c.Key)), pointed(c.Pointer))
 		sh.print("    base    %s", orAbsent(c.Base))
 		sh.print("    ours    %s%s", orAbsent(c.Ours), sh.by(sh.touching(ctx, q.ours, c.Key, q.since)))
 		sh.print("    theirs  %s%s", orAbsent(c.Theirs), sh.by(sh.touching(ctx, q.theirs, c.Key, q.theirsSince)))
@@ -134,7 +134,7 @@ func orAbsent(raw []byte) string {
 	if raw == nil {
 		return "(absent)"
 	}
-	return change.Short(raw)
+	return change.Short(change.JSON(raw)) // what is not JSON is quoted
 }
 
 // touching are the commits that changed a key after one, newest first.
