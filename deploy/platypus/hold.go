@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/change"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -56,6 +60,27 @@ func hold(ctx context.Context, sh *shell) error {
 		return sh.printJSON("hold", map[string]any{"hold": h})
 	}
 	sh.say("%s is held until %s; next: platypus hold --delete %s ends it", h.Key, sh.stamp(h.Until), h.Key)
+	return nil
+}
+
+// holdAll holds what was just put back, when that was asked for.
+func (sh *shell) holdAll(ctx context.Context, changes []change.Change, why string) error {
+	length := sh.flags.Duration("hold")
+	if length <= 0 {
+		return nil
+	}
+	author, err := sh.author(ctx)
+	if err != nil {
+		return err
+	}
+	until := time.Now().Add(length).UTC().Truncate(time.Second)
+	for _, c := range changes {
+		h := history.Hold{Key: c.Key, Author: author, Until: until, Why: cmp.Or(sh.flags.String("message"), strings.TrimSuffix(why, ","))}
+		if _, err := sh.history().Hold(ctx, h); err != nil {
+			return fmt.Errorf("it was written, but %s is not held: %w", c.Key, err)
+		}
+	}
+	sh.say("held until %s: %s; next: platypus hold shows them", sh.stamp(until), plural(len(changes), "key"))
 	return nil
 }
 

@@ -64,8 +64,13 @@ func showLog(ctx context.Context, sh *shell) error {
 	sh.printTable([]string{"SEQ", "TIME", "AUTHOR", "WHAT", "TAG", "WHY"}, rows)
 	if more {
 		sh.say("there is more: platypus log -n 0")
+		return nil
 	}
-	return nil
+	floor, at, err := sh.history().Floor(ctx)
+	if err == nil && floor > 1 {
+		sh.say("the history begins with commit %d of %s: what is older was compacted", floor, sh.stamp(at))
+	}
+	return err
 }
 
 // tagsBySeq are the names of commits. A list without them is still a list.

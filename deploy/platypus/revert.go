@@ -23,8 +23,8 @@ exit code is 1. --ours PATH keeps what is declared now at a path, --theirs PATH 
 is KEY, PREFIX/ or KEY#/json/pointer.
 On a terminal it asks first. Off a terminal only removals need --yes.
 ` + pointText,
-		examples: []string{"platypus revert 3 -m back", "platypus revert 3 --theirs clusters/slug/production/config#/versions"},
-		flags:    wishFlags(preferFlags()...),
+		examples: []string{"platypus revert 3 -m back --hold 2h", "platypus revert 3 --theirs clusters/slug/production/config#/versions"},
+		flags:    wishFlags(append(preferFlags(), holdFlag())...),
 		run: func(ctx context.Context, sh *shell) error {
 			seq, err := sh.seq(ctx, sh.args[0])
 			if err != nil {
@@ -70,7 +70,7 @@ func (sh *shell) revert(ctx context.Context, seq uint64) error {
 		return err
 	}
 	standing, rules := live(now), sh.rules()
-	w := wish{name: "revert", now: now, done: fmt.Sprintf("commit %d taken back,", seq),
+	w := wish{name: "revert", now: now, hold: true, done: fmt.Sprintf("commit %d taken back,", seq),
 		request: history.Request{Kind: history.Rollback, Note: history.Note{Reverts: seq, Message: fmt.Sprintf("revert %d: %s", seq, c.Note.Message)}}}
 	var conflicts []merge.Conflict
 	for _, x := range c.Changes {

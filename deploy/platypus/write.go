@@ -82,7 +82,7 @@ func (sh *shell) commit(ctx context.Context, changes []change.Change, r history.
 		return nil, err
 	}
 	r.Note.Via, r.Note.Message = "cli", cmp.Or(sh.flags.String("message"), r.Note.Message)
-	r.Force = sh.flags.Bool("force")
+	r.Force, r.CheckIndex = sh.flags.Bool("force"), sh.flags.Uint64("check-index")
 	log := sh.history()
 	if !sh.flags.Bool("batch") || len(changes) <= batch {
 		r.Edits, r.Expect = change.Edits(changes)
@@ -106,6 +106,7 @@ func (sh *shell) commit(ctx context.Context, changes []change.Change, r history.
 		if err != nil {
 			return nil, err
 		}
+		r.CheckIndex = 0 // from here on it is this very verb that moves it
 		commits = append(commits, c)
 	}
 	return commits, nil
