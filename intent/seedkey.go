@@ -52,7 +52,7 @@ type Replica struct {
 	Digest  string       `json:"digest"`            // of the module that is ready, 64 hexadecimal digits
 	Address string       `json:"address,omitempty"` // host:port that answers calls
 	Zone    string       `json:"zone,omitempty"`    // of the node: calls stay within it where they can
-	Wants   int          `json:"wants,omitempty"`   // replicas that the load of this one asks for, itself counted
+	Load    int          `json:"load,omitempty"`    // how much it has to do, in percent of what one replica should have
 }
 
 // Host is what a node that takes seeds says of itself. It falls away with the node's session.

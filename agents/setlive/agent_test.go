@@ -62,10 +62,14 @@ func stories(t *testing.T, consul string, supervisor func(*testing.T) []string) 
 			t.Cleanup(w.end)
 			testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: w.commands(), WorkdirRoot: w.dir,
 				Condition: func(what string) (bool, error) {
-					return what == "runit" && w.flags[0] == "--runit" || what == "faults" && os.Getenv("PLATYPUS_FAULTS") != "", nil
+					return what == "runit" && w.flags[0] == "--runit" || what == "root" && os.Geteuid() == 0 || what == "faults" && os.Getenv("PLATYPUS_FAULTS") != "", nil
 				},
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("SRV", filepath.Join(w.dir, "srv"))
+					if w.flags[0] == "--runit" {
+						env.Setenv("SERVICES", w.flags[1])
+						env.Setenv("STAGE", w.flags[3])
+					}
 					env.Setenv("PORT", strconv.Itoa(testhost.FreePort(t)))
 					return nil
 				}})
@@ -90,7 +94,7 @@ func (w *world) commands() map[string]command {
 		"put": w.put, "del": w.del, "prepare": w.prepare, "once": w.once, "agent": w.start, "end": w.finish,
 		"runs": w.runs, "current": w.current, "report": w.report, "listed": w.listed, "remember": w.remember, "same": w.same,
 		"peer": w.peer, "hold": w.hold, "release": w.release, "sweep": w.sweep,
-		"stale": w.stale, "steady": w.steady, "heard": w.heard,
+		"stale": w.stale, "steady": w.steady, "heard": w.heard, "old": w.oldService, "killed": w.killed,
 	}
 }
 

@@ -37,6 +37,18 @@ func Open(dir string) (*Store, error) {
 	return &Store{dir}, nil
 }
 
+// At is a store for looking only: the folder need not be there.
+func At(dir string) *Store { return &Store{dir} }
+
+// Size is the size of a blob in bytes, or 0 when it is not there.
+func (s *Store) Size(digest string) int64 {
+	at, err := os.Stat(s.Path(digest))
+	if err != nil {
+		return 0
+	}
+	return at.Size()
+}
+
 // Dir is the folder.
 func (s *Store) Dir() string { return s.dir }
 
@@ -165,6 +177,9 @@ type Entry struct {
 func (s *Store) List() ([]Entry, error) {
 	files, err := os.ReadDir(s.dir)
 	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
 		return nil, fmt.Errorf("list blobs: %w", err)
 	}
 	var all []Entry

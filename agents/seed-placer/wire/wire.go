@@ -63,6 +63,9 @@ type Status struct {
 	Error  string `json:"error,omitempty"`
 	Load   Load   `json:"load"`
 	ABI    string `json:"abi,omitempty"`
+	Serves bool   `json:"serves,omitempty"` // a module answers, maybe one of before
+	// Address is where the worker listens; the agent fills it in.
+	Address string `json:"-"`
 }
 
 // State is how far a seed of a worker is.
@@ -77,10 +80,10 @@ const (
 
 // Load is how much a seed has to do. The counters only grow while the worker lives.
 type Load struct {
-	InFlight int     `json:"in_flight"`
-	Queued   int     `json:"queued"`
-	Busy     float64 `json:"busy"` // calls at once, on average over the last seconds
-	Calls    uint64  `json:"calls"`
-	Failed   uint64  `json:"failed"`
-	Refused  uint64  `json:"refused"`
+	InFlight int    `json:"in_flight"`
+	Queued   int    `json:"queued"`
+	Wants    int    `json:"wants"` // percent of what one replica should have to do, in steps; it falls a minute after the load
+	Calls    uint64 `json:"calls"`
+	Failed   uint64 `json:"failed"`
+	Refused  uint64 `json:"refused"`
 }

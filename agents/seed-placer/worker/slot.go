@@ -26,7 +26,7 @@ type slot struct {
 	err   string
 
 	calls, failed atomic.Uint64
-	busy          average
+	pressure      pressure
 }
 
 // running is a seed that answers.
@@ -146,24 +146,10 @@ func (s *slot) status() wire.Status {
 	if r := s.current.Load(); r != nil {
 		inside, waiting, refused := r.gate.Counts()
 		status.ABI = string(r.ABI)
-		status.Load = wire.Load{InFlight: inside, Queued: waiting, Refused: refused, Busy: s.busy.of(inside + waiting)}
+		status.Load = wire.Load{InFlight: inside, Queued: waiting, Refused: refused,
+			Wants: s.pressure.of(inside+waiting, r.Concurrency, time.Now())}
+		status.Serves = true
 	}
 	status.Load.Calls, status.Load.Failed = s.calls.Load(), s.failed.Load()
 	return status
-}
-
-// average is how many calls there were at once, over the last seconds, from a look a second.
-type average struct {
-	mu    sync.Mutex
-	value float64
-	at    time.Time
-}
-
-func (a *average) of(now int) float64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if time.Since(a.at) >= wire.Beat/2 {
-		a.value, a.at = 0.7*a.value+0.3*float64(now), time.Now()
-	}
-	return a.value
 }

@@ -15,6 +15,7 @@ type Supervisor interface {
 	Writer
 	Runner
 	Lister
+	Adopter
 }
 
 // Writer makes services be there or not.
@@ -48,6 +49,22 @@ type Lister interface {
 
 // ErrUntold says that there is no process fit to be sent a signal.
 var ErrUntold = errors.New("no process of it is ready for a signal")
+
+// Adopter takes over services that setlive did not write.
+type Adopter interface {
+	// Before returns what stands in the place of a service that setlive has not written: none, one that can be taken
+	// over, or one that cannot.
+	Before(ctx context.Context, spec Spec) Old
+	// Adopt makes it setlive's while its process, as Before has told of it, goes on.
+	Adopt(ctx context.Context, spec Spec, p Process) error
+}
+
+// Old is what stands in the place of a service that setlive has not written.
+type Old struct {
+	There   bool
+	Process Process // zero while nothing of it runs; its settings are unknown
+	Problem string  // why it cannot be taken over, in words with the next step; "" when it can
+}
 
 // Stopping says how a service is stopped.
 type Stopping struct {
