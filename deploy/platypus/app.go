@@ -175,5 +175,6 @@ func boolFlag(name, usage string, short ...string) cli.Flag {
 func verbs() []verb {
 	return []verb{devVerb(), validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
 		confirmVerb(),
+		launchVerb(), vmsVerb(), releaseVerb(), placeVerb(), explainVerb(), verifyVerb(), drainVerb(), cordonVerb(), uncordonVerb(), rebalanceVerb(),
 		doctorVerb(), schemaVerb(), aclVerb(), storeVerb(), completionVerb(), versionVerb()}
 }
