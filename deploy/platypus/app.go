@@ -177,5 +177,6 @@ func verbs() []verb {
 		logVerb(), showVerb(), diffVerb(), catVerb(), lsVerb(), blameVerb(), revertVerb(), restoreVerb(), tagVerb(), holdVerb(),
 		forkVerb(), joinVerb(), ancestorsVerb(), historyVerb(),
 		confirmVerb(),
+		launchVerb(), vmsVerb(), releaseVerb(), placeVerb(), explainVerb(), verifyVerb(), drainVerb(), cordonVerb(), uncordonVerb(), rebalanceVerb(),
 		doctorVerb(), schemaVerb(), aclVerb(), storeVerb(), completionVerb(), versionVerb()}
 }
