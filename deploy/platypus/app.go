@@ -174,6 +174,6 @@ func boolFlag(name, usage string, short ...string) cli.Flag {
 // verbs are in the order in which a newcomer meets them.
 func verbs() []verb {
 	return []verb{devVerb(), validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
-		confirmVerb(),
+		confirmVerb(), seedVerb(), callVerb(), siteVerb(), blobVerb(), explainVerb(),
 		doctorVerb(), schemaVerb(), aclVerb(), storeVerb(), completionVerb(), versionVerb()}
 }
