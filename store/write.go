@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,8 +10,12 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// MaxOps is how many operations one transaction may hold on every Consul there is.
-const MaxOps = 64
+// The bounds of one transaction.
+const (
+	MaxOps  = 64        // operations that every Consul there is takes
+	MostOps = 128       // operations that Consul takes since 1.14
+	MaxBody = 512 << 10 // bytes of the request, values in base64, as Consul is set up by default
+)
 
 // Put writes one key. An error that is [ErrUnknown] leaves open whether it did.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
@@ -53,18 +58,17 @@ const (
 // Commit does all changes or none, and returns the index at which they happened. When another writer came first the
 // error is [ErrConflict] and names the key; when the answer did not arrive it is [ErrUnknown].
 func (s *Store) Commit(ctx context.Context, changes []Change) (uint64, error) {
-	if len(changes) > MaxOps {
-		return 0, fmt.Errorf("commit %d changes: %w: at most %d go into one transaction", len(changes), ErrTooLarge, MaxOps)
+	if err := Fits(changes); err != nil {
+		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	ops := make(api.TxnOps, 0, len(changes))
-	for _, c := range changes {
-		ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVOp(c.Verb), Key: c.Key, Value: c.Value, Index: c.Index, Flags: c.Flags}})
+	ok, response, _, err := s.client.Load().Txn().Txn(txnOps(changes), new(api.QueryOptions).WithContext(ctx))
+	if err = s.explainWrite("commit", err); errors.Is(err, ErrTooLarge) && len(changes) > MaxOps {
+		return 0, fmt.Errorf("%w (Consul before 1.14 takes %d operations in a transaction, not %d)", err, MaxOps, len(changes))
 	}
-	ok, response, _, err := s.client.Load().Txn().Txn(ops, new(api.QueryOptions).WithContext(ctx))
 	if err != nil {
-		return 0, s.explainWrite("commit", err)
+		return 0, err
 	}
 	if !ok {
 		return 0, refused(changes, response.Errors)
