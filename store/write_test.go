@@ -78,7 +78,7 @@ func TestCommitIsAllOrNothingAndNamesTheKey(t *testing.T) {
 		if _, err := s.Commit(ctx, []store.Change{{Verb: store.Remove, Key: a}, {Verb: store.DeleteCAS, Key: b, Index: later}}); err != nil {
 			t.Error(err)
 		}
-		many := make([]store.Change, store.MaxOps+1)
+		many := make([]store.Change, store.MostOps+1)
 		for i := range many {
 			many[i] = store.Change{Verb: store.Set, Key: fmt.Sprint(a, i)}
 		}

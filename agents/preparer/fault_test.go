@@ -28,6 +28,7 @@ func (r *rig) stage() {
 		}
 	}
 	r.check(os.MkdirAll(filepath.Join(r.basedir(), staging, "slug_v9.1-1/bin"), 0o755))
+	r.check(os.Remove(filepath.Join(r.dir, "state/basedirs.json"))) // so that it is written amid the faults
 	r.put("clusters/slug/c/deploy_config", fmt.Sprintf(`{"basedir":%q,"keep":1}`, r.basedir()))
 	r.put("clusters/slug/c/config", `{"versions":{"v2":"active","v3":"prep"}}`)
 }
@@ -76,6 +77,19 @@ func (r *rig) healed(when string) {
 			r.Errorf("%s: next run leaves %v in %s: %v", when, left, dir, err)
 		}
 	}
+	r.noneHalfDone(when)
+}
+
+// noneHalfDone demands that no file or link lies about that was on its way to another name.
+func (r *rig) noneHalfDone(when string) {
+	r.Helper()
+	err := filepath.WalkDir(r.dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && strings.HasPrefix(e.Name(), ".") && strings.HasSuffix(e.Name(), ".platypus") {
+			r.Errorf("%s: next run leaves %s", when, path)
+		}
+		return err
+	})
+	r.check(err)
 }
 
 // TestFaultSweep kills the agent at the N-th call of each kind that changes something, or lets that call fail, and
@@ -92,7 +106,7 @@ func TestFaultSweep(t *testing.T) {
 		call string
 		few  []int
 	}{
-		{"renameat", []int{1}}, {"mkdirat", []int{2}}, {"openat", nil}, {"write", []int{25}}, {"fchmodat", nil}, {"fchmod", []int{2}},
+		{"renameat", []int{1, 3}}, {"mkdirat", []int{2}}, {"openat", nil}, {"write", []int{25}}, {"fchmodat", nil}, {"fchmod", []int{2}},
 		{"syncfs", []int{1}}, {"fsync", []int{2}}, {"unlinkat", []int{1}}, {"ftruncate", nil}, {"utimensat", nil}, {"flock", nil},
 	}
 	faults := []string{"signal=SIGKILL", "error=ENOSPC", "error=EIO"}

@@ -3,12 +3,17 @@ package agent
 import (
 	"bytes"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/intent"
 )
 
 func TestNobodyElseMakesLinesInTheLog(t *testing.T) {
@@ -90,6 +95,86 @@ func TestUpstreamForgetsWhatIsNoLongerFollowed(t *testing.T) {
 			t.Errorf("log %q", b.String())
 		}
 	})
+}
+
+// TestReadyUntilTheStoreIsAwayForAMinute: a change of leader is shorter than that, and must not take an agent out of
+// anybody's rotation; what comes back is ready at once.
+func TestReadyUntilTheStoreIsAwayForAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, _ := newLog(&bytes.Buffer{}, "info", "text")
+		u := newUpstream(log)
+		m := newMeters(&Agent{Name: "toy", Log: log}, u)
+		ready := func(want int) {
+			t.Helper()
+			w := httptest.NewRecorder()
+			m.pages().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+			if w.Code != want {
+				t.Errorf("%d %s, want %d", w.Code, strings.TrimSpace(w.Body.String()), want)
+			}
+		}
+		ready(http.StatusServiceUnavailable) // before the first pass
+		m.pass(converge.Pass{})
+		ready(http.StatusOK)
+		u.heard("a/", errors.New("no leader"))
+		time.Sleep(time.Minute)
+		ready(http.StatusOK)
+		u.heard("b/", errors.New("no leader")) // the outage is that of the first
+		time.Sleep(2 * time.Second)
+		ready(http.StatusServiceUnavailable)
+		u.heard("b/", nil)
+		ready(http.StatusServiceUnavailable)
+		u.heard("a/", nil)
+		ready(http.StatusOK)
+		u.heard("a/", errors.New("no leader")) // and a new outage begins anew
+		time.Sleep(time.Second)
+		ready(http.StatusOK)
+		m.pass(converge.Pass{Err: errors.New("blind")})
+		ready(http.StatusServiceUnavailable)
+	})
+}
+
+// TestIdentity: what is remembered is believed only when it is whole, and changes only when nothing is left to mistake.
+func TestIdentity(t *testing.T) {
+	log, _ := newLog(&bytes.Buffer{}, "info", "text")
+	tree, _ := intent.ParseRoot(intent.DefaultRoot)
+	other, _ := intent.ParseRoot("test")
+	dir := t.TempDir()
+	of := func(node intent.Name, tree intent.Tree) *identity {
+		return newIdentity(&Agent{Name: "toy", Node: node, Tree: tree, StateDir: dir, Log: log})
+	}
+	is := of("web1", tree)
+	if why := is.moved(); why != "" {
+		t.Errorf("a host that nothing is known of has moved: %s", why)
+	}
+	is.settled()
+	if why := of("web1", tree).moved(); why != "" {
+		t.Error(why)
+	}
+	for _, moved := range []*identity{of("web2", tree), of("web1", other)} {
+		if why := moved.moved(); !strings.Contains(why, "web1") {
+			t.Errorf("not held: %q", why)
+		}
+	}
+	path := filepath.Join(dir, "identity.json")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 1
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if why := of("web1", tree).moved(); why != "" {
+			t.Fatalf("byte %d: a damaged memory is believed: %s", i, why)
+		}
+	}
+	is = of("web2", tree)
+	is.settled()
+	if why := of("web1", tree).moved(); !strings.Contains(why, "web2") {
+		t.Errorf("not held: %q", why)
+	}
 }
 
 func TestListenTakesOnlyASocketsPlace(t *testing.T) {

@@ -94,9 +94,11 @@ func offer(out chan intent.Node, node intent.Node) {
 
 // GuardApps keeps the apps that owned finds on the host from being removed by mistake. It goes with [OfNode].
 func GuardApps[A any](a *Agent, owned func(A) []string) *converge.Guard[intent.Node, A] {
+	is := newIdentity(a)
 	return &converge.Guard[intent.Node, A]{
-		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.confirmed, Hold: hold,
+		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.Confirmed, Hold: hold,
 		Blank: func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) },
+		Moved: is.moved, Settled: is.settled, Reread: a.Latest,
 	}
 }
 
@@ -135,8 +137,8 @@ func hold(node intent.Node, subjects map[string]string, everything *converge.Hel
 	return node
 }
 
-// confirmed reports whether a person agreed to these removals within the last hour.
-func (a *Agent) confirmed(ctx context.Context, removes []string) (bool, error) {
+// Confirmed reports whether a person agreed to these removals within the last hour.
+func (a *Agent) Confirmed(ctx context.Context, removes []string) (bool, error) {
 	pair, found, err := a.Store.Get(ctx, a.Tree.Confirm(a.Node, intent.Name(a.Name)), store.Consistent)
 	if err != nil || !found {
 		return false, err

@@ -66,6 +66,7 @@ func TestStories(t *testing.T) {
 			e.Defer(func() { server.CloseClientConnections(); server.Close(); _ = s.Close() })
 			e.Setenv("CONSUL_HTTP_ADDR", server.URL)
 			e.Setenv("PLATYPUS_NODE", "web1")
+			e.Setenv("NOW", time.Now().UTC().Format(time.RFC3339))
 			e.Setenv("PLATYPUS_STATE_DIR", filepath.Join(e.WorkDir, "state"))
 			return os.Mkdir(filepath.Join(e.WorkDir, "host"), 0o755)
 		},

@@ -3,6 +3,7 @@ package schema
 import (
 	"encoding/json"
 	"reflect"
+	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
 
@@ -16,6 +17,7 @@ const (
 	digestPattern   = `^((sha256:)?[0-9A-Fa-f]{64})?$`
 	sourcePattern   = `^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`
 	basedirPattern  = `^(/([A-Za-z0-9_+@-]|\.[A-Za-z0-9_+@-]|\.\.[A-Za-z0-9._+@-])[A-Za-z0-9._+@-]*)+/?$`
+	sizePattern     = `^ *[0-9]*\.?[0-9]* *([KkMmGgTtPp][Ii]?)?[Bb] *$`
 	systemPattern   = `^/((bin|boot|dev|etc|lib|lib32|lib64|proc|sbin|sys)(/.*)?|(home|media|mnt|opt|root|run|srv|tmp|usr|var)/?)$`
 )
 
@@ -35,6 +37,15 @@ func forms() map[reflect.Type]*jsonschema.Schema {
 		reflect.TypeFor[intent.Require]():  {Type: "string", Enum: []any{"none", "digest", "signature", ""}},
 		reflect.TypeFor[intent.OnConfig](): {Type: "string", Enum: []any{"restart", "signal:HUP", "signal:USR1", "signal:USR2", "nothing", ""}},
 		reflect.TypeFor[intent.Port]():     port(),
+		reflect.TypeFor[intent.Size]():     {Type: "string", Pattern: sizePattern, Examples: []any{"8GB", "512MiB"}},
+		reflect.TypeFor[intent.Regions](): {AnyOf: []*jsonschema.Schema{
+			name(), {Type: "array", MinItems: jsonschema.Ptr(1), UniqueItems: true, Items: name()},
+		}},
+		reflect.TypeFor[time.Time]():           {Type: "string", Format: "date-time", Pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}T"},
+		reflect.TypeFor[intent.Policy]():       {Type: "string", Enum: []any{"pack", "spread", ""}},
+		reflect.TypeFor[intent.Spread]():       {Type: "string", Enum: []any{"none", "machine", "datacenter", ""}},
+		reflect.TypeFor[intent.OnHostLoss]():   {Type: "string", Enum: []any{"replace", "wait", ""}},
+		reflect.TypeFor[intent.MachineState](): {Type: "string", Enum: []any{"ready", "cordoned", "draining", "dead", ""}},
 		reflect.TypeFor[intent.Version](): {AnyOf: []*jsonschema.Schema{
 			{Type: "string", Examples: []any{"active", "prep"}, Description: "active runs; every other word means: have it on disk"},
 			{Type: "object", Properties: map[string]*jsonschema.Schema{
@@ -66,7 +77,7 @@ func port() *jsonschema.Schema {
 
 // descriptions are what an editor shows for a member.
 var descriptions = map[string]string{
-	"cluster":      "which cluster of the app this node belongs to",
+	"cluster":      "which cluster of the app it belongs to",
 	"versions":     "all versions that shall be on disk; at most one of them is active",
 	"min_nodes":    "nodes of the cluster that must stay healthy during a switch",
 	"user_config":  "handed to the app unread, in the file that PLATYPUS_CONFIG names",
@@ -86,5 +97,31 @@ var descriptions = map[string]string{
 	"timeout":      "of one probe",
 	"successes":    "in a row, of the very same process",
 	"min_healthy":  "from the first success to the last",
-	"deadline":     "from the start of the process",
+	"deadline":     "health: from the start of the process; drain: when all that is left goes at once",
+	"location":     "for people",
+	"status":       "for people; it decides nothing",
+	"policy":       "how vms are laid over machines: pack (unless given) fills those in use, spread uses the emptiest",
+	"cores":        "a whole number",
+	"memory":       "a size with its unit, such as 8GB or 512MiB",
+	"address":      "as the inventory spells it, for people",
+	"datacenter":   "machines that fail together",
+	"labels":       "what constraints of vms ask for",
+	"reserved":     "kept for the machine itself, never given to a vm",
+	"drain":        "how a draining machine is emptied",
+	"parallel":     "vms on their way at once; 0 means 2",
+	"region":       "where it may be, best first; any stands for every region and may end a list",
+	"count":        "how many instances; 1 unless given",
+	"app":          "the app that a vm brings to its machine",
+	"spread":       "how instances are kept apart: none, machine or datacenter",
+	"constraints":  "labels that a machine must carry",
+	"on_host_loss": "replace (unless given) or wait, when the machine has not been heard of for long",
+	"state":        "machine: ready, cordoned, draining or dead; placement: placed or pending",
+	"entries":      "all that a machine holds, by instance",
+	"vm":           "an instance of a vm, such as web.0",
+	"intent":       "index of the wish that it was made from",
+	"phase":        "how far an entry is from being free: leaving, lost or nothing",
+	"machine":      "the node that holds it",
+	"reason":       "why it is nowhere, in words",
+	"refused":      "machines by the class of reason that kept it out",
+	"attempt":      "how often it was given a machine",
 }

@@ -14,8 +14,11 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Kinds are the names that [Of] knows: the three values, and the file that holds many of them by key.
-func Kinds() []string { return []string{"node", "config", "deploy_config", "file"} }
+// Kinds are the names that [Of] knows: what people declare, what allocators write, and the file that holds many values
+// by key.
+func Kinds() []string {
+	return []string{"node", "config", "deploy_config", "region", "machine", "vm", "ledger", "placement", "file"}
+}
 
 // Of returns the schema of a kind.
 func Of(kind string) (*jsonschema.Schema, error) {
@@ -41,6 +44,20 @@ func of(kind string) (*jsonschema.Schema, error) {
 		return s, err
 	case "deploy_config":
 		return infer(reflect.TypeFor[intent.DeployConfig](), "basedir")
+	case "region":
+		return infer(reflect.TypeFor[intent.Region]())
+	case "machine":
+		return infer(reflect.TypeFor[intent.Machine](), "cores", "memory")
+	case "vm":
+		s, err := infer(reflect.TypeFor[intent.VM](), "region", "cores", "memory")
+		if err == nil {
+			s.DependentRequired = map[string][]string{"app": {"cluster"}, "cluster": {"app"}}
+		}
+		return s, err
+	case "ledger":
+		return infer(reflect.TypeFor[intent.Ledger](), "entries")
+	case "placement":
+		return infer(reflect.TypeFor[intent.Placement](), "state")
 	case "file":
 		return file()
 	}
@@ -54,6 +71,9 @@ func file() (*jsonschema.Schema, error) {
 		"^nodes/[^/]+/[^/]+$":                  "node",
 		"^clusters/[^/]+/[^/]+/config$":        "config",
 		"^clusters/[^/]+/[^/]+/deploy_config$": "deploy_config",
+		"^regions/[^/]+$":                      "region",
+		"^machines/[^/]+/[^/]+$":               "machine",
+		"^vms/[^/]+$":                          "vm",
 	} {
 		value, err := of(kind)
 		if err != nil {
@@ -119,6 +139,9 @@ func tighten(s *jsonschema.Schema) {
 	}
 	bound("min_nodes", 0, 0)
 	bound("keep", 0, 1000)
+	bound("count", 0, intent.MaxCount)
+	bound("parallel", 0, 1000)
+	bound("cores", 1, intent.MaxCores)
 	if p := s.Properties["basedir"]; p != nil {
 		p.Pattern = basedirPattern
 		p.Not = &jsonschema.Schema{Pattern: systemPattern}

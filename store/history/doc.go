@@ -1,0 +1,26 @@
+// Package history keeps every change of what people declared: one append-only log of commits per tree, in the same
+// store and, where a writer goes through this package, in the same transaction as the change itself.
+//
+// # Layout
+//
+// Everything of a tree lies below [intent.Tree.History], outside of what agents watch:
+//
+//	head                         JSON {seq, id, hash}: the only contended key, checked and set by every commit
+//	window                       JSON: the floor, the checkpoints, and how often pins changed
+//	c/<10 digits>/<2 digits>     commit number <12 digits>, one binary record, never overwritten
+//	cp/<12 digits>/<3 digits>    a checkpoint: the whole tree after that commit, deflated, in parts
+//	b/<sha256>                   a value whose deflated form is larger than 4 kB
+//	tag/<name> hold/<key> forks/<name> fork
+//
+// Commits lie in hundreds, so that one list reads up to a hundred of them and none that was not asked for.
+//
+// # What it promises
+//
+//   - Value and entry are committed together or not at all. The order of a tree's commits is total, without gaps.
+//   - A plain write that a commit is about to replace is recorded first, as a commit of its own in the same transaction.
+//   - A plain write that nobody here was about to replace is recorded by [Log.Observe] when it next looks; one that was
+//     overwritten by another plain write before that is lost, and nobody can tell. Its author is never known.
+//   - Each record names the hash of the one before. Who may write below the prefix may forge; it shows.
+//
+// Times are the writers' clocks, forced to rise by a millisecond at least from commit to commit.
+package history

@@ -1,0 +1,84 @@
+package history
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// Log is the history of one tree. It remembers what it read, so one that is kept open is cheaper than one opened anew.
+// It is safe for use by many goroutines.
+type Log struct {
+	store  *store.Store
+	tree   intent.Tree
+	prefix intent.Prefix
+	now    func() time.Time
+
+	mu     sync.Mutex         // held by whoever writes or brings the tip up to date
+	tip    *State             // as of the newest commit seen; never nil, its Seq is 0 at first
+	frames map[footing][]byte // values that deltas rest on
+	lost   *Head              // the newest commit that was seen and is gone
+}
+
+// The errors that callers tell apart, beside those of the store.
+var (
+	ErrUnchanged = errors.New("unchanged: every value is what was asked for already")
+	ErrChanged   = errors.New("something was declared in between, and nothing was written")
+	ErrNoSuch    = errors.New("the history knows no such thing")
+	ErrCompacted = errors.New("compacted")
+	ErrForged    = errors.New("the history cannot be believed")
+	ErrRewound   = errors.New("the history was rewound")
+	ErrHeld      = errors.New("held")
+)
+
+// Open returns the history of a tree. It does not connect.
+func Open(s *store.Store, tree intent.Tree) *Log {
+	return &Log{store: s, tree: tree, prefix: tree.History(), now: time.Now, tip: emptyState(), frames: map[footing][]byte{}}
+}
+
+// Tree is the tree whose history it is.
+func (l *Log) Tree() intent.Tree { return l.tree }
+
+// Head is the newest commit.
+type Head struct {
+	Seq  uint64 `json:"seq"` // 0: nothing was ever recorded
+	ID   string `json:"id"`
+	Hash Hash   `json:"hash"`
+
+	index   uint64 // of its key; 0: it does not exist
+	created uint64
+}
+
+// Head reads which commit is the newest.
+func (l *Log) Head(ctx context.Context) (Head, error) {
+	pair, _, err := l.store.Get(ctx, l.headKey(), store.Default)
+	if err != nil {
+		return Head{}, err
+	}
+	return parseHead(pair)
+}
+
+func parseHead(pair intent.Pair) (Head, error) {
+	if pair.ModifyIndex == 0 {
+		return Head{}, nil
+	}
+	h := Head{index: pair.ModifyIndex, created: pair.CreateIndex}
+	if err := json.Unmarshal(pair.Value, &h); err != nil || h.Seq == 0 || h.Seq > maxSeq {
+		return Head{}, fmt.Errorf("read %s: %w: it is no head: %.60q", pair.Key, ErrForged, pair.Value)
+	}
+	return h, nil
+}
+
+func (h Head) encode() []byte {
+	data, err := json.Marshal(h)
+	if err != nil {
+		panic(err) // a number and two strings
+	}
+	return data
+}

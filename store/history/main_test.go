@@ -1,0 +1,177 @@
+package history_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/consultest"
+	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/history"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		// Idle connections of the client are kept for its next request; everything else must be gone.
+		if err := goleak.Find(goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// fresh is the embedded store, empty, in this process.
+func fresh(t testing.TB) *httptest.Server {
+	t.Helper()
+	s, err := embedded.Open(t.TempDir(), embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(s.Handler())
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+		_ = s.Close()
+	})
+	return server
+}
+
+func opened(t testing.TB, address string) *store.Store {
+	t.Helper()
+	s, err := store.Open(store.Config{Address: address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func anyTree(t testing.TB) intent.Tree {
+	t.Helper()
+	tree, err := intent.ParseRoot(fmt.Sprintf("test-%d", rand.Uint64()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+// each runs a test on the embedded store and on a real Consul.
+func each(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Run("embedded", func(t *testing.T) { test(t, newWorld(t, fresh(t).URL)) })
+	t.Run("consul", func(t *testing.T) { test(t, newWorld(t, consultest.Start(t, consultest.Config{}).Addr)) })
+}
+
+// world is a tree of its own in some store.
+type world struct {
+	*testing.T
+	store *store.Store
+	tree  intent.Tree
+	log   *history.Log
+}
+
+func newWorld(t *testing.T, address string) *world {
+	s, tree := opened(t, address), anyTree(t)
+	return &world{t, s, tree, history.Open(s, tree)}
+}
+
+// hang is what nothing here may take unless something hangs.
+const hang = 150 * time.Second
+
+var me = history.Author{Name: "ann@desk", Proof: history.Claimed}
+
+// edit is a put of one value.
+func edit(key, value string) history.Edit { return history.Edit{Key: key, Value: []byte(value)} }
+
+func (w *world) commit(message string, edits ...history.Edit) history.Commit {
+	w.Helper()
+	c, err := w.log.Commit(w.Context(), history.Request{Note: history.Note{Author: me, Via: "test", Message: message}, Edits: edits})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return c
+}
+
+// plain writes a key as anybody may.
+func (w *world) plain(key, value string) {
+	w.Helper()
+	if err := w.store.Put(w.Context(), string(w.tree.Intent())+key, []byte(value)); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) remove(key string) {
+	w.Helper()
+	if err := w.store.Delete(w.Context(), string(w.tree.Intent())+key); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) observe() []history.Commit {
+	w.Helper()
+	s, err := w.log.Survey(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	o, err := w.log.Observe(w.Context(), s)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return o.Commits
+}
+
+// is fails unless a key stood at a value after a commit; "" for absent.
+func (w *world) is(seq uint64, key, want string) {
+	w.Helper()
+	v, found, err := w.log.Get(w.Context(), key, seq)
+	if err != nil || found != (want != "") || string(v.Data) != want {
+		w.Fatalf("%s@%d is %.80q (%v), %v, want %.80q", key, seq, v.Data, found, err, want)
+	}
+}
+
+// all reads the log from oldest to newest, with values.
+func (w *world) all(q history.Query) (commits []history.Commit) {
+	w.Helper()
+	q.Oldest, q.Values = true, true
+	for c, err := range history.Open(w.store, w.tree).Commits(w.Context(), q) {
+		if err != nil {
+			w.Fatal(err)
+		}
+		commits = append(commits, c)
+	}
+	return commits
+}
+
+// same fails unless the log, replayed to its end by a reader that knows nothing yet, is the live tree byte for byte.
+func (w *world) same() {
+	w.Helper()
+	log := history.Open(w.store, w.tree)
+	head, err := log.Head(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	state, err := log.At(w.Context(), head.Seq)
+	if err != nil || len(state.Faults) > 0 {
+		w.Fatal(err, state.Faults)
+	}
+	pairs, _, err := w.store.List(w.Context(), w.tree.Intent(), store.Consistent)
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, p := range pairs {
+		key, _ := w.tree.Intent().Below(p.Key)
+		if v, found := state.Get(key); !found || string(v.Data) != string(p.Value) {
+			w.Fatalf("%s is %.80q live, %.80q in the log (%v)", key, p.Value, v.Data, found)
+		}
+	}
+	if state.Len() != len(pairs) {
+		w.Fatalf("%d keys live, %d in the log", len(pairs), state.Len())
+	}
+}
