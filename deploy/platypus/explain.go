@@ -129,7 +129,7 @@ func (sh *shell) verdicts(f *fleet.Fleet, i intent.Instance, v fleet.VM) []verdi
 		d := verdict{Spot: m.Spot, Verdict: r.String(), Detail: h.Explain(&want, r), Here: m.Spot == here, Chosen: m.Spot == chosen.Spot}
 		if r == fleet.Fits {
 			d.Score = float64(fleet.Score(f.Regions[m.Region].Policy, m.Spec.Usable(), h.Left, want.Share)) * 100 / fleet.Best
-			d.Detail = fmt.Sprintf("%d cores and %s free", h.Left.Cores, h.Left.Memory)
+			d.Detail = fmt.Sprintf("%d cores and %s free", h.Left.Cores, h.Left.Memory.Short())
 		}
 		if !inside {
 			d.Verdict, d.Detail = "region", fmt.Sprintf("it is wanted in %s", words(v.Spec.Region))
