@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +27,7 @@ type rig struct {
 	api   *httptest.Server
 	files *httptest.Server
 	slow  chan struct{} // when set, downloads of v1 from the start stop in the middle until it is closed
+	asked sync.Map      // "GET /slug/…": how often, as *atomic.Int64
 }
 
 func newRig(t *testing.T) *rig {
@@ -60,6 +63,8 @@ func (r *rig) check(err error) {
 
 // serve sends artifacts with tags, so that they can be resumed.
 func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
+	many, _ := r.asked.LoadOrStore(req.Method+" "+req.URL.Path, new(atomic.Int64))
+	many.(*atomic.Int64).Add(1)
 	data, err := os.ReadFile(filepath.Join(r.dir, "repo", filepath.Clean(req.URL.Path)))
 	if err != nil {
 		http.NotFound(w, req)

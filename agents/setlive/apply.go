@@ -40,6 +40,10 @@ func (h *host) do(ctx context.Context, s Step) error {
 		return h.services.Install(ctx, s.Spec)
 	case Start:
 		return h.services.Start(ctx, app)
+	case Adopt:
+		return h.services.Adopt(ctx, s.Spec, s.Process)
+	case Tell:
+		return h.services.Tell(ctx, app, s.Signal, s.Spec.Settings())
 	case Commit:
 		return h.attempts.forget(app)
 	case Revert:

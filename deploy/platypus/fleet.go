@@ -1,159 +1,152 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
+	"sync"
 
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/change"
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/intent/fleet"
 	"github.com/platypus-platform/platypus/store"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// inventoryNow is the fleet as the tables of regions and machines show it.
-type inventoryNow struct {
-	*fleet.Fleet
-	index   uint64
-	updated map[string]time.Time // when a region, or "region/machine", last changed as far as anybody noted
-}
+// What the verbs of the fleet have in common.
 
-// maxCommits is how far back the history is searched for the last change of what the tables show.
-const maxCommits = 1000
-
-func (sh *shell) inventory(ctx context.Context) (inventoryNow, error) {
-	now := inventoryNow{updated: map[string]time.Time{}}
-	var pairs []intent.Pair
-	for _, prefix := range fleet.Prefixes(sh.tree) {
-		found, index, err := sh.store.List(ctx, prefix, store.Default)
-		if err != nil {
-			return now, err
+// readFleet reads everything that placing depends on, all prefixes at once.
+func (sh *shell) readFleet(ctx context.Context) (*fleet.Fleet, error) {
+	prefixes := append(fleet.Prefixes(sh.tree), sh.tree.Alives(), sh.tree.Statuses().Join("setlive"))
+	pairs, errs := make([][]intent.Pair, len(prefixes)), make([]error, len(prefixes))
+	var all sync.WaitGroup
+	for i, prefix := range prefixes {
+		all.Go(func() { pairs[i], _, errs[i] = sh.store.List(ctx, prefix, store.Default) })
+	}
+	all.Wait()
+	var together []intent.Pair
+	for i := range prefixes {
+		if errs[i] != nil {
+			return nil, errs[i]
 		}
-		if len(found) > 0 {
-			now.index = max(now.index, index)
+		together = append(together, pairs[i]...)
+	}
+	f := fleet.Read(sh.tree, together)
+	alive, ran := map[string]bool{}, map[string]bool{}
+	for _, p := range pairs[len(prefixes)-2] {
+		rest, _ := sh.tree.Alives().Below(p.Key)
+		node, _, _ := strings.Cut(rest, "/")
+		alive[node] = true
+	}
+	for _, p := range pairs[len(prefixes)-1] {
+		node, _ := sh.tree.Statuses().Join("setlive").Below(p.Key)
+		ran[node] = true
+	}
+	for _, m := range f.Machines {
+		m.Away = ran[string(m.Name())] && !alive[string(m.Name())]
+	}
+	return f, nil
+}
+
+// writeKey writes one key of intent through the history; index is that of the value before, 0 for none, and a nil value
+// removes the key.
+func (sh *shell) writeKey(ctx context.Context, key string, before []byte, index uint64, after []byte, message string) (history.Commit, error) {
+	c, changed := change.Between(strings.TrimPrefix(key, string(sh.tree.Intent())), before, after)
+	if !changed {
+		return history.Commit{}, history.ErrUnchanged
+	}
+	c.Index = index
+	commits, err := sh.commit(ctx, []change.Change{c}, history.Request{Note: history.Note{Message: message}})
+	if err != nil {
+		return history.Commit{}, err
+	}
+	return commits[0], nil
+}
+
+// machineArg finds the machine that an argument names, as NAME or REGION/NAME.
+func (sh *shell) machineArg(ctx context.Context, i int) (intent.Pair, error) {
+	pairs, _, err := sh.store.List(ctx, sh.tree.Machines(), store.Default)
+	if err != nil {
+		return intent.Pair{}, err
+	}
+	var names []string
+	for _, p := range pairs {
+		rest, _ := sh.tree.Machines().Below(p.Key)
+		_, name, _ := strings.Cut(rest, "/")
+		if rest == sh.args[i] || name == sh.args[i] {
+			return p, nil
 		}
-		pairs = append(pairs, found...)
+		names = append(names, name)
 	}
-	now.Fleet = fleet.Read(sh.tree, pairs)
-	if err := sh.reported(ctx, now); err != nil {
-		return now, err
-	}
-	sh.recorded(ctx, now)
-	return now, nil
+	return intent.Pair{}, fmt.Errorf("no machine is called %s%s: platypus machines lists them", sh.args[i], meant(sh.args[i], names))
 }
 
-func (n inventoryNow) note(key string, at time.Time) {
-	if at.After(n.updated[key]) {
-		n.updated[key] = at
+// meant suggests what was probably meant.
+func meant(word string, known []string) string {
+	if near := flagline.Nearest(word, known); near != "" {
+		return ": did you mean " + near + "?"
 	}
-	if region, _, below := strings.Cut(key, "/"); below {
-		n.note(region, at)
-	}
+	return ""
 }
 
-// reported notes when agents last said something new of a machine, or the allocator of a vm on one.
-func (sh *shell) reported(ctx context.Context, n inventoryNow) error {
-	reports, _, err := sh.store.List(ctx, sh.tree.Statuses(), store.Default)
+// unknownVM is the error for a vm that is not declared.
+func unknownVM(name intent.Name, f *fleet.Fleet) error {
+	var names []string
+	for _, v := range f.VMs {
+		names = append(names, string(v.Name))
+	}
+	return fmt.Errorf("no vm is called %s%s: platypus vms lists them", name, meant(string(name), names))
+}
+
+// knownRegion refuses a region that has neither a declaration nor a machine, and lists those that have.
+func (sh *shell) knownRegion(ctx context.Context, code intent.Name) error {
+	if code == intent.AnyRegion {
+		return nil
+	}
+	_, found, err := sh.store.Get(ctx, sh.tree.Region(code), store.Default)
+	if found || err != nil {
+		return err
+	}
+	machines, _, err := sh.store.List(ctx, sh.tree.Machines(), store.Default)
 	if err != nil {
 		return err
 	}
-	for _, p := range reports {
-		var r intent.Report
-		if json.Unmarshal(p.Value, &r) != nil {
+	regions, _, err := sh.store.List(ctx, sh.tree.Regions(), store.Default)
+	if err != nil {
+		return err
+	}
+	codes := fleet.Read(sh.tree, append(machines, regions...)).Codes()
+	words := []string{}
+	for _, c := range codes {
+		if c == code {
+			return nil
+		}
+		words = append(words, string(c))
+	}
+	if len(words) == 0 {
+		return usage("region %s is not known, nor is any other: platypus import regions FILE.csv", code)
+	}
+	return usage("region %s is not known%s; known are %s, and any", code, meant(string(code), words), strings.Join(words, " "))
+}
+
+// withMembers is a JSON object with some members set, or removed where the value is nil; all others stay as they are.
+func withMembers(object []byte, members map[string]any) ([]byte, error) {
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(object, &all); err != nil {
+		return nil, err
+	}
+	for name, value := range members {
+		if value == nil {
+			delete(all, name)
 			continue
 		}
-		m := n.Named(r.Node)
-		for subject, s := range r.Subjects {
-			if p, placed := n.Placements[subject]; placed && r.Agent == "allocator" && p.Machine != "" {
-				n.note(string(p.Region)+"/"+string(p.Machine), s.Since)
-			}
-			if m != nil {
-				n.note(string(m.Region)+"/"+string(m.Name()), s.Since)
-			}
+		data, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
 		}
+		all[name] = data
 	}
-	return nil
-}
-
-// recorded notes what the history tells. Without one, or without leave to read it, the reports are all there is.
-func (sh *shell) recorded(ctx context.Context, n inventoryNow) {
-	seen := 0
-	for c, err := range sh.history().Commits(ctx, history.Query{}) {
-		if seen++; err != nil || seen > maxCommits {
-			return
-		}
-		for _, change := range c.Changes {
-			kind, below, _ := strings.Cut(change.Key, "/")
-			if kind == "regions" || kind == "machines" {
-				n.note(below, c.At)
-			}
-		}
-	}
-}
-
-// standing is the state of a machine in one word.
-func standing(m *fleet.Machine) string {
-	switch {
-	case m.Fault != "":
-		return "unusable"
-	case m.Index == 0:
-		return "gone"
-	case m.Away && m.Spec.Is(intent.MachineReady):
-		return "unreachable"
-	}
-	return string(cmp.Or(m.Spec.State, intent.MachineReady))
-}
-
-// stamp is a time as fly-cli wrote it, in UTC; nothing when nobody knows.
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02 15:04")
-}
-
-// ofCores and ofMemory are what is left of what there is.
-func ofCores(free, all int) string {
-	if all == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d/%d", max(0, free), all)
-}
-
-func ofMemory(free, all intent.Size) string {
-	if all == 0 {
-		return ""
-	}
-	return sizeFor(max(0, free)) + "/" + sizeFor(all)
-}
-
-// sizeFor is a size for a person: at most four digits.
-func sizeFor(s intent.Size) string {
-	value := float64(s)
-	for _, unit := range []string{"B", "kB", "MB", "GB", "TB"} {
-		if value < 999.95 || unit == "TB" {
-			return strings.TrimSuffix(fmt.Sprintf("%.1f", value), ".0") + unit
-		}
-		value /= 1000
-	}
-	return s.String()
-}
-
-// sorted puts rows into the order that the flag names, or says which orders there are.
-func sorted[T any](rows []T, by string, orders map[string]func(a, b T) int) error {
-	order, known := orders[by]
-	if !known {
-		names := make([]string, 0, len(orders))
-		for name := range orders {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return usage("--sort %q is not one of %s", by, strings.Join(names, ", "))
-	}
-	slices.SortStableFunc(rows, order)
-	return nil
+	return json.Marshal(all)
 }

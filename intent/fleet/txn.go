@@ -36,6 +36,15 @@ type Look interface {
 	Wish(intent.Name) VM
 }
 
+// Look is the fleet as it was read.
+func (f *Fleet) Look() Look { return asRead{f} }
+
+type asRead struct{ fleet *Fleet }
+
+func (a asRead) Machine(s Spot) *Machine   { return a.fleet.Machine(s) }
+func (a asRead) Placement(i string) Placed { return a.fleet.Placements[i] }
+func (a asRead) Wish(name intent.Name) VM  { v, _ := a.fleet.VM(name); return v }
+
 // ErrStale says that a step no longer suits what is known: it is to be planned anew.
 var ErrStale = errors.New("the state has moved on")
 

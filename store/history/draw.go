@@ -62,6 +62,16 @@ func (l *Log) drawAll(ctx context.Context, r Request, v look, id string, buried 
 			p.ops = append(p.ops, expect(l.path(key), index))
 		}
 	}
+	if r.Joined != nil {
+		op, err := l.joining(ctx, *r.Joined, seq)
+		if err != nil {
+			return p, err
+		}
+		p.ops = append(p.ops, op)
+		if !slices.Contains(c.Note.Parents, r.Joined.Source) {
+			c.Note.Parents = append(slices.Clone(c.Note.Parents), r.Joined.Source)
+		}
+	}
 	p.commits = append(p.commits, c)
 	p.room = store.MostOps - len(p.ops) - len(p.commits) - 1
 	if p.room < 0 {
@@ -114,7 +124,7 @@ func (l *Log) chain(p plan, head Head) (plan, error) {
 	at := l.tip.At
 	for i := range p.commits {
 		c := &p.commits[i]
-		c.Seq, c.Prev, c.At = head.Seq+1, head.Hash, later(l.now(), at)
+		c.Seq, c.Prev, c.At = head.Seq+1, head.Hash, later(l.moment(*c), at)
 		if c.Seq > maxSeq {
 			return p, fmt.Errorf("commit %d: %w: the numbers end at %d", c.Seq, store.ErrTooLarge, uint64(maxSeq))
 		}
@@ -128,6 +138,14 @@ func (l *Log) chain(p plan, head Head) (plan, error) {
 	}
 	p.ops = append(p.ops, store.Change{Verb: store.CAS, Key: l.headKey(), Value: head.encode(), Index: head.index})
 	return p, store.Fits(p.ops)
+}
+
+// moment is when a commit was made: now, unless it comes from elsewhere.
+func (l *Log) moment(c Commit) time.Time {
+	if c.At.IsZero() {
+		return l.now()
+	}
+	return c.At
 }
 
 // later is now, or a millisecond after the last when the clock has not moved on.

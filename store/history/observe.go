@@ -43,6 +43,9 @@ func (l *Log) observe(ctx context.Context, s Snapshot, via string) (o Observatio
 		if err != nil {
 			return o, err
 		}
+		if v.window.Closed {
+			return o, nil // a fork or an import that is being made
+		}
 		if moved, err := l.moved(ctx, v); moved || err != nil {
 			if err != nil {
 				return o, err
@@ -52,8 +55,16 @@ func (l *Log) observe(ctx context.Context, s Snapshot, via string) (o Observatio
 		if l.lost != nil {
 			o.Rewound, l.lost = l.lost, nil
 		}
+		if v.head.Seq == 0 {
+			if err := l.headless(ctx, v); err != nil {
+				return o, err
+			}
+		}
 		news := l.news(s, v)
 		if len(news) == 0 {
+			if s.Index >= l.tip.since.index {
+				l.tip.Faults = nil // whatever an entry that is not believed did: this is how it stands now
+			}
 			return o, nil
 		}
 		c, err := l.record(ctx, news, v, via)

@@ -96,21 +96,10 @@ func offer(out chan intent.Node, node intent.Node) {
 func GuardApps[A any](a *Agent, owned func(A) []string) *converge.Guard[intent.Node, A] {
 	is := newIdentity(a)
 	return &converge.Guard[intent.Node, A]{
-		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.confirmed, Hold: hold,
+		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.Confirmed, Hold: hold,
 		Blank: func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) },
-		Moved: is.moved, Settled: is.settled, Reread: a.rereadNode,
+		Moved: is.moved, Settled: is.settled, Reread: a.Latest,
 	}
-}
-
-// rereadNode reads this node's intent in a consistent read. It may be called from any goroutine.
-func (a *Agent) rereadNode(ctx context.Context) (intent.Node, error) {
-	snapshot, err := a.Store.ReadNode(ctx, a.Tree, a.Node, store.Consistent)
-	if err != nil {
-		return intent.Node{}, err
-	}
-	node := intent.ReadNode(a.Tree, a.Node, snapshot.Pairs)
-	node.Index = snapshot.Index
-	return node, nil
 }
 
 func names(node intent.Node) (names []string) {
@@ -148,8 +137,8 @@ func hold(node intent.Node, subjects map[string]string, everything *converge.Hel
 	return node
 }
 
-// confirmed reports whether a person agreed to these removals within the last hour.
-func (a *Agent) confirmed(ctx context.Context, removes []string) (bool, error) {
+// Confirmed reports whether a person agreed to these removals within the last hour.
+func (a *Agent) Confirmed(ctx context.Context, removes []string) (bool, error) {
 	pair, found, err := a.Store.Get(ctx, a.Tree.Confirm(a.Node, intent.Name(a.Name)), store.Consistent)
 	if err != nil || !found {
 		return false, err

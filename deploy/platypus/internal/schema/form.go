@@ -35,6 +35,7 @@ func forms() map[reflect.Type]*jsonschema.Schema {
 		reflect.TypeFor[intent.Name]():     name(),
 		reflect.TypeFor[intent.Duration](): text(durationPattern),
 		reflect.TypeFor[intent.Require]():  {Type: "string", Enum: []any{"none", "digest", "signature", ""}},
+		reflect.TypeFor[intent.OnConfig](): {Type: "string", Enum: []any{"restart", "signal:HUP", "signal:USR1", "signal:USR2", "nothing", ""}},
 		reflect.TypeFor[intent.Port]():     port(),
 		reflect.TypeFor[intent.Size]():     {Type: "string", Pattern: sizePattern, Examples: []any{"8GB", "512MiB"}},
 		reflect.TypeFor[intent.Regions](): {AnyOf: []*jsonschema.Schema{
@@ -80,6 +81,7 @@ var descriptions = map[string]string{
 	"versions":     "all versions that shall be on disk; at most one of them is active",
 	"min_nodes":    "nodes of the cluster that must stay healthy during a switch",
 	"user_config":  "handed to the app unread, in the file that PLATYPUS_CONFIG names",
+	"on_config":    "what a running app gets when only user_config changes; absent: a restart",
 	"basedir":      "absolute path that everything of the app lies under",
 	"ports":        "to be opened in the firewall",
 	"run_as":       "user that the app runs as; root when empty",
