@@ -3,6 +3,7 @@ package intent
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // Assignment puts an app on a node: the value of nodes/<node>/<app>.
@@ -15,7 +16,24 @@ type Config struct {
 	Versions   map[Name]Version `json:"versions,omitempty"`    // all that shall be on disk; at most one of them active
 	MinNodes   int              `json:"min_nodes,omitempty"`   // nodes of the cluster that must stay healthy during a switch
 	UserConfig json.RawMessage  `json:"user_config,omitempty"` // handed to the app unread, in the file PLATYPUS_CONFIG names
+	OnConfig   OnConfig         `json:"on_config,omitempty"`   // what a running app gets when only user_config changes
 }
+
+// OnConfig is what a running app gets when only its user_config changes: the file has the new one in any case.
+type OnConfig string
+
+// The policies. Unset means a restart.
+const (
+	OnConfigUnset   OnConfig = ""
+	OnConfigRestart OnConfig = "restart"
+	OnConfigNothing OnConfig = "nothing"     // it reads the file when it pleases
+	OnConfigHUP     OnConfig = "signal:HUP"  // it reads the file at this signal
+	OnConfigUSR1    OnConfig = "signal:USR1" // the same
+	OnConfigUSR2    OnConfig = "signal:USR2" // the same
+)
+
+// Signal returns the signal that a policy names, if it names one.
+func (o OnConfig) Signal() (name string, ok bool) { return strings.CutPrefix(string(o), "signal:") }
 
 // Status is what a version is for. Any other word than active means: have it on disk.
 type Status string

@@ -25,6 +25,12 @@ func (c *Config) check(p *parser, v *value, pointer string) {
 	if c.MinNodes < 0 {
 		p.errorf(v.find("min_nodes"), pointer+"/min_nodes", "min_nodes must not be negative")
 	}
+	switch c.OnConfig {
+	case OnConfigUnset, OnConfigRestart, OnConfigNothing, OnConfigHUP, OnConfigUSR1, OnConfigUSR2:
+	default:
+		p.errorf(v.find("on_config"), pointer+"/on_config", "on_config %q is not restart, nothing, signal:HUP, signal:USR1 or signal:USR2",
+			clip(string(c.OnConfig)))
+	}
 	var active []string
 	for _, id := range c.Wanted() {
 		if c.Versions[id].Status == Active {

@@ -16,9 +16,18 @@ func Check(key string, data []byte) Problems {
 	return decode(key, data, noun)
 }
 
+// Decode reads the value of a key that holds a T, and returns all that is wrong with it. When the problems hold an error
+// the noun is the zero T: half of a wish is none.
+func Decode[T any](key string, data []byte) (noun T, problems Problems) {
+	if problems = decode(key, data, &noun); problems.Err() != nil {
+		noun = *new(T)
+	}
+	return noun, problems
+}
+
 // kinds are the folders below the intent prefix and the number of segments that follow in a key.
 var kinds = map[string]int{"nodes": 2, "clusters": 3, "regions": 1, "machines": 2, "vms": 1, "seeds": 1, "sites": 1,
-	"services": 1, "routes": 1}
+	"blobs": 1, "services": 1, "routes": 1}
 
 // nounOf returns a pointer to the zero noun that a key holds.
 func nounOf(key string) (any, error) {
@@ -30,7 +39,7 @@ func nounOf(key string) (any, error) {
 	}
 	wanted, known := kinds[segments[0]]
 	if !known {
-		return nil, fmt.Errorf("nothing is declared below %q: known are nodes/ clusters/ regions/ machines/ vms/ seeds/ sites/ services/ routes/", segments[0])
+		return nil, fmt.Errorf("nothing is declared below %q: known are nodes/ clusters/ regions/ machines/ vms/ seeds/ sites/ blobs/ services/ routes/", segments[0])
 	}
 	if len(segments) != wanted+1 {
 		return nil, fmt.Errorf("a key below %s/ has %d segments, this one %d", segments[0], wanted+1, len(segments))
@@ -44,6 +53,24 @@ func nounOf(key string) (any, error) {
 		return &DeployConfig{}, nil
 	case segments[0] == "clusters":
 		return nil, fmt.Errorf("a cluster holds config and deploy_config, not %q", segments[3])
+	case segments[0] == "seeds":
+		return &Seed{}, nil
+	case segments[0] == "sites":
+		return &Site{}, nil
+	case segments[0] == "blobs":
+		if !isDigest(segments[1]) {
+			return nil, fmt.Errorf("the name of a blob is the 64 hexadecimal digits of its sha256, not %q", segments[1])
+		}
+		return &Blob{}, nil
+	case segments[0] == "regions" && segments[1] == string(AnyRegion):
+		return nil, fmt.Errorf("a region cannot be called %q: it stands for every region", AnyRegion)
+	case segments[0] == "regions":
+		return &Region{}, nil
+	case segments[0] == "machines":
+		return &Machine{}, nil
+	case segments[0] == "vms":
+		_, err := ParseVMName(segments[1])
+		return &VM{}, err
 	}
 	return &map[string]json.RawMessage{}, nil
 }

@@ -72,6 +72,8 @@ func (p *parser) byKind(v *value, pointer string, target reflect.Value) {
 		}
 	case reflect.Int:
 		target.SetInt(int64(p.integer(v, pointer)))
+	case reflect.Uint64:
+		target.SetUint(uint64(max(0, p.integer(v, pointer))))
 	default:
 		panic("intent: no decoding into " + target.Type().String())
 	}
@@ -94,7 +96,7 @@ func (p *parser) object(v *value, pointer string, target reflect.Value) {
 		case seen[fold(m.name)]:
 			p.errorf(&value{at: m.at}, below, "%q was given before in another spelling: keep one", clip(m.name))
 		case m.value.kind != 'n':
-			p.into(m.value, below, target.Field(index))
+			p.into(m.value, below, target.FieldByIndex(index))
 		}
 		seen[fold(m.name)] = known
 	}
@@ -158,11 +160,13 @@ func clip(text string) string {
 	return text
 }
 
-func membersOf(t reflect.Type) map[string]int {
-	members := map[string]int{}
-	for i := range t.NumField() {
-		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); name != "" && name != "-" {
-			members[fold(name)] = i
+// membersOf returns where the member of each name lies. What an embedded struct holds counts as the outer one's, as in
+// encoding/json.
+func membersOf(t reflect.Type) map[string][]int {
+	members := map[string][]int{}
+	for _, f := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
+			members[fold(name)] = f.Index
 		}
 	}
 	return members

@@ -8,6 +8,9 @@
 //   - actual: what an agent observes on its host now
 //   - subject: what a step or a state concerns: an app, a seed, a vm
 //   - node: a host that runs agents
+//   - region, machine: where nodes stand, and what one of them can hold
+//   - vm, instance: a share of a machine that is wished for; one of as many as its count says
+//   - ledger, placement: what a machine holds; where an instance is
 //   - app, cluster, version: a program, one group of nodes that run it, one artifact of it
 //   - report: what an agent last said about its subjects
 //
@@ -18,6 +21,12 @@
 //	intent/nodes/<node>/<app>                    [Assignment]
 //	intent/clusters/<app>/<cluster>/config        [Config], written by developers
 //	intent/clusters/<app>/<cluster>/deploy_config [DeployConfig], privileged: it steers root
+//	intent/regions/<code>                         [Region]
+//	intent/machines/<region>/<machine>            [Machine]
+//	intent/vms/<name>                             [VM]
+//	ledger/<region>/<machine>                     [Ledger], written by allocators alone
+//	placement/vms/<name>.<i>                      [Placement], in one transaction with the ledger
+//	placement/nodes/<node>/<app>                  [Assignment], for vms that name an app
 //	status/<agent>/<node>                         [Report]
 //
 // # Decoding

@@ -14,7 +14,8 @@ var update = flag.Bool("update", false, "write the problems found beside the exa
 func keyOf(t *testing.T, path string) string {
 	kind, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".json"), "-")
 	key := map[string]string{"assignment": "nodes/web1/slug", "config": "clusters/slug/production/config",
-		"deploy_config": "clusters/slug/production/deploy_config"}[kind]
+		"deploy_config": "clusters/slug/production/deploy_config", "region": "regions/SIN", "machine": "machines/SIN/m1",
+		"vm": "vms/web", "seed": "seeds/hello", "site": "sites/docs", "blob": "blobs/" + strings.Repeat("0a", 32)}[kind]
 	if key == "" {
 		t.Fatalf("%s: its name does not begin with a kind", path)
 	}

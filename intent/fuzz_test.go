@@ -22,7 +22,8 @@ func seed(f *testing.F, add func(data []byte)) {
 
 // FuzzCheck looks for panics and for problems that point nowhere.
 func FuzzCheck(f *testing.F) {
-	keys := []string{"nodes/web1/slug", "clusters/slug/production/config", "clusters/slug/production/deploy_config", "vms/v"}
+	keys := []string{"nodes/web1/slug", "clusters/slug/production/config", "clusters/slug/production/deploy_config", "vms/v",
+		"regions/SIN", "machines/SIN/m1", "seeds/s"}
 	seed(f, func(data []byte) {
 		for i := range keys {
 			f.Add(uint8(i), data)

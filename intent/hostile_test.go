@@ -117,7 +117,7 @@ func TestCheckOfKeys(t *testing.T) {
 			t.Errorf("%q: %v does not say %q", key, found, says)
 		}
 	}
-	for _, key := range []string{"regions/SIN", "machines/SIN/m1", "vms/v", "seeds/s", "sites/s", "services/s", "routes/r"} {
+	for _, key := range []string{"services/s", "routes/r"} {
 		if found := Check(key, []byte(`{"any":"thing"}`)); len(found) != 0 {
 			t.Errorf("%s: %v", key, found)
 		}

@@ -77,6 +77,7 @@ func TestConfigRoundTrip(t *testing.T) {
 		if rapid.Bool().Draw(t, "user_config") {
 			c.UserConfig, _ = json.Marshal(rapid.MapOf(rapid.String(), rapid.Int()).Draw(t, "any"))
 		}
+		c.OnConfig = rapid.SampledFrom([]OnConfig{OnConfigUnset, OnConfigRestart, OnConfigNothing, OnConfigHUP, OnConfigUSR2}).Draw(t, "on_config")
 		again(t, "clusters/slug/production/config", c)
 	})
 }

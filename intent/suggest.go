@@ -8,8 +8,8 @@ import (
 // suggest names the member that was probably meant, as the tail of a sentence, or nothing when none is near.
 func suggest(name string, t reflect.Type) string {
 	best, distance := "", 3
-	for i := range t.NumField() {
-		known, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	for _, f := range reflect.VisibleFields(t) {
+		known, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if known == "" || known == "-" {
 			continue
 		}

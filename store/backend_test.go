@@ -1,14 +1,10 @@
 package store_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +13,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/consultest"
 	"github.com/platypus-platform/platypus/store/embedded"
 )
 
@@ -36,111 +33,30 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// consulPath returns the real Consul, or why there is none.
-func consulPath() (string, error) {
-	if path := os.Getenv("PLATYPUS_TEST_CONSUL"); path != "" {
-		return path, nil
-	}
-	if path, err := exec.LookPath("consul"); err == nil {
-		return path, nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(cache, "platypus", "consul-1.16.1", "consul")
-	_, err = os.Stat(path)
-	return path, err
-}
-
-// consul is a real Consul in memory that can be started anew, empty, at the same address.
-type consul struct {
-	path  string
-	extra string
-	ports [3]int
-	cmd   *exec.Cmd
-}
-
-func newConsul(extra string) (*consul, error) {
-	path, err := consulPath()
-	if err != nil {
-		return nil, fmt.Errorf("no consul to test against: %w: set PLATYPUS_TEST_CONSUL", err)
-	}
-	c := &consul{path: path, extra: extra}
-	for i := range c.ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		c.ports[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return c, nil
-}
-
-func (c *consul) addr() string { return fmt.Sprintf("127.0.0.1:%d", c.ports[0]) }
-
-// start returns when the store has a leader.
-func (c *consul) start(ctx context.Context) error {
-	config := fmt.Sprintf("ports { http = %d server = %d serf_lan = %d serf_wan = -1 dns = -1 grpc = -1 grpc_tls = -1 }\n%s",
-		c.ports[0], c.ports[1], c.ports[2], c.extra)
-	c.cmd = exec.Command(c.path, "agent", "-dev", "-bind", "127.0.0.1", "-log-level", "error", "-hcl", config)
-	if err := c.cmd.Start(); err != nil {
-		return err
-	}
-	s, err := store.Open(store.Config{Address: c.addr()})
-	if err != nil {
-		return err
-	}
-	for {
-		if _, err = s.Leader(ctx); err == nil {
-			return nil
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			c.stop()
-			return err
-		}
-	}
-}
-
-func (c *consul) stop() {
-	if c.cmd != nil {
-		_ = c.cmd.Process.Kill()
-		_ = c.cmd.Wait()
-		c.cmd = nil
-	}
-}
-
 // sharedConsul serves all tests that need no Consul of their own.
 type sharedConsul struct {
 	once sync.Once
-	c    *consul
-	err  error
+	c    *consultest.Server
 }
 
 var shared sharedConsul
 
 func (s *sharedConsul) addr(t *testing.T) string {
-	s.once.Do(func() {
-		if s.c, s.err = newConsul(""); s.err == nil {
-			ctx, cancel := context.WithTimeout(context.Background(), hang)
-			defer cancel()
-			s.err = s.c.start(ctx)
-		}
-	})
-	if s.err != nil {
-		t.Skip(s.err)
-	}
-	return s.c.addr()
+	consultest.Need(t)
+	s.once.Do(func() { s.c = consultest.Start(lasting{t}, consultest.Config{}) })
+	return s.c.Addr
 }
 
 func (s *sharedConsul) stop() {
 	if s.c != nil {
-		s.c.stop()
+		s.c.Kill()
 	}
 }
+
+// lasting is a test that what it starts outlives.
+type lasting struct{ testing.TB }
+
+func (lasting) Cleanup(func()) {}
 
 // fresh is the embedded store, empty, in this process.
 func fresh(t testing.TB) *httptest.Server {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/consultest"
 )
 
 // watched follows node web1 and makes its intent out of each snapshot.
@@ -178,17 +179,8 @@ func TestManyClustersShareOneWatch(t *testing.T) {
 // restart must be heard, be it empty or other than before.
 func TestStoreStartsAnewEmptyAndOlder(t *testing.T) {
 	t.Parallel()
-	c, err := newConsul("")
-	if err != nil {
-		t.Skip(err)
-	}
-	defer c.stop()
-	ctx, cancel := context.WithTimeout(t.Context(), hang)
-	defer cancel()
-	if err := c.start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	s, tree := opened(t, c.addr()), anyTree(t)
+	c := consultest.Start(t, consultest.Config{})
+	s, tree := opened(t, c.Addr), anyTree(t)
 	for i := range 50 {
 		put(t, s, "elsewhere", fmt.Sprint(i)) // drive the index up
 	}
@@ -197,17 +189,16 @@ func TestStoreStartsAnewEmptyAndOlder(t *testing.T) {
 	w.until("slug at v2", active("slug", "v2"))
 	before := w.wrong.Load()
 	w.anew = true // its prefixes are read one by one: between two of them an app may look incomplete, and is held
-	c.stop()
+	c.Kill()
 	for begin := time.Now(); w.wrong.Load() == before; time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > hang {
 			t.Fatal("the loss is not heard")
 		}
 	}
 	w.quiet(time.Second) // a store that is away wants nothing removed
-	if err := c.start(ctx); err != nil {
-		t.Fatal(err)
-	}
+	c.Start()
 	w.until("what an empty store says", func(n intent.Node) bool { return len(n.Apps) == 0 })
+	c.Ready()
 	assign(t, s, tree, "slug", "v1")
 	w.until("slug at v1", active("slug", "v1"))
 }
@@ -215,23 +206,16 @@ func TestStoreStartsAnewEmptyAndOlder(t *testing.T) {
 // TestAccessRules shows that what may not be read is never an empty answer.
 func TestAccessRules(t *testing.T) {
 	t.Parallel()
-	c, err := newConsul(`acl { enabled = true default_policy = "deny" tokens { initial_management = "root" } }`)
-	if err != nil {
-		t.Skip(err)
-	}
-	defer c.stop()
+	c := consultest.Start(t, consultest.Config{Token: "root"})
 	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
-	if err := c.start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	root, err := store.Open(store.Config{Address: c.addr(), Token: "root"})
+	root, err := store.Open(store.Config{Address: c.Addr, Token: "root"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	tree := anyTree(t)
 	assign(t, root, tree, "slug", "v1")
-	nobody := opened(t, c.addr())
+	nobody := opened(t, c.Addr)
 	if _, _, err := nobody.Get(ctx, tree.Config("slug", "c"), store.Default); !isDenied(err) {
 		t.Errorf("get: %v", err)
 	}
@@ -250,7 +234,7 @@ func TestAccessRules(t *testing.T) {
 	if _, err := nobody.NewSession(ctx, "x", store.MinTTL, 0, store.DeleteKeys); !isDenied(err) {
 		t.Errorf("session: %v", err)
 	}
-	if wrong, err := store.Open(store.Config{Address: c.addr(), Token: "no-such-token"}); err != nil {
+	if wrong, err := store.Open(store.Config{Address: c.Addr, Token: "no-such-token"}); err != nil {
 		t.Error(err)
 	} else if _, _, err := wrong.List(ctx, tree.Intent(), store.Default); !isDenied(err) {
 		t.Errorf("unknown token: %v", err)

@@ -11,10 +11,11 @@
 //   - No pass happens before the first complete desired state.
 //   - The steps of one subject run in order, those of different subjects side by side; a slow subject delays no other.
 //   - A failed step ends the steps of its subject in this pass and of no other. The subject is tried again after one
-//     second, doubling to one minute; new intent resets that.
+//     second, doubling to one minute, a fifth more or less; new intent resets that.
 //   - New intent in the middle of a subject's steps: the step under way is finished, then everything is planned anew.
 //   - In the steady state it is silent. A step is one Info line, however often it is tried; a fault that repeats is one
 //     Warn line and, when it ends, a count.
+//   - A step that destroys something ([Destroyer]) is planned once more, on a consistent read of intent, before it is done.
 //   - A subject whose steps go well and whose plan is never empty is at fault too ([ErrUnsettled]), and backs off.
 package converge
 
@@ -27,6 +28,12 @@ import (
 type Step interface {
 	Subject() string // what it concerns: failure and order are per subject
 	String() string  // what is done and why, in one line
+}
+
+// Destroyer is a step that may take away what cannot be had back. When the loop's [Guard] can read intent anew, such a
+// step is done only if planning on that gives the very same step again, so it must be comparable with ==.
+type Destroyer interface {
+	Destroys() bool
 }
 
 // Loop is an agent: four plain functions and how often they run. D is what is desired, A what is actual, S a step.

@@ -10,13 +10,17 @@ import (
 //
 // A subject that the agent owns on the host and that intent no longer names has vanished. It may be removed only when
 // Gone says so, from a consistent read of its own key. When more than half of what is owned, and at least two, vanish
-// at once, or all of it while the store declares nothing at all, everything is held until a person confirms.
+// at once, or all of it while the store declares nothing at all, or any of it since the agent works for another node or
+// root than before, everything is held until a person confirms.
 type Guard[D, A any] struct {
 	Owned     func(A) []string                                          // subjects recognisable on the host as this agent's
 	Wanted    func(D) []string                                          // subjects that intent names, usable or not
 	Gone      func(ctx context.Context, subject string) (bool, error)   // false: it is still declared
 	Confirmed func(ctx context.Context, removes []string) (bool, error) // a person agreed to these removals
 	Blank     func(ctx context.Context) (bool, error)                   // optional: the store declares nothing for anybody
+	Moved     func() string                                             // optional: why what is owned may be another's, "" when it is not
+	Settled   func()                                                    // optional: called when nothing that is owned has vanished
+	Reread    func(ctx context.Context) (D, error)                      // optional: a consistent read, before anything is destroyed
 	Hold      func(d D, subjects map[string]string, everything *Held) D // marks what must be left as it is, with the reason
 }
 
@@ -24,11 +28,16 @@ type Guard[D, A any] struct {
 type Held struct {
 	Removes []string // what would be removed, sorted
 	Owned   int      // how many subjects the agent owns in all
+	Why     string   // what makes a mistake likely, besides their number
 }
 
 // String says why, and what to do next.
 func (h Held) String() string {
-	return fmt.Sprintf("held: %d of %d would be removed at once; if that is meant, run: platypus confirm", len(h.Removes), h.Owned)
+	why := ""
+	if h.Why != "" {
+		why = ", and " + h.Why
+	}
+	return fmt.Sprintf("held: %d of %d would be removed at once%s; if that is meant, run: platypus confirm", len(h.Removes), h.Owned, why)
 }
 
 // check returns d with everything marked that must be left alone, and what is held back as a whole.
@@ -39,10 +48,14 @@ func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 	owned := slices.Compact(slices.Sorted(slices.Values(g.Owned(a))))
 	vanished := without(owned, g.Wanted(d))
 	if len(vanished) == 0 {
+		if g.Settled != nil {
+			g.Settled()
+		}
 		return d, nil
 	}
-	if len(vanished) >= 2 && 2*len(vanished) > len(owned) || len(vanished) == len(owned) && g.blank(ctx) {
-		held := &Held{Removes: vanished, Owned: len(owned)}
+	why := g.moved()
+	if why != "" || len(vanished) >= 2 && 2*len(vanished) > len(owned) || len(vanished) == len(owned) && g.blank(ctx) {
+		held := &Held{Removes: vanished, Owned: len(owned), Why: why}
 		confirmed, err := g.Confirmed(ctx, vanished)
 		switch {
 		case err != nil:
@@ -52,6 +65,13 @@ func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 		}
 	}
 	return g.Hold(d, g.unconfirmed(ctx, vanished), nil), nil
+}
+
+func (g *Guard[D, A]) moved() string {
+	if g.Moved == nil {
+		return ""
+	}
+	return g.Moved()
 }
 
 // blank reports whether the store looks like a new or a wrong one. When that cannot be read, neither can any Gone.

@@ -2,13 +2,16 @@ package converge
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
-// Bounds of the back-off of one subject.
+// Bounds of the back-off of one subject, and by which share of it a delay is longer or shorter at random: what fails on
+// many hosts at once must not be tried by all of them at once, for ever.
 const (
-	firstRetry = time.Second
-	lastRetry  = time.Minute
+	firstRetry  = time.Second
+	lastRetry   = time.Minute
+	retryJitter = 0.2
 )
 
 // subject is what the loop remembers of one subject between two passes. All of it may be forgotten without harm.
@@ -37,7 +40,12 @@ func (s *subject) failed(step string, err error, now time.Time) {
 	if s.attempts <= 6 {
 		delay = min(lastRetry, firstRetry<<(s.attempts-1))
 	}
-	s.nextTry = now.Add(delay)
+	s.nextTry = now.Add(jittered(delay, retryJitter)) // keeps the monotonic clock of now: a clock that is set moves no try
+}
+
+// jittered returns a delay that differs from d by at most the given share of it.
+func jittered(d time.Duration, share float64) time.Duration {
+	return d + time.Duration((rand.Float64()*2-1)*share*float64(d))
 }
 
 // faults lets the same fault be logged once and counted from then on.

@@ -3,7 +3,6 @@ package converge
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
@@ -112,7 +111,7 @@ func (e *engine[D, A, S]) pass(ctx context.Context) Pass {
 	e.faults.heard("", nil)
 	desired, held := e.Guard.check(ctx, e.desired, actual)
 	steps := e.Plan(desired, actual)
-	planned := e.dispatch(ctx, steps)
+	planned := e.dispatch(ctx, steps, e.certainty(actual))
 	return e.tell(e.outcome(steps, planned, e.States(desired, actual), held))
 }
 
@@ -178,7 +177,7 @@ func (e *engine[D, A, S]) delay(now time.Time) time.Duration {
 	if resync <= 0 {
 		resync = 30 * time.Second
 	}
-	delay := resync + time.Duration((rand.Float64()-0.5)*0.2*float64(resync))
+	delay := jittered(resync, 0.1)
 	if e.once {
 		delay = min(delay, time.Second)
 	}

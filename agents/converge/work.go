@@ -8,7 +8,8 @@ import (
 )
 
 // dispatch starts a worker for each subject that has steps, is idle and is not waiting for its next try.
-func (e *engine[D, A, S]) dispatch(ctx context.Context, steps []S) (planned map[string]bool) {
+// Those steps that destroy something are done when certain has no objection.
+func (e *engine[D, A, S]) dispatch(ctx context.Context, steps []S, certain certainty[S]) (planned map[string]bool) {
 	planned = map[string]bool{}
 	bySubject, now := map[string][]S{}, time.Now()
 	for _, s := range steps {
@@ -26,7 +27,7 @@ func (e *engine[D, A, S]) dispatch(ctx context.Context, steps []S) (planned map[
 		case e.Parallel > 0 && e.running() >= e.Parallel:
 		default:
 			s.running, s.begun = true, now
-			go e.work(ctx, e.generation.Load(), s.failedStep, bySubject[name])
+			go e.work(ctx, e.generation.Load(), s.failedStep, bySubject[name], certain)
 		}
 	}
 	for name, s := range e.subjects {
@@ -48,7 +49,7 @@ func (e *engine[D, A, S]) inTurn(bySubject map[string][]S) []string {
 
 // work runs the steps of one subject until one fails or there is newer intent. A step that failed before is not
 // announced at each new try.
-func (e *engine[D, A, S]) work(ctx context.Context, generation uint64, failedStep string, steps []S) {
+func (e *engine[D, A, S]) work(ctx context.Context, generation uint64, failedStep string, steps []S, certain certainty[S]) {
 	r := result{subject: steps[0].Subject()}
 	for i, step := range steps {
 		if r.err != nil || ctx.Err() != nil || i > 0 && e.generation.Load() != generation {
@@ -57,7 +58,9 @@ func (e *engine[D, A, S]) work(ctx context.Context, generation uint64, failedSte
 		if r.step = step.String(); e.Log != nil && r.step != failedStep {
 			e.Log.Info(r.subject, r.step)
 		}
-		r.err = e.Apply(ctx, step)
+		if r.err = certain(ctx, step); r.err == nil {
+			r.err = e.Apply(ctx, step)
+		}
 	}
 	r.stale = e.generation.Load() != generation
 	e.done <- r

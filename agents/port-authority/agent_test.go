@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/platypus-platform/platypus/agents/internal/testhost"
 )
 
 // inside says that this process already is in a network of its own.
@@ -67,7 +69,7 @@ func TestStories(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir: "testdata", ContinueOnError: false,
 				Setup: func(env *testscript.Env) error { return network(env, backend, consul) },
-				Cmds:  map[string]func(*testscript.TestScript, bool, []string){"until": until, "same": same, "kv": kv},
+				Cmds:  map[string]func(*testscript.TestScript, bool, []string){"until": until, "same": same, "kv": kv, "stale": stale(consul, testhost.NewStale(t, consul))},
 				Condition: func(name string) (bool, error) {
 					return name == backend, nil
 				},
@@ -166,6 +168,19 @@ func kv(ts *testscript.TestScript, neg bool, args []string) {
 	key := ts.Getenv("PLATYPUS_ROOT") + "intent/" + args[1]
 	if err := ts.Exec("consul", append([]string{"kv", args[0], key}, args[2:]...)...); (err != nil) != neg {
 		ts.Fatalf("kv %v: %v", args, err)
+	}
+}
+
+// stale puts the store behind something that can answer with what it knew before: stale fresh, stale old, stale split;
+// stale off lets it be asked without that.
+func stale(consul string, s *testhost.Stale) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		if args[0] == "off" {
+			ts.Setenv("CONSUL_HTTP_ADDR", consul)
+			return
+		}
+		s.Be(args[0])
+		ts.Setenv("CONSUL_HTTP_ADDR", s.Address)
 	}
 }
 

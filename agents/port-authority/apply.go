@@ -12,6 +12,7 @@ import (
 
 	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/agents/internal/host"
+	"github.com/platypus-platform/platypus/intent"
 )
 
 // How long and how often another program's hold of the firewall is waited out before it is spoken of.
@@ -26,6 +27,10 @@ const (
 type authority struct {
 	walls []*firewall
 	files *folder // nil: the files of 2014 are not written
+	good  *lastGood
+	sure  certainty
+	warn  func(text string)
+	told  map[Family]string // what was warned of last
 }
 
 func (p *authority) observe(ctx context.Context) (a Actual, err error) {
@@ -34,10 +39,39 @@ func (p *authority) observe(ctx context.Context) (a Actual, err error) {
 			return a, err
 		}
 	}
+	if p.good != nil {
+		a.Good = p.good.good
+	}
 	if p.files != nil {
 		a.Files, err = p.files.observe()
 	}
 	return a, err
+}
+
+// states is [states], and remembers what it is about: by now the steps are under way, and wait for no disk.
+func (p *authority) states(n intent.Node, a Actual) map[string]converge.State {
+	n = p.sure.marked(n)
+	if p.good != nil {
+		text := ""
+		if err := p.good.keep(n); err != nil {
+			text = err.Error()
+		}
+		if text != p.good.told && text != "" {
+			p.warn(text)
+		}
+		p.good.told = text
+	}
+	for family, chain := range a.Chains {
+		text := ""
+		if chain.Ahead > 0 {
+			text = fmt.Sprintf("%s: %s", chainSubject(family), chain.aheadText())
+		}
+		if p.told[family] != text && text != "" {
+			p.warn(text)
+		}
+		p.told[family] = text
+	}
+	return states(n, a)
 }
 
 // apply does one step.

@@ -17,12 +17,13 @@ type clash struct {
 
 // claims is what each app may have of what it asked for.
 type claims struct {
-	granted map[intent.Name][]intent.Port // of sound apps
+	granted map[intent.Name][]intent.Port // of others than sound apps: what they last could have
 	lost    map[intent.Name][]clash
 	won     map[intent.Name][]clash
 }
 
-// settle decides between apps. Those that must be left as they are claim what they have on the host.
+// settle decides between apps. Those that must be left as they are claim what they have on the host, and what they
+// last could have.
 func settle(n intent.Node, a Actual) claims {
 	c := claims{granted: map[intent.Name][]intent.Port{}, lost: map[intent.Name][]clash{}, won: map[intent.Name][]clash{}}
 	apps := slices.Clone(n.Apps)
@@ -31,14 +32,17 @@ func settle(n intent.Node, a Actual) claims {
 	})
 	var t taken
 	for i, app := range apps {
+		ports := app.Deploy.Ports
 		if !app.Sound() {
+			ports = a.Good[app.Name]
 			for _, p := range a.portsOf(app.Name) {
 				t.take(p, int32(i))
 			}
-			continue
 		}
-		for _, p := range app.Deploy.Ports {
-			if j := t.by(p); j >= 0 && int(j) != i {
+		for _, p := range ports {
+			if j := t.by(p, int32(i)); j >= 0 && !app.Sound() {
+				continue
+			} else if j >= 0 {
 				other := apps[j].Name
 				c.lost[app.Name] = append(c.lost[app.Name], clash{p, other})
 				c.won[other] = append(c.won[other], clash{p, app.Name})
@@ -63,9 +67,10 @@ func (t *taken) of(protocol intent.Protocol) *[65536]int32 {
 	return &t.tcp
 }
 
-func (t *taken) by(p intent.Port) int32 {
+// by returns the first other app that has one of these ports, or -1.
+func (t *taken) by(p intent.Port, app int32) int32 {
 	for _, owner := range t.of(p.Protocol)[p.First : p.Last+1] {
-		if owner != 0 {
+		if owner != 0 && owner != app+1 {
 			return owner - 1
 		}
 	}

@@ -27,6 +27,7 @@ type Files struct {
 type WriteFile struct {
 	App     intent.Name
 	Content string
+	Over    bool // something is there already, which it may say less than
 }
 
 // RemoveFile takes away the file of an app that is no longer on this node.
@@ -61,7 +62,8 @@ func planFiles(n intent.Node, c claims, f Files) (steps []converge.Step) {
 	for _, app := range n.Apps {
 		content, _ := format2014(app.Name, c.granted[app.Name])
 		if app.Sound() && (f.Content[app.Name] != content || !f.Written[app.Name]) {
-			steps = append(steps, WriteFile{app.Name, content})
+			_, there := f.Content[app.Name]
+			steps = append(steps, WriteFile{app.Name, content, there})
 		}
 	}
 	for _, app := range slices.Sorted(maps.Keys(f.Written)) {

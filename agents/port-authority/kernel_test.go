@@ -72,8 +72,8 @@ func (k *kernel) of(app intent.Name) []string {
 // machine is a host with both families.
 type machine map[Family]*kernel
 
-func (m machine) actual() Actual {
-	a := Actual{Chains: map[Family]*Chain{}}
+func (m machine) actual(good map[intent.Name][]intent.Port) Actual {
+	a := Actual{Chains: map[Family]*Chain{}, Good: good}
 	for family, k := range m {
 		a.Chains[family] = parseChain(k.save())
 	}

@@ -7,9 +7,6 @@
 package main
 
 import (
-	"context"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -33,28 +30,4 @@ func main() {
 			&cli.BoolFlag{Name: "chain", Usage: "keep the chain even with --config-dir", EnvVars: agent.Env("chain")},
 		},
 	})
-}
-
-func open(_ context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[intent.Node, Actual, converge.Step], error) {
-	p, program, dir := &authority{}, c.String("iptables"), c.String("config-dir")
-	if !strings.HasPrefix(filepath.Base(program), "iptables") {
-		return nil, agent.Usage("--iptables %q is not a program named iptables or iptables-…", program)
-	}
-	switch {
-	case dir == "" && c.String("cmd") != "":
-		return nil, agent.Usage("--cmd needs --config-dir: it is run when files there changed")
-	case dir != "":
-		p.files = &folder{dir: dir, state: a.StateDir, command: c.String("cmd"), timeout: c.Duration("cmd-timeout")}
-	}
-	if c.Bool("chain") || dir == "" {
-		p.walls = []*firewall{newFirewall(V4, program), newFirewall(V6, program)}
-	}
-	loop := &converge.Loop[intent.Node, Actual, converge.Step]{
-		Observe: p.observe, Plan: plan, Apply: p.apply, States: states,
-		Guard: agent.GuardApps(a, Actual.owned),
-	}
-	if !c.IsSet("resync") {
-		loop.Resync = 10 * time.Second // short: whoever flushes the firewall closes ports
-	}
-	return loop, nil
 }

@@ -118,9 +118,27 @@ func parseChain(text string) *Chain {
 			c.Exists = true
 		case strings.TrimSpace(line) == "-A "+jump:
 			c.Jumps++
+		case c.Jumps == 0 && strings.HasPrefix(line, "-A INPUT ") && mayRefuse(line):
+			if c.Ahead++; c.Ahead == 1 {
+				c.First = line
+			}
 		}
 	}
+	if c.Jumps == 0 {
+		c.Ahead, c.First = 0, "" // the jump will be made the first of all
+	}
 	return c
+}
+
+// mayRefuse reports whether a rule may keep a packet from the rules below it without letting it in.
+func mayRefuse(rule string) bool {
+	_, target, _ := strings.Cut(rule, " -j ")
+	target, _, _ = strings.Cut(target, " ")
+	switch target {
+	case "", "ACCEPT", "LOG", "NFLOG", "MARK", "CONNMARK":
+		return strings.Contains(rule, " -g ")
+	}
+	return true
 }
 
 // elsewhere returns the program of the back-end that is not in use when that holds our chain: rules of two back-ends

@@ -14,6 +14,7 @@ import (
 type Actual struct {
 	Chains map[Family]*Chain
 	Files  *Files
+	Good   map[intent.Name][]intent.Port // what intent last asked for soundly
 }
 
 // Chain is the firewall of one family, as far as it is this agent's.
@@ -23,6 +24,8 @@ type Chain struct {
 	Elsewhere string // the other back-end, which holds a chain of this name as well: nothing is written then
 	Exists    bool
 	Jumps     int
+	Ahead     int                    // rules of others before the first jump that may refuse a packet
+	First     string                 // of these
 	Rules     map[intent.Name][]Rule // by the app that each names
 	Strays    int                    // rules in the chain that name no app
 }
@@ -54,6 +57,9 @@ func (a Actual) owned() []string {
 			apps[string(app)] = true
 		}
 	}
+	for app := range a.Good {
+		apps[string(app)] = true
+	}
 	return slices.Sorted(maps.Keys(apps))
 }
 
@@ -61,6 +67,7 @@ func (a Actual) owned() []string {
 type Restore struct {
 	Family Family
 	Input  string // for iptables-restore --noflush
+	Closes string // apps that lose a port though the node still has them, with blanks between
 	Why    string
 }
 
@@ -82,7 +89,7 @@ func plan(n intent.Node, a Actual) (steps []converge.Step) {
 		}
 		want := wanted(n, c, chain, family)
 		if why := chain.drift(want); why != "" {
-			steps = append(steps, Restore{Family: family, Input: input(want, chain.Jumps), Why: why})
+			steps = append(steps, Restore{Family: family, Input: input(want, chain.Jumps), Closes: closings(n, chain.Rules, want), Why: why})
 		}
 	}
 	if a.Files != nil {
@@ -93,12 +100,13 @@ func plan(n intent.Node, a Actual) (steps []converge.Step) {
 
 func (c *Chain) writable() bool { return c.Off == "" && c.Elsewhere == "" }
 
-// wanted returns the rules that the chain should hold: of sound apps what they may have, of others what is there.
+// wanted returns the rules that the chain should hold: of sound apps what they may have; of others what is there, or,
+// when nothing is, what they last could have.
 func wanted(n intent.Node, c claims, chain *Chain, family Family) map[intent.Name][]Rule {
 	want := make(map[intent.Name][]Rule, len(n.Apps))
 	for _, app := range n.Apps {
 		rules := chain.Rules[app.Name]
-		if app.Sound() {
+		if app.Sound() || len(rules) == 0 {
 			rules = rulesOf(c.granted[app.Name], family)
 		}
 		if len(rules) > 0 {

@@ -58,6 +58,15 @@ func line(p intent.Port, source string, app intent.Name) string {
 	return fmt.Sprintf(`%s-p %s -m %[2]s --dport %[3]s -m comment --comment "platypus:%[4]s" -j ACCEPT`, source, p.Protocol, ports, app)
 }
 
+// drawGood is what apps may have had before.
+func drawGood(t *rapid.T) map[intent.Name][]intent.Port {
+	good := map[intent.Name][]intent.Port{}
+	for _, name := range names {
+		good[name] = rapid.SliceOfN(rapid.Custom(drawPort), 0, 2).Draw(t, "good of "+string(name))
+	}
+	return good
+}
+
 func drawMachine(t *rapid.T) machine {
 	m := machine{V4: {}, V6: {}}
 	for _, family := range families {
@@ -83,8 +92,9 @@ func drawMachine(t *rapid.T) machine {
 }
 
 // oracle says what the chain of a family should hold, from the words of the contract alone: the older app has a port,
-// an app that may not be touched has what it has, a source counts in its own family.
-func oracle(n intent.Node, before machine, family Family) (want []string, losers map[intent.Name]bool) {
+// an app that may not be touched has what it has, or what it last could have where it has nothing and nobody older has
+// it; a source counts in its own family.
+func oracle(n intent.Node, good map[intent.Name][]intent.Port, before machine, family Family) (want []string, losers map[intent.Name]bool) {
 	age := slices.Clone(n.Apps)
 	slices.SortFunc(age, func(x, y intent.App) int {
 		if x.Created != y.Created {
@@ -101,7 +111,9 @@ func oracle(n intent.Node, before machine, family Family) (want []string, losers
 		}
 	}
 	for _, app := range age {
+		ports := app.Deploy.Ports
 		if app.Phase != "" {
+			ports = good[app.Name]
 			want = append(want, before[family].of(app.Name)...)
 			for _, k := range before {
 				for _, r := range k.of(app.Name) {
@@ -118,9 +130,8 @@ func oracle(n intent.Node, before machine, family Family) (want []string, losers
 					claim(app.Name, protocol, first, last)
 				}
 			}
-			continue
 		}
-		for _, p := range app.Deploy.Ports {
+		for _, p := range ports {
 			free := true
 			for port := p.First; port <= p.Last; port++ {
 				if o := owner[fmt.Sprint(p.Protocol, port)]; o != "" && o != app.Name {
@@ -128,10 +139,13 @@ func oracle(n intent.Node, before machine, family Family) (want []string, losers
 				}
 			}
 			if !free {
-				losers[app.Name] = true
+				losers[app.Name] = app.Phase == ""
 				continue
 			}
 			claim(app.Name, string(p.Protocol), p.First, p.Last)
+			if app.Phase != "" && len(before[family].of(app.Name)) > 0 {
+				continue
+			}
 			if len(p.Source) == 0 {
 				want = append(want, line(p, "", app.Name))
 			}
@@ -148,10 +162,10 @@ func oracle(n intent.Node, before machine, family Family) (want []string, losers
 func set(lines []string) []string { return slices.Compact(slices.Sorted(slices.Values(lines))) }
 
 // reached fails the test unless the host is as the oracle says and nothing is left to do.
-func reached(t *rapid.T, n intent.Node, before, m machine) {
+func reached(t *rapid.T, n intent.Node, good map[intent.Name][]intent.Port, before, m machine) {
 	for _, family := range families {
 		k, was := m[family], before[family]
-		want, losers := oracle(n, before, family)
+		want, losers := oracle(n, good, before, family)
 		if got := set(k.chain); !slices.Equal(got, set(want)) {
 			t.Fatalf("%s holds\n%s\nin place of\n%s", family, strings.Join(got, "\n"), strings.Join(set(want), "\n"))
 		}
@@ -168,16 +182,16 @@ func reached(t *rapid.T, n intent.Node, before, m machine) {
 			t.Fatalf("%s: the jump is not at the head: %q", family, k.input)
 		}
 		for _, app := range n.Apps {
-			if !app.Sound() && !slices.Equal(k.of(app.Name), was.of(app.Name)) {
+			if had := was.of(app.Name); !app.Sound() && len(had) > 0 && !slices.Equal(k.of(app.Name), had) {
 				t.Fatalf("%s: %s may not be touched", family, app.Name)
 			}
-			phase := states(n, m.actual())[string(app.Name)].Phase
+			phase := states(n, m.actual(good))[string(app.Name)].Phase
 			if wanted := map[bool]string{true: Conflict, false: converge.Converged}[losers[app.Name]]; app.Sound() && phase != wanted {
 				t.Fatalf("%s is %s in place of %s", app.Name, phase, wanted)
 			}
 		}
 	}
-	if left := plan(n, m.actual()); len(left) > 0 {
+	if left := plan(n, m.actual(good)); len(left) > 0 {
 		t.Fatalf("still to do: %v", left)
 	}
 }
@@ -185,33 +199,33 @@ func reached(t *rapid.T, n intent.Node, before, m machine) {
 // TestPlan checks goal, fixpoint, ownership, safety from a crash after any step, and freedom of order.
 func TestPlan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n, before := drawNode(t), drawMachine(t)
-		steps := plan(n, before.actual())
+		n, before, good := drawNode(t), drawMachine(t), drawGood(t)
+		steps := plan(n, before.actual(good))
 
 		done := before.clone()
 		done.apply(t, steps)
-		reached(t, n, before, done)
+		reached(t, n, good, before, done)
 
 		backwards := before.clone()
 		slices.Reverse(steps)
 		for i, step := range steps { // a crash after each step, and the other order
 			backwards.apply(t, []converge.Step{step})
 			crashed := backwards.clone()
-			crashed.apply(t, plan(n, crashed.actual()))
-			reached(t, n, before, crashed)
+			crashed.apply(t, plan(n, crashed.actual(good)))
+			reached(t, n, good, before, crashed)
 			if i == len(steps)-1 {
-				reached(t, n, before, backwards)
+				reached(t, n, good, before, backwards)
 			}
 		}
 
 		shuffled := intent.Node{Name: n.Name, Apps: slices.Clone(n.Apps)}
 		for i := range shuffled.Apps {
-			conflicts := states(n, done.actual())[string(n.Apps[i].Name)].Phase == Conflict
+			conflicts := states(n, done.actual(good))[string(n.Apps[i].Name)].Phase == Conflict
 			if ports := n.Apps[i].Deploy.Ports; len(ports) > 1 && !conflicts {
 				shuffled.Apps[i].Deploy.Ports = rapid.Permutation(ports).Draw(t, "order")
 			}
 		}
-		if left := plan(shuffled, done.actual()); len(left) > 0 {
+		if left := plan(shuffled, done.actual(good)); len(left) > 0 {
 			t.Fatalf("the order of ports matters: %v", left)
 		}
 	})

@@ -52,8 +52,19 @@ func (c *Chain) state(want map[intent.Name][]Rule) (s converge.State, blocked st
 		s.Phase, s.Reason = converge.Working, why
 	} else if !c.Exists {
 		s.Want, s.Have = "nothing", "nothing"
+	} else if c.Ahead > 0 {
+		s.Reason = c.aheadText()
 	}
 	return s, ""
+}
+
+// aheadText warns of what others put before the jump. It stays there: its place is theirs to choose.
+func (c *Chain) aheadText() string {
+	rules := "1 rule of others stands"
+	if c.Ahead > 1 {
+		rules = fmt.Sprintf("%d rules of others stand", c.Ahead)
+	}
+	return fmt.Sprintf("%s before the jump to %s and may refuse what is open here, the first: %s", rules, chainName, c.First)
 }
 
 func elsewhereText(other string) string {

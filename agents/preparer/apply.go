@@ -40,7 +40,7 @@ func (h *preparer) do(ctx context.Context, s Step) error {
 		return h.forget(s)
 	case Refusal:
 		reason, text, _ := strings.Cut(s.Why, ": ")
-		return &trouble{Reason(reason), errors.New(text)}
+		return &trouble{Reason: Reason(reason), Err: errors.New(text)}
 	}
 	return fmt.Errorf("step of unknown kind %q", s.Kind)
 }
@@ -57,6 +57,9 @@ func (h *preparer) note(s Step, err error) {
 		return
 	}
 	h.trouble[s.Subject()] = err.Error()
+	if t := (*trouble)(nil); errors.As(err, &t) && t.Parked {
+		h.trouble[s.Subject()] += "; " + whyParked
+	}
 	if reasonOf(err) == NoSpace {
 		h.tight[s.Basedir] = true
 	}

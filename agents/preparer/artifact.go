@@ -13,7 +13,10 @@ import (
 var endings = []string{".tar.gz", ".tar.zst"}
 
 // artifact is where a version can be had.
-type artifact struct{ url url.URL }
+type artifact struct {
+	url url.URL
+	is  fetch.Identity
+}
 
 func (a artifact) name() string   { return path.Base(a.url.Path) }
 func (a artifact) remote() bool   { return a.url.Scheme == "http" || a.url.Scheme == "https" }
@@ -37,18 +40,14 @@ func (h *preparer) find(ctx context.Context, s Step) (artifact, error) {
 	}
 	var first error
 	for _, ending := range endings {
-		a := artifact{*repo.JoinPath(intent.ArtifactName(s.App, s.Version) + ending)}
-		_, err := fetch.Small(ctx, fetch.Request{URL: a.String()}, 1)
-		switch fetch.ReasonOf(err) {
-		case fetch.TooBig: // larger than one byte: it is there
-			return a, nil
-		case fetch.NotFound:
-			if first == nil {
-				first = err
-			}
-			continue
+		a := artifact{url: *repo.JoinPath(intent.ArtifactName(s.App, s.Version) + ending)}
+		var err error
+		if a.is, err = fetch.Look(ctx, fetch.Request{URL: a.String()}); fetch.ReasonOf(err) != fetch.NotFound {
+			return a, err
 		}
-		return a, err
+		if first == nil {
+			first = err
+		}
 	}
 	return artifact{}, first
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,12 +30,26 @@ func (h *preparer) install(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	if err := h.registry.add(spot{s.App, s.Basedir}); err != nil {
+	now := h.question(s, a, want)
+	if err := h.verdicts.standing(s.Subject(), now); err != nil {
 		return err
+	}
+	if now.SHA256, err = h.bring(ctx, s, a, want); err != nil {
+		return h.verdicts.pass(s.Subject(), now, err)
+	}
+	h.verdicts.drop(s.Subject())
+	return nil
+}
+
+// bring does what is left of an install once it is clear what is wanted. It returns the digest of the content as far as
+// that is known.
+func (h *preparer) bring(ctx context.Context, s Step, a artifact, want proof) (sum string, err error) {
+	if err := h.registry.add(spot{s.App, s.Basedir}); err != nil {
+		return "", err
 	}
 	root, err := openBasedir(s.Basedir)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer root.Close()
 	part := filepath.Join(s.Basedir, staging, string(s.App)+"_"+string(s.Version)+partSuffix)
@@ -44,7 +59,7 @@ func (h *preparer) install(ctx context.Context, s Step) error {
 		defer file.Close()
 	}
 	if err == nil {
-		err = h.unpack(ctx, s, root, a, want, file)
+		sum, err = h.unpack(ctx, s, root, a, want, file)
 	}
 	err = classify(err)
 	if used := file != nil && file.SHA256 != "" && !errors.Is(err, context.Canceled); used || reasonOf(err) == NoSpace {
@@ -52,23 +67,24 @@ func (h *preparer) install(ctx context.Context, s Step) error {
 		// needs the room.
 		err = errors.Join(err, fetch.Discard(part))
 	}
-	return err
+	return sum, err
 }
 
-// unpack extracts a fetched artifact into a staging directory, verifies it, and brings it into place.
-func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact, want proof, file *fetch.File) error {
+// unpack extracts a fetched artifact into a staging directory, verifies it, and brings it into place. It returns the
+// digest of the artifact as far as that is known.
+func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact, want proof, file *fetch.File) (string, error) {
 	if file.SHA256 != "" && want.sha256 != "" && file.SHA256 != want.sha256 {
-		return want.check(file.SHA256, nil, nil, a.name()) // known to be wrong before a byte of it is parsed
+		return file.SHA256, want.check(file.SHA256, nil, nil, a.name()) // known to be wrong before a byte of it is parsed
 	}
 	select {
 	case h.heavy <- struct{}{}:
 		defer func() { <-h.heavy }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return "", ctx.Err()
 	}
 	stage, err := newStage(root, s)
 	if err != nil {
-		return err
+		return file.SHA256, err
 	}
 	defer stage.discard()
 	h.progress.begin(s.Subject(), "extracting")
@@ -77,13 +93,13 @@ func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact
 	if res.SHA256 != "" {
 		// Damaged bytes are told from a bad archive by their digest, so the digest speaks first.
 		if bad := want.check(res.SHA256, signed, h.options.keys, a.name()); bad != nil {
-			return bad
+			return res.SHA256, bad
 		}
 	}
 	if err != nil {
-		return stable(err)
+		return cmp.Or(res.SHA256, file.SHA256), stable(err)
 	}
-	return stage.commit(s, Record{
+	return res.SHA256, stage.commit(s, Record{
 		App: s.App, Version: s.Version, SHA256: res.SHA256, Size: res.Size, Bytes: res.Bytes, Files: res.Files,
 		Source: fetch.Redact(a.String()), Verified: want.by, Installed: time.Now().UTC().Truncate(time.Millisecond),
 	})

@@ -35,7 +35,7 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 	if err != nil {
 		return nil, err
 	}
-	h := newPreparer(o, known)
+	h := newPreparer(o, known, openVerdicts(a.StateDir, a.DryRun))
 	return &converge.Loop[intent.Node, Actual, Step]{
 		Observe: h.observe,
 		Plan:    func(node intent.Node, actual Actual) []Step { return plan(node, h.complete(node, actual)) },

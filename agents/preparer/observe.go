@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/platypus-platform/platypus/agents/internal/fetch"
+	"github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/intent"
 )
 
@@ -24,14 +25,15 @@ type preparer struct {
 	registry *registry
 	heavy    chan struct{} // bounds how many archives are extracted at once: memory and disk are shared
 	progress *progress
+	verdicts *verdicts
 
 	mu      sync.Mutex
 	trouble map[string]string // by subject: what the last try met
 	tight   map[string]bool   // by basedir: the last install met a full disk
 }
 
-func newPreparer(o options, r *registry) *preparer {
-	return &preparer{options: o, registry: r, heavy: make(chan struct{}, 2), progress: newProgress(), trouble: map[string]string{}, tight: map[string]bool{}}
+func newPreparer(o options, r *registry, v *verdicts) *preparer {
+	return &preparer{options: o, registry: r, verdicts: v, heavy: make(chan struct{}, 2), progress: newProgress(), trouble: map[string]string{}, tight: map[string]bool{}}
 }
 
 // observe reads every basedir that is remembered.
@@ -201,6 +203,7 @@ func (p *Place) readLeftovers(root *os.Root) error {
 			if dir == staging && e.IsDir() {
 				l.Busy = busy(root, l.Path)
 			}
+			l.Busy = l.Busy || host.UnderWay(filepath.Join(p.Basedir, l.Path))
 			p.Leftovers = append(p.Leftovers, l)
 		}
 	}

@@ -42,6 +42,9 @@ func (s Step) Subject() string {
 	return string(s.App) + "/" + string(s.Version)
 }
 
+// Destroys reports whether an install goes: it can be had back only as long as its artifact can.
+func (s Step) Destroys() bool { return s.Kind == Prune }
+
 // String says what is done and why.
 func (s Step) String() string {
 	switch s.Kind {

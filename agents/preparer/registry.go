@@ -2,15 +2,11 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/intent"
@@ -33,19 +29,14 @@ type registry struct {
 // openRegistry reads what is remembered. A damaged file is moved aside, unless nothing may be written.
 func openRegistry(stateDir string, readOnly bool) (*registry, error) {
 	r := &registry{path: filepath.Join(stateDir, "basedirs.json")}
-	data, err := os.ReadFile(r.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
+	err := host.ReadCache(r.path, &r.spots)
 	if err != nil {
-		return nil, fmt.Errorf("read basedirs: %w", err)
-	}
-	if err := json.Unmarshal(data, &r.spots); err != nil {
 		r.spots = nil
-		if readOnly {
+		if errors.Is(err, fs.ErrNotExist) || readOnly {
 			return r, nil
 		}
-		return r, os.Rename(r.path, fmt.Sprintf("%s.corrupt-%d", r.path, time.Now().Unix()))
+		_, err = host.Aside(r.path)
+		return r, err
 	}
 	r.spots = slices.DeleteFunc(r.spots, func(s spot) bool {
 		_, err := intent.ParseName(string(s.App))
@@ -77,11 +68,7 @@ func (r *registry) drop(s spot) error {
 
 func (r *registry) save(spots []spot) error {
 	slices.SortFunc(spots, byPlace)
-	data, err := json.Marshal(spots)
-	if err != nil {
-		return err
-	}
-	if err := host.WriteFile(r.path, data, 0o600); err != nil {
+	if err := host.WriteCache(r.path, spots); err != nil {
 		return err
 	}
 	r.spots = spots

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,7 +26,9 @@ type rig struct {
 	dir   string
 	api   *httptest.Server
 	files *httptest.Server
+	stale http.Handler  // when set, a server of the past that answers reads which are not consistent
 	slow  chan struct{} // when set, downloads of v1 from the start stop in the middle until it is closed
+	asked sync.Map      // "GET /slug/…": how often, as *atomic.Int64
 }
 
 func newRig(t *testing.T) *rig {
@@ -35,7 +39,14 @@ func newRig(t *testing.T) *rig {
 	r.check(os.Chmod(r.dir, 0o755))
 	s, err := embedded.Open(t.TempDir(), embedded.Options{})
 	r.check(err)
-	r.api = httptest.NewServer(s.Handler())
+	present := s.Handler()
+	r.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if r.stale != nil && req.Method == http.MethodGet && !req.URL.Query().Has("consistent") && strings.HasPrefix(req.URL.Path, "/v1/kv/platypus/intent/") {
+			r.stale.ServeHTTP(w, req)
+			return
+		}
+		present.ServeHTTP(w, req)
+	}))
 	r.files = httptest.NewServer(http.HandlerFunc(r.serve))
 	t.Cleanup(func() {
 		r.files.CloseClientConnections()
@@ -60,6 +71,8 @@ func (r *rig) check(err error) {
 
 // serve sends artifacts with tags, so that they can be resumed.
 func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
+	many, _ := r.asked.LoadOrStore(req.Method+" "+req.URL.Path, new(atomic.Int64))
+	many.(*atomic.Int64).Add(1)
 	data, err := os.ReadFile(filepath.Join(r.dir, "repo", filepath.Clean(req.URL.Path)))
 	if err != nil {
 		http.NotFound(w, req)
@@ -189,7 +202,7 @@ func TestAFaultIsToldOnce(t *testing.T) {
 	cmd, out, ended := r.run()
 	r.eventually("two tries have failed", func() bool {
 		s := r.state()
-		return s.Phase == "failed" && strings.Contains(s.Reason, "digest_mismatch") && r.attempts() >= 2
+		return s.Phase == "failed" && strings.Contains(s.Reason, "digest_mismatch") && s.Attempts >= 2
 	})
 	r.check(os.WriteFile(path, good, 0o644))
 	r.eventually("it is installed", func() bool { return r.state().Phase == "converged" })
@@ -198,14 +211,4 @@ func TestAFaultIsToldOnce(t *testing.T) {
 	if n := strings.Count(out.String(), "WARN  ["); n != 2 || !strings.Contains(out.String(), "repeated ") {
 		t.Errorf("%d warnings, want one and a count: %s", n, out)
 	}
-}
-
-// attempts is how often the version under way has failed.
-func (r *rig) attempts() int {
-	resp, err := http.Get(r.api.URL + "/v1/kv/platypus/status/preparer/web1?raw")
-	r.check(err)
-	defer resp.Body.Close()
-	var report intent.Report
-	_ = json.NewDecoder(resp.Body).Decode(&report)
-	return report.Subjects["slug/v2"].Attempts
 }

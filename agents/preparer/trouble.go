@@ -32,13 +32,17 @@ const (
 type trouble struct {
 	Reason Reason
 	Err    error
+	Parked bool // another fetch of the same thing would find the same
 }
+
+// whyParked tells people that nothing more is fetched, and what changes that.
+const whyParked = "it is not fetched again until it, what vouches for it, its intent or the policy changes"
 
 func (t *trouble) Error() string { return fmt.Sprintf("%s: %v", t.Reason, t.Err) }
 func (t *trouble) Unwrap() error { return t.Err }
 
 func troublef(r Reason, format string, args ...any) error {
-	return &trouble{r, fmt.Errorf(format, args...)}
+	return &trouble{Reason: r, Err: fmt.Errorf(format, args...)}
 }
 
 // classify gives err its reason.
@@ -50,17 +54,19 @@ func classify(err error) error {
 	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return &trouble{NoSpace, errors.New("the disk filled up while writing")}
+		return &trouble{Reason: NoSpace, Err: errors.New("the disk filled up while writing")}
 	case errors.Is(err, syscall.EROFS):
-		return &trouble{ReadOnly, err}
+		return &trouble{Reason: ReadOnly, Err: err}
+	case errors.Is(err, syscall.EXDEV):
+		return &trouble{Reason: InTheWay, Err: fmt.Errorf("installs/, .staging/ and .trash/ must lie on one file system; unmount what is mounted on one of them: %w", err)}
 	case errors.As(err, &refused):
-		return &trouble{BadArchive, err}
+		return &trouble{Reason: BadArchive, Err: err}
 	case errors.As(err, &fetched) && fetched.Reason != fetch.Disk:
-		return &trouble{Reason(fetched.Reason), err}
+		return &trouble{Reason: Reason(fetched.Reason), Err: err}
 	case errors.Is(err, fs.ErrPermission):
-		return &trouble{NotPermitted, err}
+		return &trouble{Reason: NotPermitted, Err: err}
 	default:
-		return &trouble{Failure, err}
+		return &trouble{Reason: Failure, Err: err}
 	}
 }
 

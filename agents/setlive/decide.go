@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/platypus-platform/platypus/agents/converge"
-	"github.com/platypus-platform/platypus/agents/setlive/health"
 	"github.com/platypus-platform/platypus/agents/setlive/service"
 	"github.com/platypus-platform/platypus/intent"
 )
@@ -34,7 +33,7 @@ type decision struct {
 func decide(name string, d Desired, a Actual) decision {
 	w, named := d[name]
 	app := a[name]
-	state := converge.State{Want: w.Version, Have: app.Service.Process.Version}
+	state := converge.State{Want: w.Version, Have: app.have()}
 	halt := func(phase, reason string) decision {
 		state.Phase, state.Reason = phase, reason
 		return decision{state: state}
@@ -46,6 +45,8 @@ func decide(name string, d Desired, a Actual) decision {
 		return halt(w.Phase, w.Reason)
 	case app.Service.Blocked:
 		return halt(converge.Waiting, app.Service.Problem)
+	case app.Before.There:
+		return before(w, app, state)
 	case w.Version == "":
 		return idle(w, app, state)
 	case app.Links.Obstacle != "":
@@ -69,11 +70,34 @@ func remove(name string, app App) decision {
 	return decision{steps: steps, state: converge.State{Have: app.Service.Process.Version, Reason: why}}
 }
 
+// before is for an app in whose place stands a service that setlive did not write: it is taken over as it is or left
+// alone, and nothing it uses is touched.
+func before(w Wanted, app App, state converge.State) decision {
+	p, problem := app.Before.Process, app.Before.Problem
+	state.Have, state.Phase = p.Version, converge.Waiting
+	switch {
+	case problem != "":
+		state.Reason = problem
+	case w.Version == "":
+		state.Reason = fmt.Sprintf("no version is active, yet a service of 2014 has %s: stop it yourself, or make that active for the take-over",
+			orSo(p.Version, "the app in hand"))
+	case p.Running() && p.Version != w.Version:
+		state.Reason = fmt.Sprintf("a service of 2014 runs %s: make that active for the take-over, and %s after it; or stop it yourself", p.Version, w.Version)
+	default:
+		step := Step{Verb: Adopt, Spec: w.Spec, Process: p, Why: "it runs what is active"}
+		if !p.Running() {
+			step.Why = "nothing of it runs"
+		}
+		state.Phase = ""
+		return decision{steps: []Step{step}, state: state}
+	}
+	return decision{state: state}
+}
+
 // idle is for an app of which no version is active.
 func idle(w Wanted, app App, state converge.State) decision {
 	state.Reason = "no version is active"
-	s := app.Service
-	if !s.Up && !s.Process.Running() && !s.Boot || !app.owned() {
+	if !app.kept() {
 		state.Phase = converge.Converged
 		return decision{state: state}
 	}
@@ -91,11 +115,13 @@ func live(w Wanted, app App, state converge.State) decision {
 			state.Phase, state.Reason = phaseReverted, fmt.Sprintf("reverted from %s to %s: %s", t.To, t.From, t.Failed)
 		}
 	}
-	if !slices.Contains(app.Installed, target) {
-		state.Reason = strings.TrimPrefix(state.Reason+fmt.Sprintf("; waiting: version %s not installed", target), "; ")
-		if state.Phase == "" {
-			state.Phase = converge.Waiting
+	missing, unfit := !slices.Contains(app.Installed, target), slices.Contains(app.Unfit, target) && app.have() != target
+	if missing || unfit {
+		phase, why := converge.Waiting, fmt.Sprintf("waiting: version %s not installed", target)
+		if unfit {
+			phase, why = phaseFailing, fmt.Sprintf("%s cannot run: its %s is not a program (each app runs one)", target, intent.Launch)
 		}
+		state.Phase, state.Reason = orSo(state.Phase, phase), strings.TrimPrefix(state.Reason+"; "+why, "; ")
 		target, parked = app.Links.Current, true // what ran goes on
 		runs := app.Service.Process.Running() || app.Service.Up
 		if runs || !slices.Contains(app.Installed, target) || !app.owned() {
@@ -109,17 +135,26 @@ func live(w Wanted, app App, state converge.State) decision {
 	return settle(w, app, target, parked, state)
 }
 
-// towards returns what makes target run. Nothing of the old version may run when current names the new one.
+// have is the version that runs. One that keeps ending is spoken of as if it ran: a report must not change each time.
+func (a App) have() string {
+	if !a.Service.Process.Running() && a.Service.Past.Looping {
+		return a.Links.Current
+	}
+	return a.Service.Process.Version
+}
+
+// towards returns what makes target run. Nothing of the old version may run when current names the new one. What may
+// fail for want of room is done before anything is stopped.
 func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	s, spec := app.Service, w.Spec
 	why, differs := "", false
 	switch p := s.Process; {
 	case p.Running() && p.Version != target:
-		why, differs = fmt.Sprintf("%s runs, %s is wanted", orUnknown(p.Version), target), true
-	case p.Running() && p.Settings != "" && p.Settings != spec.Settings():
+		why, differs = fmt.Sprintf("it takes the place of %s", orUnknown(p.Version)), true
+	case p.Running() && p.Settings != "" && p.Settings != spec.Settings() && !patient(p, spec):
 		why, differs = "its settings changed", true
 	case !p.Running() && s.Up && (app.Links.Current != target || s.Fingerprint != spec.Fingerprint()):
-		why, differs = "what keeps failing is replaced", true
+		why, differs = "what keeps ending is replaced", true
 	case !p.Running():
 		why = "nothing runs"
 	}
@@ -129,9 +164,13 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	}
 	if app.Links.Current != target {
 		steps = append(steps, Step{Verb: Flip, Spec: spec, Attempt: trial, Version: target,
-			Why: fmt.Sprintf("it is %s, %s is wanted", orNone(app.Links.Current), target)})
+			Why: leadsTo(app.Links.Current)})
 	}
-	if stop := (Step{Verb: Stop, Spec: spec, Attempt: trial, Why: why}); differs && s.Process.Version == target {
+	stopWhy := why
+	if s.Process.Running() && s.Process.Version != target {
+		stopWhy = fmt.Sprintf("%s is to run in place of %s", target, orUnknown(s.Process.Version))
+	}
+	if stop := (Step{Verb: Stop, Spec: spec, Attempt: trial, Version: target, Why: stopWhy}); differs && s.Process.Version == target {
 		steps = append(steps, stop) // the link is mended first: it is what tells the truth should this be cut short
 	} else if differs {
 		steps = append([]Step{stop}, steps...)
@@ -140,13 +179,16 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 		old := service.Spec{App: spec.App, Basedir: s.Basedir}
 		steps = append(steps, Step{Verb: Unlink, Spec: old, Why: "it has moved to " + spec.Basedir})
 	}
-	switch {
+	switch install := (Step{Verb: Install, Spec: spec}); {
 	case !app.owned():
-		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "there is none"})
+		install.Why = "there is none"
+		steps = append(steps, install)
 	case s.Fingerprint == "":
-		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "it is not as it was written"})
+		install.Why = "it is not as it was written"
+		steps = append([]Step{install}, steps...)
 	case s.Fingerprint != spec.Fingerprint():
-		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "it is to be different"})
+		install.Why = "it is to be different"
+		steps = append([]Step{install}, steps...)
 	}
 	switch {
 	case differs || !s.Up || !app.owned():
@@ -154,7 +196,16 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	case !s.Boot:
 		steps = append(steps, Step{Verb: Start, Spec: spec, Version: target, Why: "it would not come back at boot"})
 	}
+	if signal, ok := intent.OnConfig(spec.OnConfig).Signal(); ok && !differs && patient(s.Process, spec) {
+		steps = append(steps, Step{Verb: Tell, Spec: spec, Signal: signal, Why: "its user_config changed"})
+	}
 	return steps
+}
+
+// patient reports whether a process runs with another user_config, and nothing else that differs, and need not be
+// restarted for that.
+func patient(p service.Process, spec service.Spec) bool {
+	return spec.OnConfig != "" && p.Running() && p.Core == spec.Core() && p.Settings != spec.Settings()
 }
 
 // origin is the version to go back to when target fails: the last one that was not on trial itself.
@@ -169,56 +220,11 @@ func origin(app App, target string) string {
 	return from
 }
 
-// settle is for an app that is as it shall be, but for its health.
-func settle(w Wanted, app App, target string, parked bool, state converge.State) decision {
-	p, v, t := app.Service.Process, app.Verdict, app.Attempt
-	if v.Install != install(w.Spec, target) {
-		v = health.Verdict{} // of another version
-	}
-	onTrial := !parked && t.To == target && t.Failed == ""
-	known := p.Running() && v.Process.Is(p)
-	broken := ""
-	switch {
-	case app.Service.Restarts >= maxRestarts:
-		broken = fmt.Sprintf("it ended %d times", app.Service.Restarts)
-	case v.Expired:
-		broken = "not healthy in time: " + orSo(v.Reason, "no answer")
-	}
-	step := Step{Spec: w.Spec, Version: target}
-	switch {
-	case onTrial && broken != "":
-		t.Goal, t.Failed = w.Goal, broken
-		step.Verb, step.Attempt, step.Why = Revert, t, broken
-		return decision{steps: []Step{step}, state: state}
-	case onTrial && known && v.Healthy:
-		step.Verb, step.Why = Commit, "it is healthy"
-		return decision{steps: []Step{step}, state: state}
-	case onTrial:
-		state.Phase, state.Moves, state.Reason = phaseGating, true, strings.TrimSuffix("not healthy yet: "+v.Reason, ": ")
-		return decision{state: state, lease: w.MinNodes > 0}
-	case !parked && t != (Attempt{}):
-		step.Verb, step.Why = Commit, "what was tried before is over"
-		return decision{steps: []Step{step}, state: state}
-	case parked:
-		return decision{state: state}
-	}
-	state.Phase = converge.Converged
-	switch {
-	case !p.Running():
-		state.Phase, state.Moves, state.Reason = converge.Working, true, "it ended; the supervisor starts it again"
-	case known && !v.Passing && v.Reason != "":
-		state.Phase, state.Reason = phaseUnhealthy, "unhealthy: "+v.Reason
-	default:
-		state.Reason, state.Moves = app.Listing.Problem, app.Listing.Pending
-	}
-	return decision{state: state}
-}
-
 // withLease holds steps that stop a healthy process back until the cluster can do without it.
 func withLease(w Wanted, app App, steps []Step, state converge.State) decision {
 	stops := slices.IndexFunc(steps, func(s Step) bool { return s.Verb == Stop })
 	p, v := app.Service.Process, app.Verdict
-	if w.MinNodes <= 0 || stops < 0 || !p.Running() {
+	if w.MinNodes <= 0 || stops < 0 || !p.Running() || app.Service.Past.Looping {
 		return decision{steps: steps, state: state, lease: w.MinNodes > 0}
 	}
 	wait := func(reason string) decision {
@@ -246,7 +252,14 @@ func withLease(w Wanted, app App, steps []Step, state converge.State) decision {
 	return decision{steps: steps, state: state, lease: true}
 }
 
-func orNone(version string) string    { return orSo(version, "absent") }
+// leadsTo says why the link current is to be changed.
+func leadsTo(version string) string {
+	if version == "" {
+		return "it leads to no version yet"
+	}
+	return "it leads to " + version
+}
+
 func orUnknown(version string) string { return orSo(version, "an unknown version") }
 
 func orSo(text, otherwise string) string {

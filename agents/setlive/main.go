@@ -39,13 +39,15 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 		services: services, attempts: attempts(filepath.Join(a.StateDir, "attempts")), watch: health.NewWatch(),
 		peers: peers.New(a.Store, a.Tree, a.Node), catalog: catalog.New(a.Store, a.Node),
 		arrivals: newArrivals(), passive: a.DryRun, sound: map[string]Wanted{},
+		sure: certainty{latest: a.Latest, sure: map[string]uint64{}},
 	}
 	if !a.DryRun {
 		go h.catalog.Run(ctx)
 		go h.arrivals.run(ctx)
 	}
 	return &converge.Loop[intent.Node, Actual, Step]{
-		Observe: h.observe, Plan: h.plan, Apply: h.apply, States: h.states, Wake: h.wake(ctx),
+		Plan:    func(node intent.Node, a Actual) []Step { return h.plan(ctx, node, a) },
+		Observe: h.observe, Apply: h.apply, States: h.states, Wake: h.wake(ctx),
 		Guard: agent.GuardApps(a, owned),
 	}, nil
 }

@@ -24,7 +24,7 @@ func (m *model) after(t *rapid.T, s Step) {
 	switch s.Verb {
 	case Stop:
 		m.note(s.Attempt)
-		svc.Process, svc.Up, svc.Restarts = service.Process{}, false, 0
+		svc.Process, svc.Up, svc.Past.Restarts = service.Process{}, false, 0
 		svc.Boot = svc.Boot && !s.Final
 	case Flip:
 		if svc.Process.Running() && svc.Process.Version != s.Version {
@@ -40,8 +40,13 @@ func (m *model) after(t *rapid.T, s Step) {
 	case Start:
 		svc.Up, svc.Boot = true, true
 		if !svc.Process.Running() {
-			svc.Process = service.Process{PID: 1000 + len(m.Links.Current), Started: 7, Version: m.Links.Current, Settings: s.Spec.Settings()}
+			svc.Process = service.Process{PID: 1000 + len(m.Links.Current), Started: 7, Version: m.Links.Current, Settings: s.Spec.Settings(), Core: s.Spec.Core()}
 		}
+	case Tell:
+		if svc.Process.Core != s.Spec.Core() || svc.Fingerprint != s.Spec.Fingerprint() {
+			t.Fatalf("%v, though %+v", s, m.Service)
+		}
+		svc.Process.Settings = s.Spec.Settings()
 	case Commit:
 		m.Attempt = Attempt{}
 	case Revert:
@@ -64,7 +69,7 @@ func (m *model) note(a Attempt) {
 // patience lets time pass: the watch finds out the truth about what runs.
 func (m *model) patience(w Wanted) {
 	if m.Service.Up && !m.Service.Process.Running() && m.Links.Current != "" { // the supervisor does its work
-		m.Service.Process = service.Process{PID: 400, Started: 9, Version: m.Links.Current, Settings: w.Spec.Settings()}
+		m.Service.Process = service.Process{PID: 400, Started: 9, Version: m.Links.Current, Settings: w.Spec.Settings(), Core: w.Spec.Core()}
 	}
 	p := m.Service.Process
 	v := health.Verdict{Install: install(w.Spec, p.Version), Process: p, Passing: true, Passes: 5, Healthy: true}
@@ -108,6 +113,7 @@ func anyWanted(t *rapid.T) Wanted {
 		Version: rapid.SampledFrom(append([]string{""}, all...)).Draw(t, "active"),
 		Check:   intent.Health{Type: intent.HealthUp},
 	}
+	w.Spec.OnConfig = rapid.SampledFrom([]string{"", "nothing", "signal:HUP"}).Draw(t, "on config")
 	w.Goal = rapid.SampledFrom([]string{"goal1", "goal2"}).Draw(t, "goal")
 	return w
 }
@@ -134,7 +140,11 @@ func anyModel(t *rapid.T, w Wanted) *model {
 		m.Service.Fingerprint = rapid.SampledFrom([]string{"", "other", w.Spec.Fingerprint()}).Draw(t, "fingerprint")
 		if rapid.Bool().Draw(t, "runs") {
 			m.Service.Process = service.Process{PID: 500, Started: 3, Version: rapid.SampledFrom(append([]string{""}, all...)).Draw(t, "process"),
-				Settings: rapid.SampledFrom([]string{"", "other", w.Spec.Settings()}).Draw(t, "settings")}
+				Settings: rapid.SampledFrom([]string{"", "other", w.Spec.Settings()}).Draw(t, "settings"),
+				Core:     rapid.SampledFrom([]string{"", "other", w.Spec.Core()}).Draw(t, "core")}
+			if m.Service.Process.Settings == w.Spec.Settings() {
+				m.Service.Process.Core = w.Spec.Core()
+			}
 		}
 	}
 	return m

@@ -33,6 +33,8 @@ type App struct {
 	Service   service.State // zero when setlive has written none
 	Links     Links
 	Installed []string // versions on disk
+	Unfit     []string // those of them that cannot be launched
+	Before    service.Old
 	Attempt   Attempt
 	Verdict   health.Verdict
 	Peers     Peers
@@ -77,9 +79,11 @@ const (
 	Stop    Verb = "stop"
 	Flip    Verb = "flip"
 	Install Verb = "install"
+	Adopt   Verb = "adopt"
 	Start   Verb = "start"
 	Commit  Verb = "commit"
 	Revert  Verb = "revert"
+	Tell    Verb = "tell"
 	Unlink  Verb = "unlink"
 	Remove  Verb = "remove"
 )
@@ -87,11 +91,13 @@ const (
 // Step is one change to one app.
 type Step struct {
 	Verb    Verb
-	Spec    service.Spec // of the service; for Unlink and Remove only app and basedir
-	Attempt Attempt      // Stop, Flip: noted first, when there is one; Revert: noted
-	Version string       // Flip, Start: that shall be live
-	Final   bool         // Stop: it stays stopped
-	Leased  bool         // Stop: only with the cluster's lease
+	Spec    service.Spec    // of the service; for Unlink and Remove only app and basedir
+	Attempt Attempt         // Stop, Flip: noted first, when there is one; Revert: noted
+	Version string          // Flip, Start: that shall be live
+	Signal  string          // Tell: that is sent
+	Process service.Process // Adopt: that goes on
+	Final   bool            // Stop: it stays stopped
+	Leased  bool            // Stop: only with the cluster's lease
 	Why     string
 }
 
@@ -108,6 +114,10 @@ func (s Step) String() string {
 		what += " " + s.Version
 	case Install:
 		what = "write service"
+	case Adopt:
+		what = "take over the service of 2014"
+	case Tell:
+		what = "send " + s.Signal
 	case Remove:
 		what = "remove service"
 	case Unlink:
@@ -124,7 +134,7 @@ func desired(node intent.Node) Desired {
 			Cluster: string(app.Cluster), MinNodes: app.Config.MinNodes, Phase: app.Phase, Reason: app.Reason,
 			Spec: service.Spec{
 				App: string(app.Name), Basedir: app.Deploy.Basedir, RunAs: app.Deploy.RunAs,
-				Config: string(app.Config.UserConfig), StopTimeout: app.Deploy.StopTimeout.Or(intent.DefaultStopTimeout),
+				Config: string(app.Config.UserConfig), OnConfig: string(app.Config.OnConfig), StopTimeout: app.Deploy.StopTimeout.Or(intent.DefaultStopTimeout),
 			},
 			Check: intent.Health{Type: intent.HealthUp},
 		}
@@ -133,6 +143,9 @@ func desired(node intent.Node) Desired {
 		}
 		if len(app.Deploy.Ports) > 0 {
 			w.Port = app.Deploy.Ports[0].First
+		}
+		if app.Config.OnConfig == intent.OnConfigRestart {
+			w.Spec.OnConfig = "" // the same, spelled out
 		}
 		version, _ := app.Config.Active()
 		w.Version = string(version)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/agents/setlive/health"
+	"github.com/platypus-platform/platypus/agents/setlive/service"
 	"github.com/platypus-platform/platypus/intent"
 )
 
@@ -51,10 +52,10 @@ func goal(w Wanted, first, last *model) string {
 	}
 	switch {
 	case !p.Running() || !slices.Contains(allowed, p.Version):
-		return "it runs " + orNone(p.Version) + ", want " + strings.Join(allowed, " or ")
+		return "it runs " + orSo(p.Version, "nothing") + ", want " + strings.Join(allowed, " or ")
 	case last.Links.Current != p.Version:
-		return "current is " + orNone(last.Links.Current) + " while " + p.Version + " runs"
-	case p.Settings != "" && p.Settings != w.Spec.Settings():
+		return "current is " + orSo(last.Links.Current, "absent") + " while " + p.Version + " runs"
+	case p.Settings != "" && p.Settings != w.Spec.Settings() && (w.Spec.OnConfig != "nothing" || p.Core != w.Spec.Core()):
 		return "it runs with old settings"
 	case !last.Service.Up || !last.Service.Boot || last.Service.Fingerprint != w.Spec.Fingerprint():
 		return "the service is not as it should be"
@@ -128,6 +129,29 @@ func TestPlanNeverStopsWhatTheClusterNeeds(t *testing.T) {
 			if !m.Peers.Held || m.Peers.Healthy < w.MinNodes || !s.Leased || m.Verdict.Passes == 0 {
 				t.Fatalf("%v, though %+v of %d and %+v", s, m.Peers, w.MinNodes, m.Verdict)
 			}
+		}
+	})
+}
+
+// TestPlanRestartsNothingForAConfigThatNeedsNone is about an app in which user_config alone differs.
+func TestPlanRestartsNothingForAConfigThatNeedsNone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := anyWanted(t)
+		w.Version, w.Spec.OnConfig = "v1", rapid.SampledFrom([]string{"", "nothing", "signal:USR1"}).Draw(t, "policy")
+		m := &model{good: map[string]bool{"v1": true}}
+		m.Installed, m.Links.Current = []string{"v1"}, "v1"
+		was := w.Spec
+		was.Config = `{"was":"other"}`
+		m.Service = service.State{App: "slug", Basedir: "/srv/slug", Up: true, Boot: true, Fingerprint: was.Fingerprint(),
+			Process: service.Process{PID: 7, Started: 1, Version: "v1", Settings: was.Settings(), Core: was.Core()}}
+		before := m.Service.Process
+		var verbs []Verb
+		for _, s := range m.settle(t, w) {
+			verbs = append(verbs, s.Verb)
+		}
+		want := map[string][]Verb{"": {Install, Stop, Start}, "nothing": {Install}, "signal:USR1": {Install, Tell}}[w.Spec.OnConfig]
+		if !slices.Equal(verbs, want) || before.Is(m.Service.Process) != (w.Spec.OnConfig != "") {
+			t.Fatalf("%q does %v", w.Spec.OnConfig, verbs)
 		}
 	})
 }

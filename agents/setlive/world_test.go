@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,12 +93,23 @@ func (w *world) sweep(ts *testscript.TestScript, _ bool, args []string) {
 		w.once(ts, false, []string{code})
 		w.runs(ts, false, []string{app, to})
 		w.current(ts, false, []string{app, to})
+		w.noneHalfDone(ts)
 		if through {
 			w.Logf("%s: killed at %d calls, every %d", calls, killed, stride)
 			return
 		}
 		killed++
 	}
+}
+
+// noneHalfDone demands that no file or link lies about that was on its way to another name.
+func (w *world) noneHalfDone(ts *testscript.TestScript) {
+	ts.Check(filepath.WalkDir(w.dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && strings.HasPrefix(e.Name(), ".") && strings.HasSuffix(e.Name(), ".platypus") {
+			err = fmt.Errorf("left behind: %s", path)
+		}
+		return err
+	}))
 }
 
 // consistent checks that nothing runs but what current says.

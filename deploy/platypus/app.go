@@ -12,6 +12,7 @@ import (
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/history"
 )
 
 // Version is what `platypus version` says. The build sets it.
@@ -85,10 +86,10 @@ func hintOf(err error) string {
 		return "next: platypus doctor shows what the token may do; platypus acl prints the policy that is needed"
 	case errors.Is(err, store.ErrUnreachable):
 		return "next: is CONSUL_HTTP_ADDR (or --http-addr) right? platypus doctor looks closer; platypus dev starts a store of your own"
-	case errors.Is(err, store.ErrConflict):
+	case errors.Is(err, store.ErrConflict), errors.Is(err, history.ErrChanged):
 		return "next: somebody else wrote first and nothing of yours was written: look at platypus plan FILE, then apply again"
 	}
-	return ""
+	return pastHint(err)
 }
 
 func newApp(io stdio) *cli.App {
@@ -173,6 +174,11 @@ func boolFlag(name, usage string, short ...string) cli.Flag {
 // verbs are in the order in which a newcomer meets them.
 func verbs() []verb {
 	return []verb{devVerb(), validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
+		logVerb(), showVerb(), diffVerb(), catVerb(), lsVerb(), blameVerb(), revertVerb(), restoreVerb(), tagVerb(), holdVerb(),
+		forkVerb(), joinVerb(), ancestorsVerb(), historyVerb(),
+		importVerb(), regionsVerb(), machinesVerb(),
+		launchVerb(), vmsVerb(), releaseVerb(), placeVerb(), explainVerb(), verifyVerb(), drainVerb(), cordonVerb(), uncordonVerb(), rebalanceVerb(),
 		confirmVerb(),
+		seedVerb(), callVerb(), siteVerb(), blobVerb(),
 		doctorVerb(), schemaVerb(), aclVerb(), storeVerb(), completionVerb(), versionVerb()}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/change"
-	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/history"
 )
 
 func applyVerb() verb {
@@ -15,20 +15,18 @@ func applyVerb() verb {
 		name: "apply", usage: "declare what files say", args: "FILE…", min: 1, max: -1,
 		text: `Validates the files and writes what differs, in one transaction: all of it or nothing. A value that somebody else
 changed since it was read is never overwritten; then nothing is written. Values that say the same already are left
-alone. A null in a file removes its key. Up to 64 changes fit into one transaction; more are refused, unless --batch
-allows several transactions, each all or nothing, assignments after the values that they need.
+alone. A null in a file removes its key. Up to 126 changes (a removal counts twice) fit into one transaction; more are
+refused, unless --batch allows several, each all or nothing, assignments after the values that they need.
 On a terminal it asks first. Off a terminal only removals need --yes.
-The message is kept with the change once the history of intent is on; until then it is only printed.`,
+What is written is kept in the history of intent, with the author and the message: platypus log.`,
 		examples: []string{
 			`platypus apply -m "slug 1.2 to production" slug.json`,
 			"platypus apply --check-index 1042 --yes intent/",
 			"generate-intent | platypus apply --dry-run -",
 		},
 		flags: []cli.Flag{
-			&cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "why, for the history"},
-			&cli.Uint64Flag{Name: "check-index", Usage: "refuse unless intent is as it was at the `INDEX` that plan printed"},
-			boolFlag("dry-run", "only show what would be written; exit code 2 when something would"),
-			boolFlag("batch", "more than 64 changes: write them in several transactions"),
+			messageFlag(), checkIndexFlag(), dryRunFlag(), forceFlag(),
+			boolFlag("batch", "more than 126 changes: write them in several transactions"),
 			yesFlag(), outputFlag(),
 		},
 		run: apply,
@@ -45,15 +43,14 @@ func apply(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	if wanted := sh.flags.Uint64("check-index"); sh.flags.IsSet("check-index") && wanted != p.now.Index {
-		return fmt.Errorf("intent is at index %d, not at %d: something was declared in between and nothing was written; next: platypus plan FILE",
-			p.now.Index, wanted)
+	if err := sh.checkIndex(p.now); err != nil {
+		return err
 	}
 	if !sh.json {
 		p.show(sh)
 	}
 	if len(p.changes) == 0 {
-		return sh.applied(p, p.now.Index)
+		return sh.applied(p, nil)
 	}
 	if sh.flags.Bool("dry-run") {
 		if sh.json {
@@ -66,11 +63,11 @@ func apply(ctx context.Context, sh *shell) error {
 	if err := sh.agreeTo(p.changes); err != nil {
 		return err
 	}
-	index, err := sh.commit(ctx, change.Commands(p.now, p.changes))
+	commits, err := sh.commit(ctx, p.changes, history.Request{})
 	if err != nil {
 		return err
 	}
-	return sh.applied(p, index)
+	return sh.applied(p, commits)
 }
 
 // agreeTo asks on a terminal; elsewhere it lets everything pass but removals.
@@ -90,41 +87,17 @@ func (sh *shell) agreeTo(changes []change.Change) error {
 	return nil
 }
 
-// commit writes the commands, in as many transactions as it takes and is allowed.
-func (sh *shell) commit(ctx context.Context, commands []store.Change) (index uint64, err error) {
-	if len(commands) > store.MaxOps && !sh.flags.Bool("batch") {
-		return 0, fmt.Errorf("%d changes are more than the %d that fit into one transaction, and nothing was written: "+
-			"split the files, or give --batch to write them in several", len(commands), store.MaxOps)
-	}
-	for done := 0; done < len(commands); {
-		next := min(done+store.MaxOps, len(commands))
-		i, err := sh.store.Commit(ctx, commands[done:next])
-		if err != nil && done > 0 {
-			return 0, fmt.Errorf("%w; %d of %d changes were written before, the rest was not: apply again to finish", err, done, len(commands))
-		}
-		if err != nil {
-			return 0, err
-		}
-		index, done = max(index, i), next
-	}
-	return index, nil
-}
-
 // applied tells what was done and what to do next.
-func (sh *shell) applied(p plan, index uint64) error {
-	message := sh.flags.String("message")
+func (sh *shell) applied(p plan, commits []history.Commit) error {
 	if sh.json {
 		document := p.document(sh)
-		document["index"], document["message"] = index, message
+		tell(document, commits)
 		return sh.printJSON("apply", document)
 	}
 	if len(p.changes) == 0 {
 		return nil
 	}
-	sh.say("written: %s at index %d", plural(len(p.changes), "change"), index)
-	if message != "" {
-		sh.say("message: %s (not stored: the history of intent is off)", message)
-	}
+	sh.wrote(plural(len(p.changes), "change"), commits)
 	sh.say("next: platypus status --watch")
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/history"
 )
 
 // TestNobodysWriteIsLost writes between the reading of a plan and its commit, in every way that matters: the commit
@@ -43,7 +44,9 @@ func TestNobodysWriteIsLost(t *testing.T) {
 					if err := do(key); err != nil {
 						t.Fatal(err)
 					}
-					if _, err := s.Commit(ctx, change.Commands(now, changes)); !errors.Is(err, store.ErrConflict) {
+					request := history.Request{}
+					request.Edits, request.Expect = change.Edits(changes)
+					if _, err := history.Open(s, tree).Commit(ctx, request); !errors.Is(err, history.ErrChanged) {
 						t.Errorf("their %s, my %s: %v", between, what, err)
 					}
 					after, found, err := s.Get(ctx, key, store.Consistent)

@@ -13,13 +13,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/platypus-platform/platypus/deploy/platypus/internal/change"
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/crew"
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/intentfile"
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/history"
 )
 
 func devVerb() verb {
@@ -174,7 +174,7 @@ func (l *laboratory) declare(ctx context.Context, entries []intentfile.Entry) er
 		return err
 	}
 	p.show(l.sh)
-	_, err = l.sh.commit(ctx, change.Commands(now, p.changes))
+	_, err = l.sh.commit(ctx, p.changes, history.Request{Note: history.Note{Message: "platypus dev"}})
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/intentfile"
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
 	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store/history"
 )
 
 func rolloutVerb() verb {
@@ -42,8 +43,7 @@ func rollFlags() []cli.Flag {
 		&cli.StringFlag{Name: "cluster", Aliases: []string{"c"}, Usage: "which `CLUSTER`, when the app has more than one"},
 		boolFlag("wait", "follow the reports until it is live everywhere"),
 		&cli.DurationFlag{Name: "timeout", Usage: "how long --wait follows", Value: defaultTimeout},
-		&cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "why, for the history"},
-		outputFlag(),
+		messageFlag(), forceFlag(), outputFlag(),
 	}
 }
 
@@ -103,15 +103,16 @@ func (r roll) to(ctx context.Context, version intent.Name, sha256 string) error 
 	if err != nil {
 		return err
 	}
-	index := r.now.Index
+	commits := []history.Commit(nil)
 	if len(p.changes) > 0 {
 		if !r.sh.json {
 			p.show(r.sh)
 		}
-		if index, err = r.sh.store.Commit(ctx, change.Commands(r.now, p.changes)); err != nil {
+		request := history.Request{Note: history.Note{Message: fmt.Sprintf("%s %s to %s", r.app, version, r.cluster)}}
+		if commits, err = r.sh.commit(ctx, p.changes, request); err != nil {
 			return err
 		}
-		r.sh.say("written: %s %s is active in %s at index %d", r.app, version, r.cluster, index)
+		r.sh.wrote(fmt.Sprintf("%s %s is active in %s", r.app, version, r.cluster), commits)
 	} else {
 		r.sh.say("%s %s is active in %s already", r.app, version, r.cluster)
 	}
@@ -125,7 +126,8 @@ func (r roll) to(ctx context.Context, version intent.Name, sha256 string) error 
 	}
 	if r.sh.json {
 		document := p.document(r.sh)
-		document["app"], document["cluster"], document["version"], document["index"], document["rows"] = r.app, r.cluster, version, index, rows
+		document["app"], document["cluster"], document["version"], document["rows"] = r.app, r.cluster, version, rows
+		tell(document, commits)
 		if e := r.sh.printJSON("rollout", document); e != nil {
 			return e
 		}

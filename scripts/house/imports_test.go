@@ -26,7 +26,8 @@ func imports(h *house) {
 	h.product(func(f *file) {
 		for _, path := range importsOf(f) {
 			first, _, _ := strings.Cut(path, "/")
-			if f.in("intent", "agents/converge") && strings.Contains(first, ".") {
+			own := f.in("intent") && strings.HasPrefix(path, module+"intent")
+			if f.in("intent", "agents/converge") && strings.Contains(first, ".") && !own {
 				h.fault("imports", f.path, "imports %s: here is only the standard library", path)
 			}
 			for dependency, folders := range owners {

@@ -7,15 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/platypus-platform/platypus/store/conformance"
+	"github.com/platypus-platform/platypus/store/consultest"
 )
 
 // TestCommandLine has Consul's own command line work on the store.
 func TestCommandLine(t *testing.T) {
-	binary := conformance.Binary()
-	if binary == "" {
-		t.Skip("no Consul here: build scripts/consul, or name one in PLATYPUS_TEST_CONSUL")
-	}
+	binary := consultest.Need(t)
 	addr := launch(t, t.TempDir(), "127.0.0.1:0").addr
 	run := func(want string, args ...string) string {
 		t.Helper()

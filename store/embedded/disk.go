@@ -52,6 +52,7 @@ type backlog struct {
 	fresh  map[place][]byte // in the active journal
 	moving chan error       // answers once the full journal is in the bbolt file; nil when none is on its way
 	full   map[place][]byte // what is on its way
+	doubt  bool             // The bbolt file may be other than the disk has it.
 	direct bool             // The journals cannot be trusted with more until the bbolt file has taken everything.
 }
 
@@ -64,7 +65,7 @@ const (
 )
 
 func openDisk(dir string) (*disk, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(filepath.Clean(dir)); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
 	lock, err := takeLock(filepath.Join(dir, lockFile))
@@ -81,7 +82,7 @@ func openDisk(dir string) (*disk, error) {
 
 // explain tells trouble with the disk from damage on it.
 func explain(dir string, err error) error {
-	for _, trouble := range []error{syscall.ENOSPC, syscall.EROFS, syscall.EMFILE, os.ErrPermission} {
+	for _, trouble := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE, os.ErrPermission} {
 		if errors.Is(err, trouble) {
 			return fmt.Errorf("open %s: %w", dir, err)
 		}
@@ -93,38 +94,57 @@ func damaged(dir string, why error) error {
 	return fmt.Errorf("open %s: %w (%v): restore the file from a backup, or move the directory away to start empty", dir, ErrCorrupt, why)
 }
 
+// dataOptions are those of the data file: the list of free pages is rebuilt at start, which is quick, instead of being written at
+// every commit.
+var dataOptions = bolt.Options{Timeout: time.Second, NoFreelistSync: true, FreelistType: bolt.FreelistMapType}
+
 func (d *disk) open(dir string) error {
-	// The list of free pages is rebuilt at start, which is quick, instead of being written at every commit.
-	options := &bolt.Options{Timeout: time.Second, NoFreelistSync: true, FreelistType: bolt.FreelistMapType}
 	path := filepath.Join(dir, dataFile)
+	_, err := os.Stat(path)
+	fresh := errors.Is(err, os.ErrNotExist)
+	// The journals come before the data file: a data file must find its journals.
+	if d.files, err = openJournals(dir, fresh); err != nil {
+		return err
+	}
+	if fresh {
+		if err := makeData(path); err != nil {
+			return err
+		}
+	}
 	if err := inspect(path); err != nil {
 		return err
 	}
-	db, err := bolt.Open(path, 0o600, options)
+	if d.db, err = bolt.Open(path, 0o600, &dataOptions); err != nil {
+		return err
+	}
+	return d.flushHeads() // The last process may have ended after a flush that failed.
+}
+
+// makeData makes an empty data file under another name first, so that one that has the name is whole.
+func makeData(path string) error {
+	unborn := path + ".new"
+	if err := os.Remove(unborn); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := bolt.Open(unborn, 0o600, &dataOptions)
 	if err != nil {
 		return err
 	}
-	d.db = db
-	fresh := true
-	err = db.View(func(tx *bolt.Tx) error {
-		fresh = tx.Bucket([]byte(bucketMeta)) == nil
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	// The journals come before the buckets: a bbolt file with buckets must find its journals.
-	if d.files, err = openJournals(dir, fresh); err != nil || !fresh {
-		return err
-	}
-	return db.Update(func(tx *bolt.Tx) error {
+	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range buckets {
-			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+			if _, err := tx.CreateBucket([]byte(name)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err = errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(unborn, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 // load reads everything into a view. What the journals have beyond the bbolt file goes there first; if the disk does
@@ -159,7 +179,7 @@ func (d *disk) load() (*view, error) {
 // catchUp reads a view out of the transaction that takes in the journals.
 func (d *disk) catchUp(v *view) error {
 	var damage error
-	refused := d.db.Update(func(tx *bolt.Tx) error {
+	refused := d.update(func(tx *bolt.Tx) error {
 		if err := d.fill(tx, d.frame, d.fresh); err != nil {
 			return err
 		}

@@ -62,11 +62,7 @@ func makeJournal(dir, path string) error {
 	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(dir)
 }
 
 // encode makes the bytes of a frame, whole sectors of them.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
@@ -170,9 +169,6 @@ func keptJSON[T any](t *iradix.Tree[T], key string) []byte {
 // inspect reads all of a bbolt file once before it is opened for writing, because what bbolt does then with a damaged
 // file ends the process.
 func inspect(path string) error {
-	if at, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || err == nil && at.Size() == 0 {
-		return nil
-	}
 	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, Timeout: time.Second})
 	if err != nil {
 		return err

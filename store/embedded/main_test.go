@@ -56,8 +56,10 @@ func launch(t testing.TB, data, listen string) *process {
 	return p
 }
 
-func tryLaunch(data, listen string) (*process, error) {
-	p := &process{cmd: exec.Command(os.Args[0], "-test.run=^$"), errs: &strings.Builder{}}
+// tryLaunch starts a store, under another program if one is given.
+func tryLaunch(data, listen string, under ...string) (*process, error) {
+	line := append(under, os.Args[0], "-test.run=^$")
+	p := &process{cmd: exec.Command(line[0], line[1:]...), errs: &strings.Builder{}}
 	p.cmd.Env = append(os.Environ(), serveData+"="+data, serveListen+"="+listen)
 	p.cmd.Stderr = p.errs
 	out, err := p.cmd.StdoutPipe()
@@ -67,12 +69,12 @@ func tryLaunch(data, listen string) (*process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
+	addr, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		p.kill()
 		return nil, fmt.Errorf("store did not start: %s", p.errs)
 	}
-	p.addr = strings.TrimSpace(line)
+	p.addr = strings.TrimSpace(addr)
 	return p, nil
 }
 

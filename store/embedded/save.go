@@ -2,8 +2,10 @@ package embedded
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -97,8 +99,39 @@ func (d *disk) moved() error {
 
 func (d *disk) move(upTo uint64, records map[place][]byte) error {
 	return guard(func() error {
-		return d.db.Update(func(tx *bolt.Tx) error { return d.fill(tx, upTo, records) })
+		return d.update(func(tx *bolt.Tx) error { return d.fill(tx, upTo, records) })
 	})
+}
+
+// update commits to the bbolt file. When a commit fails at its very end, bbolt goes on as if it had worked, and writes
+// over what the commit before needs, while the disk may know of that one alone. So the heads go to the disk first then.
+func (d *disk) update(do func(*bolt.Tx) error) error {
+	if d.doubt {
+		if err := d.flushHeads(); err != nil {
+			return err
+		}
+	}
+	d.doubt = true
+	err := d.db.Update(do)
+	d.doubt = err != nil
+	return err
+}
+
+// flushHeads writes the two pages that say where everything is in a bbolt file once more, because a flush that failed
+// leaves them in the cache alone, where no other flush looks for them.
+func (d *disk) flushHeads() error {
+	f, err := os.OpenFile(d.db.Path(), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	heads := make([]byte, 2*d.db.Info().PageSize)
+	if _, err = f.ReadAt(heads, 0); err == nil {
+		_, err = f.WriteAt(heads, 0)
+	}
+	if err == nil {
+		err = flush(f)
+	}
+	return errors.Join(err, f.Close())
 }
 
 // settle brings everything, and some new records with it, into the bbolt file, after which both journals are free.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -20,11 +19,11 @@ type Config struct {
 }
 
 const (
-	headerTimeout = 10 * time.Second
-	idleTimeout   = 5 * time.Minute
-	maxHeader     = 64 << 10 // bytes of a request's line and headers
-	closeTimeout  = 3 * time.Second
-	gcPercent     = 50
+	requestTimeout = 30 * time.Second // for a request to arrive whole
+	idleTimeout    = 5 * time.Minute
+	maxHeader      = 64 << 10 // bytes of a request's line and headers
+	closeTimeout   = 3 * time.Second
+	gcPercent      = 50
 )
 
 // Serve opens a store and answers on an address until ctx ends. It calls ready, if given, once it answers, with the
@@ -43,9 +42,9 @@ func Serve(ctx context.Context, config Config, ready func(addr string)) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen on %s: %w", config.Listen, err), store.Close())
 	}
-	server := &http.Server{Handler: store.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
+	server := newFront(store)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(patient{listener}) }()
 	if ready != nil {
 		ready(addr)
 	}
@@ -58,9 +57,7 @@ func Serve(ctx context.Context, config Config, ready func(addr string)) error {
 	err = errors.Join(err, store.Close())
 	stopping, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	if server.Shutdown(stopping) != nil {
-		_ = server.Close()
-	}
+	_ = server.ShutdownWithContext(stopping) // what still waits after that ends with the process
 	return err
 }
 

@@ -29,10 +29,14 @@ func (s *Store) propose(ctx context.Context, apply func(*change) (any, error)) (
 	p := proposal{apply, make(chan outcome, 1)}
 	select {
 	case s.queue <- p:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-s.closing:
-		return nil, ErrClosed
+	default: // only who must wait asks whether the client is still there: to find that out has its price
+		select {
+		case s.queue <- p:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-s.closing:
+			return nil, ErrClosed
+		}
 	}
 	select {
 	case o := <-p.done:

@@ -11,14 +11,14 @@ import (
 	"time"
 
 	"github.com/platypus-platform/platypus/store"
-	"github.com/platypus-platform/platypus/store/conformance"
+	"github.com/platypus-platform/platypus/store/consultest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
 // address is where an embedded store of its own, or a real Consul, listens.
 var addresses = map[string]func(testing.TB) string{
 	"embedded": func(t testing.TB) string { return strings.TrimPrefix(fresh(t).URL, "http://") },
-	"consul":   func(t testing.TB) string { return conformance.StartConsul(t) },
+	"consul":   func(t testing.TB) string { return consultest.Start(t, consultest.Config{}).Addr },
 }
 
 // TestWriterDiesAnywhere ends a writer at each of its requests, before and after it was carried out: afterwards the log

@@ -12,7 +12,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
-	"github.com/platypus-platform/platypus/store/conformance"
+	"github.com/platypus-platform/platypus/store/consultest"
 	"github.com/platypus-platform/platypus/store/embedded"
 	"github.com/platypus-platform/platypus/store/history"
 )
@@ -66,7 +66,7 @@ func anyTree(t testing.TB) intent.Tree {
 // each runs a test on the embedded store and on a real Consul.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Run("embedded", func(t *testing.T) { test(t, newWorld(t, fresh(t).URL)) })
-	t.Run("consul", func(t *testing.T) { test(t, newWorld(t, conformance.StartConsul(t))) })
+	t.Run("consul", func(t *testing.T) { test(t, newWorld(t, consultest.Start(t, consultest.Config{}).Addr)) })
 }
 
 // world is a tree of its own in some store.

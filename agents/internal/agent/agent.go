@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 )
@@ -70,29 +72,32 @@ func Main[D, A any, S converge.Step](p Program[D, A, S]) {
 
 // Run runs the program with args, whose first is its name, and returns its exit code.
 func Run[D, A any, S converge.Step](p Program[D, A, S], args []string) int {
+	app := &cli.App{Name: p.Name, Usage: p.Usage, Description: p.Text, Flags: append(commonFlags(p.Name), p.Flags...)}
+	return runApp(app, args, func(c *cli.Context) (int, error) { return run(c.Context, c, p) })
+}
+
+// runApp runs the action with what was given on the command line, until it ends by itself or a signal ends it.
+func runApp(app *cli.App, args []string, action func(*cli.Context) (int, error)) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	code := 0
-	app := &cli.App{
-		Name: p.Name, Usage: p.Usage, Description: p.Text, Version: Version, HideHelpCommand: true,
-		Flags: append(commonFlags(p.Name), p.Flags...),
-		Action: func(c *cli.Context) (err error) {
-			code, err = run(c.Context, c, p)
-			return err
-		},
-		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
-		ExitErrHandler: func(*cli.Context, error) {},
+	app.Version, app.HideHelpCommand = Version, true
+	app.Action = func(c *cli.Context) (err error) {
+		code, err = action(c)
+		return err
 	}
+	app.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usageError{err} }
+	app.ExitErrHandler = func(*cli.Context, error) {}
 	err := app.RunContext(ctx, args)
 	if err == nil {
 		return code
 	}
-	fmt.Fprintf(os.Stderr, "%s: %v\n", p.Name, err)
+	fmt.Fprintf(os.Stderr, "%s: %v\n", app.Name, err)
 	var usage usageError
 	var locked lockedError
 	switch {
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "run %s --help for its flags\n", p.Name)
+		fmt.Fprintf(os.Stderr, "run %s --help for its flags\n", app.Name)
 		return ExitUsage
 	case errors.As(err, &locked):
 		return ExitLocked
@@ -111,9 +116,6 @@ func (e usageError) Unwrap() error { return e.error }
 func Usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func run[D, A any, S converge.Step](ctx context.Context, c *cli.Context, p Program[D, A, S]) (int, error) {
-	if c.NArg() > 0 {
-		return ExitUsage, Usage("unexpected argument %q: everything is given by flags", c.Args().First())
-	}
 	a, err := open(c, p.Name)
 	if err != nil {
 		return ExitUsage, err
@@ -124,6 +126,9 @@ func run[D, A any, S converge.Step](ctx context.Context, c *cli.Context, p Progr
 			return ExitFailed, err
 		}
 		defer lock.Close()
+		if err := host.SweepAll(filepath.Join(a.StateDir, "written.list")); err != nil {
+			a.Log.Warn("", err.Error())
+		}
 	}
 	loop, err := p.Open(ctx, c, a)
 	if err != nil {

@@ -1,15 +1,10 @@
 package agent
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
-	"time"
 
 	"github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/intent"
@@ -25,46 +20,33 @@ type cached struct {
 
 func (a *Agent) cachePath() string { return filepath.Join(a.StateDir, "intent.json") }
 
-// remember keeps intent for a start without a store. The first line is the digest of what follows: a damaged wish must
-// not be taken for another one.
+// remember keeps intent for a start without a store.
 func (a *Agent) remember(s store.Snapshot) {
-	data, err := json.Marshal(cached{a.Node, a.Tree.Intent(), s})
-	if err == nil {
-		err = host.WriteFile(a.cachePath(), append([]byte(digest(data)+"\n"), data...), 0o600)
-	}
-	if err != nil {
+	if err := host.WriteCache(a.cachePath(), cached{a.Node, a.Tree.Intent(), s}); err != nil {
 		a.Log.Warn("", fmt.Sprintf("remember intent: %v", err))
 	}
 }
 
-// remembered returns the last good intent. A damaged file is moved aside: it is only a cache.
+// remembered returns the last good intent, if it is of this node.
 func (a *Agent) remembered() (store.Snapshot, bool) {
-	c, err := readCache(a.cachePath())
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return store.Snapshot{}, false
-	case err != nil:
-		aside := fmt.Sprintf("%s.corrupt-%d", a.cachePath(), time.Now().Unix())
-		a.Log.Warn("", fmt.Sprintf("read remembered intent: %v; moving it to %s", err, aside))
-		_ = os.Rename(a.cachePath(), aside)
+	var c cached
+	if !a.recall(a.cachePath(), &c) {
 		return store.Snapshot{}, false
 	}
 	return c.Snapshot, c.Node == a.Node && c.Root == a.Tree.Intent()
 }
 
-func readCache(path string) (c cached, err error) {
-	file, err := os.ReadFile(path)
-	if err != nil {
-		return c, err
+// recall reads a cache of the state directory. A damaged file is moved aside: it is only a cache.
+func (a *Agent) recall(path string, v any) bool {
+	err := host.ReadCache(path, v)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err == nil
 	}
-	sum, data, _ := bytes.Cut(file, []byte("\n"))
-	if string(sum) != digest(data) {
-		return c, errors.New("it is damaged: its digest differs")
+	if a.DryRun {
+		a.Log.Warn("", err.Error())
+		return false
 	}
-	return c, json.Unmarshal(data, &c)
-}
-
-func digest(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
+	aside, _ := host.Aside(path)
+	a.Log.Warn("", fmt.Sprintf("%v; moving it to %s", err, aside))
+	return false
 }

@@ -64,6 +64,9 @@ func stateDir(name string) string {
 
 // open reads the common flags.
 func open(c *cli.Context, name string) (*Agent, error) {
+	if c.NArg() > 0 {
+		return nil, Usage("unexpected argument %q: everything is given by flags", c.Args().First())
+	}
 	log, err := newLog(os.Stderr, c.String("log-level"), c.String("log-format"))
 	if err != nil {
 		return nil, err

@@ -3,12 +3,20 @@ package agent
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedded"
 )
 
 func TestNobodyElseMakesLinesInTheLog(t *testing.T) {
@@ -90,6 +98,129 @@ func TestUpstreamForgetsWhatIsNoLongerFollowed(t *testing.T) {
 			t.Errorf("log %q", b.String())
 		}
 	})
+}
+
+// TestReadyUntilTheStoreIsAwayForAMinute: a change of leader is shorter than that, and must not take an agent out of
+// anybody's rotation; what comes back is ready at once.
+func TestReadyUntilTheStoreIsAwayForAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, _ := newLog(&bytes.Buffer{}, "info", "text")
+		u := newUpstream(log)
+		m := newMeters(&Agent{Name: "toy", Log: log}, u)
+		ready := func(want int) {
+			t.Helper()
+			w := httptest.NewRecorder()
+			m.pages().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+			if w.Code != want {
+				t.Errorf("%d %s, want %d", w.Code, strings.TrimSpace(w.Body.String()), want)
+			}
+		}
+		ready(http.StatusServiceUnavailable) // before the first pass
+		m.pass(converge.Pass{})
+		ready(http.StatusOK)
+		u.heard("a/", errors.New("no leader"))
+		time.Sleep(time.Minute)
+		ready(http.StatusOK)
+		u.heard("b/", errors.New("no leader")) // the outage is that of the first
+		time.Sleep(2 * time.Second)
+		ready(http.StatusServiceUnavailable)
+		u.heard("b/", nil)
+		ready(http.StatusServiceUnavailable)
+		u.heard("a/", nil)
+		ready(http.StatusOK)
+		u.heard("a/", errors.New("no leader")) // and a new outage begins anew
+		time.Sleep(time.Second)
+		ready(http.StatusOK)
+		m.pass(converge.Pass{Err: errors.New("blind")})
+		ready(http.StatusServiceUnavailable)
+	})
+}
+
+// TestIdentity: what is remembered is believed only when it is whole, and changes only when nothing is left to mistake.
+func TestIdentity(t *testing.T) {
+	log, _ := newLog(&bytes.Buffer{}, "info", "text")
+	tree, _ := intent.ParseRoot(intent.DefaultRoot)
+	other, _ := intent.ParseRoot("test")
+	dir := t.TempDir()
+	of := func(node intent.Name, tree intent.Tree) *identity {
+		return newIdentity(&Agent{Name: "toy", Node: node, Tree: tree, StateDir: dir, Log: log})
+	}
+	is := of("web1", tree)
+	if why := is.moved(); why != "" {
+		t.Errorf("a host that nothing is known of has moved: %s", why)
+	}
+	is.settled()
+	if why := of("web1", tree).moved(); why != "" {
+		t.Error(why)
+	}
+	for _, moved := range []*identity{of("web2", tree), of("web1", other)} {
+		if why := moved.moved(); !strings.Contains(why, "web1") {
+			t.Errorf("not held: %q", why)
+		}
+	}
+	path := filepath.Join(dir, "identity.json")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 1
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if why := of("web1", tree).moved(); why != "" {
+			t.Fatalf("byte %d: a damaged memory is believed: %s", i, why)
+		}
+	}
+	is = of("web2", tree)
+	is.settled()
+	if why := of("web1", tree).moved(); !strings.Contains(why, "web2") {
+		t.Errorf("not held: %q", why)
+	}
+}
+
+// TestConfirmationsDoNotLast: they are of a person's clock, and count by this host's for an hour. A clock that was set,
+// here or there, makes one count for less, never for something else or for ever.
+func TestConfirmationsDoNotLast(t *testing.T) {
+	data, err := embedded.Open(t.TempDir(), embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(data.Handler())
+	defer func() { server.Close(); _ = data.Close() }()
+	s, err := store.Open(store.Config{Address: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, _ := intent.ParseRoot(intent.DefaultRoot)
+	a := &Agent{Name: "toy", Node: "web1", Tree: tree, Store: s}
+	if ok, err := a.Confirmed(t.Context(), []string{"a"}); ok || err != nil {
+		t.Errorf("confirmed by nobody: %v, %v", ok, err)
+	}
+	const year = 365 * 24 * time.Hour
+	for _, c := range []struct {
+		ahead   time.Duration
+		removes string
+		want    bool
+	}{
+		{0, `["a","b"]`, true}, {0, `["a"]`, false}, {0, `[]`, false}, {-59 * time.Minute, `["a","b","c"]`, true}, {59 * time.Minute, `["a","b"]`, true},
+		{-61 * time.Minute, `["a","b"]`, false}, {61 * time.Minute, `["a","b"]`, false}, {-10 * year, `["a","b"]`, false}, {10 * year, `["a","b"]`, false},
+	} {
+		value := fmt.Sprintf(`{"removes":%s,"at":%q}`, c.removes, time.Now().Add(c.ahead).Format(time.RFC3339))
+		if err := s.Put(t.Context(), tree.Confirm("web1", "toy"), []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := a.Confirmed(t.Context(), []string{"a", "b"}); ok != c.want || err != nil {
+			t.Errorf("%s: %v, %v", value, ok, err)
+		}
+	}
+	if err := s.Put(t.Context(), tree.Confirm("web1", "toy"), []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := a.Confirmed(t.Context(), []string{"a"}); ok || err == nil {
+		t.Errorf("rubbish confirms: %v, %v", ok, err)
+	}
 }
 
 func TestListenTakesOnlyASocketsPlace(t *testing.T) {

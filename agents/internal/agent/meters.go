@@ -31,6 +31,7 @@ type meters struct {
 	subjects *prometheus.GaugeVec
 	success  prometheus.Gauge
 	passed   atomic.Bool
+	page     http.Handler // what else is served beside health and metrics, if anything
 }
 
 func newMeters(a *Agent, up *upstream) *meters {
@@ -116,6 +117,9 @@ func (m *meters) pages() http.Handler {
 		}
 		fmt.Fprintln(w, "ok")
 	})
+	if m.page != nil {
+		mux.Handle("/", m.page)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	return mux
 }

@@ -39,6 +39,11 @@ func (a *Agent) readNode(ctx context.Context) (intent.Node, error) {
 func (a *Agent) nodeOf(s store.Snapshot) intent.Node {
 	node := intent.ReadNode(a.Tree, a.Node, s.Pairs)
 	node.Index = s.Index
+	for i, app := range node.Apps {
+		if why := s.Refusal(a.Tree.Cluster(app.Name, app.Cluster)); why != "" && app.Phase != intent.PhaseInvalid {
+			node.Apps[i].Phase, node.Apps[i].Reason = intent.PhaseHeld, "held: "+why
+		}
+	}
 	a.warn(node.Warnings)
 	return node
 }
@@ -94,9 +99,11 @@ func offer(out chan intent.Node, node intent.Node) {
 
 // GuardApps keeps the apps that owned finds on the host from being removed by mistake. It goes with [OfNode].
 func GuardApps[A any](a *Agent, owned func(A) []string) *converge.Guard[intent.Node, A] {
+	is := newIdentity(a)
 	return &converge.Guard[intent.Node, A]{
-		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.confirmed, Hold: hold,
+		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.Confirmed, Hold: hold,
 		Blank: func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) },
+		Moved: is.moved, Settled: is.settled, Reread: a.Latest,
 	}
 }
 
@@ -135,8 +142,8 @@ func hold(node intent.Node, subjects map[string]string, everything *converge.Hel
 	return node
 }
 
-// confirmed reports whether a person agreed to these removals within the last hour.
-func (a *Agent) confirmed(ctx context.Context, removes []string) (bool, error) {
+// Confirmed reports whether a person agreed to these removals within the last hour.
+func (a *Agent) Confirmed(ctx context.Context, removes []string) (bool, error) {
 	pair, found, err := a.Store.Get(ctx, a.Tree.Confirm(a.Node, intent.Name(a.Name)), store.Consistent)
 	if err != nil || !found {
 		return false, err

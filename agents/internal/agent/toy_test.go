@@ -39,6 +39,8 @@ type toyStep struct{ app, version string }
 
 func (s toyStep) Subject() string { return s.app }
 
+func (s toyStep) Destroys() bool { return s.version == "" }
+
 func (s toyStep) String() string {
 	if s.version == "" {
 		return "remove: not wanted"

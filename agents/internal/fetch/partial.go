@@ -11,7 +11,7 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/google/renameio/v2"
+	"github.com/platypus-platform/platypus/agents/internal/host"
 )
 
 // StateSuffix ends the name of the file that holds the state of a partial file.
@@ -98,7 +98,7 @@ func (p *partial) name(t tag) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(p.path+StateSuffix, data, 0o600)
+	return host.WriteFile(p.path+StateSuffix, data, 0o600)
 }
 
 func (p *partial) Write(b []byte) (int, error) {

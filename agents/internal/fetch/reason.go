@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,6 +20,7 @@ const (
 	Unreachable Reason = "unreachable"  // no connection, a cut one, 408, 429, 5xx
 	Stalled     Reason = "stalled"      // too slow, or silent
 	BadRedirect Reason = "bad_redirect" // too many, in a circle, or from https to http
+	Untrusted   Reason = "untrusted"    // TLS: the certificate is expired, of an unknown authority, or of another host
 	BadResponse Reason = "bad_response" // the server breaks the rules of HTTP
 	TooBig      Reason = "too_big"      // more bytes than allowed
 	NotRegular  Reason = "not_regular"  // a directory, pipe or device
@@ -74,6 +76,12 @@ func byStatus(status int) Reason {
 	default:
 		return BadResponse
 	}
+}
+
+// isUntrusted tells a server that shows a certificate which does not count from one that cannot be reached.
+func isUntrusted(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &certificate)
 }
 
 // bare takes the address out of net/http's errors, which spell it with its query.

@@ -65,7 +65,7 @@ func (t *transfer) run(ctx context.Context) (*File, error) {
 func (t *transfer) attempt(ctx context.Context, p *partial) (whole bool, err error) {
 	ctx, watch := t.pace.watch(ctx, t.Request)
 	defer watch.stop()
-	resp, err := t.ask(ctx, p)
+	resp, err := t.send(ctx, http.MethodGet, p)
 	if err != nil {
 		return false, t.judge(ctx, err)
 	}
@@ -80,8 +80,8 @@ func (t *transfer) attempt(ctx context.Context, p *partial) (whole bool, err err
 	return t.copy(ctx, watch, resp, p)
 }
 
-func (t *transfer) ask(ctx context.Context, p *partial) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url.String(), nil)
+func (t *transfer) send(ctx context.Context, method string, p *partial) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, t.url.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (t *transfer) keepOrNot(p *partial, err error) error {
 func (t *transfer) small(ctx context.Context) ([]byte, error) {
 	ctx, watch := t.pace.watch(ctx, t.Request)
 	defer watch.stop()
-	resp, err := t.ask(ctx, nil)
+	resp, err := t.send(ctx, http.MethodGet, nil)
 	if err != nil {
 		return nil, t.judge(ctx, err)
 	}
@@ -248,6 +248,8 @@ func (t *transfer) judge(ctx context.Context, err error) error {
 		return cause
 	case isRedirect(bare(err)):
 		return t.fail(BadRedirect, bare(err))
+	case isUntrusted(err):
+		return t.fail(Untrusted, bare(err))
 	default:
 		return t.fail(Unreachable, bare(err))
 	}

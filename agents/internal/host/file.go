@@ -2,20 +2,36 @@
 package host
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/google/renameio/v2"
 )
 
 // WriteFile puts data at path so that after a crash at any moment either the old or the new content is there whole.
+// What a crash leaves beside it is found again by [Sweep].
 func WriteFile(path string, data []byte, mode os.FileMode) error {
-	beside := renameio.WithTempDir(filepath.Dir(path)) // never elsewhere: content may be secret, and /tmp is everybody's
-	if err := renameio.WriteFile(path, data, mode, renameio.IgnoreUmask(), beside); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	if err := beside(path, func(temporary string) error { return writeNew(temporary, data, mode) }); err != nil {
+		return fmt.Errorf("write %s: %w", path, bare(err))
 	}
 	return SyncDir(filepath.Dir(path))
+}
+
+// writeNew makes a file that was not there, with its content on the disk. The mode holds whatever the umask is.
+func writeNew(path string, data []byte, mode os.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode&0o700)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // SyncDir makes the names in dir durable.
@@ -32,13 +48,19 @@ func SyncDir(dir string) error {
 }
 
 // SwapLink makes link point to target in one step, whether or not it pointed elsewhere before. Something at link that
-// is not a link is left alone and an error.
+// is not a link is left alone and an error. What a crash leaves beside it is found again by [Sweep].
 func SwapLink(link, target string) error {
-	if at, err := os.Lstat(link); err == nil && at.Mode()&os.ModeSymlink == 0 {
+	at, err := os.Lstat(link)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = os.Symlink(target, link)
+	case err == nil && at.Mode()&os.ModeSymlink == 0:
 		return fmt.Errorf("link %s to %s: %s is in its place: move it away", link, target, at.Mode().Type())
+	case err == nil:
+		err = beside(link, func(temporary string) error { return os.Symlink(target, temporary) })
 	}
-	if err := renameio.Symlink(target, link); err != nil {
-		return fmt.Errorf("link %s to %s: %w", link, target, err)
+	if err != nil {
+		return fmt.Errorf("link %s to %s: %w", link, target, bare(err))
 	}
 	return SyncDir(filepath.Dir(link))
 }

@@ -116,3 +116,104 @@ func TestRunEndsWithAllThatItStarted(t *testing.T) {
 		}
 	}
 }
+
+// TestSweep removes what is ours and half done, and nothing else.
+func TestSweep(t *testing.T) {
+	dir, state := t.TempDir(), t.TempDir()
+	foreign := []string{".current", ".x.json123456", ".profile.platypus", "x.0123456789abcdef.platypus", ".x.0123456789abcdeg.platypus", ".x.0123456789abcdef.platypus.bak"}
+	for _, name := range foreign {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, ".d.0123456789abcdef.platypus"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	half := func() {
+		t.Helper()
+		file, link := filepath.Join(dir, ".x.json.0123456789abcdef.platypus"), filepath.Join(dir, ".current.fedcba9876543210.platypus")
+		if err := errors.Join(os.WriteFile(file, []byte("half"), 0o600), os.Symlink("/nowhere", link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() int {
+		t.Helper()
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	half()
+	if err := host.Sweep(dir); err != nil || left() != len(foreign)+1 {
+		t.Errorf("%d entries left, %v", left(), err)
+	}
+	if err := host.Sweep(filepath.Join(dir, "absent")); err != nil {
+		t.Error(err)
+	}
+	// A process that starts finds what one before it wrote to, wherever that was.
+	list := filepath.Join(state, "written.list")
+	if err := host.SweepAll(list); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := host.WriteFile(filepath.Join(dir, "x.json"), []byte("whole"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	half()
+	if err := os.WriteFile(filepath.Join(state, ".lock.0123456789abcdef.platypus"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := host.SweepAll(list); err != nil || left() != len(foreign)+2 {
+		t.Errorf("%d entries left, %v", left(), err)
+	}
+	if entries, err := os.ReadDir(state); err != nil || len(entries) != 1 {
+		t.Errorf("state directory: %v, %v", entries, err)
+	}
+	data, err := os.ReadFile(list)
+	if err != nil || strings.Count(string(data), dir+"\n") != 1 {
+		t.Errorf("the list is %q, %v", data, err)
+	}
+	// What is damaged is not followed.
+	if err := os.WriteFile(list, []byte("../..\n\x00\n"+dir+"/../\n/nowhere\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	half()
+	if err := host.SweepAll(list); err != nil || left() != len(foreign)+4 {
+		t.Errorf("%d entries left, %v", left(), err)
+	}
+}
+
+// TestSweepLeavesWhatIsUnderWay: a goroutine that sweeps and others that write do not get into each other's way.
+func TestSweepLeavesWhatIsUnderWay(t *testing.T) {
+	dir := t.TempDir()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 200 {
+			if err := host.Sweep(dir); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for i := 0; ; i++ {
+		if err := errors.Join(host.WriteFile(filepath.Join(dir, "x"), []byte("whole"), 0o600), host.SwapLink(filepath.Join(dir, "l"), "/x")); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
+// TestAFaultIsTheSameEachTime: with a random name in it, the log would tell it again and again.
+func TestAFaultIsTheSameEachTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "no", "file")
+	first, second := host.WriteFile(path, nil, 0o600), host.WriteFile(path, nil, 0o600)
+	if first == nil || second == nil || first.Error() != second.Error() || !errors.Is(first, os.ErrNotExist) {
+		t.Errorf("%v, then %v", first, second)
+	}
+}

@@ -21,6 +21,7 @@ import (
 const (
 	markerName = "platypus.json" // makes the folder ours; written last
 	noteName   = "running"       // which process runs what, written by the script
+	toldName   = "told"          // which process was told of newer settings, written by setlive
 	configName = "config.json"
 	RunName    = "run" // the script
 )
@@ -196,33 +197,15 @@ func (h Home) State() State {
 		return State{}
 	}
 	s := State{App: filepath.Base(string(h)), Basedir: m.Basedir, Fingerprint: m.Fingerprint}
-	_, s.Restarts, _ = h.note()
+	if n, ok := h.note(); ok {
+		s.Past = Past{Restarts: n.restarts, Looping: looping(n.starts, uptime())}
+	}
 	for name, want := range m.Files {
 		if data, err := os.ReadFile(filepath.Join(string(h), name)); err != nil || sum(data) != want {
 			s.Fingerprint = ""
 		}
 	}
 	return s
-}
-
-// Forget removes the note of the process that ran, so that a later start is told from it.
-func (h Home) Forget() error {
-	err := os.Remove(filepath.Join(string(h), noteName))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget process: %w", err)
-	}
-	return nil
-}
-
-// Noted reports whether a process has noted itself since Forget, and is the one that the supervisor knows as pid, or
-// has ended since.
-func (h Home) Noted(pid int) bool {
-	note, _, ok := h.note()
-	if !ok {
-		return false
-	}
-	started, alive := StartOf(note.PID)
-	return note.PID == pid || !alive || started != note.Started
 }
 
 // Owners returns the folders below parent that setlive wrote, sorted.

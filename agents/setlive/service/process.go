@@ -33,8 +33,8 @@ func (h Home) Process(pid int) Process {
 		return Process{}
 	}
 	p := Process{PID: pid, Started: started}
-	if note, _, ok := h.note(); ok && note.Is(p) {
-		return note
+	if n, ok := h.note(); ok && n.Is(p) {
+		return h.informed(n.Process)
 	}
 	// The note could not be written, or the script has not come to it. The folder it runs in says something too.
 	m, _ := h.marker()
@@ -42,19 +42,6 @@ func (h Home) Process(pid int) Process {
 		p.Version, _ = strings.CutPrefix(filepath.Base(cwd), m.App+"_")
 	}
 	return p
-}
-
-// note reads what the script noted of the process that it became, and how often it had to since the last stop.
-func (h Home) note() (p Process, restarts int, ok bool) {
-	data, err := os.ReadFile(filepath.Join(string(h), noteName))
-	if err != nil {
-		return p, 0, false
-	}
-	n, err := fmt.Sscanf(string(data), "%d %d %s %s %d\n", &p.PID, &p.Started, &p.Version, &p.Settings, &restarts)
-	if p.Version == "-" {
-		p.Version = ""
-	}
-	return p, restarts, err == nil && n == 5
 }
 
 // StartOf returns when a process started, in clock ticks since boot: with its id, that names it for good. It is false

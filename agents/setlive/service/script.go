@@ -24,8 +24,11 @@ func script(home string, s Spec) ([]byte, error) {
 	line(`case $version in %[1]s_*) version=${version#%[1]s_} ;; *) version=- ;; esac`, s.App)
 	line("read -r stat </proc/$$/stat")
 	line("set -- ${stat##*) }")
-	line("leader=$3 started=${20} pid= restarts=")
-	line(`[ ! -r "$home/%[1]s" ] || read -r pid since c d restarts <"$home/%[1]s"`, noteName)
+	line("leader=$3 started=${20} boot=- pid= since= restarts= was= e1= e2= e3=")
+	line("[ ! -r %[1]s ] || read -r boot <%[1]s", bootIDFile)
+	line(`[ ! -r "$home/%[1]s" ] || read -r pid since c d restarts e was e1 e2 e3 f <"$home/%[1]s"`, noteName)
+	line("# What is noted of the time before the machine booted says nothing of the processes of now.")
+	line(`case $was in '' | "$boot") ;; *) pid= since= restarts= e1= e2= e3= ;; esac`)
 	line(`case $restarts in '' | *[!0-9]*) restarts=-1 ;; esac`)
 	line("# The process before this one still runs when its supervisor was killed: two must never run.")
 	line(`case $pid in '' | *[!0-9]* | $$) pid=none ;; esac`)
@@ -33,7 +36,8 @@ func script(home string, s Spec) ([]byte, error) {
 	line("\tset -- ${stat##*) }")
 	line(`	[ "${20}" != "$since" ] || kill -s KILL -- "-$pid" "$pid" 2>/dev/null`)
 	line("fi")
-	line(`echo "$$ $started $version %s $((restarts + 1))" >"$home/%[2]s.new" && mv -f "$home/%[2]s.new" "$home/%[2]s"`, s.Settings(), noteName)
+	line(`echo "$$ $started $version %s $((restarts + 1)) %s $boot $since $e1 $e2 $e3" >"$home/%[3]s.new" && mv -f "$home/%[3]s.new" "$home/%[3]s"`,
+		s.Settings(), s.Core(), noteName)
 	line(`export PLATYPUS_APP=%s PLATYPUS_VERSION="$version" PLATYPUS_CONFIG="$home/%s"`, quote(s.App), configName)
 	line(`set -- "$PWD/bin/launch"`)
 	if err := become(line, s.RunAs); err != nil {

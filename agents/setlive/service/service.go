@@ -6,6 +6,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -24,6 +25,8 @@ type Writer interface {
 	Install(ctx context.Context, spec Spec) error
 	// Remove stops a service and removes every trace of it. A service that is not there is no error.
 	Remove(ctx context.Context, app string) error
+	// Adopt makes a service that setlive did not write its own while its process, as Before has told of it, goes on.
+	Adopt(ctx context.Context, spec Spec, p Process) error
 }
 
 // Runner starts and stops services.
@@ -34,12 +37,28 @@ type Runner interface {
 	// Stop sends TERM, waits, then kills the whole group, and returns once nothing of the service runs; else it is an
 	// error. When ctx ends while the service still takes its time, a stop that is not Final is called off.
 	Stop(ctx context.Context, app string, how Stopping) error
+	// Tell sends a signal, HUP, USR1 or USR2, to the process of the service, and notes that it knows settings by now.
+	// Nothing is sent, and it is an error, while none runs that has noted itself.
+	Tell(ctx context.Context, app, signal, settings string) error
 }
 
 // Lister observes.
 type Lister interface {
 	// List returns the services on this host that setlive wrote, sorted by app.
 	List(ctx context.Context) ([]State, error)
+	// Before returns what stands in the place of a service that setlive has not written: nothing, one that can be taken
+	// over, or one that cannot.
+	Before(ctx context.Context, spec Spec) Old
+}
+
+// ErrUntold says that there is no process fit to be sent a signal.
+var ErrUntold = errors.New("no process of it is ready for a signal")
+
+// Old is what stands in the place of a service that setlive has not written.
+type Old struct {
+	There   bool
+	Process Process // zero while nothing of it runs; its settings are unknown
+	Problem string  // why it cannot be taken over, in words with the next step; "" when it can
 }
 
 // Stopping says how a service is stopped.
@@ -65,9 +84,9 @@ type State struct {
 	Up          bool    // the supervisor keeps it running
 	Boot        bool    // it will be started at boot
 	Process     Process // zero while nothing runs
-	Restarts    int     // how often the supervisor had to start it again since it was last stopped
-	Problem     string  // what is wrong with it, in words with the next step; "" when nothing is
-	Blocked     bool    // the Problem is a person's to solve: nothing may be tried before
+	Past        Past
+	Problem     string // what is wrong with it, in words with the next step; "" when nothing is
+	Blocked     bool   // the Problem is a person's to solve: nothing may be tried before
 }
 
 // Process is one process of a service. Two equal values are the very same process.
@@ -75,7 +94,8 @@ type Process struct {
 	PID      int
 	Started  uint64 // clock ticks from boot to its start
 	Version  string // that it runs; "" when unknown
-	Settings string // [Spec.Settings] it was started with; "" when unknown
+	Settings string // [Spec.Settings] it was started with or told of since; "" when unknown
+	Core     string // [Spec.Core] it was started with; "" when unknown
 }
 
 // Running reports whether there is a process.

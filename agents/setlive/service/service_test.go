@@ -129,12 +129,13 @@ func TestAFolderIsOursByItsMarkerAlone(t *testing.T) {
 
 func FuzzNote(f *testing.F) {
 	f.Add("1 2 v1 0123456789abcdef 0\n")
+	f.Add("1 9 v1 0123456789abcdef 4 0123456789abcdef 0b0c-1 8 7 6 5\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		home := Home(t.TempDir())
 		if err := os.WriteFile(filepath.Join(string(home), noteName), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if p, _, ok := home.note(); ok && strings.ContainsAny(p.Version+p.Settings, " \n") {
+		if p, ok := home.note(); ok && strings.ContainsAny(p.Version+p.Settings+p.Core, " \n") {
 			t.Errorf("%q gives %+v", text, p)
 		}
 	})

@@ -19,16 +19,20 @@ type Spec struct {
 	RunAs       string        // user; "" for the user that the supervisor itself runs as
 	Config      string        // JSON that the file PLATYPUS_CONFIG will hold; {} when empty
 	StopTimeout time.Duration // from TERM to KILL; DefaultGrace when 0
+	OnConfig    string        `json:",omitempty"` // what follows when only Config differs: restart when "", nothing, or signal:HUP
 }
 
 // form is the form of the files that Install writes. Raising it makes services be written anew, not restarted.
-const form = "1"
+const form = "2"
 
 // Settings identifies everything beside the version that a process gets at its start: when it differs, the process
 // must be restarted. How Config is laid out does not matter.
 func (s Spec) Settings() string {
 	return Digest(s.App, s.Basedir, s.RunAs, string(s.config()))
 }
+
+// Core identifies what of Settings is not Config: what no signal can tell a process that runs.
+func (s Spec) Core() string { return Digest(s.App, s.Basedir, s.RunAs) }
 
 // Fingerprint identifies everything that Install writes.
 func (s Spec) Fingerprint() string { return Digest(form, s.Settings(), s.StopTimeout) }

@@ -164,6 +164,27 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 	return r.home(app).Forget()
 }
 
+// commands are what runsv(8) is told to send a signal.
+var commands = map[string]byte{"HUP": 'h', "USR1": '1', "USR2": '2'}
+
+// Tell implements [service.Runner].
+func (r *Runit) Tell(_ context.Context, app, signal, settings string) error {
+	s, home := supervise(r.home(app)), r.home(app)
+	now, err := s.status()
+	if err != nil {
+		return fmt.Errorf("tell %s: %w", app, err)
+	}
+	p := home.Process(now.pid)
+	command, known := commands[signal]
+	if !known || now.state != stateRun || p.Settings == "" {
+		return fmt.Errorf("tell %s %s: %w", app, signal, service.ErrUntold)
+	}
+	if err := s.control(command); err != nil {
+		return fmt.Errorf("tell %s %s: %w", app, signal, err)
+	}
+	return home.Informed(p, settings)
+}
+
 // kill ends a service that did not heed TERM, with all its children.
 func (r *Runit) kill(ctx context.Context, s supervise, process service.Process) error {
 	if now, err := s.status(); err == nil && !process.Running() {

@@ -10,7 +10,8 @@ import (
 	"strings"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
-	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/history"
+	"github.com/platypus-platform/platypus/store/history/parts"
 )
 
 // The verbs of a change.
@@ -39,39 +40,56 @@ type Member struct {
 }
 
 // Changes returns what the edits change, in their order. A value that says the same in another layout is no change.
-func Changes(now world.World, edits []world.Edit) []Change {
+func Changes(now world.World, edits []world.Edit) []Change { return collect(now, edits, same) }
+
+// Exact is [Changes] for values that shall be there to the byte, as those of an earlier time.
+func Exact(now world.World, edits []world.Edit) []Change { return collect(now, edits, bytes.Equal) }
+
+func collect(now world.World, edits []world.Edit, same func(a, b []byte) bool) []Change {
 	changes := []Change{}
 	for _, e := range edits {
 		pair, exists := now.Get(e.Key)
-		c := Change{Key: e.Key, Verb: Update, Before: jsonOf(pair.Value), After: jsonOf(e.Value), Index: pair.ModifyIndex, value: e.Value}
-		switch {
-		case e.Value == nil && !exists, exists && e.Value != nil && same(pair.Value, e.Value):
-			continue
-		case e.Value == nil:
-			c.Verb = Delete
-		case !exists:
-			c.Verb = Create
+		before := pair.Value
+		if exists && before == nil {
+			before = []byte{} // nil would be an absent value
 		}
-		c.Members = members("", pair.Value, e.Value)
-		changes = append(changes, c)
+		if exists && e.Value != nil && same(before, e.Value) {
+			continue
+		}
+		if c, is := Between(e.Key, before, e.Value); is {
+			c.Index = pair.ModifyIndex
+			changes = append(changes, c)
+		}
 	}
 	return changes
 }
 
-// Commands returns the operations that make the changes under root, each on the condition that nobody changed the value
-// since it was read. Values come before assignments that need them, and go after.
-func Commands(now world.World, changes []Change) []store.Change {
+// Between returns the change from one value of a key to another, nil for absent, and whether it is one.
+func Between(key string, before, after []byte) (Change, bool) {
+	c := Change{Key: key, Verb: Update, Before: JSON(before), After: JSON(after), value: after}
+	switch {
+	case before == nil && after == nil, before != nil && after != nil && bytes.Equal(before, after):
+		return c, false
+	case after == nil:
+		c.Verb = Delete
+	case before == nil:
+		c.Verb = Create
+	}
+	c.Members = members(before, after)
+	return c, true
+}
+
+// Edits returns what to ask the history for, and the index that each key must still have, so that nobody's write is lost.
+// Values come before assignments that need them, and go after.
+func Edits(changes []Change) (edits []history.Edit, expect map[string]uint64) {
 	ordered := slices.Clone(changes)
 	slices.SortStableFunc(ordered, func(a, b Change) int { return a.turn() - b.turn() })
-	commands := make([]store.Change, 0, len(changes))
+	expect = make(map[string]uint64, len(changes))
 	for _, c := range ordered {
-		verb := store.CAS
-		if c.Verb == Delete {
-			verb = store.DeleteCAS
-		}
-		commands = append(commands, store.Change{Verb: verb, Key: string(now.Tree.Intent()) + c.Key, Value: c.value, Index: c.Index})
+		edits = append(edits, history.Edit{Key: c.Key, Value: c.value, Delete: c.Verb == Delete})
+		expect[c.Key] = c.Index
 	}
-	return commands
+	return edits, expect
 }
 
 func (c Change) turn() int {
@@ -98,8 +116,8 @@ func compact(value []byte) string {
 	return b.String()
 }
 
-// jsonOf makes a value fit for a JSON document, even when it is not JSON itself.
-func jsonOf(value []byte) json.RawMessage {
+// JSON makes a value fit for a JSON document, even when it is not JSON itself.
+func JSON(value []byte) json.RawMessage {
 	switch {
 	case value == nil:
 		return nil
@@ -110,40 +128,19 @@ func jsonOf(value []byte) json.RawMessage {
 	return quoted
 }
 
-// members compares two values down to what differs. Objects are entered, everything else is compared whole.
-func members(pointer string, before, after []byte) []Member {
-	var a, b map[string]json.RawMessage
-	isObject := func(raw []byte) bool { t := bytes.TrimSpace(raw); return len(t) > 0 && t[0] == '{' }
-	if !(isObject(before) || before == nil) || !(isObject(after) || after == nil) ||
-		before != nil && json.Unmarshal(before, &a) != nil || after != nil && json.Unmarshal(after, &b) != nil || before == nil && after == nil {
-		return []Member{{pointer, jsonOf(before), jsonOf(after)}}
+// members are the parts in which two values differ, by pointer. An object that is new or that goes is shown by its parts.
+func members(before, after []byte) []Member {
+	if empty := []byte("{}"); before == nil && len(parts.Parse(after).Elements) > 0 && parts.Parse(after).Kind == parts.Object {
+		before = empty
+	} else if after == nil && len(parts.Parse(before).Elements) > 0 && parts.Parse(before).Kind == parts.Object {
+		after = empty
 	}
 	all := []Member{}
-	for _, name := range union(a, b) {
-		below := pointer + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-		x, inA := a[name]
-		y, inB := b[name]
-		switch {
-		case inA && inB && same(x, y):
-		case inA && inB:
-			all = append(all, members(below, x, y)...)
-		default:
-			all = append(all, Member{below, jsonOf(x), jsonOf(y)})
-		}
+	for _, d := range parts.Diff(before, after) {
+		all = append(all, Member{d.Pointer, JSON(d.Before), JSON(d.After)})
 	}
+	slices.SortStableFunc(all, func(a, b Member) int { return strings.Compare(a.Pointer, b.Pointer) })
 	return all
-}
-
-func union(a, b map[string]json.RawMessage) []string {
-	var names []string
-	for name := range a {
-		names = append(names, name)
-	}
-	for name := range b {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // String is the member for a person: what it was and what it becomes.
@@ -154,14 +151,15 @@ func (m Member) String() string {
 	}
 	switch {
 	case m.Before == nil:
-		return "+ " + name + ": " + short(m.After)
+		return "+ " + name + ": " + Short(m.After)
 	case m.After == nil:
-		return "- " + name + ": " + short(m.Before)
+		return "- " + name + ": " + Short(m.Before)
 	}
-	return "~ " + name + ": " + short(m.Before) + " -> " + short(m.After)
+	return "~ " + name + ": " + Short(m.Before) + " -> " + Short(m.After)
 }
 
-func short(raw json.RawMessage) string {
+// Short is a piece of JSON for a line.
+func Short(raw []byte) string {
 	if len(raw) > 200 {
 		return string(raw[:200]) + "… (" + strconv.Itoa(len(raw)) + " bytes)"
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
 	"github.com/platypus-platform/platypus/intent"
-	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/history"
 )
 
 // drawEdits makes edits of few keys, so that they meet; nil removes.
@@ -56,38 +56,40 @@ func drawWorld(t *rapid.T) world.World {
 	return w
 }
 
-// obey does to a world what the store does with commands.
-func obey(t *rapid.T, w world.World, commands []store.Change) world.World {
+// obey does to a world what the history does with edits.
+func obey(t *rapid.T, w world.World, edits []history.Edit, expect map[string]uint64) world.World {
 	w.Pairs = slices.Clone(w.Pairs)
-	for _, c := range commands {
-		at := slices.IndexFunc(w.Pairs, func(p intent.Pair) bool { return p.Key == c.Key })
+	for _, e := range edits {
+		key := string(w.Tree.Intent()) + e.Key
+		at := slices.IndexFunc(w.Pairs, func(p intent.Pair) bool { return p.Key == key })
 		var index uint64
 		if at >= 0 {
 			index = w.Pairs[at].ModifyIndex
 		}
-		if index != c.Index {
-			t.Fatalf("%s %s asks for index %d, there is %d", c.Verb, c.Key, c.Index, index)
+		if wanted, asked := expect[e.Key]; !asked || index != wanted {
+			t.Fatalf("%s asks for index %d (%v), there is %d", e.Key, wanted, asked, index)
 		}
 		switch {
-		case c.Verb == store.DeleteCAS:
+		case e.Delete:
 			w.Pairs = slices.Delete(w.Pairs, at, at+1)
 		case at < 0:
-			w.Pairs = append(w.Pairs, intent.Pair{Key: c.Key, Value: c.Value})
+			w.Pairs = append(w.Pairs, intent.Pair{Key: key, Value: e.Value})
 		default:
-			w.Pairs[at].Value = c.Value
+			w.Pairs[at].Value = e.Value
 		}
 	}
 	return w
 }
 
-// TestCommandsReachWhatWasPlanned: after the commands, the store says what the files say, a second plan is empty, and
+// TestEditsReachWhatWasPlanned: after the edits, the store says what the files say, a second plan is empty, and
 // no agent has anything more to do for it.
-func TestCommandsReachWhatWasPlanned(t *testing.T) {
+func TestEditsReachWhatWasPlanned(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := drawWorld(t)
 		edits := drawEdits(t, "after")
 		changes := Changes(before, edits)
-		after := obey(t, before, Commands(before, changes))
+		wanted, expect := Edits(changes)
+		after := obey(t, before, wanted, expect)
 		for _, e := range edits {
 			pair, found := after.Get(e.Key)
 			if found != (e.Value != nil) || found && compact(pair.Value) != compact(e.Value) {

@@ -14,8 +14,12 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Kinds are the names that [Of] knows: the three values, and the file that holds many of them by key.
-func Kinds() []string { return []string{"node", "config", "deploy_config", "file"} }
+// Kinds are the names that [Of] knows: what people declare, what allocators write, and the file that holds many values
+// by key.
+func Kinds() []string {
+	return []string{"node", "config", "deploy_config", "region", "machine", "vm", "seed", "site", "blob",
+		"ledger", "placement", "file"}
+}
 
 // Of returns the schema of a kind.
 func Of(kind string) (*jsonschema.Schema, error) {
@@ -41,6 +45,26 @@ func of(kind string) (*jsonschema.Schema, error) {
 		return s, err
 	case "deploy_config":
 		return infer(reflect.TypeFor[intent.DeployConfig](), "basedir")
+	case "region":
+		return infer(reflect.TypeFor[intent.Region]())
+	case "machine":
+		return infer(reflect.TypeFor[intent.Machine](), "cores", "memory")
+	case "vm":
+		s, err := infer(reflect.TypeFor[intent.VM](), "region", "cores", "memory")
+		if err == nil {
+			s.DependentRequired = map[string][]string{"app": {"cluster"}, "cluster": {"app"}}
+		}
+		return s, err
+	case "seed":
+		return infer(reflect.TypeFor[intent.Seed](), "source")
+	case "site":
+		return infer(reflect.TypeFor[intent.Site](), "manifest")
+	case "blob":
+		return infer(reflect.TypeFor[intent.Blob]())
+	case "ledger":
+		return infer(reflect.TypeFor[intent.Ledger](), "entries")
+	case "placement":
+		return infer(reflect.TypeFor[intent.Placement](), "state")
 	case "file":
 		return file()
 	}
@@ -54,6 +78,12 @@ func file() (*jsonschema.Schema, error) {
 		"^nodes/[^/]+/[^/]+$":                  "node",
 		"^clusters/[^/]+/[^/]+/config$":        "config",
 		"^clusters/[^/]+/[^/]+/deploy_config$": "deploy_config",
+		"^regions/[^/]+$":                      "region",
+		"^machines/[^/]+/[^/]+$":               "machine",
+		"^vms/[^/]+$":                          "vm",
+		"^seeds/[^/]+$":                        "seed",
+		"^sites/[^/]+$":                        "site",
+		"^blobs/[^/]+$":                        "blob",
 	} {
 		value, err := of(kind)
 		if err != nil {
@@ -66,7 +96,7 @@ func file() (*jsonschema.Schema, error) {
 		{Const: jsonschema.Ptr[any]("$schema")},
 		{Pattern: "^(nodes|machines)/[^/]+/[^/]+$"},
 		{Pattern: "^clusters/[^/]+/[^/]+/(config|deploy_config)$"},
-		{Pattern: "^(regions|vms|seeds|sites|services|routes)/[^/]+$"},
+		{Pattern: "^(regions|vms|seeds|sites|blobs|services|routes)/[^/]+$"},
 	}}
 	return s, nil
 }
@@ -119,6 +149,20 @@ func tighten(s *jsonschema.Schema) {
 	}
 	bound("min_nodes", 0, 0)
 	bound("keep", 0, 1000)
+	bound("count", 0, intent.MaxCount)
+	bound("parallel", 0, 1000)
+	bound("cores", 1, intent.MaxCores)
+	for _, member := range []string{"size", "copies", "concurrency", "queue", "min_replicas", "max_replicas"} {
+		bound(member, 0, 0)
+	}
+	for _, member := range []string{"source", "manifest"} {
+		if p := s.Properties[member]; p != nil {
+			p.Pattern = map[string]string{"source": sourceOfPattern, "manifest": "^sha256:[0-9a-f]{64}$"}[member]
+		}
+	}
+	if p := s.Properties["sha256"]; p != nil {
+		p.Pattern = "^([0-9a-fA-F]{64})?$"
+	}
 	if p := s.Properties["basedir"]; p != nil {
 		p.Pattern = basedirPattern
 		p.Not = &jsonschema.Schema{Pattern: systemPattern}

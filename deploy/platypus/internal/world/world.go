@@ -23,7 +23,7 @@ const (
 // World is one reading of the store.
 type World struct {
 	Tree    intent.Tree
-	Pairs   []intent.Pair // all intent of nodes and clusters
+	Pairs   []intent.Pair // all intent
 	Index   uint64        // of the store at which the intent last changed; 0 while nothing is declared
 	Reports map[Who]intent.Report
 	Alive   map[Who]bool
@@ -56,7 +56,7 @@ func Read(ctx context.Context, s *store.Store, tree intent.Tree) (World, error) 
 // ReadIntent reads intent alone: less is needed from the token.
 func ReadIntent(ctx context.Context, s *store.Store, tree intent.Tree) (World, error) {
 	w := World{Tree: tree, Reports: map[Who]intent.Report{}, Alive: map[Who]bool{}}
-	for _, prefix := range []intent.Prefix{tree.Nodes(), tree.Clusters()} {
+	for _, prefix := range tree.Declared() {
 		pairs, index, err := s.List(ctx, prefix, store.Consistent)
 		if err != nil {
 			return World{}, err
@@ -95,6 +95,12 @@ func (w World) Get(key string) (intent.Pair, bool) {
 		}
 	}
 	return intent.Pair{}, false
+}
+
+// Below returns the key of a pair below the intent prefix, and whether it is a key that somebody declared.
+func (w World) Below(p intent.Pair) (string, bool) {
+	key, ok := w.Tree.Intent().Below(p.Key)
+	return key, ok && !strings.HasSuffix(key, "/")
 }
 
 // Edit is one key below the intent prefix and its new value; nil removes it.

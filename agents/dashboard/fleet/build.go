@@ -1,0 +1,206 @@
+package fleet
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// Fleet puts everything that was taken together.
+func (r *Reader) Fleet() *Fleet {
+	f := &Fleet{Index: r.index(), Machines: map[intent.Name]*Machine{}}
+	b := &builder{reader: r, fleet: f, regions: map[string]*Region{}}
+	b.inventory()
+	b.ledgers()
+	b.agents()
+	b.vms()
+	b.sums()
+	b.apps()
+	f.Changes = b.changes()
+	b.faults()
+	return f
+}
+
+// builder is a fleet in the making.
+type builder struct {
+	reader  *Reader
+	fleet   *Fleet
+	regions map[string]*Region
+}
+
+func (b *builder) region(code string) *Region {
+	if b.regions[code] == nil {
+		b.regions[code] = &Region{Code: code}
+	}
+	return b.regions[code]
+}
+
+// machine returns the machine of that name. One that nobody declared begins in the region given.
+func (b *builder) machine(name intent.Name, region, standing string) *Machine {
+	m := b.fleet.Machines[name]
+	if m == nil {
+		m = &Machine{Name: name, Region: region, Standing: standing}
+		b.fleet.Machines[name] = m
+		at := b.region(region)
+		at.Machines = append(at.Machines, m)
+	}
+	return m
+}
+
+func (b *builder) inventory() {
+	b.reader.each(b.reader.tree.Regions(), 1, func(names []intent.Name, v value) {
+		at := b.region(string(names[0]))
+		at.Declared = true
+		if noun, ok := v.noun.(intent.Region); ok {
+			at.Location, at.Status = noun.Location, noun.Status
+		}
+	})
+	b.reader.each(b.reader.tree.Machines(), 2, func(names []intent.Name, v value) {
+		m := b.machine(names[1], string(names[0]), "ready")
+		if m.Region != string(names[0]) {
+			m.Fault = "it is declared in " + m.Region + " and in " + string(names[0])
+			return
+		}
+		noun, ok := v.noun.(intent.Machine)
+		if !ok {
+			m.Standing, m.Fault = "unreadable", Clip(v.fault)
+			return
+		}
+		m.Noun, m.Standing = noun, stateOf(noun)
+		m.Cores = Gauge{Total: int64(noun.Cores), Reserved: int64(noun.Reserved.Cores)}
+		m.Memory = Gauge{Total: int64(noun.Memory), Reserved: int64(noun.Reserved.Memory)}
+	})
+}
+
+func (b *builder) ledgers() {
+	b.reader.each(b.reader.tree.Ledgers(), 2, func(names []intent.Name, v value) {
+		noun, ok := v.noun.(intent.Ledger)
+		if ok && len(noun.Entries) == 0 && b.fleet.Machines[names[1]] == nil {
+			return
+		}
+		m := b.machine(names[1], string(names[0]), "gone")
+		if !ok {
+			m.Standing, m.Fault = "unreadable", Clip(v.fault)
+			return
+		}
+		m.Entries = noun.Entries
+		taken := noun.Taken()
+		m.Cores.Taken, m.Memory.Taken = int64(taken.Cores), int64(taken.Memory)
+	})
+}
+
+// agents hangs reports and signs of life onto machines. A node that reports and is in no inventory is shown too.
+func (b *builder) agents() {
+	on := map[intent.Name]map[string]*Agent{}
+	agent := func(node, name intent.Name) *Agent {
+		if on[node] == nil {
+			on[node] = map[string]*Agent{}
+		}
+		if on[node][string(name)] == nil {
+			on[node][string(name)] = &Agent{Name: string(name)}
+		}
+		return on[node][string(name)]
+	}
+	b.reader.each(b.reader.tree.Statuses(), 2, func(names []intent.Name, v value) {
+		if report, ok := v.noun.(intent.Report); ok {
+			a := agent(names[1], names[0])
+			a.Report, a.Reported = report, true
+		}
+	})
+	b.reader.each(b.reader.tree.Alives(), 2, func(names []intent.Name, _ value) { agent(names[0], names[1]).Alive = true })
+	for node, agents := range on {
+		m := b.machine(node, "", "node")
+		alive := false
+		for _, name := range slices.Sorted(maps.Keys(agents)) {
+			m.Agents = append(m.Agents, *agents[name])
+			alive = alive || agents[name].Alive
+		}
+		if !alive && (m.Standing == "ready" || m.Standing == "node") {
+			m.Standing = "silent"
+		}
+	}
+}
+
+func (b *builder) vms() {
+	vms := map[intent.Name]intent.VM{}
+	b.reader.each(b.reader.tree.VMs(), 1, func(names []intent.Name, v value) {
+		if vm, ok := v.noun.(intent.VM); ok {
+			vms[names[0]] = vm
+			b.fleet.VMs.Declared += vm.Count
+		}
+	})
+	b.reader.each(b.reader.tree.PlacedVMs(), 1, func(names []intent.Name, v value) {
+		p, ok := v.noun.(intent.Placement)
+		if !ok {
+			return
+		}
+		if p.State != intent.Pending {
+			b.fleet.VMs.Placed++
+			return
+		}
+		b.fleet.VMs.Pending++
+		pending := Pending{VM: string(names[0]), Reason: Clip(p.Reason), Refused: counts(p.Refused)}
+		if i, err := intent.ParseInstance(pending.VM); err == nil {
+			if vm, known := vms[i.VM]; known {
+				vm.Count = 1
+				pending.Wants = strings.TrimPrefix(wants(vm), "1 × ")
+			}
+		}
+		b.fleet.Pending = append(b.fleet.Pending, pending)
+	})
+	slices.SortFunc(b.fleet.Pending, func(x, y Pending) int { return cmp.Compare(x.VM, y.VM) })
+}
+
+// counts are most first.
+func counts(of map[string]int) []Count {
+	list := make([]Count, 0, len(of))
+	for what, n := range of {
+		list = append(list, Count{Clip(what), n})
+	}
+	slices.SortFunc(list, func(x, y Count) int { return cmp.Or(cmp.Compare(y.N, x.N), cmp.Compare(x.What, y.What)) })
+	return list
+}
+
+// sums adds machines up and puts regions into their order. The nodes of no inventory come last.
+func (b *builder) sums() {
+	for _, r := range b.regions {
+		slices.SortFunc(r.Machines, func(x, y *Machine) int { return cmp.Compare(x.Name, y.Name) })
+		for _, m := range r.Machines {
+			r.Cores.add(m.Cores)
+			r.Memory.add(m.Memory)
+			r.VMs += len(m.Entries)
+			if m.Standing != "ready" && m.Standing != "node" || m.Over() {
+				r.Odd++
+			}
+		}
+		b.fleet.Regions = append(b.fleet.Regions, r)
+	}
+	slices.SortFunc(b.fleet.Regions, func(x, y *Region) int {
+		return cmp.Or(cmp.Compare(bit(x.Code == ""), bit(y.Code == "")),
+			cmp.Compare(len(y.Machines), len(x.Machines)), cmp.Compare(x.Code, y.Code))
+	})
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// faults lists the values that cannot be used.
+func (b *builder) faults() {
+	for prefix, part := range b.reader.parts {
+		for key, v := range part.values {
+			if v.fault != "" {
+				b.fleet.Faults = append(b.fleet.Faults, Fault{Clip(string(prefix) + key), Clip(v.fault)})
+			}
+		}
+	}
+	b.fleet.Unread = len(b.fleet.Faults)
+	slices.SortFunc(b.fleet.Faults, func(x, y Fault) int { return cmp.Compare(x.Key, y.Key) })
+	b.fleet.Faults = b.fleet.Faults[:min(len(b.fleet.Faults), maxFaults)]
+}

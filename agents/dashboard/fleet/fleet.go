@@ -1,0 +1,164 @@
+// Package fleet is what the dashboard shows: all regions, machines, vms, apps and seeds as the store tells of them at one
+// moment, put together out of values that may each be missing, damaged or hostile. It reads pairs and touches nothing.
+package fleet
+
+import (
+	"time"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// Fleet is one moment. Nobody changes it once it is made, so that many may look at it at once.
+type Fleet struct {
+	Index    uint64    // of the store
+	Regions  []*Region // most machines first, then by code
+	Machines map[intent.Name]*Machine
+	VMs      VMs
+	Pending  []Pending // by instance
+	Apps     []Running // by name
+	Seeds    []Running // by name
+	Changes  []Change  // newest first, at most maxChanges
+	Faults   []Fault   // values that cannot be used, by key, at most maxFaults
+	Unread   int       // how many such values there are in all
+}
+
+// Region is one region with its machines. The region without a code holds the nodes that report and are in no inventory.
+type Region struct {
+	Code     string
+	Location string
+	Status   string
+	Declared bool
+	Machines []*Machine // by name
+	Cores    Gauge
+	Memory   Gauge // bytes
+	VMs      int
+	Odd      int // machines whose standing is not ready
+}
+
+// Gauge is how much of something there is, and what it is for. Taken may exceed what there is.
+type Gauge struct{ Total, Reserved, Taken int64 }
+
+// Free is what may still be given away, 0 when nothing is left.
+func (g Gauge) Free() int64 { return max(0, g.Total-g.Reserved-g.Taken) }
+
+// Over is how much more is given away than there is.
+func (g Gauge) Over() int64 { return max(0, g.Reserved+g.Taken-g.Total) }
+
+// Share is n as a percentage of the whole, within 0 to 100.
+func (g Gauge) Share(n int64) float64 {
+	if g.Total <= 0 {
+		if n > 0 {
+			return 100
+		}
+		return 0
+	}
+	return min(100, max(0, 100*float64(n)/float64(g.Total)))
+}
+
+// Fill says in five steps how full it is: 0 empty, 4 full or more than full.
+func (g Gauge) Fill() int {
+	usable := g.Total - g.Reserved
+	switch {
+	case g.Taken <= 0:
+		return 0
+	case g.Taken >= usable:
+		return 4
+	}
+	return 1 + int(3*g.Taken/usable)
+}
+
+func (g *Gauge) add(o Gauge) {
+	g.Total, g.Reserved, g.Taken = g.Total+o.Total, g.Reserved+o.Reserved, g.Taken+o.Taken
+}
+
+// Machine is one machine of the inventory, or a node that is in none.
+type Machine struct {
+	Name     intent.Name
+	Region   string
+	Noun     intent.Machine
+	Standing string // one word: ready, cordoned, draining, dead, silent, gone, unreadable, node
+	Fault    string // what cannot be read of it
+	Cores    Gauge
+	Memory   Gauge
+	Entries  []intent.Entry // by instance
+	Agents   []Agent        // by name
+}
+
+// Over reports whether more is given away than there is.
+func (m *Machine) Over() bool { return m.Cores.Over() > 0 || m.Memory.Over() > 0 }
+
+// Fill is that of the dimension that is fuller.
+func (m *Machine) Fill() int { return max(m.Cores.Fill(), m.Memory.Fill()) }
+
+// Agent is one agent on a node.
+type Agent struct {
+	Name     string
+	Alive    bool
+	Reported bool
+	Report   intent.Report
+}
+
+// VMs counts instances.
+type VMs struct{ Declared, Placed, Pending int }
+
+// Pending is an instance without a machine.
+type Pending struct {
+	VM      string
+	Reason  string
+	Refused []Count // machines by what keeps the instance out, most first
+	Wants   string  // its size and where it may be, "" when its intent cannot be read
+}
+
+// Count is how often something is the case.
+type Count struct {
+	What string
+	N    int
+}
+
+// Running is an app or a seed on all nodes.
+type Running struct {
+	Name   string
+	Nodes  int
+	Phases []Count   // nodes by their worst phase, converged first
+	Open   []OnNode  // where it is not converged, by node, at most maxOpen
+	Latest time.Time // when any of it last changed its phase
+}
+
+// OnNode is how one app or seed stands on one node.
+type OnNode struct {
+	Node   string
+	Agent  string // who says so
+	Phase  string
+	Reason string
+}
+
+// Change is something that happened.
+type Change struct {
+	At      time.Time
+	Kind    string // region, machine, vm, app, seed, agent
+	Subject string
+	Text    string
+	Phase   string // colours it, "" for none
+	Machine string // where, when it is a machine
+}
+
+// Fault is a value that cannot be used.
+type Fault struct{ Key, Text string }
+
+// Bounds of what is kept for one page, so that no store can make it endless.
+const (
+	maxChanges = 40
+	maxFaults  = 20
+	maxOpen    = 12
+	maxText    = 300 // bytes of a reason
+)
+
+// Clip shortens a text of the store to what a page can bear.
+func Clip(text string) string {
+	for at := range text {
+		if at > maxText {
+			return text[:at] + "…"
+		}
+	}
+	return text
+}

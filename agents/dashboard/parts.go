@@ -1,0 +1,287 @@
+package main
+
+import (
+	"fmt"
+	"hash/fnv"
+	"html/template"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/platypus-platform/platypus/agents/dashboard/fleet"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+func cores(n int64) string { return thousands(n) + " cores" }
+
+// totals is the line above everything.
+type totals struct {
+	Regions, Machines, Odd int
+	VMs                    fleet.VMs
+	Cores, Memory          fleet.Gauge
+	CoresBar, MemoryBar    barShape
+}
+
+func totalsOf(f *fleet.Fleet) totals {
+	t := totals{VMs: f.VMs}
+	for _, r := range f.Regions {
+		if r.Code == "" {
+			continue
+		}
+		t.Regions++
+		t.Machines += len(r.Machines)
+		t.Odd += r.Odd
+		for _, g := range []struct{ to, from *fleet.Gauge }{{&t.Cores, &r.Cores}, {&t.Memory, &r.Memory}} {
+			g.to.Total, g.to.Reserved, g.to.Taken = g.to.Total+g.from.Total, g.to.Reserved+g.from.Reserved, g.to.Taken+g.from.Taken
+		}
+	}
+	t.CoresBar, t.MemoryBar = bar("cores", t.Cores, cores), bar("memory", t.Memory, fleet.Bytes)
+	return t
+}
+
+// regionPart is a region in the rail, and as a tile of the whole fleet.
+type regionPart struct {
+	*fleet.Region
+	Title               string
+	Href                string
+	Here                bool
+	CoresBar, MemoryBar barShape
+}
+
+func regionPartOf(r *fleet.Region, s selection) regionPart {
+	to := selection{Region: r.Code, All: r.Code == ""}
+	p := regionPart{Region: r, Title: r.Code, Href: to.Href(), Here: s.Region == r.Code && (r.Code != "" || s.All)}
+	if r.Code == "" {
+		p.Title = "Nodes"
+	}
+	p.CoresBar, p.MemoryBar = bar("cores", r.Cores, cores), bar("memory", r.Memory, fleet.Bytes)
+	return p
+}
+
+func railOf(f *fleet.Fleet, s selection) (items []item) {
+	for _, r := range f.Regions {
+		items = append(items, draw("region", "r-"+r.Code, regionPartOf(r, s)))
+	}
+	return items
+}
+
+// title is the head of the middle of the page.
+type title struct {
+	regionPart
+	Selection selection
+	All       bool   // the whole fleet
+	Regions   string // of it, in words
+	Legend    bool
+	Missing   bool // what was asked for is not there
+	pages
+}
+
+// pages is which part of what was found is shown.
+type pages struct {
+	Found, From, To int
+	Prev, Next      string // addresses of the neighbouring pages
+}
+
+func titleOf(f *fleet.Fleet, s selection) title {
+	t := title{Selection: s, All: s.Region == "" && s.Query == "" && !s.All}
+	if r := s.region(f); r != nil {
+		t.regionPart = regionPartOf(r, s)
+	} else {
+		t.regionPart = regionPart{Region: &fleet.Region{Code: s.Region}}
+		t.Missing = s.Region != ""
+	}
+	if t.All && len(f.Machines) > 0 {
+		t.Regions = inWords(f)
+	}
+	t.Legend = len(f.Machines) > 0 && !t.Missing
+	found, _ := s.machines(f)
+	t.Found = len(found)
+	_, t.From, t.To = paged(found, s.Page)
+	if t.From > 1 {
+		t.Prev = withPage(s, s.Page-1)
+	}
+	if t.To < t.Found {
+		t.Next = withPage(s, s.Page+1)
+	}
+	return t
+}
+
+// inWords says how large the fleet is.
+func inWords(f *fleet.Fleet) string {
+	used, all := 0, 0
+	for _, r := range f.Regions {
+		all += bit(r.Code != "")
+		used += bit(r.Code != "" && len(r.Machines) > 0)
+	}
+	if all == 0 {
+		return plural(len(f.Machines), "node") + ", none of them in an inventory"
+	}
+	return fmt.Sprintf("%s, machines in %d of them", plural(all, "region"), used)
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func withPage(s selection, page int) string {
+	s.Page, s.Machine = page, ""
+	return s.Href()
+}
+
+// paged is the page of a list, with the numbers of its first and last.
+func paged(all []*fleet.Machine, page int) (shown []*fleet.Machine, from, to int) {
+	first := min(page*maxCards, len(all))
+	last := min(first+maxCards, len(all))
+	return all[first:last], min(first+1, last), last
+}
+
+// cardsOf are machines, or the regions as tiles where no machines were asked for.
+func cardsOf(f *fleet.Fleet, s selection) (items []item) {
+	found, asked := s.machines(f)
+	if !asked {
+		for _, r := range f.Regions {
+			if len(r.Machines) > 0 {
+				items = append(items, draw("tile", "t-"+r.Code, regionPartOf(r, s)))
+			}
+		}
+		return items
+	}
+	shown, _, _ := paged(found, s.Page)
+	for _, m := range shown {
+		items = append(items, draw("card", "m-"+string(m.Name), machinePartOf(m, s)))
+	}
+	return items
+}
+
+// machinePart is one machine, as a card and in full.
+type machinePart struct {
+	*fleet.Machine
+	Href, Back          string
+	Here                bool
+	CoresBar, MemoryBar barShape
+	Labels              []string
+	Subjects            []subject
+}
+
+// subject is what one agent says of one thing on a machine.
+type subject struct {
+	Agent, Name string
+	Alive       bool
+	intent.State
+}
+
+func machinePartOf(m *fleet.Machine, s selection) machinePart {
+	to, back := s, s
+	to.Machine, back.Machine = m.Name, ""
+	return machinePart{
+		Machine: m, Href: to.Href() + "#detail", Back: back.Href(), Here: s.Machine == m.Name,
+		CoresBar: bar("cores", m.Cores, cores), MemoryBar: bar("memory", m.Memory, fleet.Bytes),
+	}
+}
+
+func detailOf(f *fleet.Fleet, s selection) []item {
+	if s.Machine == "" {
+		return nil
+	}
+	m := f.Machines[s.Machine]
+	if m == nil {
+		back := s
+		back.Machine = ""
+		return []item{draw("nomachine", "d-none", map[string]string{"Name": string(s.Machine), "Back": back.Href()})}
+	}
+	p := machinePartOf(m, s)
+	for _, name := range slices.Sorted(maps.Keys(m.Noun.Labels)) {
+		p.Labels = append(p.Labels, string(name)+"="+m.Noun.Labels[name])
+	}
+	for _, a := range m.Agents {
+		for _, name := range slices.Sorted(maps.Keys(a.Report.Subjects)) {
+			p.Subjects = append(p.Subjects, subject{a.Name, name, a.Alive, a.Report.Subjects[name]})
+		}
+	}
+	p.Subjects = p.Subjects[:min(len(p.Subjects), maxPending*4)]
+	return []item{draw("machine", "d-"+string(m.Name), p)}
+}
+
+func runningOf(kind string, list []fleet.Running) (items []item) {
+	for _, r := range list[:min(len(list), maxCards)] {
+		items = append(items, draw("running", kind+"-"+digest(r.Name), r))
+	}
+	return items
+}
+
+func pendingOf(f *fleet.Fleet) (items []item) {
+	for _, p := range f.Pending[:min(len(f.Pending), maxPending)] {
+		items = append(items, draw("pending", "p-"+p.VM, p))
+	}
+	if more := len(f.Pending) - maxPending; more > 0 {
+		items = append(items, draw("more", "p--more", plural(more, "more instance")))
+	}
+	return items
+}
+
+func changesOf(f *fleet.Fleet) (items []item) {
+	seen := map[string]bool{}
+	for _, c := range f.Changes {
+		id := "c-" + digest(c.At.String(), c.Kind, c.Subject, c.Text, c.Machine)
+		if !seen[id] {
+			seen[id] = true
+			items = append(items, draw("change", id, c))
+		}
+	}
+	return items
+}
+
+func faultsOf(f *fleet.Fleet) (items []item) {
+	for _, fault := range f.Faults {
+		items = append(items, draw("fault", "f-"+digest(fault.Key), fault))
+	}
+	if more := f.Unread - len(f.Faults); more > 0 {
+		items = append(items, draw("more", "f--more", plural(more, "more value")))
+	}
+	return items
+}
+
+// digest makes an id of text that may be anything.
+func digest(parts ...string) string {
+	sum := fnv.New64a()
+	for _, p := range parts {
+		sum.Write([]byte(p))
+		sum.Write([]byte{0})
+	}
+	return fmt.Sprintf("%x", sum.Sum64())
+}
+
+// splitName sets the part of a machine's name apart by which people tell machines apart. Of an address that is all.
+func splitName(name intent.Name) [2]string {
+	if _, err := netip.ParseAddr(string(name)); err == nil {
+		return [2]string{string(name), ""}
+	}
+	host, domain, found := strings.Cut(string(name), ".")
+	if found && host != "" && strings.Trim(host, "0123456789") != "" {
+		return [2]string{host, "." + domain}
+	}
+	return [2]string{string(name), ""}
+}
+
+// mosaic is a picture of a region: one cell a machine, in the order of their names, darker where it is fuller. Nothing
+// of the store is in it but numbers.
+func mosaic(machines []*fleet.Machine) template.HTML {
+	var b strings.Builder
+	for _, m := range machines[:min(len(machines), maxCells)] {
+		class := fmt.Sprintf("f%d", m.Fill())
+		switch {
+		case m.Over():
+			class = "over"
+		case m.Standing == "node":
+			class = "f1"
+		case m.Standing != "ready":
+			class += " odd-" + tone(m.Standing)
+		}
+		b.WriteString(`<i class="` + class + `"></i>`)
+	}
+	return template.HTML(b.String()) //nolint:gosec // made of the words above
+}

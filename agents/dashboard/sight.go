@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/dashboard/fleet"
+	"github.com/platypus-platform/platypus/agents/internal/agent"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// The pace of the page.
+const (
+	settle = 10 * time.Millisecond // one transaction arrives by several watches: what comes this close is one change
+	pause  = 50 * time.Millisecond // between two renderings, however fast the store changes
+	beat   = 5 * time.Second       // how often the store is asked whether it is there, and pages are told
+)
+
+// sight is the dashboard: it follows the store, draws what is looked at, and serves it.
+type sight struct {
+	agent *agent.Agent
+	mux   http.Handler
+	link  *link
+	build string
+
+	mu    sync.Mutex
+	fleet *fleet.Fleet
+	views map[selection]*view // those that somebody looks at
+}
+
+func newSight(a *agent.Agent, listen string) *sight {
+	s := &sight{agent: a, link: newLink(), build: buildOf(), fleet: &fleet.Fleet{}, views: map[selection]*view{}}
+	s.mux = guarded(listen, s.routes())
+	return s
+}
+
+// ServeHTTP serves the page, its stream and its assets.
+func (s *sight) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// Print writes the page as it is now.
+func (s *sight) Print(ctx context.Context, w io.Writer) error {
+	reader := fleet.NewReader(s.agent.Tree, time.Now)
+	for _, prefix := range reader.Prefixes() {
+		pairs, index, err := s.agent.Store.List(ctx, prefix, store.Default)
+		if err != nil {
+			return fmt.Errorf("read the fleet at %s: %w", s.agent.Store.Address(), err)
+		}
+		reader.Take(prefix, store.Snapshot{Pairs: pairs, Index: index})
+	}
+	s.link.heard("", nil)
+	s.publish(reader.Fleet())
+	return s.write(w, selection{})
+}
+
+// part is what one watch brought.
+type part struct {
+	prefix intent.Prefix
+	store.Snapshot
+}
+
+// Watch follows the store until ctx ends: one watch a prefix, and one question whether the store is there.
+func (s *sight) Watch(ctx context.Context, heard func(intent.Prefix, error), seen func()) {
+	reader := fleet.NewReader(s.agent.Tree, time.Now)
+	both := func(prefix intent.Prefix, err error) {
+		heard(prefix, err)
+		s.link.heard(prefix, err)
+	}
+	in := make(chan part)
+	for _, prefix := range reader.Prefixes() {
+		out := s.agent.Store.Watch(ctx, prefix, both)
+		go func() {
+			for {
+				select {
+				case snapshot := <-out:
+					select {
+					case in <- part{prefix, snapshot}:
+					case <-ctx.Done():
+						return
+					}
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+	}
+	go s.ask(ctx, both)
+	s.follow(ctx, reader, in, seen)
+}
+
+// ask finds out within a beat that the store is gone or back: a watch of a host that fell silent does not.
+func (s *sight) ask(ctx context.Context, heard func(intent.Prefix, error)) {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if _, err := s.agent.Store.Leader(ctx); ctx.Err() == nil {
+				heard("", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// follow draws a new fleet whenever something came. Before everything was read once it waits, but not for ever: what may
+// not be read must not hide the rest.
+func (s *sight) follow(ctx context.Context, reader *fleet.Reader, in <-chan part, seen func()) {
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	read, late := false, false
+	for {
+		select {
+		case p := <-in:
+			reader.Take(p.prefix, p.Snapshot)
+			read = true
+			for waiting := time.After(settle); waiting != nil; {
+				select {
+				case p := <-in:
+					reader.Take(p.prefix, p.Snapshot)
+				case <-waiting:
+					waiting = nil
+				}
+			}
+			if reader.Complete() || late {
+				s.publish(reader.Fleet())
+				seen()
+				rest(ctx, pause)
+			}
+		case <-tick.C:
+			if read && !late && !reader.Complete() {
+				s.publish(reader.Fleet())
+			}
+			if late = true; read {
+				seen()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// rest waits for d or the end of ctx.
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/internal/agent"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// open makes the loop out of the flags.
+func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[intent.Node, Actual, converge.Step], error) {
+	p, program, dir := &authority{told: map[Family]string{}}, c.String("iptables"), c.String("config-dir")
+	p.warn, p.sure.latest = func(text string) { a.Log.Warn("", text) }, a.Latest
+	if !strings.HasPrefix(filepath.Base(program), "iptables") {
+		return nil, agent.Usage("--iptables %q is not a program named iptables or iptables-…", program)
+	}
+	switch {
+	case dir == "" && c.String("cmd") != "":
+		return nil, agent.Usage("--cmd needs --config-dir: it is run when files there changed")
+	case dir != "":
+		p.files = &folder{dir: dir, state: a.StateDir, command: c.String("cmd"), timeout: c.Duration("cmd-timeout")}
+	}
+	if c.Bool("chain") || dir == "" {
+		p.walls = []*firewall{newFirewall(V4, program), newFirewall(V6, program)}
+		var err error
+		if p.good, err = openLastGood(a.StateDir, string(a.Tree.Node(a.Node))); err != nil {
+			p.warn(err.Error())
+		}
+	}
+	loop := &converge.Loop[intent.Node, Actual, converge.Step]{
+		Observe: p.observe, Apply: p.apply, States: p.states,
+		Plan:  func(n intent.Node, a Actual) []converge.Step { return p.sure.plan(ctx, n, a) },
+		Guard: agent.GuardApps(a, Actual.owned),
+	}
+	if !c.IsSet("resync") {
+		loop.Resync = 10 * time.Second // short: whoever flushes the firewall closes ports
+	}
+	return loop, nil
+}

@@ -1,0 +1,209 @@
+// Package blob keeps files by the digest of their content in a folder. A file has its name only once its content was
+// hashed while it was written; what is half there lies aside and can be gone on with.
+package blob
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/internal/host"
+)
+
+// ErrDigest says that content is not what it should be.
+var ErrDigest = errors.New("its digest differs")
+
+// Store is a folder of blobs. It is safe for use by many goroutines and processes.
+type Store struct{ dir string }
+
+// partial is the folder, below a store's, of what is not whole.
+const partial = ".partial"
+
+// Open makes the folder, for this user alone.
+func Open(dir string) (*Store, error) {
+	if err := os.MkdirAll(filepath.Join(dir, partial), 0o700); err != nil {
+		return nil, fmt.Errorf("open blobs: %w", err)
+	}
+	return &Store{dir}, nil
+}
+
+// At is a store for looking only: the folder need not be there.
+func At(dir string) *Store { return &Store{dir} }
+
+// Size is the size of a blob in bytes, or 0 when it is not there.
+func (s *Store) Size(digest string) int64 {
+	at, err := os.Stat(s.Path(digest))
+	if err != nil {
+		return 0
+	}
+	return at.Size()
+}
+
+// Dir is the folder.
+func (s *Store) Dir() string { return s.dir }
+
+// Valid reports whether digest is 64 hexadecimal digits in lower case, and so may become part of a path.
+func Valid(digest string) bool {
+	raw, err := hex.DecodeString(digest)
+	return err == nil && len(raw) == sha256.Size && strings.ToLower(digest) == digest
+}
+
+// Path is where a blob lies.
+func (s *Store) Path(digest string) string { return filepath.Join(s.dir, digest) }
+
+// Has reports whether a blob is there whole.
+func (s *Store) Has(digest string) bool {
+	at, err := os.Stat(s.Path(digest))
+	return Valid(digest) && err == nil && at.Mode().IsRegular()
+}
+
+// Open opens a blob for reading.
+func (s *Store) Open(digest string) (*os.File, error) {
+	if !Valid(digest) {
+		return nil, fmt.Errorf("open blob: %q is not 64 hexadecimal digits", digest)
+	}
+	return os.Open(s.Path(digest))
+}
+
+// Read returns the content of a blob of at most most bytes, hashed anew: a disk may have changed it.
+func (s *Store) Read(digest string, most int64) ([]byte, error) {
+	f, err := s.Open(digest)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	switch sum := sha256.Sum256(data); {
+	case err != nil:
+		return nil, fmt.Errorf("read blob %s: %w", digest, err)
+	case int64(len(data)) > most:
+		return nil, fmt.Errorf("read blob %s: it is larger than %d bytes", digest, most)
+	case hex.EncodeToString(sum[:]) != digest:
+		return nil, fmt.Errorf("read blob %s: %w", digest, ErrDigest)
+	}
+	return data, nil
+}
+
+// Put keeps what it reads, and returns its digest and size.
+func (s *Store) Put(from io.Reader) (digest string, size int64, err error) {
+	f, err := os.CreateTemp(filepath.Join(s.dir, partial), "put-")
+	if err != nil {
+		return "", 0, fmt.Errorf("keep blob: %w", err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	sum := sha256.New()
+	if size, err = io.Copy(io.MultiWriter(f, sum), from); err != nil {
+		return "", 0, fmt.Errorf("keep blob: %w", err)
+	}
+	digest = hex.EncodeToString(sum.Sum(nil))
+	return digest, size, s.finish(f, digest)
+}
+
+// finish gives a whole file its name.
+func (s *Store) finish(f *os.File, digest string) error {
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("keep blob %s: %w", digest, err)
+	}
+	if err := os.Rename(f.Name(), s.Path(digest)); err != nil {
+		return fmt.Errorf("keep blob %s: %w", digest, err)
+	}
+	return host.SyncDir(s.dir)
+}
+
+// Source gives the content of a blob from an offset on.
+type Source func(ctx context.Context, offset int64) (io.ReadCloser, error)
+
+// Fetch keeps a blob that comes from elsewhere. What an earlier try has got is hashed again and gone on from; content
+// that turns out to be another is thrown away, and that is [ErrDigest].
+func (s *Store) Fetch(ctx context.Context, digest string, most int64, from Source) error {
+	if !Valid(digest) {
+		return fmt.Errorf("fetch blob: %q is not 64 hexadecimal digits", digest)
+	}
+	f, err := os.OpenFile(filepath.Join(s.dir, partial, digest), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("fetch blob %s: %w", digest, err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	have, err := io.Copy(sum, f)
+	if err != nil {
+		return fmt.Errorf("fetch blob %s: %w", digest, err)
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != digest {
+		if err := download(ctx, f, sum, have, most, from); err != nil {
+			return fmt.Errorf("fetch blob %s: %w", digest, err)
+		}
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != digest {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("fetch blob %s: %w", digest, ErrDigest)
+	}
+	return s.finish(f, digest)
+}
+
+func download(ctx context.Context, f *os.File, sum hash.Hash, have, most int64, from Source) error {
+	body, err := from(ctx, have)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	n, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(body, most-have+1))
+	if err == nil && have+n > most {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("it is larger than %d bytes", most)
+	}
+	return err
+}
+
+// Entry is one blob that is there.
+type Entry struct {
+	Digest string
+	Size   int64
+	Time   time.Time // when it came
+}
+
+// List returns all blobs by digest.
+func (s *Store) List() ([]Entry, error) {
+	files, err := os.ReadDir(s.dir)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("list blobs: %w", err)
+	}
+	var all []Entry
+	for _, f := range files {
+		at, err := f.Info()
+		if errors.Is(err, fs.ErrNotExist) || !Valid(f.Name()) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list blobs: %w", err)
+		}
+		all = append(all, Entry{f.Name(), at.Size(), at.ModTime()})
+	}
+	slices.SortFunc(all, func(a, b Entry) int { return strings.Compare(a.Digest, b.Digest) })
+	return all, nil
+}
+
+// Remove removes a blob; one that is not there is no error.
+func (s *Store) Remove(digest string) error {
+	if !Valid(digest) {
+		return fmt.Errorf("remove blob: %q is not 64 hexadecimal digits", digest)
+	}
+	if err := os.Remove(s.Path(digest)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove blob: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// planBlobs keeps what this node shall hold and gives up what it need not.
+func planBlobs(d Desired, a Actual) (steps []Step) {
+	wanted := wantedBlobs(d, a)
+	for _, digest := range slices.Sorted(maps.Keys(wanted)) {
+		if _, here := a.Blobs[digest]; !here && wanted[digest].keep {
+			steps = append(steps, Step{Kind: Fetch, About: wanted[digest].about, Digest: digest, Why: "this node shall hold it"})
+		}
+	}
+	for _, digest := range slices.Sorted(maps.Keys(a.Blobs)) {
+		said := slices.Contains(d.Holders[digest], a.Node)
+		use, named := wanted[digest]
+		switch {
+		case named && !use.keep && !use.spare(d, a.Node, digest), !named && !a.Blobs[digest].Old, named && use.keep:
+			if !said && a.Joined {
+				steps = append(steps, Step{Kind: Hold, About: digest, Digest: digest, Why: "others may fetch it here"})
+			}
+		case a.Blobs[digest].Old && len(d.Held) == 0:
+			steps = append(steps, Step{Kind: Collect, About: digest, Digest: digest, Why: "nothing names it, or enough others hold it"})
+		}
+	}
+	return steps
+}
+
+// use is why a blob is named.
+type use struct {
+	about  string // a seed, a site or the blob itself
+	keep   bool   // this node shall hold it
+	copies int
+}
+
+// spare reports whether enough other nodes hold a blob.
+func (u use) spare(d Desired, node, digest string) bool {
+	others := 0
+	for _, h := range d.Holders[digest] {
+		if _, live := d.Hosts[h]; live && h != node {
+			others++
+		}
+	}
+	return others >= max(1, u.copies)
+}
+
+// wantedBlobs are all blobs that anything names. A module is held by the nodes that run it and by a few more, so that
+// it outlives the node where it was published; a site by every node.
+func wantedBlobs(d Desired, a Actual) map[string]use {
+	wanted := map[string]use{}
+	add := func(digest, about string, keep bool, copies int) {
+		u := wanted[digest]
+		if u.about == "" {
+			u.about = about
+		}
+		u.keep, u.copies = u.keep || keep, max(u.copies, copies)
+		wanted[digest] = u
+	}
+	for _, w := range d.Seeds {
+		if w.Invalid == "" {
+			_, claimed := d.Claims[w.Name][a.Node]
+			digest := w.Seed.Digest()
+			_, isBlob := wasDigest(w.Seed.Source)
+			add(digest, w.Name, claimed || isBlob && keeps(d, a.Node, digest, intent.DefaultCopies), intent.DefaultCopies)
+		}
+	}
+	for _, w := range d.Sites {
+		if w.Invalid == "" {
+			add(w.Site.Digest(), w.Name, true, 1)
+			for _, file := range a.Files[w.Site.Digest()] {
+				add(file, w.Name, true, 1)
+			}
+		}
+	}
+	for digest, b := range d.Blobs {
+		copies := b.Copies
+		if copies == 0 {
+			copies = intent.DefaultCopies
+		}
+		add(digest, digest, keeps(d, a.Node, digest, copies), copies)
+	}
+	return wanted
+}
+
+// wasDigest reports whether a source is a blob.
+func wasDigest(source string) (string, bool) {
+	digest := intent.Module{Source: source}.Digest()
+	return digest, digest != ""
+}
+
+// keeps reports whether a node is one of those that shall hold a blob.
+func keeps(d Desired, node, digest string, copies int) bool {
+	ranked := rank("blob/"+digest, d.Hosts)
+	return slices.Contains(ranked[:min(copies, len(ranked))], node)
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+)
+
+// crew are the workers of this node: one that owns the node's address and runs every seed that is not trusted, and one
+// for each that is.
+type crew struct {
+	ctx     context.Context
+	placer  *placer
+	address *net.TCPListener // the node's, handed to each process of the first worker
+	mu      sync.Mutex
+	told    string
+	workers map[string]*process
+	ended   sync.WaitGroup
+}
+
+func newCrew(ctx context.Context, p *placer, address *net.TCPListener) *crew {
+	return &crew{ctx: ctx, placer: p, address: address, workers: map[string]*process{}}
+}
+
+// tell gives each worker its table, starts those that are new, and ends those that have nothing left to do.
+func (c *crew) tell(set tableSet, digest string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		table := set[name]
+		table.Blobs, table.Cache = c.placer.blobs.Dir(), c.placer.cacheDir(name)
+		w := c.workers[name]
+		if w == nil {
+			listener, err := c.listener(name)
+			if err != nil {
+				return err
+			}
+			w = &process{crew: c, name: name, listener: listener, seeds: map[string]wire.Status{}, news: make(chan struct{}, 1)}
+			c.workers[name] = w
+			ctx, cancel := context.WithCancel(c.ctx)
+			w.stop = cancel
+			c.ended.Go(func() { w.run(ctx) })
+		}
+		w.set(table)
+	}
+	for name, w := range c.workers {
+		if _, stays := set[name]; !stays {
+			w.stop()
+			delete(c.workers, name)
+		}
+	}
+	c.told = digest
+	return nil
+}
+
+// listener is the node's own for the first worker, and one beside it for another.
+func (c *crew) listener(name string) (*net.TCPListener, error) {
+	if name == front {
+		return c.address, nil
+	}
+	host, _, err := net.SplitHostPort(c.placer.self.Address)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s: %w", name, err)
+	}
+	return l.(*net.TCPListener), nil
+}
+
+// observe returns what the workers were told to have, what they say of it, and the digest of what they were told.
+func (c *crew) observe() (map[string]wire.Seed, map[string]wire.Status, string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sent, said := map[string]wire.Seed{}, map[string]wire.Status{}
+	for _, w := range c.workers {
+		w.observe(sent, said)
+	}
+	return sent, said, c.told
+}
+
+// heard puts a line of a worker into the agent's log: "LEVEL SEED text".
+func (c *crew) heard(line string) {
+	level, rest, _ := strings.Cut(line, " ")
+	seed, text, ok := strings.Cut(rest, " ")
+	log := c.placer.agent.Log
+	switch {
+	case !ok || len(level) != 1:
+		log.Warn("", "worker: "+line)
+	case level == "0":
+		log.WithField("seed", seed).Debug(text)
+	case level == "1":
+		log.Info(seed, text)
+	default:
+		log.Warn(seed, text)
+	}
+}
+
+// restartAfter is how long a worker that ended stays down, doubling up to the second.
+const (
+	restartAfter = 100 * time.Millisecond
+	restartMost  = 10 * time.Second
+)

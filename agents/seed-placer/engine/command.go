@@ -1,0 +1,55 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/wazero/sys"
+)
+
+// command runs a command to its end: input is standard input, output standard output, and each call has an instance of
+// its own. The function is its argument.
+func (s *Seed) command(ctx context.Context, c *Call) error {
+	ctx, cancel := context.WithDeadline(ctx, c.Deadline)
+	defer cancel()
+	words := s.words()
+	defer words.flush()
+	out := &capped{buffer: c.Output, most: MaxOutput}
+	config := s.moduleConfig(func(ns int64) { sleep(ctx, time.Duration(ns)) }, words).
+		WithStdin(bytes.NewReader(c.Input)).WithStdout(out).WithArgs(s.Name)
+	if c.Function != "" {
+		config = config.WithArgs(s.Name, c.Function)
+	}
+	for _, v := range c.Env {
+		name, value, _ := strings.Cut(v, "=")
+		config = config.WithEnv(name, value)
+	}
+	i := &instance{seed: s, call: c, ctx: ctx}
+	began := time.Now()
+	module, err := s.runtime.InstantiateModule(context.WithValue(ctx, instanceKey{}, i), s.compiled, config)
+	if module != nil {
+		_ = module.Close(context.Background())
+	}
+	c.Output = out.buffer
+	var exit *sys.ExitError
+	switch {
+	case out.over:
+		return &Error{Code: TooLarge, Text: fmt.Sprintf("output of more than %d bytes", MaxOutput)}
+	case err == nil || errors.As(err, &exit) && exit.ExitCode() == 0:
+		return nil
+	}
+	return trap(err, time.Since(began).Round(time.Millisecond))
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,109 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+var errOver = errors.New("too much output")
+
+// capped keeps what is written up to a bound, and then refuses.
+type capped struct {
+	buffer []byte
+	most   int
+	over   bool
+}
+
+// Write implements io.Writer.
+func (c *capped) Write(p []byte) (int, error) {
+	if len(c.buffer)+len(p) > c.most {
+		c.over = true
+		return 0, errOver
+	}
+	c.buffer = append(c.buffer, p...)
+	return len(p), nil
+}
+
+// logLimit lets a seed say so much a second, and then counts what it leaves out.
+type logLimit struct {
+	mu      sync.Mutex
+	most    int
+	left    int
+	until   time.Time
+	dropped int
+}
+
+func newLogLimit(most int) *logLimit { return &logLimit{most: most} }
+
+// take reports whether n bytes may be said, and how many were left out before.
+func (l *logLimit) take(n int) (ok bool, dropped int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.After(l.until) {
+		l.left, l.until = l.most, now.Add(time.Second)
+	}
+	if n > l.left {
+		l.dropped += n
+		return false, 0
+	}
+	l.left -= n
+	dropped, l.dropped = l.dropped, 0
+	return true, dropped
+}
+
+// say logs a line of the seed's, within its limit.
+func (s *Seed) say(level int, line []byte) {
+	line = bytes.TrimRight(line, "\r\n")
+	if len(line) == 0 {
+		return
+	}
+	line = line[:min(len(line), maxLine)]
+	ok, dropped := s.log.take(len(line))
+	if dropped > 0 {
+		s.outside.Log(s.Name, Warn, fmt.Sprintf("%d bytes of its log were left out: it says more than %d a second", dropped, maxLog))
+	}
+	if ok {
+		s.outside.Log(s.Name, level, string(line))
+	}
+}
+
+// maxLine is the longest line of a log, in bytes.
+const maxLine = 4 << 10
+
+// The levels of a log, as seeds give them.
+const (
+	Debug = iota
+	Info
+	Warn
+	Severe
+)
+
+// words makes lines of what a seed writes to its standard error.
+type words struct {
+	seed *Seed
+	rest []byte
+}
+
+func (s *Seed) words() *words { return &words{seed: s} }
+
+// Write implements io.Writer.
+func (w *words) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		line, after, whole := bytes.Cut(rest, []byte("\n"))
+		if room := maxLine - len(w.rest); room > 0 {
+			w.rest = append(w.rest, line[:min(len(line), room)]...)
+		}
+		if rest = after; whole {
+			w.flush()
+		}
+	}
+	return len(p), nil
+}
+
+func (w *words) flush() {
+	w.seed.say(Info, w.rest)
+	w.rest = w.rest[:0]
+}

@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"sync"
+	"time"
+)
+
+// pool keeps the instances of a seed that no call is in, the one used last on top.
+type pool struct {
+	seed   *Seed
+	mu     sync.Mutex
+	idle   []*instance
+	closed bool
+}
+
+// take returns an instance, a new one when none is idle. How many there may be is for who admits calls.
+func (p *pool) take(deadline time.Time) (*instance, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, &Error{Code: Unavailable, Text: "the seed is being taken away"}
+	}
+	if n := len(p.idle) - 1; n >= 0 {
+		i := p.idle[n]
+		p.idle[n] = nil
+		p.idle = p.idle[:n]
+		p.mu.Unlock()
+		return i, nil
+	}
+	p.mu.Unlock()
+	if limit := time.Now().Add(p.seed.startTimeout()); deadline.IsZero() || deadline.After(limit) {
+		deadline = limit
+	}
+	return p.seed.instantiate(deadline)
+}
+
+func (p *pool) put(i *instance) {
+	p.mu.Lock()
+	if !p.closed {
+		p.idle = append(p.idle, i)
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	i.end()
+}
+
+// trim ends all idle instances but keep of them, and returns how many are left.
+func (p *pool) trim(keep int) int {
+	p.mu.Lock()
+	var ended []*instance
+	if n := len(p.idle) - keep; n > 0 {
+		ended = append(ended, p.idle[:n]...)
+		p.idle = append(p.idle[:0], p.idle[n:]...)
+	}
+	left := len(p.idle)
+	p.mu.Unlock()
+	for _, i := range ended {
+		i.end()
+	}
+	return left
+}
+
+func (p *pool) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.trim(0)
+}
+
+// Trim ends all instances that no call is in but keep of them, and returns how many are left.
+func (s *Seed) Trim(keep int) int { return s.pool.trim(keep) }

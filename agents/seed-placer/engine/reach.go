@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+)
+
+// maxURI is the longest address of a call, in bytes.
+const maxURI = 1 << 10
+
+// callOther is pln.call: another seed, by its address.
+func (i *instance) callOther(m api.Module, stack []uint64) {
+	uri, input, err := i.letter(m, stack)
+	if err != nil {
+		stack[0] = i.failed(err)
+		return
+	}
+	ctx, cancel := i.until(int32(stack[4]))
+	defer cancel()
+	output, err := i.seed.outside.Call(ctx, i.call, string(uri), input)
+	stack[0] = i.answered(output, err)
+}
+
+// tailCall is pln.tail_call: the answer of another seed becomes the answer of this call, once this one has returned and
+// its instance is free.
+func (i *instance) tailCall(m api.Module, stack []uint64) {
+	uri, input, err := i.letter(m, stack)
+	if err != nil {
+		stack[0] = uint64(uint32(int32(AsError(err).Code)))
+		return
+	}
+	i.call.Tail = &Tail{URI: string(uri), Input: input}
+	stack[0] = 0
+}
+
+// letter copies the address and the input of a call out of the guest: both may change once the guest goes on.
+func (i *instance) letter(m api.Module, stack []uint64) (uri, input []byte, err error) {
+	uri, ok := m.Memory().Read(uint32(stack[0]), min(uint32(stack[1]), maxURI+1))
+	if !ok || len(uri) > maxURI {
+		return nil, nil, &Error{Code: TooLarge, Text: "the address of a call is too long"}
+	}
+	input, ok = m.Memory().Read(uint32(stack[2]), uint32(stack[3]))
+	if !ok || len(input) > MaxInput {
+		return nil, nil, &Error{Code: TooLarge, Text: fmt.Sprintf("input of more than %d bytes", MaxInput)}
+	}
+	return bytes.Clone(uri), bytes.Clone(input), nil
+}
+
+// fetch is pln.http_fetch.
+func (i *instance) fetch(m api.Module, stack []uint64) {
+	request, ok := m.Memory().Read(uint32(stack[0]), uint32(stack[1]))
+	if !ok || len(request) > MaxInput {
+		stack[0] = i.failed(&Error{Code: TooLarge, Text: fmt.Sprintf("request of more than %d bytes", MaxInput)})
+		return
+	}
+	ctx, cancel := i.until(int32(stack[2]))
+	defer cancel()
+	output, err := i.seed.outside.Fetch(ctx, i.call, bytes.Clone(request))
+	stack[0] = i.answered(output, err)
+}
+
+// until returns a context for what the seed waits for: it ends with the call, or sooner when the seed says so.
+func (i *instance) until(ms int32) (context.Context, context.CancelFunc) {
+	deadline := i.call.Deadline
+	if wanted := time.Now().Add(time.Duration(ms) * time.Millisecond); ms > 0 && wanted.Before(deadline) {
+		deadline = wanted
+	}
+	return context.WithDeadline(i.ctx, deadline)
+}
+
+// answered keeps a reply and returns its handle and length, or notes the fault and returns its code.
+func (i *instance) answered(output []byte, err error) uint64 {
+	if err != nil {
+		return i.failed(err)
+	}
+	handle := -1
+	for h := range i.replies {
+		if !i.replies[h].open {
+			handle = h
+			break
+		}
+	}
+	switch {
+	case handle >= 0:
+	case len(i.replies) >= maxOpen:
+		return i.failed(&Error{Code: TooLarge, Text: fmt.Sprintf("%d replies are open: close some", maxOpen)})
+	default:
+		i.replies = append(i.replies, reply{})
+		handle = len(i.replies) - 1
+	}
+	i.replies[handle] = reply{data: output, open: true}
+	return uint64(handle)<<32 | uint64(uint32(len(output)))
+}
+
+func (i *instance) failed(err error) uint64 {
+	e := AsError(err)
+	text, _ := json.Marshal(map[string]any{"code": e.Code.String(), "error": e.Text, "retry_after_ms": e.RetryAfter.Milliseconds()})
+	i.fault = string(text)
+	return uint64(int64(e.Code))
+}
+
+func (i *instance) replyRead(m api.Module, stack []uint64) {
+	handle := uint32(stack[0])
+	if handle >= uint32(len(i.replies)) || !i.replies[handle].open {
+		stack[0] = signed(int32(NotFound))
+		return
+	}
+	stack[0] = copyOut(m, i.replies[handle].data, uint32(stack[1]), uint32(stack[2]), uint32(stack[3]))
+}
+
+func (i *instance) replyClose(_ api.Module, stack []uint64) {
+	handle := uint32(stack[0])
+	if handle >= uint32(len(i.replies)) || !i.replies[handle].open {
+		stack[0] = signed(int32(NotFound))
+		return
+	}
+	i.replies[handle] = reply{}
+	stack[0] = 0
+}

@@ -1,0 +1,169 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/intent/wasm"
+)
+
+// instance is one running copy of a module. One call at a time is in it.
+type instance struct {
+	seed      *Seed
+	module    api.Module
+	functions map[string]api.Function
+	call      *Call
+	ctx       context.Context // of the instance; carries the instance for host functions
+	kill      *killSwitch
+	image     []byte // of the memory before the first call, for a reset
+	replies   []reply
+	fault     string // of the last call that the seed made
+	uses      int
+	over      bool // the output was too large
+	stack     [1]uint64
+}
+
+// instanceKey is where a context carries the instance.
+type instanceKey struct{}
+
+// Instances are replaced after so many calls: what a module leaks must not grow for ever.
+const maxUses = 1_000_000
+
+// instantiate makes an instance and lets it initialise itself.
+func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
+	i := &instance{seed: s, functions: map[string]api.Function{}, kill: newKillSwitch()}
+	i.ctx = context.WithValue(i.kill, instanceKey{}, i)
+	i.call = &Call{Deadline: deadline}
+	words := s.words()
+	config := s.moduleConfig(i.kill.sleep, words).WithStdout(words).WithArgs(s.Name).WithStartFunctions("_initialize")
+	i.kill.arm(deadline)
+	defer i.kill.disarm()
+	module, err := s.runtime.InstantiateModule(i.ctx, s.compiled, config)
+	if err != nil {
+		i.end()
+		return nil, trap(err, s.startTimeout())
+	}
+	i.module = module
+	for _, name := range s.Facts.Functions() {
+		i.functions[name] = module.ExportedFunction(name)
+	}
+	if s.Instance == intent.Reset {
+		memory, _ := module.Memory().Read(0, module.Memory().Size())
+		i.image = append([]byte(nil), memory...)
+	}
+	return i, nil
+}
+
+// function is what a call without a name means.
+func (s *Seed) function(name string) (string, error) {
+	if name == "" {
+		names := s.Facts.Functions()
+		if len(names) == 1 {
+			return names[0], nil
+		}
+		return "", &Error{Code: NotFound, Text: fmt.Sprintf("%s has the functions %s: say which", s.Name, strings.Join(names, ", "))}
+	}
+	if !s.Facts.Offers(name, wasm.Entry) {
+		return "", &Error{Code: NotFound, Text: fmt.Sprintf("%s has no function %q: it has %s", s.Name, name, strings.Join(s.Facts.Functions(), ", "))}
+	}
+	return name, nil
+}
+
+// react calls a function of an instance.
+func (s *Seed) react(c *Call) error {
+	i, err := s.pool.take(c.Deadline)
+	if err != nil {
+		return err
+	}
+	f := i.functions[c.Function]
+	if f == nil {
+		name, err := s.function(c.Function)
+		if err != nil {
+			s.pool.put(i)
+			return err
+		}
+		f = i.functions[name]
+	}
+	i.call = c
+	if !s.Trusted {
+		i.kill.arm(c.Deadline)
+	}
+	err = f.CallWithStack(i.ctx, i.stack[:])
+	if !s.Trusted {
+		i.kill.disarm()
+	}
+	i.call = nil
+	if err != nil {
+		i.end()
+		return trap(err, time.Duration(s.Timeout))
+	}
+	status, over := int32(i.stack[0]), i.over
+	if i.renew() {
+		s.pool.put(i)
+	}
+	switch {
+	case over:
+		return &Error{Code: TooLarge, Text: fmt.Sprintf("output of more than %d bytes", MaxOutput)}
+	case status != 0:
+		return &Error{Code: CalleeFailed, Text: strings.TrimSpace(fmt.Sprintf("it returned %d: %s", status, excerpt(c.Output)))}
+	}
+	return nil
+}
+
+func excerpt(output []byte) string {
+	return strings.ToValidUTF8(string(output[:min(len(output), 500)]), "?")
+}
+
+// renew makes an instance ready for the next call, and reports whether it may be used again.
+func (i *instance) renew() bool {
+	i.uses++
+	i.over, i.fault, i.replies = false, "", i.replies[:0]
+	switch s := i.seed; {
+	case s.Instance == intent.Fresh, i.uses >= maxUses:
+	case s.Instance != intent.Reset:
+		return true
+	case i.module.Memory().Size() == uint32(len(i.image)):
+		return i.module.Memory().Write(0, i.image)
+	}
+	i.end() // also one whose memory grew: an image put over a larger memory leaves its allocator astray
+	return false
+}
+
+func (i *instance) end() {
+	if i.module != nil {
+		_ = i.module.Close(context.Background())
+	}
+	i.kill.retire()
+}
+
+// killSwitch is the context of an instance for all its life, so that a call need not make one. It ends when a deadline
+// passes, and the instance with it.
+type killSwitch struct {
+	context.Context
+	done     chan struct{}
+	killed   atomic.Bool
+	deadline atomic.Int64 // nanoseconds since the start of this process; 0 while no call is in the instance
+}
+
+func newKillSwitch() *killSwitch {
+	return &killSwitch{Context: context.Background(), done: make(chan struct{})}
+}
+
+// Done implements context.Context.
+func (k *killSwitch) Done() <-chan struct{} { return k.done }
+
+// Err implements context.Context.
+func (k *killSwitch) Err() error {
+	if k.killed.Load() {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+func (k *killSwitch) sleep(ns int64) { sleep(k, time.Duration(ns)) }

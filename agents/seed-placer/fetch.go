@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/blob"
+)
+
+// Bounds of a fetch.
+const (
+	maxBlob   = 1 << 40          // bytes
+	stall     = 30 * time.Second // without a byte
+	fetchSlot = 4                // at once
+)
+
+// fetch brings a blob here: from any node that holds it, or for a seed from the address that its intent names.
+func (p *placer) fetch(ctx context.Context, s Step) error {
+	select {
+	case p.fetches <- struct{}{}:
+		defer func() { <-p.fetches }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	var errs []error
+	for _, from := range p.sources(s) {
+		err := p.blobs.Fetch(ctx, s.Digest, maxBlob, from.open)
+		if err == nil {
+			p.nudge()
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", from.name, err))
+	}
+	if len(errs) == 0 {
+		return fmt.Errorf("nobody holds sha256:%s: publish it again (platypus seed, platypus site or platypus blob put)", s.Digest)
+	}
+	return errors.Join(errs...)
+}
+
+// origin is a place that may have a blob.
+type origin struct {
+	name string
+	open blob.Source
+}
+
+func (p *placer) sources(s Step) (from []origin) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, node := range p.desired.Holders[s.Digest] {
+		if host, live := p.desired.Hosts[node]; live && node != string(p.agent.Node) {
+			from = append(from, origin{node, fromHTTP("http://" + host.Address + "/blob/" + s.Digest)})
+		}
+	}
+	for _, w := range p.desired.Seeds {
+		if w.Name != s.About || w.Seed.Digest() != s.Digest {
+			continue
+		}
+		if u, err := url.Parse(w.Seed.Source); err == nil && u.Scheme == "file" {
+			from = append(from, origin{w.Seed.Source, fromFile(u.Path)})
+		} else if strings.HasPrefix(w.Seed.Source, "https://") {
+			from = append(from, origin{w.Seed.Source, fromHTTP(w.Seed.Source)})
+		}
+	}
+	return from
+}
+
+func fromFile(path string) blob.Source {
+	return func(_ context.Context, offset int64) (io.ReadCloser, error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		if at, err := f.Stat(); err != nil || !at.Mode().IsRegular() {
+			f.Close()
+			return nil, errors.Join(err, fmt.Errorf("%s is not a plain file", path))
+		}
+		_, err = f.Seek(offset, io.SeekStart)
+		return f, err
+	}
+}
+
+var fetcher = &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+	ResponseHeaderTimeout: stall, DisableCompression: true, Proxy: http.ProxyFromEnvironment}}
+
+// fromHTTP asks for what is missing. A server that sends the whole in spite of that is read past what is there.
+func fromHTTP(address string) blob.Source {
+	return func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		if offset > 0 {
+			request.Header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
+		}
+		response, err := fetcher.Do(request)
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		body := &watched{ReadCloser: response.Body, cancel: cancel}
+		body.timer = time.AfterFunc(stall, cancel)
+		switch {
+		case response.StatusCode == http.StatusPartialContent && offset > 0:
+			return body, nil
+		case response.StatusCode == http.StatusOK:
+			_, err := io.CopyN(io.Discard, body, offset)
+			if err == nil {
+				return body, nil
+			}
+			body.Close()
+			return nil, err
+		}
+		body.Close()
+		return nil, fmt.Errorf("it answers %s", response.Status)
+	}
+}
+
+// watched cuts off a body that stalls.
+type watched struct {
+	io.ReadCloser
+	timer  *time.Timer
+	cancel context.CancelFunc
+}
+
+// Read implements io.Reader.
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if n > 0 {
+		w.timer.Reset(stall)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (w *watched) Close() error {
+	w.timer.Stop()
+	w.cancel()
+	return w.ReadCloser.Close()
+}

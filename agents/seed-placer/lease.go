@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/platypus-platform/platypus/store"
+)
+
+// leaseDelay is how long keys of a lost session stay locked: another session of this very node takes them at once.
+const leaseDelay = time.Millisecond
+
+// lease keeps a session in the store for as long as the agent lives. Everything that this node says of itself hangs on
+// it, and falls away with it.
+type lease struct {
+	mu      sync.Mutex
+	session *store.Session
+	joined  bool // the node's own key is held through it
+}
+
+// newLease keeps a session until ctx ends; nudge is called when it comes or goes.
+func newLease(ctx context.Context, s *store.Store, name string, nudge func()) *lease {
+	l := &lease{}
+	go func() {
+		for wait := time.Second; ctx.Err() == nil; {
+			session, err := s.NewSession(ctx, name, store.MinTTL, leaseDelay, store.DeleteKeys)
+			if err != nil {
+				select {
+				case <-time.After(wait):
+				case <-ctx.Done():
+				}
+				wait = min(2*wait, 15*time.Second)
+				continue
+			}
+			wait = time.Second
+			l.set(session)
+			nudge()
+			select {
+			case <-session.Lost():
+			case <-ctx.Done():
+			}
+			l.set(nil)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			_ = session.Close(last)
+			cancel()
+			nudge()
+		}
+	}()
+	return l
+}
+
+func (l *lease) set(s *store.Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.session, l.joined = s, false
+}
+
+// get returns the session that lives, or nil, and whether the node's key is held through it.
+func (l *lease) get() (*store.Session, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.session == nil || !l.session.Alive() {
+		return nil, false
+	}
+	return l.session, l.joined
+}
+
+// join notes that the node's key is held through a session.
+func (l *lease) join(s *store.Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.joined = l.session == s
+}

@@ -1,0 +1,42 @@
+// Command seed-placer keeps seeds, WebAssembly modules, ready to be called on enough nodes, and serves sites and blobs.
+//
+// Every node runs one. All of them look at the same intent and the same list of live nodes, and so come to the same
+// placement without a word to each other; each takes its own share, says so in the store under a session, fetches and
+// compiles the module, and says that it is ready. What others have ready is called there. Seeds run in worker processes,
+// never in the agent: a worker has no access to the store and nothing secret in its environment.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/internal/agent"
+	"github.com/platypus-platform/platypus/agents/seed-placer/worker"
+)
+
+const manual = `Keeps seeds ready on this node, calls those of other nodes, and serves sites and blobs, all at --serve.
+Modules and files come from the blobs of any node that holds them, and are never used before their digest is right.`
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == worker.Word {
+		os.Exit(worker.Main())
+	}
+	agent.Main(agent.Program[Desired, Actual, Step]{
+		Name: "seed-placer", Usage: "keeps seeds ready, and serves sites and blobs", Text: manual,
+		Source: source, Open: open, Flags: flags(),
+	})
+}
+
+func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[Desired, Actual, Step], error) {
+	p, err := newPlacer(ctx, c, a)
+	if err != nil {
+		return nil, err
+	}
+	return &converge.Loop[Desired, Actual, Step]{
+		Observe: p.observe, Plan: p.plan, Apply: p.apply, States: p.states, Wake: p.wake, Parallel: 8,
+		Guard: p.guard(),
+	}, nil
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/internal/agent"
+	"github.com/platypus-platform/platypus/agents/seed-placer/blob"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+func flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "serve", Usage: "answer calls, sites and blobs at HOST:PORT", Value: "127.0.0.1:8080", EnvVars: agent.Env("serve")},
+		&cli.StringFlag{Name: "socket", Usage: "unix socket at which blobs are put (default: seeds.sock in --state-dir)", EnvVars: agent.Env("seed-socket")},
+		&cli.StringFlag{Name: "region", Usage: "region of this node, for seeds that name one", EnvVars: agent.Env("region")},
+		&cli.StringSliceFlag{Name: "label", Usage: "`KEY=VALUE` of this node; calls stay within one \"zone\" where they can", EnvVars: agent.Env("label")},
+		&cli.IntFlag{Name: "weight", Usage: "share of the seeds that this node takes, beside others", Value: 1, EnvVars: agent.Env("weight")},
+		&cli.BoolFlag{Name: "closed", Usage: "take nothing new, and give away what is here", EnvVars: agent.Env("closed")},
+		&cli.BoolFlag{Name: "open-to-network", Usage: "serve at an address beyond this machine, without certificates", EnvVars: agent.Env("open-to-network")},
+	}
+}
+
+// placer is the agent's hands and eyes on this node.
+type placer struct {
+	agent *agent.Agent
+	self  intent.Host
+	blobs *blob.Store
+	crew  *crew
+	lease *lease
+	own   *own
+	wake  chan struct{}
+
+	memory
+	fetches chan struct{} // bounds how many blobs are fetched at once
+}
+
+// memory is what one pass leaves for the steps that it planned, and steps for the next pass.
+type memory struct {
+	mu       sync.Mutex
+	next     tableSet             // what the plan under way wants the workers to be told
+	desired  Desired              // that of the plan under way
+	draining map[string]time.Time // since when, by seed
+	files    map[string][]string  // by manifest, what it names
+	faults   map[string]string
+}
+
+func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, error) {
+	self, err := hostOf(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &placer{agent: a, self: self, own: newOwn(), wake: make(chan struct{}, 1), fetches: make(chan struct{}, fetchSlot),
+		memory: memory{draining: map[string]time.Time{}, files: map[string][]string{}, faults: map[string]string{}}}
+	if a.DryRun {
+		p.blobs, p.crew, p.lease = blob.At(filepath.Join(a.StateDir, "blobs")), &crew{}, &lease{}
+		return p, nil
+	}
+	if p.blobs, err = blob.Open(filepath.Join(a.StateDir, "blobs")); err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", self.Address)
+	if err != nil {
+		return nil, fmt.Errorf("serve at %s: %w", self.Address, err)
+	}
+	p.self.Address = listener.Addr().String()
+	p.crew = newCrew(ctx, p, listener.(*net.TCPListener))
+	p.lease = newLease(ctx, a.Store, "seeds on "+string(a.Node), func() { p.own.forget(); p.nudge() })
+	socket := c.String("socket")
+	if socket == "" {
+		socket = filepath.Join(a.StateDir, "seeds.sock")
+	}
+	return p, p.serveSocket(ctx, socket)
+}
+
+// hostOf is what the flags say of this node.
+func hostOf(c *cli.Context) (intent.Host, error) {
+	h := intent.Host{Address: c.String("serve"), Region: c.String("region"), Weight: c.Int("weight"), Closed: c.Bool("closed"), Labels: map[string]string{}}
+	host, _, err := net.SplitHostPort(h.Address)
+	if err != nil {
+		return h, agent.Usage("--serve %q is not HOST:PORT: %w", h.Address, err)
+	}
+	ip := net.ParseIP(host)
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !c.Bool("open-to-network") {
+		return h, agent.Usage("--serve %s can be reached from other machines, and anybody there could call every seed: stay on 127.0.0.1, or say --open-to-network", h.Address)
+	}
+	if ip != nil && ip.IsUnspecified() {
+		return h, agent.Usage("--serve %s: name the very address by which other nodes reach this one", h.Address)
+	}
+	if h.Weight < 1 || h.Weight > 1000 {
+		return h, agent.Usage("--weight must be within 1 to 1000")
+	}
+	for _, label := range c.StringSlice("label") {
+		key, value, ok := strings.Cut(label, "=")
+		if !ok || key == "" {
+			return h, agent.Usage("--label %q is not KEY=VALUE", label)
+		}
+		h.Labels[key] = value
+	}
+	return h, nil
+}
+
+// nudge asks for a pass.
+func (p *placer) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// guard keeps seeds from being given up by mistake.
+func (p *placer) guard() *converge.Guard[Desired, Actual] {
+	return &converge.Guard[Desired, Actual]{
+		Owned: func(a Actual) (names []string) {
+			for name := range a.Sent {
+				names = append(names, name)
+			}
+			return names
+		},
+		Wanted: func(d Desired) (names []string) {
+			for _, w := range d.Seeds {
+				names = append(names, w.Name)
+			}
+			return names
+		},
+		Gone: func(ctx context.Context, name string) (bool, error) {
+			return p.agent.Store.Gone(ctx, p.agent.Tree.Seed(intent.Name(name)))
+		},
+		Confirmed: p.agent.Confirmed,
+		Hold: func(d Desired, subjects map[string]string, everything *converge.Held) Desired {
+			d.Held = map[string]string{}
+			for name, reason := range subjects {
+				d.Held[name] = reason
+			}
+			if everything != nil {
+				for _, w := range d.Seeds {
+					d.Held[w.Name] = everything.String()
+				}
+			}
+			return d
+		},
+	}
+}
+
+// cacheDir is the folder of a worker's compiled code. Each has its own: what can write there can make its owner run
+// anything.
+func (p *placer) cacheDir(name string) string {
+	if name == front {
+		return filepath.Join(p.agent.StateDir, "compiled", ".front")
+	}
+	return filepath.Join(p.agent.StateDir, "compiled", name)
+}
+
+// executable is this program, for workers.
+func executable() (string, error) { return os.Executable() }
+
+// plan notes what the steps of this pass will need besides what they hold.
+func (p *placer) plan(d Desired, a Actual) []Step {
+	d = p.own.over(d, a.Node)
+	for _, w := range d.Sites {
+		digest := w.Site.Digest()
+		if _, here := a.Blobs[digest]; here && a.Files[digest] == nil {
+			a.Files[digest] = p.filesOf(digest)
+		}
+	}
+	p.mu.Lock()
+	p.desired, p.next, p.files = d, tables(d, a), a.Files
+	p.mu.Unlock()
+	return plan(d, a)
+}
+
+// states are those of what was read and what this node wrote of late.
+func (p *placer) states(d Desired, a Actual) map[string]converge.State {
+	return states(p.own.over(d, a.Node), a)
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+	"github.com/platypus-platform/platypus/agents/seed-placer/worker"
+)
+
+// process is one worker, started again whenever it ends.
+type process struct {
+	crew     *crew
+	name     string
+	listener *net.TCPListener
+	stop     context.CancelFunc
+	news     chan struct{} // the table has changed
+
+	mu    sync.Mutex
+	table wire.Table
+	seeds map[string]wire.Status
+	heard time.Time // the last report
+}
+
+func (w *process) set(t wire.Table) {
+	w.mu.Lock()
+	w.table = t
+	w.mu.Unlock()
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+// observe adds what the worker was told, and says.
+func (w *process) observe(sent map[string]wire.Seed, said map[string]wire.Status) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, seed := range w.table.Seeds {
+		sent[seed.Name] = seed
+		status := w.seeds[seed.Name]
+		status.Address = w.listener.Addr().String()
+		said[seed.Name] = status
+	}
+}
+
+// run keeps the worker up until ctx ends.
+func (w *process) run(ctx context.Context) {
+	if w.name != front {
+		defer w.listener.Close()
+	}
+	for wait := restartAfter; ctx.Err() == nil; wait = min(2*wait, restartMost) {
+		began := time.Now()
+		err := w.once(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		w.note(wire.Report{})
+		w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker %s ended: %v; it is started again", label(w.name), err))
+		if time.Since(began) > time.Minute {
+			wait = restartAfter
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func label(name string) string {
+	if name == front {
+		return "of all seeds"
+	}
+	return "of " + name
+}
+
+// once is one life of the worker.
+func (w *process) once(ctx context.Context) error {
+	self, err := executable()
+	if err != nil {
+		return err
+	}
+	file, err := w.listener.File()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	cmd := exec.Command(self, worker.Word)
+	cmd.ExtraFiles = []*os.File{file}
+	cmd.Env = environment()
+	cmd.SysProcAttr = attributes()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	words, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := start(cmd); err != nil {
+		return err
+	}
+	var side sync.WaitGroup
+	life, end := context.WithCancel(ctx)
+	side.Go(func() { w.write(life, in) })
+	side.Go(func() { w.watch(life, cmd.Process) })
+	side.Go(func() { w.read(out); end() })
+	side.Go(func() { w.listen(words) })
+	side.Wait()
+	end()
+	return cmd.Wait()
+}
+
+// environment is that of a worker: nothing but what Go itself goes by.
+func environment() []string {
+	env := []string{}
+	for _, name := range []string{"GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GODEBUG"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// write gives the worker its table whenever it changes. Closing the pipe ends the worker.
+func (w *process) write(ctx context.Context, in io.WriteCloser) {
+	defer in.Close()
+	encoder := json.NewEncoder(in)
+	for {
+		w.mu.Lock()
+		table := w.table
+		w.mu.Unlock()
+		if err := encoder.Encode(table); err != nil {
+			return
+		}
+		select {
+		case <-w.news:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// read takes the worker's reports.
+func (w *process) read(out io.Reader) {
+	decoder := json.NewDecoder(bufio.NewReader(out))
+	for {
+		var report wire.Report
+		if err := decoder.Decode(&report); err != nil {
+			return
+		}
+		w.note(report)
+	}
+}
+
+// note keeps a report, and asks for a pass when it says something new.
+func (w *process) note(report wire.Report) {
+	w.mu.Lock()
+	before := w.seeds
+	w.seeds, w.heard = report.Seeds, time.Now()
+	w.mu.Unlock()
+	news := len(before) != len(report.Seeds)
+	for name, s := range report.Seeds {
+		b := before[name]
+		news = news || b.State != s.State || b.Digest != s.Digest || b.Load.Wants != s.Load.Wants || b.Error != s.Error ||
+			b.Load.InFlight > 0 && s.Load.InFlight == 0
+	}
+	if news {
+		w.crew.placer.nudge()
+	}
+}
+
+// watch kills a worker that says nothing for too long: a trusted seed in an endless loop stops all of it.
+func (w *process) watch(ctx context.Context, child *os.Process) {
+	w.mu.Lock()
+	w.heard = time.Now()
+	w.mu.Unlock()
+	tick := time.NewTicker(wire.Beat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			grace := time.AfterFunc(2*time.Second, func() { _ = child.Kill() })
+			defer grace.Stop()
+			return
+		}
+		w.mu.Lock()
+		silent := time.Since(w.heard)
+		w.mu.Unlock()
+		if silent > wire.Silence {
+			w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker %s says nothing for %v: it is killed", label(w.name), silent.Round(time.Second)))
+			_ = child.Kill()
+			return
+		}
+	}
+}
+
+// listen puts what the worker says into the log.
+func (w *process) listen(words io.Reader) {
+	lines := bufio.NewScanner(words)
+	lines.Buffer(make([]byte, 4<<10), 64<<10)
+	for lines.Scan() {
+		w.crew.heard(lines.Text())
+	}
+	_, _ = io.Copy(io.Discard, words)
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+)
+
+// attributes make a worker end with the agent, even with one that was killed.
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
+
+// start starts a worker from a thread that lives as long as the agent: the kernel takes the end of the thread that
+// started a process for the end of its parent.
+func start(cmd *exec.Cmd) error {
+	request := starting{cmd, make(chan error, 1)}
+	starter() <- request
+	return <-request.done
+}
+
+type starting struct {
+	cmd  *exec.Cmd
+	done chan error
+}
+
+// starter returns where to ask for processes.
+var starter = sync.OnceValue(func() chan<- starting {
+	requests := make(chan starting)
+	go func() {
+		runtime.LockOSThread()
+		for r := range requests {
+			r.done <- r.cmd.Start()
+		}
+	}()
+	return requests
+})

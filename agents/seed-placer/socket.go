@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// serveSocket takes blobs at a unix socket: whoever may open it may publish on this node, and nobody else.
+//
+//	PUT  /blob           keeps the body, answers {"sha256":…,"size":…}
+//	GET  /blob/<digest>  gives one back
+func (p *placer) serveSocket(ctx context.Context, path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("listen for blobs: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("listen for blobs: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("listen for blobs: %w", err)
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		return fmt.Errorf("listen for blobs: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("PUT /blob", p.putBlob)
+	mux.HandleFunc("GET /blob/{digest}", p.getBlob)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	go func() {
+		<-ctx.Done()
+		_ = server.Close()
+	}()
+	return nil
+}
+
+func (p *placer) putBlob(w http.ResponseWriter, r *http.Request) {
+	digest, size, err := p.blobs.Put(http.MaxBytesReader(w, r.Body, maxBlob))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	p.nudge()
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"sha256": digest, "size": size, "node": p.agent.Node})
+}
+
+func (p *placer) getBlob(w http.ResponseWriter, r *http.Request) {
+	content, err := p.blobs.Open(strings.TrimPrefix(r.PathValue("digest"), "sha256:"))
+	if err != nil {
+		http.Error(w, "this node does not hold the blob", http.StatusNotFound)
+		return
+	}
+	defer content.Close()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	http.ServeContent(w, r, "", time.Time{}, content)
+}

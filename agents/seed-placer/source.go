@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/platypus-platform/platypus/agents/internal/agent"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// prefixes are the parts of the store that concern seeds.
+func prefixes(t intent.Tree) []intent.Prefix {
+	return []intent.Prefix{t.Seeds(), t.Sites(), t.Blobs(), t.Hosts(), t.Replicas(), t.Holders()}
+}
+
+// source reads and watches them as one.
+func source(a *agent.Agent) agent.Source[Desired] {
+	return agent.Source[Desired]{
+		Name:  "seeds, sites and blobs below " + string(a.Tree.Intent()),
+		Index: func(d Desired) uint64 { return d.Index },
+		Read: func(ctx context.Context) (Desired, error) {
+			parts := map[intent.Prefix]store.Snapshot{}
+			for _, p := range prefixes(a.Tree) {
+				pairs, index, err := a.Store.List(ctx, p, store.Default)
+				if err != nil {
+					return Desired{}, fmt.Errorf("read seeds at %s: %w", a.Store.Address(), err)
+				}
+				parts[p] = store.Snapshot{Pairs: pairs, Index: index}
+			}
+			return assemble(a.Tree, parts), nil
+		},
+		Watch: func(ctx context.Context, heard func(intent.Prefix, error)) <-chan Desired {
+			return follow(ctx, a, heard)
+		},
+	}
+}
+
+// follow delivers what is desired once every part was read, and again whenever one changed.
+func follow(ctx context.Context, a *agent.Agent, heard func(intent.Prefix, error)) <-chan Desired {
+	type news struct {
+		prefix intent.Prefix
+		store.Snapshot
+	}
+	from := make(chan news)
+	all := prefixes(a.Tree)
+	for _, p := range all {
+		go func() {
+			for snapshots := a.Store.Watch(ctx, p, heard); ; {
+				select {
+				case s := <-snapshots:
+					select {
+					case from <- news{p, s}:
+					case <-ctx.Done():
+						return
+					}
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+	}
+	out := make(chan Desired, 1)
+	go func() {
+		parts := map[intent.Prefix]store.Snapshot{}
+		for {
+			select {
+			case n := <-from:
+				parts[n.prefix] = n.Snapshot
+			case <-ctx.Done():
+				return
+			}
+			if len(parts) < len(all) {
+				continue
+			}
+			select {
+			case <-out:
+			default:
+			}
+			out <- assemble(a.Tree, parts)
+		}
+	}()
+	return out
+}
+
+// assemble makes what is desired out of what was read. What cannot be used stays, with the reason.
+func assemble(t intent.Tree, parts map[intent.Prefix]store.Snapshot) Desired {
+	d := Desired{Blobs: map[string]intent.Blob{}, Hosts: map[string]intent.Host{},
+		Claims: map[string]map[string]intent.Replica{}, Holders: map[string][]string{}}
+	for prefix, part := range parts {
+		d.Index = max(d.Index, part.Index)
+		for _, pair := range part.Pairs {
+			rest, _ := prefix.Below(pair.Key)
+			key := strings.TrimPrefix(pair.Key, string(t.Intent()))
+			switch first, second, _ := strings.Cut(rest, "/"); prefix {
+			case t.Seeds():
+				seed, problems := intent.SeedOf(key, pair.Value)
+				d.Seeds = append(d.Seeds, SeedWish{Name: first, Seed: seed, Invalid: fault(key, problems)})
+			case t.Sites():
+				site, problems := intent.SiteOf(key, pair.Value)
+				d.Sites = append(d.Sites, SiteWish{Name: first, Site: site, Invalid: fault(key, problems)})
+			case t.Blobs():
+				if blob, problems := intent.BlobOf(key, pair.Value); fault(key, problems) == "" {
+					d.Blobs[first] = blob
+				}
+			case t.Hosts():
+				put(d.Hosts, first, pair.Value)
+			case t.Replicas():
+				if d.Claims[first] == nil {
+					d.Claims[first] = map[string]intent.Replica{}
+				}
+				put(d.Claims[first], second, pair.Value)
+			case t.Holders():
+				d.Holders[first] = append(d.Holders[first], second)
+			}
+		}
+	}
+	slices.SortFunc(d.Seeds, byName)
+	slices.SortFunc(d.Sites, func(a, b SiteWish) int { return strings.Compare(a.Name, b.Name) })
+	return d
+}
+
+// fault says why a value cannot be used, or nothing. A key that is no name is at fault, too.
+func fault(key string, problems intent.Problems) string {
+	if err := problems.Err(); err != nil {
+		return err.Error()
+	}
+	if err := intent.Check(key, []byte(`{}`)).Err(); err != nil && strings.Contains(err.Error(), "name") && !strings.Contains(err.Error(), "missing") {
+		return err.Error()
+	}
+	return ""
+}
+
+// put reads what an agent wrote. What cannot be read counts as not there: agents write it anew.
+func put[T any](into map[string]T, name string, value []byte) {
+	var noun T
+	if json.Unmarshal(value, &noun) == nil {
+		into[name] = noun
+	}
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// tableSet is what the workers shall be told: the first one, which owns the node's address, and one for each trusted
+// seed, by the seed's name.
+type tableSet map[string]wire.Table
+
+// front is the name of the worker that owns the node's address.
+const front = ""
+
+// digest tells two sets apart.
+func (t tableSet) digest() string {
+	data, err := json.Marshal(t)
+	if err != nil {
+		return "" // there is nothing in a table that cannot be written
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}
+
+// tables says what each worker shall do: run the seeds that this node has claimed and whose module is here, and send on
+// what others have ready.
+func tables(d Desired, a Actual) tableSet {
+	routes := routesOf(d, a)
+	first := wire.Table{Node: a.Node, Zone: a.Self.Labels["zone"], Routes: routes}
+	set := tableSet{}
+	for _, wish := range d.Seeds {
+		seed, ok := running(d, a, wish)
+		switch {
+		case !ok:
+		case seed.Seed.Trusted:
+			set[wish.Name] = wire.Table{Node: a.Node, Zone: first.Zone, Routes: routes, Seeds: []wire.Seed{seed}}
+		default:
+			first.Seeds = append(first.Seeds, seed)
+		}
+	}
+	for name, seed := range a.Sent { // what is held back goes on as it is
+		if d.Held[name] != "" && !d.declared()[name] && !seed.Seed.Trusted {
+			first.Seeds = append(first.Seeds, seed)
+		}
+	}
+	slices.SortFunc(first.Seeds, func(x, y wire.Seed) int { return strings.Compare(x.Name, y.Name) })
+	for _, w := range d.Sites {
+		if _, here := a.Blobs[w.Site.Digest()]; w.Invalid == "" && here {
+			first.Sites = append(first.Sites, wire.Site{Name: w.Name, Site: w.Site})
+		}
+	}
+	set[front] = first
+	return set
+}
+
+// running is how a seed runs here, if it shall. A seed whose intent cannot be used, or whose new module is not here yet,
+// goes on as it did.
+func running(d Desired, a Actual, wish SeedWish) (wire.Seed, bool) {
+	sent, was := a.Sent[wish.Name]
+	if wish.Invalid != "" || d.Held[wish.Name] != "" {
+		return sent, was
+	}
+	if _, claimed := d.Claims[wish.Name][a.Node]; !claimed {
+		// A claim that fell away with a lost session is taken again; until then, what runs goes on.
+		return sent, was && !a.Joined
+	}
+	seed := wire.Seed{Name: wish.Name, Digest: wish.Seed.Digest(), Seed: wish.Seed}
+	if _, here := a.Blobs[seed.Digest]; !here {
+		return sent, was
+	}
+	return seed, true
+}
+
+// routesOf lists who else has which seed ready, this node's trusted workers among them.
+func routesOf(d Desired, a Actual) wire.Routes {
+	routes := wire.Routes{}
+	for name, claims := range d.Claims {
+		for _, node := range slices.Sorted(maps.Keys(claims)) {
+			c := claims[node]
+			own := node == a.Node && c.Address == a.Self.Address
+			if c.State == intent.ReplicaReady && c.Address != "" && !own {
+				routes[name] = append(routes[name], wire.Peer{Node: node, Address: c.Address, Zone: c.Zone})
+			}
+		}
+	}
+	return routes
+}

@@ -1,0 +1,89 @@
+// Package wire is what the agent and its workers say to each other: the agent writes tables to a worker's standard
+// input, the worker reports to its standard output, each a line of JSON. A table says all that the worker shall do; it
+// replaces the one before.
+package wire
+
+import (
+	"time"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// Table is everything that a worker shall do.
+type Table struct {
+	Node   string `json:"node"`
+	Zone   string `json:"zone,omitempty"`
+	Blobs  string `json:"blobs"` // folder of the blobs of this node
+	Cache  string `json:"cache"` // folder of compiled code, the worker's own
+	Seeds  []Seed `json:"seeds"`
+	Sites  []Site `json:"sites,omitempty"`
+	Routes Routes `json:"routes,omitempty"` // where else seeds are ready
+}
+
+// Seed is one that the worker shall have ready.
+type Seed struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	Seed   intent.Seed
+	Drain  bool `json:"drain,omitempty"` // take no new calls from elsewhere: it is about to go
+}
+
+// Site is one that the worker shall serve.
+type Site struct {
+	Name string `json:"name"`
+	Site intent.Site
+}
+
+// Routes are, by seed, the other nodes that have it ready.
+type Routes map[string][]Peer
+
+// Peer is a node that answers calls of a seed.
+type Peer struct {
+	Node    string `json:"node"`
+	Address string `json:"address"`
+	Zone    string `json:"zone,omitempty"`
+}
+
+// Report is what a worker says of itself, at least every [Beat].
+type Report struct {
+	Seeds map[string]Status `json:"seeds"`
+	Sites map[string]string `json:"sites,omitempty"` // what is wrong with a site, or ""
+}
+
+// Beat is how often a worker reports when nothing changes; one that says nothing for Silence is stuck, and is killed.
+const (
+	Beat    = time.Second
+	Silence = 10 * time.Second
+)
+
+// Status is how one seed of a worker is.
+type Status struct {
+	Digest string `json:"digest"`
+	State  State  `json:"state"`
+	Error  string `json:"error,omitempty"`
+	Load   Load   `json:"load"`
+	ABI    string `json:"abi,omitempty"`
+	Serves bool   `json:"serves,omitempty"` // a module answers, maybe one of before
+	// Address is where the worker listens; the agent fills it in.
+	Address string `json:"-"`
+}
+
+// State is how far a seed of a worker is.
+type State string
+
+// The states.
+const (
+	Loading State = "loading"
+	Ready   State = "ready"
+	Failed  State = "failed"
+)
+
+// Load is how much a seed has to do. The counters only grow while the worker lives.
+type Load struct {
+	InFlight int    `json:"in_flight"`
+	Queued   int    `json:"queued"`
+	Wants    int    `json:"wants"` // percent of what one replica should have to do, in steps; it falls a minute after the load
+	Calls    uint64 `json:"calls"`
+	Failed   uint64 `json:"failed"`
+	Refused  uint64 `json:"refused"`
+}

@@ -1,0 +1,183 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
+)
+
+// maxDepth bounds how many seeds call each other in one chain.
+const maxDepth = 16
+
+// overloadedFor is how long who was refused had better wait.
+const overloadedFor = time.Second
+
+// Call implements engine.Outside: a seed calls another. It keeps its instance meanwhile, and gives its processor up.
+func (w *Worker) Call(ctx context.Context, from *engine.Call, uri string, input []byte) (output []byte, err error) {
+	w.Idle(func() { output, err = w.onward(ctx, from, uri, input) })
+	return output, err
+}
+
+// onward makes the call of a seed that holds no processor.
+func (w *Worker) onward(ctx context.Context, from *engine.Call, uri string, input []byte) ([]byte, error) {
+	caller := from.Meta.Chain[len(from.Meta.Chain)-1]
+	name, function, err := parseURI(uri)
+	if err != nil {
+		return nil, err
+	}
+	if r := w.running(caller); r == nil || !r.spec.Seed.Allows(name) {
+		return nil, &engine.Error{Code: engine.Denied, Text: fmt.Sprintf("%s may not call %s: list it in \"calls\"", caller, name)}
+	}
+	c := &engine.Call{Function: function, Input: input, Meta: from.Meta, Deadline: from.Deadline}
+	c.Meta.Caller = caller
+	if deadline, ok := ctx.Deadline(); ok {
+		c.Deadline = deadline
+	}
+	err = w.route(ctx, name, c, anywhere)
+	return c.Output, err
+}
+
+// parseURI splits pln://seed/<name>/<function>.
+func parseURI(uri string) (name, function string, err error) {
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme != "pln" || u.Host != "seed" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return "", "", &engine.Error{Code: engine.NotFound, Text: fmt.Sprintf("address %q is not pln://seed/<name>/<function>", uri)}
+	}
+	name, function, _ = strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	return name, function, nil
+}
+
+// where says where a call may go.
+type where bool
+
+const (
+	anywhere where = true
+	hereOnly where = false // it came from another worker
+)
+
+// route makes a call: here, where the seed is ready and has room, else at another node.
+func (w *Worker) route(ctx context.Context, name string, c *engine.Call, to where) error {
+	if slices.Contains(c.Meta.Chain, name) {
+		return &engine.Error{Code: engine.Cycle, Text: fmt.Sprintf("the call goes in a circle: %s, %s", strings.Join(c.Meta.Chain, ", "), name)}
+	}
+	if len(c.Meta.Chain) >= maxDepth {
+		return &engine.Error{Code: engine.Cycle, Text: fmt.Sprintf("the call goes through more than %d seeds", maxDepth)}
+	}
+	if time.Until(c.Deadline) <= 0 {
+		return &engine.Error{Code: engine.Deadline, Text: "the time for the call is over"}
+	}
+	r := w.running(name)
+	elsewhere := to == anywhere && w.peers.has(name)
+	switch {
+	case r != nil && (r.gate.TryEnter() || !elsewhere && r.enter(c.Deadline)):
+		return w.inside(ctx, name, r, c)
+	case elsewhere:
+		return w.peers.call(ctx, w.zone(), name, c)
+	case r != nil:
+		return &engine.Error{Code: engine.Overloaded, Text: name + " has too much to do", RetryAfter: overloadedFor}
+	}
+	return w.absent(name)
+}
+
+func (r *running) enter(deadline time.Time) bool { return r.gate.Enter(r.patience(deadline)) == nil }
+
+// patience is how long a call may wait for its turn: about as long as it takes, so that what is let in is answered in
+// about twice the time that it takes when nobody else calls, and what cannot be is refused while the caller still has time
+// to ask somebody else.
+func (r *running) patience(deadline time.Time) time.Duration {
+	half := time.Until(deadline) / 2
+	if took := time.Duration(r.took.Load()); took > 0 {
+		return min(half, max(took, leastPatience))
+	}
+	return half
+}
+
+// leastPatience is less than what anybody notices, and more than a processor needs for what is shorter than that.
+const leastPatience = 2 * time.Millisecond
+
+// maxRunnable bounds how many calls wait for a processor, over all seeds.
+const maxRunnable = 1024
+
+// Idle implements engine.Idler: while a seed waits, others may have its processor.
+func (w *Worker) Idle(wait func()) {
+	w.cpu.Leave()
+	wait()
+	w.cpu.Force() // it goes on whoever else computes: what has begun is brought to its end
+}
+
+// inside makes a call that the gate let in, and hands it on when the seed says so.
+func (w *Worker) inside(ctx context.Context, name string, r *running, c *engine.Call) error {
+	r.uses.Add(1)
+	c.Meta.Chain = append(slices.Clip(c.Meta.Chain), name)
+	if limit := time.Now().Add(time.Duration(r.Timeout)); limit.Before(c.Deadline) {
+		c.Deadline = limit
+	}
+	err := w.compute(ctx, name, r, c)
+	r.uses.Done()
+	r.gate.Leave()
+	if s := w.slot(name); s != nil {
+		s.calls.Add(1)
+		if err != nil {
+			s.failed.Add(1)
+		}
+	}
+	if err != nil || c.Tail == nil {
+		return err
+	}
+	tail := c.Tail
+	onward := &engine.Call{Input: tail.Input, Meta: c.Meta, Deadline: c.Deadline}
+	c.Output, err = w.onward(ctx, onward, tail.URI, tail.Input)
+	return err
+}
+
+// compute runs a call once there is a processor for it.
+func (w *Worker) compute(ctx context.Context, name string, r *running, c *engine.Call) error {
+	if w.cpu.Enter(r.patience(c.Deadline)) != nil {
+		return &engine.Error{Code: engine.Overloaded, Text: "there is no processor free for " + name, RetryAfter: overloadedFor}
+	}
+	began := time.Now()
+	err := r.Do(ctx, c)
+	took := int64(time.Since(began))
+	w.cpu.Leave()
+	if before := r.took.Load(); before > 0 {
+		took = before - before/8 + took/8
+	}
+	r.took.Store(took)
+	return err
+}
+
+// absent says why nobody answers for a seed.
+func (w *Worker) absent(name string) error {
+	if s := w.slot(name); s != nil {
+		status := s.status()
+		if status.Error != "" {
+			return &engine.Error{Code: engine.Unavailable, Text: name + " cannot run: " + status.Error, RetryAfter: overloadedFor}
+		}
+		return &engine.Error{Code: engine.Unavailable, Text: name + " is not ready yet", RetryAfter: overloadedFor}
+	}
+	return &engine.Error{Code: engine.NotFound, Text: fmt.Sprintf("no seed %q is ready anywhere", name)}
+}
+
+func (w *Worker) slot(name string) *slot {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.seeds[name]
+}
+
+func (w *Worker) running(name string) *running {
+	if s := w.slot(name); s != nil {
+		return s.current.Load()
+	}
+	return nil
+}
+
+func (w *Worker) zone() string {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.table.Zone
+}

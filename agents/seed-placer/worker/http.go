@@ -1,0 +1,218 @@
+package worker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// The headers that one worker sends another, and a client gets back.
+const (
+	headerDeadline = "Platypus-Deadline-Ms" // what is left of the time for the call
+	headerChain    = "Platypus-Chain"       // the seeds that the call went through
+	headerRequest  = "Platypus-Request"     // identifies the call that came from outside
+	headerHop      = "Platypus-Hop"         // it comes from another worker, and shall not be sent on
+	headerError    = "Platypus-Error"       // the code of an error, in a word
+	headerLoad     = "Platypus-Load"        // calls that are inside or wait
+)
+
+// maxWait is how long a call may take when nobody says otherwise.
+const maxWait = time.Minute
+
+var statuses = map[engine.Code]int{engine.NotFound: 404, engine.Overloaded: 429, engine.Deadline: 504, engine.Denied: 403,
+	engine.Cycle: 508, engine.TooLarge: 413, engine.CalleeFailed: 502, engine.Unavailable: 503}
+
+// ServeHTTP answers everything that arrives at the node's address.
+func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	switch {
+	case strings.HasPrefix(path, "/seed/"):
+		name, rest, slash := strings.Cut(path[len("/seed/"):], "/")
+		if !slash {
+			http.Redirect(rw, r, path+"/", http.StatusPermanentRedirect)
+			return
+		}
+		w.serveSeed(rw, r, name, rest)
+	case strings.HasPrefix(path, "/call/"):
+		name, function, _ := strings.Cut(path[len("/call/"):], "/")
+		w.serveCall(rw, r, name, function)
+	case strings.HasPrefix(path, "/blob/"):
+		w.serveBlob(rw, r, path[len("/blob/"):])
+	default:
+		w.sites.serve(rw, r)
+	}
+}
+
+// callOf reads a call off a request.
+func callOf(r *http.Request) (*engine.Call, where, error) {
+	c := &engine.Call{Deadline: time.Now().Add(maxWait)}
+	to := anywhere
+	if ms := r.Header.Get(headerDeadline); ms != "" {
+		n, err := strconv.ParseInt(ms, 10, 32)
+		if err != nil || n <= 0 {
+			return nil, to, &engine.Error{Code: engine.Deadline, Text: "the time for the call is over"}
+		}
+		c.Deadline = time.Now().Add(min(time.Duration(n)*time.Millisecond, time.Hour))
+	}
+	if chain := r.Header.Get(headerChain); chain != "" {
+		c.Meta.Chain = strings.Split(chain, ",")
+		c.Meta.Caller = c.Meta.Chain[len(c.Meta.Chain)-1]
+	}
+	c.Meta.Request = r.Header.Get(headerRequest)
+	if r.Header.Get(headerHop) != "" {
+		to = hereOnly
+	}
+	var err error
+	c.Input, err = readBody(r)
+	return c, to, err
+}
+
+// readBody reads as much as a seed may get.
+func readBody(r *http.Request) ([]byte, error) {
+	tooLarge := &engine.Error{Code: engine.TooLarge, Text: fmt.Sprintf("input of more than %d bytes", engine.MaxInput)}
+	switch {
+	case r.ContentLength > engine.MaxInput:
+		return nil, tooLarge
+	case r.ContentLength == 0:
+		return nil, nil
+	case r.ContentLength > 0:
+		body := make([]byte, r.ContentLength)
+		_, err := io.ReadFull(r.Body, body)
+		return body, err
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, engine.MaxInput+1))
+	if err == nil && len(body) > engine.MaxInput {
+		return nil, tooLarge
+	}
+	return body, err
+}
+
+// serveCall is a plain call: input and output are bodies.
+func (w *Worker) serveCall(rw http.ResponseWriter, r *http.Request, name, function string) {
+	if r.Method != http.MethodPost {
+		rw.Header().Set("Allow", http.MethodPost)
+		http.Error(rw, "a call is a POST", http.StatusMethodNotAllowed)
+		return
+	}
+	c, to, err := callOf(r)
+	if err == nil {
+		c.Function = function
+		err = w.route(r.Context(), name, c, to)
+	}
+	if running := w.running(name); running != nil {
+		inside, waiting, _ := running.gate.Counts()
+		rw.Header().Set(headerLoad, strconv.Itoa(inside+waiting))
+	}
+	if err != nil {
+		refuse(rw, err)
+		return
+	}
+	answer(rw, c.Output)
+}
+
+// answer sends what a seed said, as what cannot be taken for a page.
+func answer(rw http.ResponseWriter, output []byte) {
+	h := rw.Header()
+	h["Content-Type"] = plainText
+	h["X-Content-Type-Options"] = noSniff
+	h.Set("Content-Length", strconv.Itoa(len(output)))
+	_, _ = rw.Write(output)
+}
+
+var (
+	plainText = []string{"text/plain; charset=utf-8"}
+	noSniff   = []string{"nosniff"}
+)
+
+// refuse tells of an error, with its code for programs.
+func refuse(rw http.ResponseWriter, err error) {
+	e := engine.AsError(err)
+	if e.RetryAfter > 0 {
+		rw.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	}
+	rw.Header().Set(headerError, e.Code.String())
+	rw.Header().Set("Content-Type", "application/json")
+	rw.Header()["X-Content-Type-Options"] = noSniff
+	rw.WriteHeader(statuses[e.Code])
+	_ = json.NewEncoder(rw).Encode(map[string]any{"code": e.Code.String(), "error": e.Text, "retry_after_ms": e.RetryAfter.Milliseconds()})
+}
+
+// serveSeed is an HTTP request to a seed: by CGI to a command, on the wire to a reactor that takes it so, and otherwise
+// the body to the function that the path names.
+func (w *Worker) serveSeed(rw http.ResponseWriter, r *http.Request, name, rest string) {
+	running := w.running(name)
+	if running == nil {
+		w.forward(rw, r, name)
+		return
+	}
+	c, to, err := callOf(r)
+	if err != nil {
+		refuse(rw, err)
+		return
+	}
+	kind := kindOf(running)
+	switch kind {
+	case overWire:
+		c.Function, c.Input = httpFunction, onWire(r, rest, c.Input)
+	case overCGI:
+		c.Env = cgiEnv(r, name, rest, len(c.Input))
+	default:
+		c.Function = strings.TrimSuffix(rest, "/")
+	}
+	if err := w.route(r.Context(), name, c, to); err != nil {
+		refuse(rw, err)
+		return
+	}
+	switch kind {
+	case overWire:
+		sendWire(rw, r, c.Output)
+	case overCGI:
+		sendCGI(rw, c.Output)
+	default:
+		answer(rw, c.Output)
+	}
+}
+
+// kind is how an HTTP request reaches a seed.
+type kind int
+
+const (
+	overBody kind = iota
+	overCGI
+	overWire
+)
+
+func kindOf(r *running) kind {
+	switch {
+	case r.ABI == intent.ABIReactor && r.Facts.Offers(httpFunction, entry):
+		return overWire
+	case r.ABI == intent.ABICommand && r.Facts.CGI:
+		return overCGI
+	}
+	return overBody
+}
+
+// hopByHop are the headers that concern one connection alone, and those that are the worker's own to say.
+var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
+	"Transfer-Encoding", "Upgrade", headerDeadline, headerChain, headerRequest, headerHop}
+
+func isHopByHop(name string) bool {
+	name = textproto.CanonicalMIMEHeaderKey(name)
+	for _, h := range hopByHop {
+		if h == name {
+			return true
+		}
+	}
+	return false
+}
+
+var errBadAnswer = errors.New("it answered with what is no HTTP")

@@ -1,0 +1,41 @@
+package worker
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"strings"
+	"sync"
+)
+
+// lines writes what seeds and the worker say, a line each, for the agent to put into its log.
+type lines struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (l *lines) say(seed string, level int, text string) {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.out, "%d %s %s\n", min(max(level, 0), 3), seed, text)
+}
+
+// standard is a logger for who wants one.
+func (l *lines) standard() *log.Logger { return log.New(serverLog{l}, "", 0) }
+
+type serverLog struct{ to *lines }
+
+// Write implements io.Writer. What a server says of a client that went away is worth no line by default.
+func (s serverLog) Write(p []byte) (int, error) {
+	s.to.say("-", 0, strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// Log implements engine.Outside.
+func (w *Worker) Log(seed string, level int, line string) { w.log.say(seed, level, line) }

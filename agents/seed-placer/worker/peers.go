@@ -1,0 +1,221 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+)
+
+// How other nodes are asked.
+const (
+	dialTimeout = 2 * time.Second
+	ejected     = 2 * time.Second // for how long a node that cannot be reached is asked only when nobody else is left
+)
+
+// peers are the other nodes, and how much of what was asked of each is under way.
+type peers struct {
+	mu     sync.RWMutex
+	routes wire.Routes
+	known  map[string]*peer // by address
+	client *http.Client
+	budget atomic.Int64 // of second tries, in tenths of a call: each call adds one, each second try takes ten
+}
+
+type peer struct {
+	out     atomic.Int64 // calls that this worker waits for
+	load    atomic.Int64 // what the peer last said of itself
+	ejected atomic.Int64 // until when, in Unix milliseconds
+}
+
+func newPeers() *peers {
+	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, MaxIdleConnsPerHost: 64,
+		IdleConnTimeout: time.Minute, DisableCompression: true}
+	return &peers{known: map[string]*peer{}, client: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+func (p *peers) set(routes wire.Routes) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := map[string]*peer{}
+	for _, all := range routes {
+		for _, to := range all {
+			if known[to.Address] = p.known[to.Address]; known[to.Address] == nil {
+				known[to.Address] = &peer{}
+			}
+		}
+	}
+	p.routes, p.known = routes, known
+}
+
+func (p *peers) has(name string) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.routes[name]) > 0
+}
+
+// choice is a peer that was picked.
+type choice struct {
+	wire.Peer
+	*peer
+}
+
+// pick takes the less loaded of two peers picked at random, of this zone where it has any.
+func (p *peers) pick(name, zone, not string) (choice, bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	now := time.Now().UnixMilli()
+	var near, far, last []choice
+	for _, to := range p.routes[name] {
+		c := choice{to, p.known[to.Address]}
+		switch {
+		case to.Address == not:
+		case c.ejected.Load() > now:
+			last = append(last, c)
+		case to.Zone == zone:
+			near = append(near, c)
+		default:
+			far = append(far, c)
+		}
+	}
+	for _, of := range [][]choice{near, far, last} {
+		if len(of) == 0 {
+			continue
+		}
+		a, b := of[rand.IntN(len(of))], of[rand.IntN(len(of))]
+		if b.out.Load()+b.load.Load() < a.out.Load()+a.load.Load() {
+			a = b
+		}
+		return a, true
+	}
+	return choice{}, false
+}
+
+// call makes a call at another node, and at a second one when the first could not be reached or had too much to do.
+func (p *peers) call(ctx context.Context, zone, name string, c *engine.Call) error {
+	if p.budget.Load() < 100 {
+		p.budget.Add(1)
+	}
+	first, ok := p.pick(name, zone, "")
+	if !ok {
+		return &engine.Error{Code: engine.Unavailable, Text: "nobody has " + name + " ready", RetryAfter: overloadedFor}
+	}
+	again, err := p.ask(ctx, first, name, c)
+	if !again || time.Until(c.Deadline) <= 0 {
+		return err
+	}
+	second, ok := p.pick(name, zone, first.Address)
+	if !ok || p.budget.Add(-10) < 0 && engine.AsError(err).Code == engine.Overloaded {
+		p.budget.Add(10)
+		return err
+	}
+	_, err = p.ask(ctx, second, name, c)
+	return err
+}
+
+// ask makes a call at one peer. again says that it certainly did not run there.
+func (p *peers) ask(ctx context.Context, to choice, name string, c *engine.Call) (again bool, err error) {
+	ctx, cancel := context.WithDeadline(ctx, c.Deadline)
+	defer cancel()
+	path := "/call/" + url.PathEscape(name) + "/" + url.PathEscape(c.Function)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+to.Address+path, bytes.NewReader(c.Input))
+	if err != nil {
+		return false, &engine.Error{Code: engine.NotFound, Text: err.Error()}
+	}
+	stamp(request.Header, c)
+	to.out.Add(1)
+	response, err := p.client.Do(request)
+	to.out.Add(-1)
+	if err != nil {
+		return to.unreachable(err)
+	}
+	defer response.Body.Close()
+	if n, err := strconv.ParseInt(response.Header.Get(headerLoad), 10, 32); err == nil {
+		to.load.Store(n)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, engine.MaxOutput+1))
+	switch {
+	case err != nil:
+		return false, engine.AsError(err)
+	case len(body) > engine.MaxOutput:
+		return false, &engine.Error{Code: engine.TooLarge, Text: fmt.Sprintf("reply of more than %d bytes", engine.MaxOutput)}
+	case response.StatusCode == http.StatusOK:
+		c.Output = body
+		return false, nil
+	}
+	e := errorOf(response, body)
+	return e.Code == engine.Overloaded || e.Code == engine.Unavailable, e
+}
+
+// stamp writes what a call carries along.
+func stamp(h http.Header, c *engine.Call) {
+	h.Set(headerDeadline, strconv.FormatInt(max(1, time.Until(c.Deadline).Milliseconds()), 10))
+	h.Set(headerHop, "1")
+	if len(c.Meta.Chain) > 0 {
+		h.Set(headerChain, strings.Join(c.Meta.Chain, ","))
+	}
+	if c.Meta.Request != "" {
+		h.Set(headerRequest, c.Meta.Request)
+	}
+}
+
+// unreachable notes that a peer did not answer. A call that could not even connect did not run.
+func (c choice) unreachable(err error) (again bool, _ error) {
+	var dial *net.OpError
+	again = errors.As(err, &dial) && dial.Op == "dial"
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return false, engine.AsError(err)
+	}
+	c.ejected.Store(time.Now().Add(ejected).UnixMilli())
+	return again, &engine.Error{Code: engine.Unavailable, Text: fmt.Sprintf("%s does not answer", c.Node), RetryAfter: overloadedFor}
+}
+
+// errorOf reads the error that a worker answered with.
+func errorOf(response *http.Response, body []byte) *engine.Error {
+	var said struct {
+		Error string `json:"error"`
+		After int64  `json:"retry_after_ms"`
+	}
+	if json.Unmarshal(body, &said) != nil || response.Header.Get(headerError) == "" {
+		return &engine.Error{Code: engine.Unavailable, Text: "the other node answered " + response.Status}
+	}
+	return &engine.Error{Code: engine.CodeOf(response.Header.Get(headerError)), Text: said.Error, RetryAfter: time.Duration(said.After) * time.Millisecond}
+}
+
+// forward passes an HTTP request on to a node that has the seed.
+func (w *Worker) forward(rw http.ResponseWriter, r *http.Request, name string) {
+	to, ok := w.peers.pick(name, w.zone(), "")
+	if r.Header.Get(headerHop) != "" || !ok {
+		refuse(rw, w.absent(name))
+		return
+	}
+	to.out.Add(1)
+	defer to.out.Add(-1)
+	proxy := &httputil.ReverseProxy{
+		Transport: w.peers.client.Transport, ErrorLog: w.log.standard(),
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", to.Address, p.In.Host
+			p.Out.Header.Set(headerHop, "1")
+		},
+		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, err error) {
+			_, err = to.unreachable(err)
+			refuse(rw, err)
+		},
+	}
+	proxy.ServeHTTP(rw, r)
+}

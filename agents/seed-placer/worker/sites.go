@@ -1,0 +1,233 @@
+package worker
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"path"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/blob"
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// maxManifest is the largest manifest of a site, in bytes.
+const maxManifest = 32 << 20
+
+// sites are the static sites of the node, by host.
+type sites struct {
+	mu     sync.RWMutex
+	blobs  *blob.Store
+	known  map[string]*site // by name
+	byHost map[string]*site
+}
+
+type site struct {
+	wire.Site
+	files map[string]intent.File
+	fault string
+}
+
+// set makes the node serve these sites. A site whose manifest cannot be read is known by name, and serves nothing.
+func (s *sites) set(wanted []wire.Site, blobs *blob.Store) {
+	known, byHost := map[string]*site{}, map[string]*site{}
+	for _, w := range wanted {
+		one := s.find(w.Name)
+		if one == nil || !reflect.DeepEqual(one.Site, w) || one.fault != "" {
+			one = open(w, blobs)
+		}
+		known[w.Name] = one
+		for _, host := range append([]string{w.Name}, w.Site.Hosts...) {
+			if host = strings.ToLower(host); byHost[host] == nil {
+				byHost[host] = one
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blobs, s.known, s.byHost = blobs, known, byHost
+}
+
+func (s *sites) find(name string) *site {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.known[name]
+}
+
+func open(w wire.Site, blobs *blob.Store) *site {
+	one := &site{Site: w}
+	data, err := blobs.Read(w.Site.Digest(), maxManifest)
+	var m intent.Manifest
+	if err == nil {
+		err = json.Unmarshal(data, &m)
+	}
+	if err != nil {
+		one.fault = err.Error()
+		return one
+	}
+	one.files = m.Files
+	return one
+}
+
+func (s *sites) faults() map[string]string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := map[string]string{}
+	for name, one := range s.known {
+		all[name] = one.fault
+	}
+	return all
+}
+
+// hostOf is the host that a request is for: lower case, without port and last dot.
+func hostOf(r *http.Request) string {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".")
+}
+
+func (s *sites) serve(rw http.ResponseWriter, r *http.Request) {
+	s.mu.RLock()
+	one, blobs := s.byHost[hostOf(r)], s.blobs
+	s.mu.RUnlock()
+	rw.Header()["X-Content-Type-Options"] = noSniff
+	switch {
+	case one == nil:
+		http.Error(rw, "404 nothing is served here under this name", http.StatusNotFound)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		rw.Header().Set("Allow", "GET, HEAD")
+		http.Error(rw, "405 a site is only read", http.StatusMethodNotAllowed)
+	case one.fault != "":
+		rw.Header().Set("Retry-After", "1")
+		http.Error(rw, "503 the site is not here yet", http.StatusServiceUnavailable)
+	default:
+		one.serve(rw, r, blobs)
+	}
+}
+
+// serve looks a path up in the manifest. It is a key, never joined to a folder: what is not declared cannot be named.
+func (s *site) serve(rw http.ResponseWriter, r *http.Request, blobs *blob.Store) {
+	at := r.URL.Path
+	if to, ok := s.Site.Site.Redirects[at]; ok {
+		http.Redirect(rw, r, to, http.StatusFound)
+		return
+	}
+	file, ok := s.files[at]
+	if !ok && strings.HasSuffix(at, "/") {
+		file, ok = s.files[at+"index.html"]
+	}
+	if _, folder := s.files[at+"/index.html"]; !ok && folder && path.Clean(at) == at {
+		to := at + "/"
+		if r.URL.RawQuery != "" {
+			to += "?" + r.URL.RawQuery
+		}
+		http.Redirect(rw, r, to, http.StatusMovedPermanently)
+		return
+	}
+	status := http.StatusOK
+	if !ok {
+		file, status, ok = s.absent()
+	}
+	if !ok {
+		http.Error(rw, "404 there is no such page", http.StatusNotFound)
+		return
+	}
+	s.send(rw, r, blobs, file, status)
+}
+
+// absent is what answers for a path that the site does not have.
+func (s *site) absent() (file intent.File, status int, ok bool) {
+	if page := s.Site.Site.Fallback; page != "" {
+		if file, ok = s.files[page]; !ok {
+			file, ok = s.files[strings.TrimSuffix(page, "/")+"/index.html"]
+		}
+		return file, http.StatusOK, ok
+	}
+	page := s.Site.Site.NotFound
+	if page == "" {
+		page = "/404.html"
+	}
+	file, ok = s.files[page]
+	return file, http.StatusNotFound, ok
+}
+
+func (s *site) send(rw http.ResponseWriter, r *http.Request, blobs *blob.Store, file intent.File, status int) {
+	h := rw.Header()
+	h.Set("Content-Type", file.Type)
+	h.Set("Cache-Control", fmt.Sprintf("max-age=%d", int(time.Duration(s.Site.Site.MaxAge).Seconds())))
+	digest := file.SHA256
+	if file.Gzip != "" {
+		h.Add("Vary", "Accept-Encoding")
+		if acceptsGzip(r) {
+			digest = file.Gzip
+			h.Set("Content-Encoding", "gzip")
+		}
+	}
+	h.Set("ETag", strconv.Quote(digest))
+	content, err := blobs.Open(digest)
+	if err != nil {
+		h.Del("ETag")
+		h.Del("Content-Encoding")
+		h.Set("Retry-After", "1")
+		http.Error(rw, "503 this page is not here yet", http.StatusServiceUnavailable)
+		return
+	}
+	defer content.Close()
+	if status != http.StatusOK {
+		r = r.Clone(r.Context()) // a page that says 404 has no parts and is never "not modified"
+		for _, name := range []string{"Range", "If-None-Match", "If-Match", "If-Range", "If-Modified-Since"} {
+			r.Header.Del(name)
+		}
+		rw = &fixedStatus{rw, status}
+	}
+	http.ServeContent(rw, r, "", time.Time{}, content)
+}
+
+// fixedStatus answers with a status of its own.
+type fixedStatus struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (f *fixedStatus) WriteHeader(int) { f.ResponseWriter.WriteHeader(f.status) }
+
+func acceptsGzip(r *http.Request) bool {
+	for _, part := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
+		coding, weight, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if coding == "gzip" {
+			q, err := strconv.ParseFloat(strings.TrimPrefix(strings.TrimSpace(weight), "q="), 64)
+			return weight == "" || err == nil && q > 0
+		}
+	}
+	return false
+}
+
+// serveBlob gives a blob to who knows its digest, whole or in parts.
+func (w *Worker) serveBlob(rw http.ResponseWriter, r *http.Request, digest string) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		rw.Header().Set("Allow", "GET, HEAD")
+		http.Error(rw, "405 blobs are put through the socket of the node", http.StatusMethodNotAllowed)
+		return
+	}
+	digest = strings.TrimPrefix(digest, "sha256:")
+	content, err := w.blobs.Open(digest)
+	if err != nil {
+		http.Error(rw, "404 this node does not hold the blob", http.StatusNotFound)
+		return
+	}
+	defer content.Close()
+	h := rw.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h["X-Content-Type-Options"] = noSniff
+	h.Set("ETag", strconv.Quote(digest))
+	http.ServeContent(rw, r, "", time.Time{}, content)
+}

@@ -1,0 +1,147 @@
+package worker
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
+	"github.com/platypus-platform/platypus/agents/seed-placer/gate"
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+)
+
+// maxModule is the largest module, in bytes.
+const maxModule = 256 << 20
+
+// slot is one seed of the worker: what is wanted, and what runs.
+type slot struct {
+	want    wire.Seed
+	cancel  context.CancelFunc // of the load under way
+	current atomic.Pointer[running]
+
+	mu    sync.Mutex
+	state wire.State
+	err   string
+
+	calls, failed atomic.Uint64
+	pressure      pressure
+}
+
+// running is a seed that answers.
+type running struct {
+	*engine.Seed
+	spec wire.Seed
+	gate *gate.Gate
+	uses sync.WaitGroup // calls under way
+	took atomic.Int64   // what a call takes without its waits, in nanoseconds: a moving average
+}
+
+// apply makes the worker follow a table: what is new or changed is loaded while what runs goes on.
+func (w *Worker) apply(t wire.Table) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.table = t
+	w.sites.set(t.Sites, w.blobs)
+	w.peers.set(t.Routes)
+	wanted := map[string]bool{}
+	for _, seed := range t.Seeds {
+		wanted[seed.Name] = true
+		s := w.seeds[seed.Name]
+		if s == nil {
+			s = &slot{}
+			w.seeds[seed.Name] = s
+		}
+		if s.cancel == nil || !sameModule(s.want, seed) {
+			w.load(s, seed)
+		}
+		s.want = seed
+	}
+	for name, s := range w.seeds {
+		if !wanted[name] {
+			delete(w.seeds, name)
+			s.cancel()
+			s.retire(s.current.Swap(nil))
+		}
+	}
+	w.tell()
+}
+
+// sameModule reports whether what runs need not be loaded anew.
+func sameModule(a, b wire.Seed) bool {
+	a.Drain, b.Drain = false, false
+	a.Seed.Replication = b.Seed.Replication
+	return reflect.DeepEqual(a, b)
+}
+
+// load brings a seed up beside what runs now, and puts it in its place once it is ready.
+func (w *Worker) load(s *slot, seed wire.Seed) {
+	if s.cancel != nil {
+		s.cancel()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.set(wire.Loading, nil)
+	go func() {
+		module, err := w.blobs.Read(seed.Digest, maxModule)
+		var loaded *engine.Seed
+		if err == nil {
+			loaded, err = w.engine.Load(ctx, specOf(seed), module)
+		}
+		if ctx.Err() != nil {
+			if loaded != nil {
+				loaded.Close()
+			}
+			return
+		}
+		if err == nil {
+			bounds := seed.Seed.Bounds.Or()
+			s.retire(s.current.Swap(&running{Seed: loaded, spec: seed, gate: gate.New(bounds.Concurrency, bounds.Queue)}))
+			s.set(wire.Ready, nil)
+		} else {
+			s.set(wire.Failed, err)
+		}
+		w.tell()
+	}()
+}
+
+func specOf(s wire.Seed) engine.Spec {
+	return engine.Spec{Name: s.Name, Bounds: s.Seed.Bounds, Instance: s.Seed.Instance, ABI: s.Seed.ABI, Env: s.Seed.Env,
+		Trusted: s.Seed.Trusted, Egress: len(s.Seed.Egress) > 0}
+}
+
+func (s *slot) set(state wire.State, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state, s.err = state, ""; err != nil {
+		s.err = err.Error()
+	}
+}
+
+// retire ends what no longer answers, once its last call is over.
+func (s *slot) retire(r *running) {
+	if r == nil {
+		return
+	}
+	go func() {
+		time.Sleep(time.Second) // for who has just looked it up and not entered yet
+		r.uses.Wait()
+		r.Close()
+	}()
+}
+
+func (s *slot) status() wire.Status {
+	s.mu.Lock()
+	status := wire.Status{Digest: s.want.Digest, State: s.state, Error: s.err}
+	s.mu.Unlock()
+	if r := s.current.Load(); r != nil {
+		inside, waiting, refused := r.gate.Counts()
+		status.ABI = string(r.ABI)
+		status.Load = wire.Load{InFlight: inside, Queued: waiting, Refused: refused,
+			Wants: s.pressure.of(inside+waiting, r.Concurrency, time.Now())}
+		status.Serves = true
+	}
+	status.Load.Calls, status.Load.Failed = s.calls.Load(), s.failed.Load()
+	return status
+}

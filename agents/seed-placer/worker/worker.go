@@ -1,0 +1,148 @@
+// Package worker is the process in which seeds run. It is told what to do by a table on its standard input and reports on
+// its standard output; it owns the listener that calls arrive at, so that a call passes through no other process. It has
+// no access to the store, and nothing secret in its environment.
+package worker
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/blob"
+	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
+	"github.com/platypus-platform/platypus/agents/seed-placer/gate"
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+)
+
+// Word is the first argument of a process that shall be a worker.
+const Word = "worker"
+
+// listenerFD is the file on which a worker gets its listener.
+const listenerFD = 3
+
+// Main is a worker. It ends when its standard input does, and returns the exit code of the process.
+func Main() int {
+	if err := limitProcess(); err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		return 1
+	}
+	file := os.NewFile(listenerFD, "listener")
+	listener, err := net.FileListener(file)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "worker: it is started by seed-placer, not by hand:", err)
+		return 64
+	}
+	_ = file.Close()
+	if err := Run(context.Background(), os.Stdin, os.Stdout, os.Stderr, listener); err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		return 1
+	}
+	return 0
+}
+
+// Worker is a running worker.
+type Worker struct {
+	mu     sync.RWMutex
+	table  wire.Table
+	seeds  map[string]*slot
+	sites  *sites
+	engine *engine.Engine
+	blobs  *blob.Store
+	peers  *peers
+	news   chan struct{} // asks for a report
+	log    *lines
+	cpu    *gate.Gate // bounds how many seeds compute at once
+}
+
+// Run works on the tables that it reads from in until that ends.
+func Run(ctx context.Context, in io.Reader, out, log io.Writer, listener net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w := &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: &lines{out: log}, peers: newPeers(), sites: &sites{},
+		cpu: gate.New(runtime.GOMAXPROCS(0), maxRunnable)}
+	tables := bufio.NewReaderSize(in, 1<<16)
+	first, err := readTable(tables)
+	if err != nil {
+		return err
+	}
+	if w.blobs, err = blob.Open(first.Blobs); err != nil {
+		return err
+	}
+	if w.engine, err = engine.New(first.Cache, w); err != nil {
+		return err
+	}
+	w.apply(first)
+	server := &http.Server{Handler: w, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: w.log.standard()}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	go w.report(ctx, json.NewEncoder(out))
+	for {
+		table, err := readTable(tables)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		w.apply(table)
+	}
+}
+
+// maxTable bounds a table, in bytes.
+const maxTable = 64 << 20
+
+func readTable(from *bufio.Reader) (t wire.Table, err error) {
+	line, err := from.ReadSlice('\n')
+	var long []byte
+	for errors.Is(err, bufio.ErrBufferFull) && len(long) < maxTable {
+		long = append(long, line...)
+		line, err = from.ReadSlice('\n')
+	}
+	if err != nil {
+		return t, err
+	}
+	return t, json.Unmarshal(append(long, line...), &t)
+}
+
+// report writes a report whenever there is news, and every second.
+func (w *Worker) report(ctx context.Context, to *json.Encoder) {
+	beat := time.NewTicker(wire.Beat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-beat.C:
+		case <-w.news:
+		case <-ctx.Done():
+			return
+		}
+		if err := to.Encode(w.status()); err != nil {
+			return
+		}
+	}
+}
+
+func (w *Worker) tell() {
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+func (w *Worker) status() wire.Report {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	r := wire.Report{Seeds: map[string]wire.Status{}, Sites: w.sites.faults()}
+	for name, s := range w.seeds {
+		r.Seeds[name] = s.status()
+	}
+	return r
+}

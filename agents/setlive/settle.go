@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/setlive/health"
+	"github.com/platypus-platform/platypus/agents/setlive/service"
+)
+
+// settle is for an app that is as it shall be, but for its health.
+func settle(w Wanted, app App, target string, parked bool, state converge.State) decision {
+	p, v, t := app.Service.Process, app.Verdict, app.Attempt
+	if v.Install != install(w.Spec, target) {
+		v = health.Verdict{} // of another version
+	}
+	onTrial := !parked && t.To == target && t.Failed == ""
+	known := p.Running() && v.Process.Is(p)
+	broken := ""
+	switch {
+	case app.Service.Past.Restarts >= maxRestarts:
+		broken = fmt.Sprintf("it ended %d times", app.Service.Past.Restarts)
+	case v.Expired:
+		broken = "not healthy in time: " + orSo(v.Reason, "no answer")
+	}
+	step := Step{Spec: w.Spec, Version: target}
+	switch {
+	case onTrial && broken != "":
+		t.Goal, t.Failed = w.Goal, broken
+		step.Verb, step.Attempt, step.Why = Revert, t, broken
+		return decision{steps: []Step{step}, state: state}
+	case onTrial && known && v.Healthy:
+		step.Verb, step.Why = Commit, "it is healthy"
+		return decision{steps: []Step{step}, state: state}
+	case onTrial:
+		state.Phase, state.Moves, state.Reason = phaseGating, true, strings.TrimSuffix("not healthy yet: "+v.Reason, ": ")
+		return decision{state: state, lease: w.MinNodes > 0}
+	case !parked && t != (Attempt{}):
+		step.Verb, step.Why = Commit, "what was tried before is over"
+		return decision{steps: []Step{step}, state: state}
+	case parked:
+		if app.Service.Past.Looping {
+			state.Reason += "; what runs in its place " + keepsEnding(app.Service.Past)
+		}
+		return decision{state: state}
+	}
+	state.Phase = converge.Converged
+	switch {
+	case app.Service.Past.Looping:
+		state.Phase, state.Reason = phaseUnhealthy, "unhealthy: it "+keepsEnding(app.Service.Past)
+	case !p.Running():
+		state.Phase, state.Moves, state.Reason = converge.Working, true, "it ended; the supervisor starts it again"
+	case known && !v.Passing && v.Reason != "":
+		state.Phase, state.Reason = phaseUnhealthy, "unhealthy: "+v.Reason
+	default:
+		state.Reason, state.Moves = app.Listing.Problem, app.Listing.Pending
+	}
+	return decision{state: state}
+}
+
+// keepsEnding says how often. The count of all restarts is told in powers of two, so that the words seldom change.
+func keepsEnding(p service.Past) string {
+	return fmt.Sprintf("ended %d times or more in %s; it was restarted %d times or more in all",
+		service.LoopEnds, span(service.LoopWindow), 1<<(bits.Len(uint(max(p.Restarts, 1)))-1))
+}
+
+// span is a time in whole minutes, for people.
+func span(d time.Duration) string { return fmt.Sprintf("%d min", int(d.Minutes())) }

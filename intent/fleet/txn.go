@@ -1,0 +1,312 @@
+package fleet
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// Op is one operation of a transaction, named as Consul names it.
+type Op struct {
+	Verb  string // cas, set, delete, delete-cas, check-index, check-not-exists
+	Key   string
+	Value []byte
+	Index uint64
+}
+
+// The verbs of operations.
+const (
+	OpCAS            = "cas"
+	OpSet            = "set"
+	OpDelete         = "delete"
+	OpDeleteCAS      = "delete-cas"
+	OpCheckIndex     = "check-index"
+	OpCheckNotExists = "check-not-exists"
+)
+
+// Look is what is known when a transaction is made. Machine returns nil, and the others an index of 0, for what does not
+// exist.
+type Look interface {
+	Machine(Spot) *Machine
+	Placement(instance string) Placed
+	Wish(intent.Name) VM
+}
+
+// Look is the fleet as it was read.
+func (f *Fleet) Look() Look { return asRead{f} }
+
+type asRead struct{ fleet *Fleet }
+
+func (a asRead) Machine(s Spot) *Machine   { return a.fleet.Machine(s) }
+func (a asRead) Placement(i string) Placed { return a.fleet.Placements[i] }
+func (a asRead) Wish(name intent.Name) VM  { v, _ := a.fleet.VM(name); return v }
+
+// ErrStale says that a step no longer suits what is known: it is to be planned anew.
+var ErrStale = errors.New("the state has moved on")
+
+// Draft is a transaction in the making: some steps, all of them or none. Ledgers are written whole and against the index
+// at which they were read, each machine that takes something must be declared as it was when it was found to fit, and
+// each wish must stand as it stood. So a stale reading costs a retry and never a double booking.
+type Draft struct {
+	tree    intent.Tree
+	look    Look
+	checks  map[string]Op
+	ledgers map[Spot]*Host
+	writes  map[string]Op
+}
+
+// NewDraft returns an empty transaction.
+func NewDraft(tree intent.Tree, look Look) *Draft {
+	return &Draft{tree, look, map[string]Op{}, map[Spot]*Host{}, map[string]Op{}}
+}
+
+// Add puts a step into the transaction, or says why it no longer can be; the transaction is then as it was before.
+func (d *Draft) Add(s Step) error {
+	next := &Draft{d.tree, d.look, maps.Clone(d.checks), make(map[Spot]*Host, len(d.ledgers)+1), maps.Clone(d.writes)}
+	for spot, h := range d.ledgers {
+		same := *h
+		next.ledgers[spot] = &same
+	}
+	err := next.add(s)
+	if err == nil {
+		*d = *next
+	}
+	return err
+}
+
+func (d *Draft) add(s Step) error {
+	placed := d.look.Placement(s.Instance.String())
+	if err := d.wish(s); err != nil {
+		return err
+	}
+	if err := d.elsewhere(s, placed); err != nil {
+		return err
+	}
+	if s.From != (Spot{}) {
+		if err := d.leave(s); err != nil {
+			return err
+		}
+	}
+	switch s.Verb {
+	case Place, Move, Resize:
+		if err := d.arrive(s); err != nil {
+			return err
+		}
+	case Mend:
+		if err := d.mend(s); err != nil {
+			return err
+		}
+	case Free:
+		return nil // a placement is of where the instance is now, not of where it was
+	}
+	key := d.tree.PlacedVM(s.Instance)
+	placement, wanted := s.placement()
+	if !wanted {
+		if placed.Index > 0 {
+			d.writes[key] = Op{Verb: OpDeleteCAS, Key: key, Index: placed.Index}
+		}
+		return nil
+	}
+	value, err := json.Marshal(placement)
+	d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: placed.Index}
+	return err
+}
+
+// wish makes the transaction hold only while what people want is what it was planned for.
+func (d *Draft) wish(s Step) error {
+	key, index := d.tree.VM(s.Instance.VM), d.look.Wish(s.Instance.VM).Index
+	switch s.Verb {
+	case Place, Move, Resize, Pend, Evict, Mend:
+		if index == 0 {
+			return fmt.Errorf("%s %s: %w: the vm is no longer wanted", s.Verb, s.Instance, ErrStale)
+		}
+		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
+	case Release, Forget:
+		v := d.look.Wish(s.Instance.VM)
+		switch {
+		case index == 0:
+			d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
+		case v.Fault != "" || s.Instance.Number < v.Spec.Count:
+			return fmt.Errorf("%s %s: %w: it is wanted", s.Verb, s.Instance, ErrStale)
+		default:
+			d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
+		}
+	}
+	return nil
+}
+
+// elsewhere makes sure, before the placement of an instance is written anew, that the machine which it names does not hold
+// the instance: ledgers and placements are read one after the other, and what was read of the one may be older.
+func (d *Draft) elsewhere(s Step, placed Placed) error {
+	said := Spot{placed.Region, placed.Machine}
+	if s.Verb != Place && s.Verb != Pend && s.Verb != Forget || placed.State != intent.Placed || said == s.To {
+		return nil
+	}
+	key := d.tree.Ledger(said.Region, said.Machine)
+	m := d.look.Machine(said)
+	switch {
+	case m == nil || m.LedgerIndex == 0:
+		d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
+		return nil
+	case m.Corrupt:
+		return fmt.Errorf("%s %s: %w: the ledger of %s cannot be used", s.Verb, s.Instance, ErrStale, said)
+	}
+	if _, there := m.Ledger.Entry(s.Instance.String(), intent.PhasePlaced); there {
+		return fmt.Errorf("%s %s: %w: it is on %s", s.Verb, s.Instance, ErrStale, said)
+	}
+	if d.ledgers[said] == nil {
+		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex}
+	}
+	return nil
+}
+
+// host is a machine whose ledger is to be written, as the steps so far leave it.
+func (d *Draft) host(s Spot) (*Host, error) {
+	if h := d.ledgers[s]; h != nil {
+		return h, nil
+	}
+	m := d.look.Machine(s)
+	switch {
+	case m == nil:
+		return nil, fmt.Errorf("%s: %w: there is no such machine", s, ErrStale)
+	case m.Corrupt:
+		return nil, fmt.Errorf("%s: %w: its ledger cannot be used", s, ErrStale)
+	}
+	h := HostOf(m)
+	d.ledgers[s] = h
+	return h, nil
+}
+
+func (h *Host) put(l intent.Ledger) {
+	h.Lodged, h.Left = l.Entries, h.Spec.Usable().Minus(l.Taken())
+}
+
+// leave takes the entry off the machine where it is, or marks it as leaving.
+func (d *Draft) leave(s Step) error {
+	h, err := d.host(s.From)
+	if err != nil {
+		return err
+	}
+	phase := intent.PhasePlaced
+	if s.Verb == Free {
+		phase = s.Entry.Phase
+	}
+	ledger := intent.Ledger{Entries: h.Lodged}
+	old, there := ledger.Entry(s.Instance.String(), phase)
+	if !there {
+		return fmt.Errorf("%s %s: %w: %s does not hold it", s.Verb, s.Instance, ErrStale, s.From)
+	}
+	ledger = ledger.Without(old.VM, old.Phase)
+	if s.Verb != Free && s.Leaves != intent.PhasePlaced {
+		gone := old
+		gone.Phase = s.Leaves
+		ledger = ledger.With(gone)
+	}
+	h.put(ledger)
+	if old.App != "" && phase == intent.PhasePlaced {
+		key := d.tree.Placement(s.From.Machine, old.App)
+		d.writes[key] = Op{Verb: OpDelete, Key: key}
+	}
+	return nil
+}
+
+// arrive puts the entry onto the machine where it goes, if it fits there.
+func (d *Draft) arrive(s Step) error {
+	h, err := d.host(s.To)
+	if err != nil {
+		return err
+	}
+	ledger := intent.Ledger{Entries: h.Lodged}
+	want := WantOf(d.look.Wish(s.Instance.VM))
+	want.Share, want.App = s.Entry.Share(), s.Entry.App
+	without := *h
+	without.put(ledger.Without(s.Entry.VM, s.Entry.Phase))
+	reason := without.Holds(&want)
+	if s.Verb != Resize && reason == Fits {
+		reason = without.Shut()
+	}
+	if _, there := ledger.Entry(s.Entry.VM, s.Entry.Phase); reason != Fits || there != (s.Verb == Resize) {
+		return fmt.Errorf("%s %s on %s: %w: %s", s.Verb, s.Instance, s.To, ErrStale, h.Explain(&want, reason))
+	}
+	h.put(ledger.With(s.Entry))
+	key := d.tree.Machine(s.To.Region, s.To.Machine)
+	d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: h.Index}
+	return d.assign(s)
+}
+
+// assign brings the app of an instance to its node, unless a person did so.
+func (d *Draft) assign(s Step) error {
+	if s.Entry.App == "" {
+		return nil
+	}
+	own := d.tree.Assignment(s.To.Machine, s.Entry.App)
+	if s.Verb != Mend {
+		d.checks[own] = Op{Verb: OpCheckNotExists, Key: own}
+	}
+	value, err := json.Marshal(intent.Assignment{Cluster: s.Entry.Cluster})
+	key := d.tree.Placement(s.To.Machine, s.Entry.App)
+	d.writes[key] = Op{Verb: OpSet, Key: key, Value: value}
+	return err
+}
+
+// mend writes what follows from an entry; the entry must be there and stay so.
+func (d *Draft) mend(s Step) error {
+	m := d.look.Machine(s.To)
+	if m == nil || m.Corrupt {
+		return fmt.Errorf("mend %s: %w: %s cannot be read", s.Instance, ErrStale, s.To)
+	}
+	if _, there := m.Ledger.Entry(s.Instance.String(), intent.PhasePlaced); !there {
+		return fmt.Errorf("mend %s: %w: %s does not hold it", s.Instance, ErrStale, s.To)
+	}
+	if d.ledgers[s.To] == nil {
+		key := d.tree.Ledger(s.To.Region, s.To.Machine)
+		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex}
+	}
+	return d.assign(s)
+}
+
+// Ops returns the operations, checks first, in the order of their keys.
+func (d *Draft) Ops() ([]Op, error) {
+	for spot, h := range d.ledgers {
+		entries := h.Lodged
+		if entries == nil {
+			entries = []intent.Entry{}
+		}
+		value, err := json.Marshal(intent.Ledger{Entries: entries})
+		if err != nil {
+			return nil, err
+		}
+		key := d.tree.Ledger(spot.Region, spot.Machine)
+		delete(d.checks, key)
+		d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: h.LedgerIndex}
+	}
+	return slices.Concat(sorted(d.checks), sorted(d.writes)), nil
+}
+
+// Size is how many operations there are, and how many bytes they write at most.
+func (d *Draft) Size() (ops, bytes int) {
+	for _, op := range d.writes {
+		bytes += len(op.Key) + len(op.Value)
+	}
+	for _, h := range d.ledgers {
+		bytes += 256 + 256*len(h.Lodged)
+	}
+	return len(d.checks) + len(d.writes) + len(d.ledgers), bytes
+}
+
+func sorted(ops map[string]Op) []Op {
+	keys := make([]string, 0, len(ops))
+	for key := range ops {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	out := make([]Op, 0, len(ops))
+	for _, key := range keys {
+		out = append(out, ops[key])
+	}
+	return out
+}

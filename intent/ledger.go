@@ -1,0 +1,111 @@
+package intent
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Ledger is all that is held on one machine: the value of ledger/<region>/<machine>. It is written whole, never as a
+// difference, so that what is taken is always the sum of what stands there.
+type Ledger struct {
+	Entries []Entry `json:"entries"` // sorted by instance
+}
+
+// MaxEntries keeps a ledger well below [MaxValue].
+const MaxEntries = 1024
+
+// Entry is the share of one instance.
+type Entry struct {
+	VM      string `json:"vm"` // an [Instance]
+	Cores   int    `json:"cores"`
+	Memory  Size   `json:"memory"`
+	Intent  uint64 `json:"intent"` // ModifyIndex of the vm's intent that it was made from
+	App     Name   `json:"app,omitempty"`
+	Cluster Name   `json:"cluster,omitempty"`
+	Phase   Phase  `json:"phase,omitempty"`
+}
+
+// Phase is how far an entry is from being free again.
+type Phase string
+
+// The phases. Whatever the phase, an entry counts until it is gone.
+const (
+	PhasePlaced  Phase = ""        // the instance is here
+	PhaseLeaving Phase = "leaving" // it is no longer wanted here; its app may still be running
+	PhaseLost    Phase = "lost"    // it was replaced elsewhere while the machine could not be reached
+)
+
+// Share is what the entry takes.
+func (e Entry) Share() Share { return Share{e.Cores, e.Memory} }
+
+// Taken is the sum of all entries.
+func (l Ledger) Taken() (sum Share) {
+	for _, e := range l.Entries {
+		sum = sum.Plus(e.Share())
+	}
+	return sum
+}
+
+// Entry returns the entry of an instance that has the phase.
+func (l Ledger) Entry(vm string, phase Phase) (Entry, bool) {
+	for _, e := range l.Entries {
+		if e.VM == vm && e.Phase == phase {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// With returns a ledger in which e stands in place of what had its instance and phase.
+func (l Ledger) With(e Entry) Ledger {
+	out := Ledger{make([]Entry, 0, len(l.Entries)+1)}
+	for _, old := range l.Entries {
+		if old.VM != e.VM || old.Phase != e.Phase {
+			out.Entries = append(out.Entries, old)
+		}
+	}
+	out.Entries = append(out.Entries, e)
+	slices.SortFunc(out.Entries, func(a, b Entry) int {
+		return cmp.Or(cmp.Compare(a.VM, b.VM), cmp.Compare(a.Phase, b.Phase))
+	})
+	return out
+}
+
+// Without returns a ledger that lacks the entry of an instance in a phase.
+func (l Ledger) Without(vm string, phase Phase) Ledger {
+	out := Ledger{make([]Entry, 0, len(l.Entries))}
+	for _, old := range l.Entries {
+		if old.VM != vm || old.Phase != phase {
+			out.Entries = append(out.Entries, old)
+		}
+	}
+	return out
+}
+
+func (l *Ledger) check(p *parser, v *value, pointer string) {
+	if e := v.find("entries"); e == nil || e.kind == 'n' {
+		p.errorf(v, pointer, "\"entries\" is missing: write [] when nothing is held")
+	}
+	seen := map[string]bool{}
+	for i, e := range l.Entries {
+		at := fmt.Sprintf("%s/entries/%d", pointer, i)
+		if name := e.VM + " " + string(e.Phase); seen[name] {
+			p.errorf(v.find("entries").items[i], at, "%s is held here twice", e.VM)
+		} else {
+			seen[name] = true
+		}
+	}
+}
+
+func (e *Entry) check(p *parser, v *value, pointer string) {
+	if _, err := ParseInstance(e.VM); err != nil {
+		p.errorf(v, pointer, "%v", err)
+	}
+	sized(p, v, pointer, e.Cores, e.Memory, "such as \"8GB\"")
+	switch e.Phase {
+	case PhasePlaced, PhaseLeaving, PhaseLost:
+	default:
+		p.errorf(v.find("phase"), pointer+"/phase", "phase %q is not leaving or lost", clip(string(e.Phase)))
+	}
+}

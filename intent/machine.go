@@ -1,0 +1,110 @@
+package intent
+
+import "time"
+
+// Machine is what one node can hold: the value of machines/<region>/<machine>. Its name is the node's. It never holds
+// credentials.
+type Machine struct {
+	Cores      int             `json:"cores"`                // 1 to MaxCores; required
+	Memory     Size            `json:"memory"`               // required
+	Address    string          `json:"address,omitempty"`    // as the inventory spells it, for people
+	Datacenter string          `json:"datacenter,omitempty"` // machines that fail together
+	Labels     map[Name]string `json:"labels,omitempty"`     // what constraints of vms ask for
+	Reserved   Share           `json:"reserved,omitzero"`    // kept for the machine itself, never given to a vm
+	State      MachineState    `json:"state,omitempty"`      // ready when unset
+	Drain      *Drain          `json:"drain,omitempty"`      // how a draining machine is emptied
+}
+
+// Share is a part of a machine.
+type Share struct {
+	Cores  int  `json:"cores,omitempty"`
+	Memory Size `json:"memory,omitempty"`
+}
+
+// Plus is both shares together.
+func (s Share) Plus(o Share) Share { return Share{s.Cores + o.Cores, s.Memory + o.Memory} }
+
+// Minus is what is left of s without o; it is negative where o is more.
+func (s Share) Minus(o Share) Share { return Share{s.Cores - o.Cores, s.Memory - o.Memory} }
+
+// Whole is all that the machine has; what vms may take of it is [Machine.Usable].
+func (m Machine) Whole() Share { return Share{m.Cores, m.Memory} }
+
+// Usable is what vms may take: the whole without what is reserved.
+func (m Machine) Usable() Share { return m.Whole().Minus(m.Reserved) }
+
+// MachineState is what people decided about a machine.
+type MachineState string
+
+// The states. Whether a machine can be reached is observed, not declared.
+const (
+	MachineReady    MachineState = "ready"    // takes vms
+	MachineCordoned MachineState = "cordoned" // keeps what it has and takes nothing new
+	MachineDraining MachineState = "draining" // is being emptied
+	MachineDead     MachineState = "dead"     // a person's word that nothing runs there any more
+)
+
+// Is reports the state, with unset meaning ready.
+func (m Machine) Is(state MachineState) bool {
+	return m.State == state || m.State == "" && state == MachineReady
+}
+
+// Drain is how a machine is emptied.
+type Drain struct {
+	Parallel int       `json:"parallel,omitempty"` // vms on their way at once; DefaultDrainParallel when 0
+	Deadline time.Time `json:"deadline,omitzero"`  // when all that is left goes at once, even without a new place; zero: never
+}
+
+// DefaultDrainParallel is how many vms leave a draining machine at once unless somebody says otherwise.
+const DefaultDrainParallel = 2
+
+// MaxCores is the largest number of cores there is.
+const MaxCores = 1 << 16
+
+func (m *Machine) check(p *parser, v *value, pointer string) {
+	sized(p, v, pointer, m.Cores, m.Memory, "such as \"2TB\"")
+	switch m.State {
+	case "", MachineReady, MachineCordoned, MachineDraining, MachineDead:
+	default:
+		p.errorf(v.find("state"), pointer+"/state", "state %q is not ready, cordoned, draining or dead", clip(string(m.State)))
+	}
+	reserved, at := v.find("reserved"), pointer+"/reserved"
+	switch {
+	case m.Reserved.Cores < 0:
+		p.errorf(reserved, at, "reserved cores must not be negative")
+	case m.Reserved.Cores > m.Cores:
+		p.errorf(reserved, at, "%d cores are reserved, and the machine has %d", m.Reserved.Cores, m.Cores)
+	case m.Reserved.Memory > m.Memory:
+		p.errorf(reserved, at, "%s are reserved, and the machine has %s", m.Reserved.Memory, m.Memory)
+	}
+	if m.Drain != nil && (m.Drain.Parallel < 0 || m.Drain.Parallel > 1000) {
+		p.errorf(v.find("drain"), pointer+"/drain", "parallel must be within 0 to 1000")
+	}
+	shortText(p, v, pointer, "address", m.Address)
+	shortText(p, v, pointer, "datacenter", m.Datacenter)
+	checkLabels(p, v, pointer, "labels", m.Labels)
+}
+
+// sized checks what a machine has and a vm takes.
+func sized(p *parser, v *value, pointer string, cores int, memory Size, example string) {
+	switch c := v.find("cores"); {
+	case c == nil || c.kind == 'n':
+		p.errorf(v, pointer, "\"cores\" is missing: a whole number from 1")
+	case cores < 1 || cores > MaxCores:
+		p.errorf(c, pointer+"/cores", "cores must be within 1 to %d", MaxCores)
+	}
+	switch m := v.find("memory"); {
+	case m == nil || m.kind == 'n':
+		p.errorf(v, pointer, "\"memory\" is missing: a size %s", example)
+	case memory < MB:
+		p.errorf(m, pointer+"/memory", "memory of %s is too little: at least %s", memory, MB)
+	}
+}
+
+func checkLabels(p *parser, v *value, pointer, member string, labels map[Name]string) {
+	for name, text := range labels {
+		if len(text) > maxText {
+			p.errorf(v.find(member), pointer+"/"+member+"/"+string(name), "label of %d bytes is too long: at most %d are allowed", len(text), maxText)
+		}
+	}
+}

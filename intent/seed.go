@@ -1,0 +1,120 @@
+package intent
+
+import "time"
+
+// What holds for a seed when its intent is silent.
+const (
+	DefaultSeedMemory      = Size(64 << 20)
+	DefaultSeedTimeout     = 10 * time.Second
+	DefaultSeedConcurrency = 16
+	DefaultSeedQueue       = 64
+)
+
+// Seed is a WebAssembly module that nodes keep ready to be called: the value of seeds/<name>.
+type Seed struct {
+	Module
+	Replication
+	Bounds
+	Grants
+	Instance Freshness `json:"instance,omitempty"` // what a call may find of the call before; by ABI when unset
+}
+
+// Module says which module a seed is. It is pinned: what does not have this digest never runs.
+type Module struct {
+	Source string `json:"source"`           // "sha256:…" for a blob, "file:///…" or "https://…"; required
+	SHA256 string `json:"sha256,omitempty"` // of the module, 64 hexadecimal digits; required unless the source is a digest
+	ABI    ABI    `json:"abi,omitempty"`    // found by the module's imports and exports when unset
+}
+
+// Replication says on how many nodes a seed is ready, and on which.
+type Replication struct {
+	MinReplicas int               `json:"min_replicas,omitempty"` // 1 when unset
+	MaxReplicas int               `json:"max_replicas,omitempty"` // as many as load wants; min_replicas when unset
+	Region      string            `json:"region,omitempty"`       // only nodes of this region
+	Labels      map[string]string `json:"labels,omitempty"`       // only nodes with all of these
+	Over        string            `json:"spread,omitempty"`       // label over whose values replicas are spread, such as "zone"
+}
+
+// Bounds limit one call and how many may wait. Each is a hard limit.
+type Bounds struct {
+	Memory      Size     `json:"memory,omitempty"`      // linear memory of one instance; DefaultSeedMemory
+	Timeout     Duration `json:"timeout,omitempty"`     // of one call; DefaultSeedTimeout
+	Concurrency int      `json:"concurrency,omitempty"` // calls at once on one node; DefaultSeedConcurrency
+	Queue       int      `json:"queue,omitempty"`       // calls that may wait on one node; DefaultSeedQueue
+}
+
+// Grants are what a seed may reach. What is not granted is refused.
+type Grants struct {
+	Egress  []Egress          `json:"egress,omitempty"`  // addresses that it may fetch from
+	Calls   []string          `json:"calls,omitempty"`   // seeds that it may call; "*" for all
+	Env     map[string]string `json:"env,omitempty"`     // its environment; it is no place for secrets
+	Trusted bool              `json:"trusted,omitempty"` // runs in a process of its own, at full speed, without the check that ends an endless loop
+}
+
+// ABI is how a module is called.
+type ABI string
+
+// The ABIs.
+const (
+	ABIUnset   ABI = ""
+	ABICommand ABI = "command" // WASI preview 1: _start, standard input and output; HTTP as CGI
+	ABIReactor ABI = "reactor" // exported functions () -> i32 that take their input through the import module pln
+)
+
+// Freshness is what a call may find of the call before it.
+type Freshness string
+
+// How fresh an instance is.
+const (
+	FreshnessUnset Freshness = ""
+	Warm           Freshness = "warm"  // whatever the module left in its memory
+	Reset          Freshness = "reset" // the memory as it was after the first call that warmed it up
+	Fresh          Freshness = "fresh" // nothing
+)
+
+// Digest is the digest that the module must have, 64 hexadecimal digits.
+func (m Module) Digest() string {
+	if digest, ok := digestOf(m.Source); ok {
+		return digest
+	}
+	return m.SHA256
+}
+
+// Replicas returns the least and the greatest number of replicas.
+func (s Replication) Replicas() (least, most int) {
+	least = max(1, s.MinReplicas)
+	return least, max(least, s.MaxReplicas)
+}
+
+// Or returns the bounds with the defaults in place of what is unset.
+func (b Bounds) Or() Bounds {
+	if b.Memory == 0 {
+		b.Memory = DefaultSeedMemory
+	}
+	if b.Timeout == 0 {
+		b.Timeout = Duration(DefaultSeedTimeout)
+	}
+	if b.Concurrency == 0 {
+		b.Concurrency = DefaultSeedConcurrency
+	}
+	if b.Queue == 0 {
+		b.Queue = DefaultSeedQueue
+	}
+	return b
+}
+
+// Allows reports whether the seed may call another.
+func (g Grants) Allows(seed string) bool {
+	for _, c := range g.Calls {
+		if c == "*" || c == seed {
+			return true
+		}
+	}
+	return false
+}
+
+// SeedOf reads the value of a seed's key. When the problems hold an error, the seed must not be acted upon.
+func SeedOf(key string, data []byte) (Seed, Problems) {
+	var s Seed
+	return s, decode(key, data, &s)
+}

@@ -1,0 +1,70 @@
+package intent
+
+// Seeds is the prefix of all seeds.
+func (t Tree) Seeds() Prefix { return t.wishes.Join("seeds") }
+
+// Seed is the key of a seed.
+func (t Tree) Seed(name Name) string { return t.Seeds().Key(name) }
+
+// Sites is the prefix of all sites.
+func (t Tree) Sites() Prefix { return t.wishes.Join("sites") }
+
+// Site is the key of a site.
+func (t Tree) Site(name Name) string { return t.Sites().Key(name) }
+
+// Blobs is the prefix of all blobs that are kept for their own sake.
+func (t Tree) Blobs() Prefix { return t.wishes.Join("blobs") }
+
+// Blob is the key of a blob; digest is 64 hexadecimal digits.
+func (t Tree) Blob(digest Name) string { return t.Blobs().Key(digest) }
+
+// Replicas is the prefix of what nodes say of the seeds that they hold: <seed>/<node>, each a [Replica].
+func (t Tree) Replicas() Prefix { return t.own.Join("placement", "seeds") }
+
+// Replica is the key of one node's replica of a seed.
+func (t Tree) Replica(seed, node Name) string { return t.Replicas().Join(seed).Key(node) }
+
+// Hosts is the prefix of the nodes that take seeds, each a [Host].
+func (t Tree) Hosts() Prefix { return t.own.Join("placement", "hosts") }
+
+// Host is the key of one node that takes seeds.
+func (t Tree) Host(node Name) string { return t.Hosts().Key(node) }
+
+// Holders is the prefix of who holds which blob: <digest>/<node>, each a [Holder].
+func (t Tree) Holders() Prefix { return t.own.Join("placement", "blobs") }
+
+// Holder is the key by which a node says that it holds a blob.
+func (t Tree) Holder(digest, node Name) string { return t.Holders().Join(digest).Key(node) }
+
+// ReplicaState is how far a replica is.
+type ReplicaState string
+
+// The states of a replica. Only one that is ready is called.
+const (
+	ReplicaClaimed  ReplicaState = "claimed"
+	ReplicaReady    ReplicaState = "ready"
+	ReplicaDraining ReplicaState = "draining"
+)
+
+// Replica is what a node says of a seed that it holds. It falls away with the node's session.
+type Replica struct {
+	State   ReplicaState `json:"state"`
+	Digest  string       `json:"digest"`            // of the module that is ready, 64 hexadecimal digits
+	Address string       `json:"address,omitempty"` // host:port that answers calls
+	Zone    string       `json:"zone,omitempty"`    // of the node: calls stay within it where they can
+	Load    int          `json:"load,omitempty"`    // how much it has to do, in percent of what one replica should have
+}
+
+// Host is what a node that takes seeds says of itself. It falls away with the node's session.
+type Host struct {
+	Address string            `json:"address"` // host:port that answers calls and holds blobs
+	Region  string            `json:"region,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Weight  int               `json:"weight,omitempty"` // share of the seeds beside other nodes'; 1 when unset
+	Closed  bool              `json:"closed,omitempty"` // takes nothing new and gives away what it has
+}
+
+// Holder says that a node holds a blob whole.
+type Holder struct {
+	Size int64 `json:"size"`
+}

@@ -1,0 +1,204 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// The server of net/http starts a goroutine with every request, to hear of a client that goes away. That costs more
+// than the answer to most requests here, so the front listens to the client of a request only while the request waits.
+
+// maxRequest bounds what is read of a body at all, in bytes. Each endpoint refuses earlier, with its own words.
+const maxRequest = 4 << 20
+
+// newFront returns a server of the store's API.
+func newFront(s *Store) *fasthttp.Server {
+	handler := s.Handler()
+	return &fasthttp.Server{
+		Handler:                      func(c *fasthttp.RequestCtx) { answer(c, handler) },
+		ErrorHandler:                 func(c *fasthttp.RequestCtx, err error) { refuseRequest(c, handler, err) },
+		ReadTimeout:                  requestTimeout,
+		IdleTimeout:                  idleTimeout,
+		ReadBufferSize:               maxHeader,
+		MaxRequestBodySize:           maxRequest,
+		ReduceMemoryUsage:            true, // most connections are watchers that wait
+		DisablePreParseMultipartForm: true,
+		NoDefaultServerHeader:        true,
+		CloseOnShutdown:              true,
+		Logger:                       quiet{}, // of clients that break off
+	}
+}
+
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+// answer has the handler answer one request.
+func answer(c *fasthttp.RequestCtx, handler http.Handler) {
+	r, err := requestOf(c, c.Request.Body())
+	if err != nil {
+		c.Error("Error when parsing request", http.StatusBadRequest)
+		return
+	}
+	client := &departure{Context: context.Background(), conn: c.Conn()}
+	defer func() {
+		if fault := recover(); fault != nil {
+			fmt.Fprintf(os.Stderr, "answer %s %s: %v\n%s", r.Method, r.URL, fault, debug.Stack())
+			c.Error("internal error", http.StatusInternalServerError)
+			c.SetConnectionClose()
+		}
+	}()
+	reply := &reply{c: c, header: http.Header{}}
+	handler.ServeHTTP(reply, r.WithContext(client))
+	reply.finish()
+}
+
+// refuseRequest answers what could not be read whole. A body that is too large is refused in the words of its endpoint.
+func refuseRequest(c *fasthttp.RequestCtx, handler http.Handler, err error) {
+	code, text := http.StatusBadRequest, "Error when parsing request"
+	var small *fasthttp.ErrSmallBuffer
+	var late net.Error
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		if r, err := requestOf(c, nil); err == nil && r.ContentLength > 0 {
+			reply := &reply{c: c, header: http.Header{}}
+			handler.ServeHTTP(reply, r)
+			reply.finish()
+			return
+		}
+		code, text = http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body too large, max size: %d bytes.", maxRequest)
+	case errors.As(err, &small):
+		code, text = http.StatusRequestHeaderFieldsTooLarge, "Too big request header"
+	case errors.As(err, &late) && late.Timeout():
+		code, text = http.StatusRequestTimeout, "Request timeout"
+	}
+	c.Error(text, code)
+}
+
+// requestOf is the request as far as the endpoints look at it: none of them asks for a header.
+func requestOf(c *fasthttp.RequestCtx, body []byte) (*http.Request, error) {
+	uri := string(c.Request.Header.RequestURI())
+	u, err := url.ParseRequestURI(uri)
+	if err != nil {
+		return nil, err
+	}
+	r := &http.Request{
+		Method: string(c.Method()), URL: u, RequestURI: uri, Host: string(c.Host()),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
+		ContentLength: int64(c.Request.Header.ContentLength()), Body: io.NopCloser(bytes.NewReader(body)),
+	}
+	if r.ContentLength < 0 {
+		r.ContentLength = int64(len(body)) // it came in chunks, or there is none
+	}
+	return r, nil
+}
+
+// reply is an answer that is sent as a whole.
+type reply struct {
+	c      *fasthttp.RequestCtx
+	header http.Header
+}
+
+func (r *reply) Header() http.Header { return r.header }
+
+func (r *reply) WriteHeader(code int) { r.c.SetStatusCode(code) }
+
+func (r *reply) Write(p []byte) (int, error) { return r.c.Write(p) }
+
+func (r *reply) finish() {
+	for name, values := range r.header {
+		for _, value := range values {
+			r.c.Response.Header.Set(name, value)
+		}
+	}
+}
+
+// departure is a context that ends when the client goes away. It begins to listen once somebody asks for Done.
+type departure struct {
+	context.Context
+	conn net.Conn
+	gone chan struct{} // closed when the client has gone
+}
+
+// Done returns the channel that closes when the client goes away.
+func (d *departure) Done() <-chan struct{} {
+	if d.gone != nil {
+		return d.gone
+	}
+	d.gone = make(chan struct{})
+	_ = d.conn.SetReadDeadline(time.Time{})
+	go d.listen()
+	return d.gone
+}
+
+// Err returns why Done is closed.
+func (d *departure) Err() error {
+	if d.gone == nil {
+		return nil
+	}
+	select {
+	case <-d.gone:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+// listen waits until there is something to read and looks at it without taking it: the next request of this client, or
+// its end. It may outlive the request. Who reads the next one from the connection then waits until listen has looked,
+// and shares the deadline of that reading with it.
+func (d *departure) listen() {
+	socket, ok := d.conn.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return
+	}
+	here := false
+	err = raw.Read(func(fd uintptr) bool {
+		var next [1]byte
+		n, _, err := syscall.Recvfrom(int(fd), next[:], syscall.MSG_PEEK)
+		here = n > 0
+		return err != syscall.EAGAIN && err != syscall.EINTR
+	})
+	if !here && !errors.Is(err, os.ErrDeadlineExceeded) {
+		close(d.gone)
+	}
+}
+
+// patient is a listener that outlives a shortage of file descriptors.
+type patient struct{ net.Listener }
+
+// Accept waits for a connection, and while there is none to be had for want of descriptors or memory, for better times.
+func (l patient) Accept() (net.Conn, error) {
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		conn, err := l.Listener.Accept()
+		if err == nil || !scarce(err) {
+			return conn, err
+		}
+		time.Sleep(wait)
+	}
+}
+
+func scarce(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,236 @@
+package gitstream
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxData bounds one message or file in bytes.
+const maxData = 64 << 20
+
+// Reader reads a stream of one line of history.
+type Reader struct {
+	in    *bufio.Reader
+	line  string // read ahead
+	has   bool
+	tip   uint64 // the last commit
+	blobs map[uint64][]byte
+	tags  []Tag
+}
+
+// NewReader returns a reader of what `git fast-export` writes.
+func NewReader(r io.Reader) *Reader {
+	return &Reader{in: bufio.NewReader(r), blobs: map[uint64][]byte{}}
+}
+
+// Tags returns the tags read so far: all of them after the end.
+func (r *Reader) Tags() []Tag { return slices.Clone(r.tags) }
+
+// Next returns the next commit, or io.EOF after the last one. A history that branches is an error that says how to export
+// it in one line.
+func (r *Reader) Next() (Commit, error) {
+	for {
+		line, err := r.next()
+		if err != nil {
+			return Commit{}, err
+		}
+		word, rest, _ := strings.Cut(line, " ")
+		switch word {
+		case "commit":
+			c, err := r.commit()
+			if name, isTag := strings.CutPrefix(rest, "refs/tags/"); isTag && err == nil {
+				r.name(name, c.Mark) // git calls a commit by any name that leads to it; the last one so called is the tag's
+			}
+			return c, err
+		case "blob":
+			err = r.blob()
+		case "reset":
+			err = r.reset(rest)
+		case "tag":
+			err = r.tag(rest)
+		case "done":
+			return Commit{}, io.EOF
+		case "", "feature", "option", "progress", "checkpoint":
+		default:
+			err = fmt.Errorf("read the stream: %q is no command that git fast-export writes", clip(line))
+		}
+		if err != nil {
+			return Commit{}, err
+		}
+	}
+}
+
+func (r *Reader) commit() (c Commit, err error) {
+	for err == nil {
+		var line string
+		if line, err = r.peek(); err != nil {
+			break
+		}
+		word, rest, _ := strings.Cut(line, " ")
+		switch word {
+		case "mark":
+			c.Mark, err = mark(rest)
+		case "author", "committer":
+			if word == "author" || c.Author == (Person{}) {
+				c.Author, c.When, err = person(rest)
+			}
+		case "data":
+			var text []byte
+			if text, err = r.data(rest); err == nil {
+				c.Message, c.Trailers = split(string(text))
+			}
+			continue // data has read its line
+		case "from":
+			var from uint64
+			if from, err = mark(rest); err == nil && from != r.tip {
+				err = errors.New("read the stream: the history branches: export one line of it, git fast-export --first-parent BRANCH")
+			}
+		case "merge", "original-oid", "encoding", "gpgsig", "N", "":
+		case "M", "D", "R", "C", "deleteall":
+			err = r.file(&c, word, rest)
+			if word == "M" {
+				continue
+			}
+		default:
+			r.tip = c.Mark
+			return c, nil
+		}
+		r.has = false
+	}
+	if errors.Is(err, io.EOF) && c.Mark != 0 {
+		r.tip = c.Mark
+		return c, nil
+	}
+	return c, err
+}
+
+// file reads one change of a commit.
+func (r *Reader) file(c *Commit, word, rest string) (err error) {
+	if word == "D" {
+		path, err := unquote(rest)
+		c.Files = append(c.Files, File{Path: path, Delete: true})
+		return err
+	}
+	if word != "M" {
+		return fmt.Errorf("read the stream: commit :%d has %q: export without -M and -C", c.Mark, word)
+	}
+	mode, rest, _ := strings.Cut(rest, " ")
+	from, name, _ := strings.Cut(rest, " ")
+	f := File{}
+	if f.Path, err = unquote(name); err != nil {
+		return err
+	}
+	if r.has = false; mode != "100644" && mode != "100755" && mode != "644" && mode != "755" {
+		return fmt.Errorf("read the stream: %s is no plain file (mode %s)", f.Path, clip(mode))
+	}
+	if from == "inline" {
+		line, err := r.peek()
+		if err != nil {
+			return err
+		}
+		if f.Data, err = r.data(strings.TrimPrefix(line, "data ")); err != nil {
+			return err
+		}
+	} else {
+		n, err := mark(from)
+		if err != nil {
+			return err
+		}
+		data, found := r.blobs[n]
+		if !found {
+			return fmt.Errorf("read the stream: the content of %s is not in it: export without --no-data", f.Path)
+		}
+		f.Data = data
+	}
+	c.Files = append(c.Files, f)
+	return nil
+}
+
+func (r *Reader) blob() error {
+	var number uint64
+	for {
+		line, err := r.next()
+		if err != nil {
+			return cutOff(err)
+		}
+		word, rest, _ := strings.Cut(line, " ")
+		switch word {
+		case "mark":
+			if number, err = mark(rest); err != nil {
+				return err
+			}
+		case "original-oid":
+		case "data":
+			r.line, r.has = line, true
+			r.blobs[number], err = r.data(rest)
+			return err
+		default:
+			return fmt.Errorf("read the stream: %q within a blob", clip(line))
+		}
+	}
+}
+
+// reset reads where a branch or a plain tag points.
+func (r *Reader) reset(ref string) error {
+	line, err := r.peek()
+	if err != nil || !strings.HasPrefix(line, "from ") {
+		return nil // a new branch begins, or the stream ends
+	}
+	r.has = false
+	number, err := mark(strings.TrimPrefix(line, "from "))
+	if name, isTag := strings.CutPrefix(ref, "refs/tags/"); isTag && err == nil {
+		r.name(name, number)
+	}
+	return err
+}
+
+// name puts a tag at a commit, in place of where it was.
+func (r *Reader) name(tag string, mark uint64) {
+	r.tags = append(slices.DeleteFunc(r.tags, func(t Tag) bool { return t.Name == tag }), Tag{tag, mark})
+}
+
+// tag reads a tag with a message of its own.
+func (r *Reader) tag(name string) error {
+	t := Tag{Name: name}
+	for {
+		line, err := r.peek()
+		if err != nil {
+			return cutOff(err)
+		}
+		word, rest, _ := strings.Cut(line, " ")
+		switch word {
+		case "from":
+			if t.Mark, err = mark(rest); err != nil {
+				return err
+			}
+		case "data":
+			r.name(t.Name, t.Mark)
+			_, err := r.data(rest)
+			return err
+		}
+		r.has = false
+	}
+}
+
+// person reads NAME <EMAIL> SECONDS ZONE.
+func person(text string) (p Person, when time.Time, err error) {
+	name, rest, ok := strings.Cut(text, "<")
+	email, stamp, ok2 := strings.Cut(rest, "> ")
+	seconds, zone, _ := strings.Cut(stamp, " ")
+	n, err := strconv.ParseInt(seconds, 10, 64)
+	offset, err2 := strconv.Atoi(zone)
+	if !ok || !ok2 || err != nil || err2 != nil {
+		return p, when, fmt.Errorf("read the stream: %q is no author with a time", clip(text))
+	}
+	place := time.UTC
+	if offset != 0 {
+		place = time.FixedZone(zone, offset/100*3600+offset%100*60)
+	}
+	return Person{strings.TrimSpace(name), email}, time.Unix(n, 0).In(place), nil
+}

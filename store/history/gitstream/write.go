@@ -1,0 +1,83 @@
+package gitstream
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Writer writes a stream. Its methods must be called in the order of the history; errors stay until [Writer.Close].
+type Writer struct {
+	out  *bufio.Writer
+	ref  string
+	last uint64
+}
+
+// NewWriter returns a writer of a history that git shall keep at a branch.
+func NewWriter(w io.Writer, branch string) *Writer {
+	s := &Writer{out: bufio.NewWriter(w), ref: "refs/heads/" + branch}
+	fmt.Fprint(s.out, "feature done\n")
+	return s
+}
+
+// Commit writes one commit on top of those before.
+func (w *Writer) Commit(c Commit) {
+	fmt.Fprintf(w.out, "commit %s\nmark :%d\n", w.ref, c.Mark)
+	_, zone := c.When.Zone()
+	sign := '+'
+	if zone < 0 {
+		sign, zone = '-', -zone
+	}
+	for _, role := range []string{"author", "committer"} {
+		fmt.Fprintf(w.out, "%s %s %d %c%02d%02d\n", role, c.Author, c.When.Unix(), sign, zone/3600, zone/60%60)
+	}
+	w.data([]byte(join(c.Message, c.Trailers)))
+	if w.last != 0 {
+		fmt.Fprintf(w.out, "from :%d\n", w.last)
+	}
+	for _, f := range c.Files {
+		if f.Delete {
+			fmt.Fprintf(w.out, "D %s\n", quote(f.Path))
+			continue
+		}
+		fmt.Fprintf(w.out, "M 100644 inline %s\n", quote(f.Path))
+		w.data(f.Data)
+	}
+	fmt.Fprintln(w.out)
+	w.last = c.Mark
+}
+
+// Tag names a commit that was written.
+func (w *Writer) Tag(t Tag) {
+	fmt.Fprintf(w.out, "reset refs/tags/%s\nfrom :%d\n\n", t.Name, t.Mark)
+}
+
+// Close ends the stream and returns the first error of all writes. A stream without its end is refused by git.
+func (w *Writer) Close() error {
+	fmt.Fprint(w.out, "done\n")
+	if err := w.out.Flush(); err != nil {
+		return fmt.Errorf("write the stream: %w", err)
+	}
+	return nil
+}
+
+func (w *Writer) data(data []byte) {
+	fmt.Fprintf(w.out, "data %d\n", len(data))
+	w.out.Write(data)
+	w.out.WriteByte('\n')
+}
+
+// String is the person as git writes it.
+func (p Person) String() string {
+	name := strings.TrimSpace(clean(p.Name, "<>\x00\r\n"))
+	return strings.TrimLeft(name+" ", " ") + "<" + strings.TrimSpace(clean(p.Email, "<>\x00\r\n")) + ">"
+}
+
+// quote writes a path as git reads it.
+func quote(path string) string {
+	if !strings.ContainsAny(path, "\n\"\\") && path != "" && path[0] != ' ' {
+		return path
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(path) + `"`
+}

@@ -1,0 +1,30 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// Self asks the store who it takes this client for: the accessor of its token, which is no secret, and what the token is
+// called. Both are empty where the store knows nobody: with access rules off, or without a token.
+func (s *Store) Self(ctx context.Context) (accessor, name string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	token, _, err := s.client.Load().ACL().TokenReadSelf(new(api.QueryOptions).WithContext(ctx))
+	var status api.StatusError
+	switch {
+	case errors.As(err, &status) && status.Code >= http.StatusBadRequest && status.Code < http.StatusInternalServerError:
+		return "", "", nil // "ACL support disabled", "token does not exist", and a store that has no such thing
+	case err != nil:
+		return "", "", s.explain("ask who this token is", err)
+	case token.AccessorID == anonymous:
+		return "", "", nil
+	}
+	return token.AccessorID, token.Description, nil
+}
+
+// anonymous is the accessor that Consul gives to everybody without a token.
+const anonymous = "00000000-0000-0000-0000-000000000002"
