@@ -82,14 +82,14 @@ func (l *Log) lift(ctx context.Context, keep Keep) (c Compaction, err error) {
 			return c, err
 		}
 	}
-	_, err = l.turn(ctx, func(now *window, _ Head) ([]store.Change, error) {
+	_, err = l.turn(ctx, func(now *window, head Head) ([]store.Change, error) {
 		if now.Pins != w.Pins || now.Holds != w.Holds || now.Floor != w.Floor {
 			return nil, errMoved
 		}
 		now.add(m)
 		now.Floor = m
 		now.Checkpoints = slices.DeleteFunc(now.Checkpoints, func(old mark) bool { return old.Seq < m.Seq })
-		return nil, nil
+		return []store.Change{head.move(l)}, nil
 	})
 	c.Floor, c.At = m.Seq, m.At
 	return c, err
