@@ -30,11 +30,11 @@ func holdFlag() cli.Flag {
 
 // wishFlags are those of every verb that declares what it computed.
 func wishFlags(more ...cli.Flag) []cli.Flag {
-	return append(more, messageFlag(), checkIndexFlag(), dryRunFlag(), forceFlag(), yesFlag(), outputFlag())
+	return append(more, messageFlag(), checkIndexFlag(), dryRunFlag(), forceFlag(), batchFlag(), yesFlag(), outputFlag())
 }
 
-// declare validates a wish, shows it and writes it, byte for byte, in one transaction. Joins are written also when nothing
-// changes.
+// declare validates a wish, shows it and writes it, byte for byte, in one transaction unless --batch allows several: the same
+// again goes on where those ended. Joins are written also when nothing changes.
 func (sh *shell) declare(ctx context.Context, w wish) error {
 	if err := sh.checkIndex(w.now); err != nil {
 		return err
