@@ -162,7 +162,7 @@ func (p plan) landed(l *Log, index uint64) Commit {
 		c.Index = index
 		for j := range c.Changes {
 			x := &c.Changes[j]
-			if x.Seen == nil {
+			if x.settle(index); x.Seen == nil {
 				x.Index = index
 				if x.Op == Put && x.stored.created == 0 {
 					x.stored.created = index
