@@ -69,6 +69,7 @@ func (h *hands) serve(ctx context.Context) {
 				r.done <- ctx.Err()
 			}
 			if waiting = nil; running == 0 {
+				h.tell()
 				return
 			}
 			<-ended
@@ -134,9 +135,9 @@ func (h *hands) gather(waiting []*request, busy map[fleet.Spot]bool) (*batch, []
 	return b, rest
 }
 
-// stepOps is how many operations one step adds at most: two ledgers, two machines, two apps and the person's own, the
-// wish and the placement.
-const stepOps = 9
+// stepOps is how many operations one step adds at most: two ledgers and one that is only looked at, two machines, two
+// apps and the person's own, the wish and the placement.
+const stepOps = 10
 
 // stale makes a step that cannot be done as planned end without a fault: the next pass plans it from what is known then.
 func stale(err error) error {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,7 +177,7 @@ func TestHelp(t *testing.T) {
 			if _, err := flagline.Arrange(newApp(stdio{}), append([]string{"platypus"}, strings.Fields(words)...)); err != nil {
 				t.Errorf("%s: example %q: %v", v.name, example, err)
 			}
-			if !strings.HasPrefix(words, v.name) {
+			if !slices.Contains(strings.Fields(words), v.name) { // flags may come first
 				t.Errorf("%s: example %q is of another verb", v.name, example)
 			}
 		}

@@ -83,6 +83,9 @@ func (d *Draft) add(s Step) error {
 	if err := d.wish(s); err != nil {
 		return err
 	}
+	if err := d.elsewhere(s, placed); err != nil {
+		return err
+	}
 	if s.From != (Spot{}) {
 		if err := d.leave(s); err != nil {
 			return err
@@ -123,11 +126,40 @@ func (d *Draft) wish(s Step) error {
 		}
 		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
 	case Release, Forget:
-		if index == 0 {
+		v := d.look.Wish(s.Instance.VM)
+		switch {
+		case index == 0:
 			d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
-		} else {
+		case v.Fault != "" || s.Instance.Number < v.Spec.Count:
+			return fmt.Errorf("%s %s: %w: it is wanted", s.Verb, s.Instance, ErrStale)
+		default:
 			d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
 		}
+	}
+	return nil
+}
+
+// elsewhere makes sure, before the placement of an instance is written anew, that the machine which it names does not hold
+// the instance: ledgers and placements are read one after the other, and what was read of the one may be older.
+func (d *Draft) elsewhere(s Step, placed Placed) error {
+	said := Spot{placed.Region, placed.Machine}
+	if s.Verb != Place && s.Verb != Pend && s.Verb != Forget || placed.State != intent.Placed || said == s.To {
+		return nil
+	}
+	key := d.tree.Ledger(said.Region, said.Machine)
+	m := d.look.Machine(said)
+	switch {
+	case m == nil || m.LedgerIndex == 0:
+		d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
+		return nil
+	case m.Corrupt:
+		return fmt.Errorf("%s %s: %w: the ledger of %s cannot be used", s.Verb, s.Instance, ErrStale, said)
+	}
+	if _, there := m.Ledger.Entry(s.Instance.String(), intent.PhasePlaced); there {
+		return fmt.Errorf("%s %s: %w: it is on %s", s.Verb, s.Instance, ErrStale, said)
+	}
+	if d.ledgers[said] == nil {
+		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex}
 	}
 	return nil
 }
