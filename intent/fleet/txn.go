@@ -36,6 +36,15 @@ type Look interface {
 	Wish(intent.Name) VM
 }
 
+// Look is the fleet as it was read.
+func (f *Fleet) Look() Look { return asRead{f} }
+
+type asRead struct{ fleet *Fleet }
+
+func (a asRead) Machine(s Spot) *Machine   { return a.fleet.Machine(s) }
+func (a asRead) Placement(i string) Placed { return a.fleet.Placements[i] }
+func (a asRead) Wish(name intent.Name) VM  { v, _ := a.fleet.VM(name); return v }
+
 // ErrStale says that a step no longer suits what is known: it is to be planned anew.
 var ErrStale = errors.New("the state has moved on")
 
@@ -72,6 +81,9 @@ func (d *Draft) Add(s Step) error {
 func (d *Draft) add(s Step) error {
 	placed := d.look.Placement(s.Instance.String())
 	if err := d.wish(s); err != nil {
+		return err
+	}
+	if err := d.elsewhere(s, placed); err != nil {
 		return err
 	}
 	if s.From != (Spot{}) {
@@ -114,11 +126,40 @@ func (d *Draft) wish(s Step) error {
 		}
 		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
 	case Release, Forget:
-		if index == 0 {
+		v := d.look.Wish(s.Instance.VM)
+		switch {
+		case index == 0:
 			d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
-		} else {
+		case v.Fault != "" || s.Instance.Number < v.Spec.Count:
+			return fmt.Errorf("%s %s: %w: it is wanted", s.Verb, s.Instance, ErrStale)
+		default:
 			d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
 		}
+	}
+	return nil
+}
+
+// elsewhere makes sure, before the placement of an instance is written anew, that the machine which it names does not hold
+// the instance: ledgers and placements are read one after the other, and what was read of the one may be older.
+func (d *Draft) elsewhere(s Step, placed Placed) error {
+	said := Spot{placed.Region, placed.Machine}
+	if s.Verb != Place && s.Verb != Pend && s.Verb != Forget || placed.State != intent.Placed || said == s.To {
+		return nil
+	}
+	key := d.tree.Ledger(said.Region, said.Machine)
+	m := d.look.Machine(said)
+	switch {
+	case m == nil || m.LedgerIndex == 0:
+		d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
+		return nil
+	case m.Corrupt:
+		return fmt.Errorf("%s %s: %w: the ledger of %s cannot be used", s.Verb, s.Instance, ErrStale, said)
+	}
+	if _, there := m.Ledger.Entry(s.Instance.String(), intent.PhasePlaced); there {
+		return fmt.Errorf("%s %s: %w: it is on %s", s.Verb, s.Instance, ErrStale, said)
+	}
+	if d.ledgers[said] == nil {
+		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex}
 	}
 	return nil
 }
