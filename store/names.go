@@ -17,7 +17,7 @@ func (s *Store) Names(ctx context.Context, prefix intent.Prefix) ([]string, erro
 	names, meta, err := s.kv().Keys(string(prefix), "", new(api.QueryOptions).WithContext(ctx))
 	switch {
 	case err != nil:
-		return nil, classify(verb, err)
+		return nil, s.explain(verb, err)
 	case meta.LastIndex == 0:
 		return nil, fmt.Errorf("%s: %w", verb, errNotConsul)
 	case meta.ResultsFilteredByACLs:

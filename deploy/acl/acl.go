@@ -22,12 +22,15 @@ const (
 	Preparer      = "preparer"
 	PortAuthority = "port-authority"
 	Setlive       = "setlive"
+	Recorder      = "recorder"
 	Developer     = "developer"
 	Operator      = "operator"
 )
 
 // Names returns the names that [Policy] knows, agents first.
-func Names() []string { return []string{Preparer, PortAuthority, Setlive, Developer, Operator} }
+func Names() []string {
+	return []string{Preparer, PortAuthority, Setlive, Recorder, Developer, Operator}
+}
 
 var (
 	segment = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
@@ -68,7 +71,7 @@ func Policy(name, subject, root string) (string, error) {
 		if subject != "" {
 			return "", fmt.Errorf("policy %s: it holds for all nodes, %q is one too many", name, subject)
 		}
-	case Preparer, PortAuthority, Setlive:
+	case Preparer, PortAuthority, Setlive, Recorder:
 		if !valid(subject) {
 			return "", fmt.Errorf("policy %s: %q is not the name of a node", name, subject)
 		}

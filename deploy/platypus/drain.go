@@ -62,7 +62,7 @@ func (sh *shell) setState(ctx context.Context, arg int, state intent.MachineStat
 		sh.say("%s is %s already", m.Spot, state)
 		return m.Spot, nil
 	}
-	_, err = sh.declare(ctx, p.Key, p.Value, p.ModifyIndex, value, fmt.Sprintf("%s is %s", m.Spot, state))
+	_, err = sh.writeKey(ctx, p.Key, p.Value, p.ModifyIndex, value, fmt.Sprintf("%s is %s", m.Spot, state))
 	if err != nil && !errors.Is(err, history.ErrUnchanged) {
 		return m.Spot, err
 	}

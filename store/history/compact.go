@@ -74,10 +74,10 @@ func (l *Log) lift(ctx context.Context, keep Keep) (c Compaction, err error) {
 	}
 	c = Compaction{Floor: w.Floor.Seq, At: w.Floor.At, Pin: pin}
 	m, ok := w.before(floor)
-	if floor <= w.Floor.Seq || ok && m.Seq <= w.Floor.Seq && floor-m.Seq < every {
-		return c, nil
+	if floor < w.Floor.Seq+every && (!ok || m.Seq <= w.Floor.Seq) {
+		return c, nil // not worth it
 	}
-	if !ok || floor-m.Seq >= every {
+	if floor-m.Seq >= every {
 		if m, err = l.plant(ctx, floor, head, w); err != nil {
 			return c, err
 		}

@@ -25,7 +25,7 @@ func (l *Log) keep(ctx context.Context, p *plan, w window) error {
 			if x.Op == Delete || x.Size <= maxWhole {
 				continue
 			}
-			full := deflate(nil, x.Value, nil)
+			full := deflate(nil, x.Value)
 			if resting || p.room > 0 {
 				ok, err := l.keepDelta(ctx, x, len(full), w)
 				if err != nil {
@@ -66,7 +66,7 @@ func (l *Log) keepDelta(ctx context.Context, x *Change, full int, w window) (boo
 	if err != nil || frame == nil {
 		return false, err
 	}
-	if d := deflate(nil, x.Value, frame); 4*len(d) <= full {
+	if d := deflateLike(frame, x.Value); 4*len(d) <= full {
 		x.stored.how, x.stored.anchor, x.stored.data = delta, e.anchor, d
 		return true, nil
 	}
@@ -147,7 +147,7 @@ func (l *Log) fit(ctx context.Context, p *plan, head Head) error {
 			return err
 		}
 		for _, x := range inline[:min(moved, len(inline), p.room)] {
-			if err := l.keepBlob(ctx, p, x, deflate(nil, x.Value, nil)); err != nil {
+			if err := l.keepBlob(ctx, p, x, deflate(nil, x.Value)); err != nil {
 				return err
 			}
 		}

@@ -56,7 +56,9 @@ func (l *Log) observe(ctx context.Context, s Snapshot, via string) (o Observatio
 			o.Rewound, l.lost = l.lost, nil
 		}
 		if v.head.Seq == 0 {
-			if err := l.headless(ctx, v); err != nil {
+			if err := l.headless(ctx, v); errors.Is(err, store.ErrConflict) {
+				continue
+			} else if err != nil {
 				return o, err
 			}
 		}

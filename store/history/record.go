@@ -99,7 +99,7 @@ func encode(c Commit) ([]byte, error) {
 	if len(plain) > maxPlain {
 		return nil, fmt.Errorf("encode commit %d: %w: %d bytes, at most %d", c.Seq, errSize, len(plain), maxPlain)
 	}
-	return deflate([]byte(magic), plain, []byte(dictionary)), nil
+	return deflateRecord([]byte(magic), plain), nil
 }
 
 func lineOf(x Change) line {

@@ -1,4 +1,4 @@
-# operator: all intent, and the word that lets a held agent go on
+# operator: all intent, its history and its forks, and the word that lets a held agent go on
 {{range .Wishes}}key_prefix "{{.}}" {
   policy = "write"
 }
@@ -6,6 +6,9 @@
   policy = "write"
 }
 key_prefix "{{.Own}}history/" {
+  policy = "write"
+}
+key_prefix "{{.Own}}forks/" {
   policy = "write"
 }
 

@@ -59,8 +59,12 @@ func TestTable(t *testing.T) {
 		{"regions are a set", vm, `{"region":["SIN","NRT"]}`, `{"region":["SIN","NRT","FRA"]}`, `{"region":["NRT"]}`, `{"region":["NRT","FRA"]}`, ""},
 		{"lists below user_config", "clusters/a/p/config", `{"user_config":{"ports":[1]}}`, `{"user_config":{"ports":[1,2]}}`, `{"user_config":{"ports":[1,3]}}`,
 			`{"user_config":{"ports":[1,2]}}`, "/user_config/ports"},
+		{"two versions made active", "clusters/a/p/config", `{"versions":{"1":"active"},"min_nodes":1}`, `{"versions":{"1":"prep","2":"active"},"min_nodes":1}`,
+			`{"versions":{"1":"prep","3":{"status":"active"}},"min_nodes":2}`, `{"versions":{"1":"prep","2":"active"},"min_nodes":2}`, "/versions"},
+		{"one version made active, another prepared", "clusters/a/p/config", `{"versions":{"1":"active"}}`, `{"versions":{"1":"prep","2":"active"}}`,
+			`{"versions":{"1":"active","3":"prep"}}`, `{"versions":{"1":"prep","3":"prep","2":"active"}}`, ""},
 	} {
-		got, found := Value(c.key, [][]byte{value(c.base)}, value(c.ours), value(c.theirs), Rules{Lists: Intent})
+		got, found := Value(c.key, [][]byte{value(c.base)}, value(c.ours), value(c.theirs), Rules{Lists: Intent, Sound: OneActive})
 		if string(got) != string(value(c.want)) || (got == nil) != (value(c.want) == nil) || pointers(found) != c.conflicts {
 			t.Errorf("%s: %q with conflicts %q, want %q with %q", c.name, got, pointers(found), c.want, c.conflicts)
 		}

@@ -61,7 +61,8 @@ func member(e parts.Element) string { return e.Name }
 // elements merges two objects by member, or two lists by item. What only they have is put behind the element that it
 // follows there.
 func (m *merger) elements(pointer string, bases []*parts.Part, ours, theirs *parts.Part, name func(parts.Element) string) *parts.Part {
-	before := func(n string) []*parts.Part {
+	before := len(m.conflicts)
+	base := func(n string) []*parts.Part {
 		found := make([]*parts.Part, len(bases))
 		for i, b := range bases {
 			found[i] = find(b, n, name)
@@ -71,7 +72,7 @@ func (m *merger) elements(pointer string, bases []*parts.Part, ours, theirs *par
 	var merged []parts.Element
 	for _, e := range ours.Elements {
 		n := name(e)
-		if value := m.part(parts.Below(pointer, n), before(n), &e.Value, find(theirs, n, name)); value != nil {
+		if value := m.part(parts.Below(pointer, n), base(n), &e.Value, find(theirs, n, name)); value != nil {
 			e.Value = *value
 			merged = append(merged, e)
 		}
@@ -80,7 +81,7 @@ func (m *merger) elements(pointer string, bases []*parts.Part, ours, theirs *par
 	for _, e := range theirs.Elements {
 		n := name(e)
 		if find(ours, n, name) == nil {
-			value := m.part(parts.Below(pointer, n), before(n), nil, &e.Value)
+			value := m.part(parts.Below(pointer, n), base(n), nil, &e.Value)
 			if value == nil {
 				continue
 			}
@@ -92,6 +93,10 @@ func (m *merger) elements(pointer string, bases []*parts.Part, ours, theirs *par
 		}
 	}
 	joined := parts.Join(ours.Kind, closed(merged, ours, theirs), nil)
+	if m.rules.Sound != nil && !m.rules.Sound(m.key, pointer, joined) {
+		m.conflicts = m.conflicts[:before] // the whole is the conflict
+		return m.conflict(pointer, bases, ours, theirs)
+	}
 	return &joined
 }
 
