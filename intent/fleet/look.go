@@ -8,6 +8,7 @@ type Op struct {
 	Key   string
 	Value []byte
 	Index uint64
+	Noun  any // what Value holds: an intent.Ledger, intent.Placement or intent.Assignment
 }
 
 // The verbs of operations.

@@ -77,7 +77,7 @@ func (d *Draft) add(s Step) error {
 		return nil
 	}
 	value, err := json.Marshal(placement)
-	d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: placed.Index}
+	d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: placed.Index, Noun: placement}
 	return err
 }
 
@@ -212,9 +212,10 @@ func (d *Draft) assign(s Step) error {
 	if s.Verb != Mend {
 		d.checks[own] = Op{Verb: OpCheckNotExists, Key: own}
 	}
-	value, err := json.Marshal(intent.Assignment{Cluster: s.Entry.Cluster})
+	assigned := intent.Assignment{Cluster: s.Entry.Cluster}
+	value, err := json.Marshal(assigned)
 	key := d.tree.Placement(s.To.Machine, s.Entry.App)
-	d.writes[key] = Op{Verb: OpSet, Key: key, Value: value}
+	d.writes[key] = Op{Verb: OpSet, Key: key, Value: value, Noun: assigned}
 	return err
 }
 
@@ -241,13 +242,14 @@ func (d *Draft) Ops() ([]Op, error) {
 		if entries == nil {
 			entries = []intent.Entry{}
 		}
-		value, err := json.Marshal(intent.Ledger{Entries: entries})
+		ledger := intent.Ledger{Entries: entries}
+		value, err := json.Marshal(ledger)
 		if err != nil {
 			return nil, err
 		}
 		key := d.tree.Ledger(spot.Region, spot.Machine)
 		delete(d.checks, key)
-		d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: h.LedgerIndex}
+		d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: h.LedgerIndex, Noun: ledger}
 	}
 	return slices.Concat(sorted(d.checks), sorted(d.writes)), nil
 }
