@@ -92,7 +92,7 @@ func (h *hands) count(b *batch, err error) {
 
 // tell says the score, as a last word.
 func (h *hands) tell() {
-	if n := h.commits.Load(); n > 0 {
+	if n := h.commits.Load(); n > 0 && h.log != nil {
 		h.log.Info("", fmt.Sprintf("%d transactions for %d steps, %d refused or lost", n, h.steps.Load(), h.conflicts.Load()))
 	}
 }

@@ -34,7 +34,7 @@ func TestFleetStories(t *testing.T) {
 					e.Setenv("PLATYPUS_STATE_DIR", filepath.Join(e.WorkDir, "state"))
 					return nil
 				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){"kv": kv, "inventory": stocked},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){"kv": kv, "inventory": declareFleet},
 			})
 		})
 	}
@@ -57,8 +57,8 @@ func allocatorBinary(t *testing.T) string {
 	return dir
 }
 
-// stocked declares the fleet of fly-light: 99 machines of 32 cores and 2,000 GB in 10 regions, of which DEN has 9.
-func stocked(ts *testscript.TestScript, _ bool, _ []string) {
+// declareFleet declares the fleet of fly-light: 99 machines of 32 cores and 2,000 GB in 10 regions, of which DEN has 9.
+func declareFleet(ts *testscript.TestScript, _ bool, _ []string) {
 	var b strings.Builder
 	b.WriteString("{")
 	for _, code := range strings.Fields("ARN BOM DEN GDL GRU HKG JNB MEL NRT SIN") {
