@@ -112,7 +112,7 @@ func TestPolicies(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						c := consul{t, c.addr}
+						c := consul{c.Server, t}
 						token := c.token(rules)
 						all := keys(tree.wish, tree.own)
 						checkWrites(c, token, g, all)
