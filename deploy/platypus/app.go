@@ -176,7 +176,9 @@ func verbs() []verb {
 	return []verb{devVerb(), validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
 		logVerb(), showVerb(), diffVerb(), catVerb(), lsVerb(), blameVerb(), revertVerb(), restoreVerb(), tagVerb(), holdVerb(),
 		forkVerb(), joinVerb(), ancestorsVerb(), historyVerb(),
-		confirmVerb(),
+		importVerb(), regionsVerb(), machinesVerb(),
 		launchVerb(), vmsVerb(), releaseVerb(), placeVerb(), explainVerb(), verifyVerb(), drainVerb(), cordonVerb(), uncordonVerb(), rebalanceVerb(),
+		confirmVerb(),
+		seedVerb(), callVerb(), siteVerb(), blobVerb(),
 		doctorVerb(), schemaVerb(), aclVerb(), storeVerb(), completionVerb(), versionVerb()}
 }

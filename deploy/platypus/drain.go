@@ -15,7 +15,7 @@ import (
 
 func cordonVerb() verb {
 	return stateVerb(verb{name: "cordon", usage: "let machines take nothing new", text: `What is on them stays. A machine is NAME or REGION/NAME.`,
-		examples: []string{"platypus cordon m1", "platypus cordon SIN/m1 -m 'disk is failing'"}}, intent.MachineCordoned)
+		examples: []string{"platypus cordon m1", "platypus cordon SIN/m1 -m disk"}}, intent.MachineCordoned)
 }
 
 func uncordonVerb() verb {
@@ -62,7 +62,7 @@ func (sh *shell) setState(ctx context.Context, arg int, state intent.MachineStat
 		sh.say("%s is %s already", m.Spot, state)
 		return m.Spot, nil
 	}
-	_, err = sh.declare(ctx, p.Key, p.Value, p.ModifyIndex, value, fmt.Sprintf("%s is %s", m.Spot, state))
+	_, err = sh.writeKey(ctx, p.Key, p.Value, p.ModifyIndex, value, fmt.Sprintf("%s is %s", m.Spot, state))
 	if err != nil && !errors.Is(err, history.ErrUnchanged) {
 		return m.Spot, err
 	}

@@ -50,9 +50,9 @@ func (sh *shell) readFleet(ctx context.Context) (*fleet.Fleet, error) {
 	return f, nil
 }
 
-// declare writes one key of intent through the history; index is that of the value before, 0 for none, and a nil value
+// writeKey writes one key of intent through the history; index is that of the value before, 0 for none, and a nil value
 // removes the key.
-func (sh *shell) declare(ctx context.Context, key string, before []byte, index uint64, after []byte, message string) (history.Commit, error) {
+func (sh *shell) writeKey(ctx context.Context, key string, before []byte, index uint64, after []byte, message string) (history.Commit, error) {
 	c, changed := change.Between(strings.TrimPrefix(key, string(sh.tree.Intent())), before, after)
 	if !changed {
 		return history.Commit{}, history.ErrUnchanged

@@ -16,7 +16,7 @@ func placeVerb() verb {
 		text: `Answers from what is held now, by the same rules as the allocator, and writes nothing: launch does. The exit code is 2
 when there is no room for all of them.`,
 		examples: []string{"platypus place --vm-memory 8 --vm-cores 4 --vm-region SIN --count 80", "platypus place --dry-run --vm-memory 256 --vm-cores 1 --vm-region any --count 1000 -o json"},
-		flags:    append(wishFlags(), boolFlag("dry-run", "what it does anyway"), outputFlag()),
+		flags:    append(vmFlags(), boolFlag("dry-run", "what it does anyway"), outputFlag()),
 		run:      place,
 	}
 }
@@ -28,7 +28,7 @@ type seat struct {
 }
 
 func place(ctx context.Context, sh *shell) error {
-	spec, err := sh.wish(ctx)
+	spec, err := sh.vmWanted(ctx)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func release(ctx context.Context, sh *shell) error {
 			sh.say("%s is released", name)
 		} else {
 			left = append(left, name)
-			sh.say("%s: no allocator released it within %s: is one running? Its count is 0; next: platypus vms, then release again",
+			sh.say("%s: no allocator released it within %s: is one running? Its count is 0; next: platypus vms, platypus verify, then release again",
 				name, sh.flags.Duration("timeout"))
 		}
 	}
@@ -70,7 +70,7 @@ func (sh *shell) releaseOne(ctx context.Context, name intent.Name) (done bool, e
 	message := fmt.Sprintf("release %s", name)
 	_, problems := intent.Decode[intent.VM](key, there.Value)
 	if sh.flags.Bool("no-wait") || problems.Err() != nil {
-		_, err := sh.declare(ctx, key, there.Value, there.ModifyIndex, nil, message)
+		_, err := sh.writeKey(ctx, key, there.Value, there.ModifyIndex, nil, message)
 		return err == nil, err
 	}
 	none, err := withMembers(there.Value, map[string]any{"count": 0})
@@ -78,7 +78,7 @@ func (sh *shell) releaseOne(ctx context.Context, name intent.Name) (done bool, e
 		return false, err
 	}
 	if v, _ := intent.Decode[intent.VM](key, there.Value); v.Count != 0 {
-		commit, err := sh.declare(ctx, key, there.Value, there.ModifyIndex, none, message)
+		commit, err := sh.writeKey(ctx, key, there.Value, there.ModifyIndex, none, message)
 		if err != nil {
 			return false, err
 		}
@@ -87,7 +87,7 @@ func (sh *shell) releaseOne(ctx context.Context, name intent.Name) (done bool, e
 	if !sh.awaitRelease(ctx, name) {
 		return false, nil
 	}
-	_, err = sh.declare(ctx, key, there.Value, there.ModifyIndex, nil, message)
+	_, err = sh.writeKey(ctx, key, there.Value, there.ModifyIndex, nil, message)
 	return err == nil, err
 }
 

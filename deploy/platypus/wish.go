@@ -13,8 +13,8 @@ import (
 	"github.com/platypus-platform/platypus/intent/fleet"
 )
 
-// wishFlags are those that say what a vm is to be.
-func wishFlags() []cli.Flag {
+// vmFlags are those that say what a vm is to be.
+func vmFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "vm-memory", Usage: "memory of each: a bare number is in GB, or with a unit, as 512MB or 8GiB"},
 		&cli.StringFlag{Name: "vm-cores", Usage: "cores of each"},
@@ -27,8 +27,8 @@ func wishFlags() []cli.Flag {
 	}
 }
 
-// wish reads what the flags say. What is wrong with it is told by flag.
-func (sh *shell) wish(ctx context.Context) (intent.VM, error) {
+// vmWanted reads what the flags say. What is wrong with it is told by flag.
+func (sh *shell) vmWanted(ctx context.Context) (intent.VM, error) {
 	v := intent.VM{Count: sh.flags.Int("count"), Spread: intent.Spread(sh.flags.String("spread"))}
 	for _, name := range []string{"vm-region", "vm-memory", "vm-cores"} {
 		if sh.flags.String(name) == "" {
