@@ -116,6 +116,7 @@ func BenchmarkCommit(b *testing.B) {
 	}
 	b.ReportMetric(float64(median(ours))/float64(median(raws)), "commit/txn")
 	b.ReportMetric(float64(median(cold))/float64(median(raws)), "first-commit/txn")
+	b.ReportMetric(float64(median(ours))/float64(median(gits)), "commit/git")
 	b.ReportMetric(float64(median(ours).Microseconds())/1000, "commit-ms")
 	b.ReportMetric(float64(median(raws).Microseconds())/1000, "txn-ms")
 	b.ReportMetric(float64(median(gits).Microseconds())/1000, "git-ms")
@@ -167,6 +168,7 @@ func BenchmarkPast(b *testing.B) {
 		gits = append(gits, time.Since(start))
 	}
 	b.ReportMetric(float64(median(ours))/float64(median(plain)), "past/now")
+	b.ReportMetric(float64(median(ours))/float64(median(gits)), "past/git")
 	b.ReportMetric(float64(median(ours).Microseconds())/1000, "past-ms")
 	b.ReportMetric(float64(median(plain).Microseconds())/1000, "now-ms")
 	b.ReportMetric(float64(median(gits).Microseconds())/1000, "git-ms")
@@ -216,5 +218,6 @@ func BenchmarkKept(b *testing.B) {
 			}
 		}
 		b.ReportMetric(float64(size)*1024/changes, "git-B/change")
+		b.ReportMetric(float64(kept)/float64(size)/1024, "kept/git")
 	}
 }

@@ -138,7 +138,7 @@ func (l *Log) record(ctx context.Context, news []Change, v look, via string) (Co
 			break
 		}
 	}
-	p := plan{commits: []Commit{c}, room: store.MostOps - 2}
+	p := plan{commits: []Commit{c}}
 	if err := l.keep(ctx, &p, v.window); err != nil {
 		return Commit{}, err
 	}
