@@ -31,7 +31,7 @@ func launches() int {
 	if os.Getenv("PLATYPUS_FAULTS") != "" {
 		return 1000
 	}
-	return 250
+	return 120
 }
 
 // TestFaultManyAllocators lets 1, 2, 4 and 8 allocators place vms that come and go, with kill -9, refused and lost
