@@ -53,7 +53,7 @@ func TestFaultManyAllocators(t *testing.T) {
 func chaos(t *testing.T, address string, many int) {
 	root := fmt.Sprintf("chaos-%d-%d/", many, os.Getpid())
 	k := newKitchen(t, address, root)
-	k.inventory(20, 32)
+	k.inventory(launches()/10, 32)
 	audit, stop := context.WithCancel(t.Context())
 	var side sync.WaitGroup
 	side.Go(func() { k.audit(audit) })
