@@ -115,7 +115,7 @@ func startGuardedConsul(t *testing.T) string {
 }
 
 // consulAgent starts a Consul of this test's own and returns its address when it has a leader.
-func consulAgent(t *testing.T, binary string, more ...string) string {
+func consulAgent(t testing.TB, binary string, more ...string) string {
 	t.Helper()
 	http, server, serf := freePort(t), freePort(t), freePort(t)
 	cmd := exec.Command(binary, append([]string{"agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=warn", "-http-port=" + http,
