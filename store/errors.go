@@ -59,6 +59,12 @@ func (s *Store) explainWrite(verb string, err error) error {
 	return fmt.Errorf("%w (%w)", explained, ErrUnknown)
 }
 
+// filtered is the error of a list that access rules left something out of.
+func (s *Store) filtered(verb string) error {
+	s.refresh()
+	return fmt.Errorf("%s: %w: part of the answer was filtered out", verb, ErrDenied)
+}
+
 func denied(err error) bool {
 	var status api.StatusError
 	return errors.As(err, &status) && status.Code == http.StatusForbidden ||

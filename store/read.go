@@ -58,7 +58,7 @@ func (s *Store) list(ctx context.Context, prefix intent.Prefix, options *api.Que
 		return nil, 0, fmt.Errorf("%s: %w", verb, errNotConsul)
 	}
 	if meta.ResultsFilteredByACLs {
-		return nil, 0, fmt.Errorf("%s: %w: part of the answer was filtered out", verb, ErrDenied)
+		return nil, 0, s.filtered(verb)
 	}
 	if len(found) == 0 {
 		if err := s.mayRead(ctx, prefix); err != nil {
@@ -93,7 +93,7 @@ func (s *Store) Blank(ctx context.Context, prefix intent.Prefix) (bool, error) {
 	case meta.LastIndex == 0:
 		return false, fmt.Errorf("%s: %w", verb, errNotConsul)
 	case meta.ResultsFilteredByACLs:
-		return false, fmt.Errorf("%s: %w: part of the answer was filtered out", verb, ErrDenied)
+		return false, s.filtered(verb)
 	case len(names) > 0:
 		return false, nil
 	}

@@ -69,6 +69,7 @@ func (h *hands) serve(ctx context.Context) {
 				r.done <- ctx.Err()
 			}
 			if waiting = nil; running == 0 {
+				h.tell()
 				return
 			}
 			<-ended
@@ -91,7 +92,7 @@ const (
 	maxBytes = 400 << 10
 )
 
-// gather puts as many waiting steps as go into one transaction. Those that no longer fit what is known are ended, to be
+// gather puts as many waiting steps of one machine as go into one transaction. Those that no longer fit what is known are ended, to be
 // planned anew.
 func (h *hands) gather(waiting []*request, busy map[fleet.Spot]bool) (*batch, []*request) {
 	h.book.mu.Lock()
@@ -106,6 +107,10 @@ func (h *hands) gather(waiting []*request, busy map[fleet.Spot]bool) (*batch, []
 		if ops, bytes := draft.Size(); len(b.requests) > 0 && (ops+stepOps > maxOps || bytes > maxBytes) {
 			rest = append(rest, waiting[i:]...)
 			break
+		}
+		if len(b.requests) > 0 && r.step.To != b.requests[0].step.To {
+			rest = append(rest, r) // another machine's steps need not wait for these
+			continue
 		}
 		if err := draft.Add(r.step); err != nil {
 			r.done <- stale(err)
@@ -134,9 +139,9 @@ func (h *hands) gather(waiting []*request, busy map[fleet.Spot]bool) (*batch, []
 	return b, rest
 }
 
-// stepOps is how many operations one step adds at most: two ledgers, two machines, two apps and the person's own, the
-// wish and the placement.
-const stepOps = 9
+// stepOps is how many operations one step adds at most: two ledgers and one that is only looked at, two machines, two
+// apps and the person's own, the wish and the placement.
+const stepOps = 10
 
 // stale makes a step that cannot be done as planned end without a fault: the next pass plans it from what is known then.
 func stale(err error) error {
@@ -182,7 +187,8 @@ func changes(ops []fleet.Op) []store.Change {
 // news is one pair as it is now known to be.
 type news struct {
 	pair  intent.Pair
-	found bool
+	found bool // false: there is no such key
+	noun  any  // what the value holds, when that is known already
 }
 
 // written is what a transaction that went through has made of its keys.
@@ -190,9 +196,9 @@ func written(ops []fleet.Op, index uint64) (all []news) {
 	for _, op := range ops {
 		switch op.Verb {
 		case fleet.OpCAS, fleet.OpSet:
-			all = append(all, news{intent.Pair{Key: op.Key, Value: op.Value, ModifyIndex: index}, true})
+			all = append(all, news{intent.Pair{Key: op.Key, Value: op.Value, ModifyIndex: index}, true, op.Noun})
 		case fleet.OpDelete, fleet.OpDeleteCAS:
-			all = append(all, news{intent.Pair{Key: op.Key, ModifyIndex: index}, false})
+			all = append(all, news{intent.Pair{Key: op.Key, ModifyIndex: index}, false, nil})
 		}
 	}
 	return all
@@ -209,7 +215,7 @@ func (h *hands) refresh(ctx context.Context, ops []fleet.Op) (all []news, err er
 			return all, err
 		}
 		p.Key = op.Key
-		all = append(all, news{p, found})
+		all = append(all, news{p, found, nil})
 	}
 	return all, nil
 }

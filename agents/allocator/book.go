@@ -119,9 +119,9 @@ func (b *book) settle(all []news, requests []*request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, n := range all {
-		_ = b.papers.vms.note(n.pair, n.found) || b.papers.ledgers.note(n.pair, n.found) || b.papers.placements.note(n.pair, n.found) ||
-			b.papers.apps.note(n.pair, n.found) || b.stock.machines.note(n.pair, n.found)
-		if b.stock.claims.note(n.pair, n.found) {
+		_ = b.papers.vms.note(n) || b.papers.ledgers.note(n) || b.papers.placements.note(n) ||
+			b.papers.apps.note(n) || b.stock.machines.note(n)
+		if b.stock.claims.note(n) {
 			b.sort(b.stock.claims)
 		}
 	}

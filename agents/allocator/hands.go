@@ -90,6 +90,13 @@ func (h *hands) count(b *batch, err error) {
 	h.conflicts.Add(1)
 }
 
+// tell says the score, as a last word.
+func (h *hands) tell() {
+	if n := h.commits.Load(); n > 0 && h.log != nil {
+		h.log.Info("", fmt.Sprintf("%d transactions for %d steps, %d refused or lost", n, h.steps.Load(), h.conflicts.Load()))
+	}
+}
+
 // source delivers the wishes, and keeps the book.
 func (h *hands) source() agent.Source[Desired] {
 	return agent.Source[Desired]{

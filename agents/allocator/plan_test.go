@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -20,10 +21,12 @@ func TestPlanReaches(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		for range rapid.IntRange(1, 6).Draw(t, "rounds") {
+			w.past = maps.Clone(w.kv)
 			w.people(t)
 			old := w.read() // both look now, and act one after the other
 			w.act(t, old)
 			w.act(t, old)
+			w.act(t, w.mixed(t)) // one whose watches are not equally fast
 		}
 		for round := 0; ; round++ {
 			steps := w.plan(w.read())

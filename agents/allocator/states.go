@@ -87,8 +87,19 @@ func (t *telling) machine(m *fleet.Machine, a Actual) {
 			Reason: fmt.Sprintf("it is not declared and holds %d instances: declare it, or move them away", len(m.Ledger.Entries))})
 	case m.Overcommitted():
 		t.tell(m.Spot.String(), converge.State{Phase: "overcommitted",
-			Reason: fmt.Sprintf("%d cores and %s are missing: what is there stays; platypus rebalance moves some away", max(0, -free.Cores), max(0, -free.Memory))})
+			Reason: fmt.Sprintf("it holds %s too much: what is there stays; platypus rebalance moves some away", tooMuch(free))})
 	case a.Lost[m.Name()]:
 		t.tell(m.Spot.String(), converge.State{Phase: converge.Waiting, Reason: "it has not been heard of for long: its vms are replaced"})
 	}
+}
+
+// tooMuch is what is missing, in words.
+func tooMuch(free intent.Share) string {
+	switch {
+	case free.Memory >= 0:
+		return fmt.Sprintf("%d cores", -free.Cores)
+	case free.Cores >= 0:
+		return (-free.Memory).Short()
+	}
+	return fmt.Sprintf("%d cores and %s", -free.Cores, (-free.Memory).Short())
 }

@@ -61,16 +61,19 @@ func (t *table[T]) put(rest string, p intent.Pair) {
 	t.rows[rest] = row[T]{noun: noun, index: p.ModifyIndex, fault: fault}
 }
 
-// note takes over one pair that was read or written by itself; found is false when there is none.
-func (t *table[T]) note(p intent.Pair, found bool) (mine bool) {
-	rest, mine := t.prefix.Below(p.Key)
+// note takes over one pair that was read or written by itself.
+func (t *table[T]) note(n news) (mine bool) {
+	rest, mine := t.prefix.Below(n.pair.Key)
+	noun, written := n.noun.(T)
 	switch {
 	case !mine:
-	case found:
-		t.put(rest, p)
+	case n.found && written:
+		t.rows[rest] = row[T]{noun: noun, index: n.pair.ModifyIndex}
+	case n.found:
+		t.put(rest, n.pair)
 	default:
 		have := t.rows[rest]
-		have.gone, have.index = true, max(have.index+1, p.ModifyIndex)
+		have.gone, have.index = true, max(have.index+1, n.pair.ModifyIndex)
 		t.rows[rest] = have
 	}
 	return mine

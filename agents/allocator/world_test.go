@@ -19,6 +19,7 @@ var tree, _ = intent.ParseRoot("platypus/")
 // world is a store in memory that knows transactions, and the people who declare things in it.
 type world struct {
 	kv    map[string]value
+	past  map[string]value // as it was a while ago
 	index uint64
 	now   time.Time
 }
@@ -87,6 +88,23 @@ func (w *world) read() *fleet.Fleet {
 	return fleet.Read(tree, pairs)
 }
 
+// mixed is a reading whose parts are of different times, as those of watches are.
+func (w *world) mixed(t *rapid.T) *fleet.Fleet {
+	var pairs []intent.Pair
+	for _, prefix := range fleet.Prefixes(tree) {
+		from := w.kv
+		if rapid.Bool().Draw(t, "old "+string(prefix)) {
+			from = w.past
+		}
+		for key, v := range from {
+			if _, below := prefix.Below(key); below {
+				pairs = append(pairs, intent.Pair{Key: key, Value: []byte(v.text), ModifyIndex: v.index})
+			}
+		}
+	}
+	return fleet.Read(tree, pairs)
+}
+
 // view is what an allocator sees: all that leaves is gone by the next look.
 func (w *world) view(f *fleet.Fleet) (Desired, Actual) {
 	a := Actual{Fleet: f, Gone: map[Trace]bool{}, Now: w.now, Budget: 100}
@@ -112,8 +130,11 @@ func (w *world) act(t *rapid.T, f *fleet.Fleet) {
 			return
 		}
 		seen := f
-		if t == nil || rapid.Bool().Draw(t, "look again") {
+		switch {
+		case t == nil || rapid.Bool().Draw(t, "look again"):
 			seen = w.read()
+		case rapid.Bool().Draw(t, "look at some of it"):
+			seen = w.mixed(t)
 		}
 		if err := w.commit(seen, s); err != nil && !errors.Is(err, fleet.ErrStale) && !errors.Is(err, errConflict) {
 			panic(err)

@@ -57,8 +57,8 @@ func BenchmarkWriteToPaint(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkIdle leaves a page open for a minute, or for PLATYPUS_IDLE: the store must not move.
-func BenchmarkIdle(b *testing.B) {
+// BenchmarkOpenPage leaves a page open for a minute, or for PLATYPUS_IDLE: the store must not move.
+func BenchmarkOpenPage(b *testing.B) {
 	w := newWorld(b)
 	w.furnish()
 	w.startDashboard()
@@ -136,8 +136,8 @@ func large(machines int) (tree intent.Tree, parts map[intent.Prefix][]intent.Pai
 	return tree, parts
 }
 
-// BenchmarkFleet measures 5,000 machines: the first reading, one change until it is drawn, and what a browser gets.
-func BenchmarkFleet(b *testing.B) {
+// BenchmarkPageOfMany measures 5,000 machines: the first reading, one change until it is drawn, and what a browser gets.
+func BenchmarkPageOfMany(b *testing.B) {
 	tree, parts := large(5000)
 	var before, after runtime.MemStats
 	runtime.GC()

@@ -17,12 +17,55 @@ type Placement struct {
 	Problem string   // what could not be satisfied; what could be is done, and holds steady
 }
 
-// place chooses the nodes of a seed: of those that may have it the ones that rank highest, spread over the values of a
-// label. Every node that sees the same nodes and the same load chooses the same.
-func place(d Desired, wish SeedWish) Placement {
-	hosts := map[string]intent.Host{}
+// slack is how far above its share of all replicas a node is filled before the next in rank is taken. It keeps the
+// fullest node near the mean, and is wide enough for a seed to seldom move for another's sake.
+const slack = 1.3
+
+// placements chooses the nodes of every seed. Every node that sees the same nodes and the same load chooses the same.
+func placements(d Desired) map[string]Placement {
+	total, weights := 0, 0
+	for _, wish := range d.Seeds {
+		if wish.Invalid == "" {
+			least, _ := wish.Seed.Replicas()
+			total += least
+		}
+	}
+	open := map[string]intent.Host{}
 	for name, h := range d.Hosts {
-		if !h.Closed && eligible(h, wish.Seed.Replication) {
+		if !h.Closed {
+			open[name] = h
+			weights += max(1, h.Weight)
+		}
+	}
+	held := map[string]int{}
+	full := func(node string) bool {
+		return float64(held[node]) >= math.Ceil(slack*float64(total)*float64(max(1, open[node].Weight))/float64(weights))
+	}
+	// The order decides who gets the last place on a node: by hash, so that no name is favoured.
+	order := slices.SortedFunc(slices.Values(d.Seeds), func(a, b SeedWish) int {
+		return cmp.Or(cmp.Compare(hashOf(a.Name), hashOf(b.Name)), cmp.Compare(a.Name, b.Name))
+	})
+	all := map[string]Placement{}
+	for _, wish := range order {
+		if wish.Invalid != "" {
+			continue
+		}
+		p := choose(d, wish, open, full)
+		least, _ := wish.Seed.Replicas()
+		for _, node := range p.Nodes[:min(least, len(p.Nodes))] { // what load adds takes no place from others
+			held[node]++
+		}
+		all[wish.Name] = p
+	}
+	return all
+}
+
+// choose takes the nodes of one seed: of those that may have it the ones that rank highest and are not full, spread over
+// the values of a label. Where that leaves too few, full ones do as well.
+func choose(d Desired, wish SeedWish, open map[string]intent.Host, full func(string) bool) Placement {
+	hosts := map[string]intent.Host{}
+	for name, h := range open {
+		if eligible(h, wish.Seed.Replication) {
 			hosts[name] = h
 		}
 	}
@@ -31,24 +74,26 @@ func place(d Desired, wish SeedWish) Placement {
 	if len(ranked) < p.Want {
 		p.Problem = fmt.Sprintf("%d replicas are wanted and %d of %d nodes may have it", p.Want, len(ranked), len(d.Hosts))
 	}
-	over := wish.Seed.Over
-	if over == "" {
-		p.Nodes = ranked[:min(p.Want, len(ranked))]
-		return p
-	}
-	used := map[string]int{}
-	for len(p.Nodes) < p.Want && len(ranked) > 0 {
-		best := 0
-		for i, node := range ranked {
-			if used[hosts[node].Labels[over]] < used[hosts[ranked[best]].Labels[over]] {
-				best = i
-			}
+	over, used := wish.Seed.Over, map[string]int{}
+	group := func(node string) string {
+		if over == "" {
+			return ""
 		}
-		used[hosts[ranked[best]].Labels[over]]++
+		return hosts[node].Labels[over]
+	}
+	least, _ := wish.Seed.Replicas()
+	for len(p.Nodes) < p.Want && len(ranked) > 0 {
+		best := slices.IndexFunc(ranked, func(node string) bool {
+			return !slices.ContainsFunc(ranked, func(other string) bool {
+				return used[group(other)] < used[group(node)] ||
+					used[group(other)] == used[group(node)] && len(p.Nodes) < least && full(node) && !full(other)
+			})
+		})
+		used[group(ranked[best])]++
 		p.Nodes = append(p.Nodes, ranked[best])
 		ranked = slices.Delete(ranked, best, best+1)
 	}
-	if p.Problem == "" && uneven(used, hosts, over) {
+	if over != "" && p.Problem == "" && uneven(used, hosts, over) {
 		p.Problem = fmt.Sprintf("it cannot be spread evenly over %q: some value has too few nodes", over)
 	}
 	return p
@@ -93,10 +138,8 @@ func rank(subject string, hosts map[string]intent.Host) []string {
 	scores := make(map[string]float64, len(hosts))
 	names := make([]string, 0, len(hosts))
 	for name, h := range hosts {
-		hash := fnv.New64a()
-		hash.Write([]byte(subject + "\x00" + name))
 		// The upper 53 bits make an even number in (0, 1); -w/ln of it is an exponential race that weight w wins in its share.
-		even := (float64(mix(hash.Sum64())>>11) + 0.5) / (1 << 53)
+		even := (float64(hashOf(subject+"\x00"+name)>>11) + 0.5) / (1 << 53)
 		scores[name] = -float64(max(1, h.Weight)) / math.Log(even)
 		names = append(names, name)
 	}
@@ -104,6 +147,12 @@ func rank(subject string, hosts map[string]intent.Host) []string {
 		return cmp.Or(cmp.Compare(scores[b], scores[a]), cmp.Compare(a, b))
 	})
 	return names
+}
+
+func hashOf(text string) uint64 {
+	hash := fnv.New64a()
+	hash.Write([]byte(text))
+	return mix(hash.Sum64())
 }
 
 // mix spreads the bits of a hash: FNV leaves the upper ones of short keys alike.

@@ -108,9 +108,10 @@ func plan(d Desired, a Actual) (steps []Step) {
 	if told := tables(d, a).digest(); told != a.Told {
 		steps = append(steps, Step{Kind: Tell, About: nodeSubject, Digest: told, Why: "what shall run, or where else it runs, has changed"})
 	}
+	places := placements(d)
 	for _, wish := range d.Seeds {
 		if wish.Invalid == "" && d.Held[wish.Name] == "" {
-			steps = append(steps, planSeed(d, a, wish)...)
+			steps = append(steps, planSeed(d, a, wish, places[wish.Name])...)
 		}
 	}
 	declared := d.declared()
@@ -131,16 +132,16 @@ func (d Desired) declared() map[string]bool {
 }
 
 // planSeed brings this node's share of a seed about.
-func planSeed(d Desired, a Actual, wish SeedWish) []Step {
+func planSeed(d Desired, a Actual, wish SeedWish, p Placement) []Step {
 	claim, claimed := d.Claims[wish.Name][a.Node]
-	mine := slices.Contains(place(d, wish).Nodes, a.Node) && a.Joined
+	mine := slices.Contains(p.Nodes, a.Node) && a.Joined
 	digest := wish.Seed.Digest()
 	switch {
 	case mine && !claimed:
 		return []Step{{Kind: Claim, About: wish.Name, Digest: digest, Why: "this node is one of those that shall have it"}}
 	case !claimed:
 		return nil
-	case !mine && claim.State != intent.ReplicaDraining && !covered(d, wish, a.Node):
+	case !mine && claim.State != intent.ReplicaDraining && !covered(d, wish, p, a.Node):
 		// It stays until those that shall have it are ready.
 	case !mine:
 		return leave(a, wish.Name, claim, "other nodes have it ready")
@@ -170,9 +171,8 @@ func why(claim intent.Replica, digest string, load int) string {
 }
 
 // covered reports whether as many other nodes as shall have the seed are ready.
-func covered(d Desired, wish SeedWish, without string) bool {
+func covered(d Desired, wish SeedWish, p Placement, without string) bool {
 	ready := 0
-	p := place(d, wish)
 	for _, node := range p.Nodes {
 		if c := d.Claims[wish.Name][node]; node != without && c.State == intent.ReplicaReady {
 			ready++

@@ -12,8 +12,9 @@ import (
 // states tells a person where each seed and site stands on this node, and why it is or is not here.
 func states(d Desired, a Actual) map[string]converge.State {
 	all := map[string]converge.State{}
+	places := placements(d)
 	for _, wish := range d.Seeds {
-		all[wish.Name] = seedState(d, a, wish)
+		all[wish.Name] = seedState(d, a, wish, places[wish.Name])
 	}
 	for _, wish := range d.Sites {
 		all["site/"+wish.Name] = siteState(a, wish)
@@ -36,7 +37,7 @@ func have(d Desired, a Actual, name string) string {
 	return ""
 }
 
-func seedState(d Desired, a Actual, wish SeedWish) converge.State {
+func seedState(d Desired, a Actual, wish SeedWish, p Placement) converge.State {
 	s := converge.State{Have: have(d, a, wish.Name), Phase: converge.Converged}
 	if wish.Invalid != "" {
 		s.Phase, s.Reason = intent.PhaseInvalid, wish.Invalid
@@ -46,7 +47,6 @@ func seedState(d Desired, a Actual, wish SeedWish) converge.State {
 		s.Phase, s.Reason = intent.PhaseHeld, reason
 		return s
 	}
-	p := place(d, wish)
 	claim, claimed := d.Claims[wish.Name][a.Node]
 	mine := false
 	for i, node := range p.Nodes {

@@ -143,7 +143,8 @@ func (a App) have() string {
 	return a.Service.Process.Version
 }
 
-// towards returns what makes target run. Nothing of the old version may run when current names the new one.
+// towards returns what makes target run. Nothing of the old version may run when current names the new one. What may
+// fail for want of room is done before anything is stopped.
 func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	s, spec := app.Service, w.Spec
 	why, differs := "", false
@@ -169,7 +170,7 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	if s.Process.Running() && s.Process.Version != target {
 		stopWhy = fmt.Sprintf("%s is to run in place of %s", target, orUnknown(s.Process.Version))
 	}
-	if stop := (Step{Verb: Stop, Spec: spec, Attempt: trial, Why: stopWhy}); differs && s.Process.Version == target {
+	if stop := (Step{Verb: Stop, Spec: spec, Attempt: trial, Version: target, Why: stopWhy}); differs && s.Process.Version == target {
 		steps = append(steps, stop) // the link is mended first: it is what tells the truth should this be cut short
 	} else if differs {
 		steps = append([]Step{stop}, steps...)
@@ -178,13 +179,16 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 		old := service.Spec{App: spec.App, Basedir: s.Basedir}
 		steps = append(steps, Step{Verb: Unlink, Spec: old, Why: "it has moved to " + spec.Basedir})
 	}
-	switch {
+	switch install := (Step{Verb: Install, Spec: spec}); {
 	case !app.owned():
-		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "there is none"})
+		install.Why = "there is none"
+		steps = append(steps, install)
 	case s.Fingerprint == "":
-		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "it is not as it was written"})
+		install.Why = "it is not as it was written"
+		steps = append([]Step{install}, steps...)
 	case s.Fingerprint != spec.Fingerprint():
-		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "it is to be different"})
+		install.Why = "it is to be different"
+		steps = append([]Step{install}, steps...)
 	}
 	switch {
 	case differs || !s.Up || !app.owned():

@@ -23,6 +23,7 @@ const (
 	PortAuthority = "port-authority"
 	Setlive       = "setlive"
 	Recorder      = "recorder"
+	Allocator     = "allocator"
 	Dashboard     = "dashboard"
 	Developer     = "developer"
 	Operator      = "operator"
@@ -30,7 +31,7 @@ const (
 
 // Names returns the names that [Policy] knows, agents first.
 func Names() []string {
-	return []string{Preparer, PortAuthority, Setlive, Recorder, Dashboard, Developer, Operator}
+	return []string{Preparer, PortAuthority, Setlive, Recorder, Allocator, Dashboard, Developer, Operator}
 }
 
 var (
@@ -47,6 +48,7 @@ type scope struct {
 	Intent  string   // what the keys of intent begin with, such as "platypus/intent/"
 	Own     string   // what the keys that agents write begin with, such as "platypus/"
 	Wishes  []string // the prefixes that together are all intent
+	Fleet   []string // the prefixes of intent that placing depends on
 	Reports []string // the prefixes that people read and agents write
 	Shown   []string // the prefixes that the dashboard shows
 }
@@ -74,7 +76,7 @@ func Policy(name, subject, root string) (string, error) {
 		if subject != "" {
 			return "", fmt.Errorf("policy %s: it holds for all nodes, %q is one too many", name, subject)
 		}
-	case Preparer, PortAuthority, Setlive, Recorder:
+	case Preparer, PortAuthority, Setlive, Recorder, Allocator:
 		if !valid(subject) {
 			return "", fmt.Errorf("policy %s: %q is not the name of a node", name, subject)
 		}
@@ -105,6 +107,9 @@ func under(root string) (scope, error) {
 		}
 		s.Own, s.Intent = root+"/", root+"/intent/"
 		s.Wishes = []string{s.Intent}
+	}
+	for _, noun := range []string{"nodes", "regions", "machines", "vms"} {
+		s.Fleet = append(s.Fleet, s.Intent+noun+"/")
 	}
 	for _, noun := range []string{"regions", "machines", "vms"} {
 		s.Shown = append(s.Shown, s.Intent+noun+"/")

@@ -38,11 +38,13 @@ func grants(wish, own string) []grant {
 		agent(acl.PortAuthority),
 		agent(acl.Setlive, own+"locks/"),
 		{acl.Recorder, "web1", []string{own + "history/", own + "status/recorder/web1", own + "alive/web1/recorder"}, intents, true, false},
+		{acl.Allocator, "web1", []string{own + "ledger/", own + "placement/vms/", own + "placement/nodes/", own + "status/allocator/web1", own + "alive/web1/allocator"},
+			[]string{wish + "nodes/", wish + "regions/", wish + "machines/", wish + "vms/", own + "status/setlive/", own + "alive/", own + "confirm/web1/"}, true, false},
 		{acl.Dashboard, "", nil, []string{wish + "regions/", wish + "machines/", wish + "vms/",
 			own + "ledger/", own + "placement/", own + "status/", own + "alive/"}, false, false},
 		{acl.Developer, "slug/production", []string{wish + "clusters/slug/production/config", own + "history/"},
 			append(slices.Clone(all), append(intents, own+"forks/")...), false, false},
-		{acl.Operator, "", append(slices.Clone(intents), own+"confirm/", own+"history/", own+"forks/"),
+		{acl.Operator, "", append(slices.Clone(intents), own+"confirm/", own+"history/", own+"forks/", own+"ledger/", own+"placement/vms/", own+"placement/nodes/"),
 			append(slices.Clone(all), own+"confirm/"), false, false},
 	}
 }

@@ -38,6 +38,11 @@ func TestTokens(t *testing.T) {
 		{operator, "written: 3 changes", 0, []string{"apply", file}},
 		{developer, "written: slug 1.1 is active", 0, []string{"rollout", "slug", "1.1"}},
 		{developer, "platypus acl prints the policy that is needed", exitError, []string{"apply", other}},
+		{developer, `"proof": "accessor"`, 0, []string{"log", "-o", "json", "-n", "1"}},
+		{developer, "policy that is needed", exitError, []string{"fork", "mine"}},
+		{operator, "forked: staging is commit", 0, []string{"fork", "staging"}},
+		{operator, "written: slug 1.2", 0, []string{"--root", "platypus/forks/staging", "rollout", "slug", "1.2"}},
+		{operator, "as commit 3", 0, []string{"join", "staging"}},
 		{developer, "preparer: no report", exitPending, []string{"status", "--check"}},
 		{developer, "may write [] and may not write [nodes config deploy_config confirm]", 0, []string{"doctor"}},
 		{operator, "may write [nodes config deploy_config confirm]", 0, []string{"doctor"}},
@@ -110,7 +115,7 @@ func startGuardedConsul(t *testing.T) string {
 }
 
 // consulAgent starts a Consul of this test's own and returns its address when it has a leader.
-func consulAgent(t *testing.T, binary string, more ...string) string {
+func consulAgent(t testing.TB, binary string, more ...string) string {
 	t.Helper()
 	http, server, serf := freePort(t), freePort(t), freePort(t)
 	cmd := exec.Command(binary, append([]string{"agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=warn", "-http-port=" + http,

@@ -179,5 +179,6 @@ func verbs() []verb {
 		importVerb(), regionsVerb(), machinesVerb(),
 		launchVerb(), vmsVerb(), releaseVerb(), placeVerb(), explainVerb(), verifyVerb(), drainVerb(), cordonVerb(), uncordonVerb(), rebalanceVerb(),
 		confirmVerb(),
+		seedVerb(), callVerb(), siteVerb(), blobVerb(),
 		doctorVerb(), schemaVerb(), aclVerb(), storeVerb(), completionVerb(), versionVerb()}
 }

@@ -70,7 +70,7 @@ func list(ctx context.Context, sh *shell) error {
 	rows, keys := [][]string{}, []map[string]any{}
 	for v := range s.All(intent.Prefix("")) {
 		if covers(prefix, v.Key) {
-			rows = append(rows, []string{v.Key, fmt.Sprint(v.Seq), fmt.Sprint(len(v.Data)), fmt.Sprint(v.Index)})
+			rows = append(rows, []string{tame(v.Key), fmt.Sprint(v.Seq), fmt.Sprint(len(v.Data)), fmt.Sprint(v.Index)})
 			keys = append(keys, map[string]any{"key": v.Key, "seq": v.Seq, "index": v.Index, "size": len(v.Data), "sha": v.SHA})
 		}
 	}
@@ -111,7 +111,7 @@ func showBlame(ctx context.Context, sh *shell) error {
 	}
 	rows, members := [][]string{}, []map[string]any{}
 	for _, l := range lines {
-		rows = append(rows, []string{fmt.Sprint(l.Commit.Seq), sh.stamp(l.Commit.At), sh.who(l.Commit), l.Pointer, change.Short(l.Value)})
+		rows = append(rows, []string{fmt.Sprint(l.Commit.Seq), sh.stamp(l.Commit.At), sh.who(l.Commit), tame(l.Pointer), change.Short(change.JSON(l.Value))})
 		members = append(members, map[string]any{"pointer": l.Pointer, "value": change.JSON(l.Value), "seq": l.Commit.Seq, "at": l.Commit.At, "author": l.Commit.Note.Author})
 	}
 	if sh.json {

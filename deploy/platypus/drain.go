@@ -15,7 +15,7 @@ import (
 
 func cordonVerb() verb {
 	return stateVerb(verb{name: "cordon", usage: "let machines take nothing new", text: `What is on them stays. A machine is NAME or REGION/NAME.`,
-		examples: []string{"platypus cordon m1", "platypus cordon SIN/m1 -m 'disk is failing'"}}, intent.MachineCordoned)
+		examples: []string{"platypus cordon m1", "platypus cordon SIN/m1 -m disk"}}, intent.MachineCordoned)
 }
 
 func uncordonVerb() verb {

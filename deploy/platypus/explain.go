@@ -13,9 +13,11 @@ import (
 
 func explainVerb() verb {
 	return verb{
-		name: "explain", usage: "say of each machine why it takes a vm, or why not", args: "VM", min: 1, max: 1,
-		text: `Asks every machine the very question that the allocator asks: would this instance fit, if it were not where it is? Where
-several fit, the score says how good each is, from 0 to 100. VM is a vm or one instance of it, such as web.2.`,
+		name: "explain", usage: "say of each machine why it takes a vm or a seed, or why not", args: "VM|SEED", min: 1, max: 1,
+		text: `Of a vm: asks every machine the very question that the allocator asks: would this instance fit, if it were not where it is? Where
+several fit, the score says how good each is, from 0 to 100. VM is a vm or one instance of it, such as web.2.
+Of a seed: shows for each node how far the seed is there, what is being waited for, and what went wrong. Exit code 2
+when fewer are ready than shall be. A vm of the same name comes first.`,
 		examples: []string{"platypus explain web", "platypus explain web.2 --machine m1 -o json"},
 		flags:    []cli.Flag{&cli.StringFlag{Name: "machine", Usage: "only this machine"}, boolFlag("all", "machines of other regions too"), outputFlag()},
 		run:      explain,
@@ -36,6 +38,13 @@ func explain(ctx context.Context, sh *shell) error {
 	f, err := sh.readFleet(ctx)
 	if err != nil {
 		return err
+	}
+	if name, err := intent.ParseName(sh.args[0]); err == nil {
+		if _, known := f.VM(name); !known {
+			if found, err := explainSeed(ctx, sh, name); found || err != nil {
+				return err
+			}
+		}
 	}
 	i, v, err := sh.instanceArg(f)
 	if err != nil {
@@ -120,7 +129,7 @@ func (sh *shell) verdicts(f *fleet.Fleet, i intent.Instance, v fleet.VM) []verdi
 		d := verdict{Spot: m.Spot, Verdict: r.String(), Detail: h.Explain(&want, r), Here: m.Spot == here, Chosen: m.Spot == chosen.Spot}
 		if r == fleet.Fits {
 			d.Score = float64(fleet.Score(f.Regions[m.Region].Policy, m.Spec.Usable(), h.Left, want.Share)) * 100 / fleet.Best
-			d.Detail = fmt.Sprintf("%d cores and %s free", h.Left.Cores, h.Left.Memory)
+			d.Detail = fmt.Sprintf("%d cores and %s free", h.Left.Cores, h.Left.Memory.Short())
 		}
 		if !inside {
 			d.Verdict, d.Detail = "region", fmt.Sprintf("it is wanted in %s", words(v.Spec.Region))

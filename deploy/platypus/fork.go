@@ -97,7 +97,7 @@ func (sh *shell) listForks(ctx context.Context, log *history.Log) error {
 	}
 	rows := [][]string{}
 	for _, f := range forks {
-		rows = append(rows, []string{string(f.Name), string(f.State), fmt.Sprint(f.From.Seq), sh.stamp(f.At), f.Author.Name, fmt.Sprint(len(f.Joins)), f.Note})
+		rows = append(rows, []string{string(f.Name), string(f.State), fmt.Sprint(f.From.Seq), sh.stamp(f.At), tame(f.Author.Name), fmt.Sprint(len(f.Joins)), tame(f.Note)})
 	}
 	sh.printTable([]string{"FORK", "STATE", "FROM", "SINCE", "BY", "JOINS", "WHY"}, rows)
 	return nil

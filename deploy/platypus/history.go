@@ -135,9 +135,9 @@ func (sh *shell) compact(ctx context.Context, log *history.Log) error {
 	}
 	if c.Floor == 0 {
 		sh.say("nothing to let go of: all commits are kept")
-		return nil
+	} else {
+		sh.say("the history begins with commit %d of %s; %s deleted from the store", c.Floor, c.At.Local().Format(time.DateTime), plural(c.Deleted, "key"))
 	}
-	sh.say("the history begins with commit %d of %s; %s deleted from the store", c.Floor, c.At.Local().Format(time.DateTime), plural(c.Deleted, "key"))
 	if c.Pin != "" {
 		sh.say("more could go but for %s", c.Pin)
 	}

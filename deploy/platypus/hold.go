@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/change"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -59,6 +63,27 @@ func hold(ctx context.Context, sh *shell) error {
 	return nil
 }
 
+// holdAll holds what was just put back, when that was asked for.
+func (sh *shell) holdAll(ctx context.Context, changes []change.Change, why string) error {
+	length := sh.flags.Duration("hold")
+	if length <= 0 {
+		return nil
+	}
+	author, err := sh.author(ctx)
+	if err != nil {
+		return err
+	}
+	until := time.Now().Add(length).UTC().Truncate(time.Second)
+	for _, c := range changes {
+		h := history.Hold{Key: c.Key, Author: author, Until: until, Why: cmp.Or(sh.flags.String("message"), strings.TrimSuffix(why, ","))}
+		if _, err := sh.history().Hold(ctx, h); err != nil {
+			return fmt.Errorf("it was written, but %s is not held: %w", c.Key, err)
+		}
+	}
+	sh.say("held until %s: %s; next: platypus hold shows them", sh.stamp(until), plural(len(changes), "key"))
+	return nil
+}
+
 func (sh *shell) listHolds(ctx context.Context, log *history.Log) error {
 	holds, err := log.Holds(ctx)
 	if err != nil {
@@ -73,7 +98,7 @@ func (sh *shell) listHolds(ctx context.Context, log *history.Log) error {
 	}
 	rows := [][]string{}
 	for _, h := range holds {
-		rows = append(rows, []string{h.Key, sh.stamp(h.Until), h.Author.Name, h.Why})
+		rows = append(rows, []string{h.Key, sh.stamp(h.Until), tame(h.Author.Name), tame(h.Why)})
 	}
 	sh.printTable([]string{"KEY", "UNTIL", "BY", "WHY"}, rows)
 	return nil

@@ -22,7 +22,7 @@ func launchVerb() verb {
 		text: `Declares a vm and waits until the allocator has found a machine for each instance, or has said why there is none: then
 the exit code is 2, and the vm stays wished for and is placed when there is room. The same launch again changes nothing.
 Without NAME it gets one. Memory without a unit is in GB (1e9 bytes).`,
-		examples: []string{"platypus launch --vm-memory 8 --vm-cores 4 --vm-region SIN web", "platypus --vm-memory 512MB --vm-cores 1 --vm-region SIN,any launch --count 3 -o json"},
+		examples: []string{"platypus launch --vm-memory 8 --vm-cores 4 --vm-region SIN web", "platypus launch --vm-memory 512MB --vm-cores 1 --vm-region SIN,any --count 3 -o json"},
 		flags: append(vmFlags(), boolFlag("wait", "wait for room too, not only for an answer"), boolFlag("no-wait", "only declare it"),
 			&cli.DurationFlag{Name: "timeout", Usage: "how long to wait", Value: 30 * time.Second}, messageFlag(), outputFlag()),
 		run: launch,

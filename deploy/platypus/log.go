@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -63,8 +64,13 @@ func showLog(ctx context.Context, sh *shell) error {
 	sh.printTable([]string{"SEQ", "TIME", "AUTHOR", "WHAT", "TAG", "WHY"}, rows)
 	if more {
 		sh.say("there is more: platypus log -n 0")
+		return nil
 	}
-	return nil
+	floor, at, err := sh.history().Floor(ctx)
+	if err == nil && floor > 1 {
+		sh.say("the history begins with commit %d of %s: what is older was compacted", floor, sh.stamp(at))
+	}
+	return err
 }
 
 // tagsBySeq are the names of commits. A list without them is still a list.
@@ -88,6 +94,16 @@ func (sh *shell) stamp(t time.Time) string {
 	return t.Local().Format(time.DateTime)
 }
 
+// tame keeps what others wrote from steering this person's terminal.
+func tame(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
 // who is the author in few words.
 func (sh *shell) who(c history.Commit) string {
 	a := c.Note.Author
@@ -95,9 +111,9 @@ func (sh *shell) who(c history.Commit) string {
 	case c.Fault != nil:
 		return ""
 	case a.Proof == history.Accessor:
-		return a.Name + sh.style.dim(fmt.Sprintf(" (%.8s)", a.Accessor))
+		return tame(a.Name) + sh.style.dim(fmt.Sprintf(" (%.8s)", a.Accessor))
 	case a.Proof == history.Claimed:
-		return a.Name + sh.style.dim(" (claimed)")
+		return tame(a.Name) + sh.style.dim(" (claimed)")
 	}
 	return sh.style.dim("unknown")
 }
@@ -115,13 +131,13 @@ func (sh *shell) what(c history.Commit, query history.Query) string {
 	case n == 0:
 		return strings.TrimSpace(verb)
 	case n == 1 && c.Changes[0].Op == history.Delete:
-		return verb + "remove " + c.Changes[0].Key
+		return verb + "remove " + tame(c.Changes[0].Key)
 	case n == 1:
-		return verb + c.Changes[0].Key
+		return verb + tame(c.Changes[0].Key)
 	case query.Key != "" && !strings.HasSuffix(query.Key, "/"):
 		return verb + fmt.Sprintf("%s and %s", query.Key, plural(n-1, "key"))
 	default:
-		return verb + fmt.Sprintf("%s and %s", c.Changes[0].Key, plural(n-1, "key"))
+		return verb + fmt.Sprintf("%s and %s", tame(c.Changes[0].Key), plural(n-1, "key"))
 	}
 }
 
@@ -140,7 +156,7 @@ func (sh *shell) why(c history.Commit) string {
 	if c.Kind == history.Observed && len(c.Changes) > 0 && c.Changes[0].Seen != nil {
 		text = seen(*c.Changes[0].Seen)
 	}
-	return strings.TrimSpace(text)
+	return strings.TrimSpace(tame(text))
 }
 
 // seen words what is known of a plain write.
@@ -170,7 +186,7 @@ func document(c history.Commit) map[string]any {
 // showChange prints a change with what differs in it.
 func (sh *shell) showChange(c change.Change) {
 	sign := map[string]string{change.Create: sh.style.green("+"), change.Update: sh.style.yellow("~"), change.Delete: sh.style.red("-")}[c.Verb]
-	sh.print("%s %s", sign, sh.style.bold(c.Key))
+	sh.print("%s %s", sign, sh.style.bold(tame(c.Key)))
 	for _, m := range c.Members {
 		sh.print("    %s", m)
 	}

@@ -20,15 +20,21 @@ type wish struct {
 	edits   []world.Edit
 	request history.Request
 	done    string // what has happened when all is written
+	hold    bool   // whether --hold is a flag of the verb
+}
+
+// holdFlag is that of verbs which take something back.
+func holdFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "hold", Usage: "then hold the keys for so `LONG`, so that nobody puts the bad value back at once"}
 }
 
 // wishFlags are those of every verb that declares what it computed.
 func wishFlags(more ...cli.Flag) []cli.Flag {
-	return append(more, messageFlag(), checkIndexFlag(), dryRunFlag(), forceFlag(), yesFlag(), outputFlag())
+	return append(more, messageFlag(), checkIndexFlag(), dryRunFlag(), forceFlag(), batchFlag(), yesFlag(), outputFlag())
 }
 
-// declare validates a wish, shows it and writes it, byte for byte, in one transaction. Joins are written also when nothing
-// changes.
+// declare validates a wish, shows it and writes it, byte for byte, in one transaction unless --batch allows several: the same
+// again goes on where those ended. Joins are written also when nothing changes.
 func (sh *shell) declare(ctx context.Context, w wish) error {
 	if err := sh.checkIndex(w.now); err != nil {
 		return err
@@ -49,6 +55,11 @@ func (sh *shell) declare(ctx context.Context, w wish) error {
 			return err
 		}
 		if commits, err = sh.commit(ctx, p.changes, w.request); err != nil {
+			return err
+		}
+	}
+	if len(commits) > 0 && w.hold {
+		if err := sh.holdAll(ctx, p.changes, w.done); err != nil {
 			return err
 		}
 	}
@@ -105,7 +116,7 @@ since go. All in one commit that becomes the newest; nothing of the history is r
 On a terminal it asks first. Off a terminal only removals need --yes.
 ` + pointText,
 		examples: []string{"platypus restore clusters/slug/production/config@42 -m back", `platypus restore "clusters/slug/@yesterday 15:00" --dry-run`},
-		flags:    wishFlags(),
+		flags:    wishFlags(holdFlag()),
 		run: func(ctx context.Context, sh *shell) error {
 			prefix, seq, err := sh.keyAt(ctx, sh.args[0])
 			if err != nil {
@@ -134,7 +145,7 @@ func (sh *shell) restore(ctx context.Context, prefix string, seq uint64) error {
 	if err != nil {
 		return err
 	}
-	w := wish{name: "restore", now: now, done: fmt.Sprintf("%s put back to commit %d,", prefix, seq),
+	w := wish{name: "restore", now: now, hold: true, done: fmt.Sprintf("%s put back to commit %d,", prefix, seq),
 		request: history.Request{Kind: history.Rollback, Note: history.Note{Message: fmt.Sprintf("restore %s@%d", prefix, seq)}}}
 	if prefix == "/" {
 		prefix = ""

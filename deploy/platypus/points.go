@@ -65,6 +65,10 @@ func pastHint(err error) string {
 		return "next: platypus history verify names every entry that cannot be believed; the others stay readable"
 	case errors.Is(err, history.ErrRewound):
 		return "next: was a snapshot of the store restored? platypus history verify looks closer"
+	case errors.Is(err, history.ErrExists):
+		return "next: choose another name, or take that one away first: --delete; an import goes into a tree that has no history, such as --root copy"
+	case errors.Is(err, history.ErrHeld) && strings.Contains(err.Error(), "being made"):
+		return "next: run the same fork or import again: it goes on where it was"
 	case errors.Is(err, history.ErrHeld):
 		return "next: platypus hold shows who holds it and why; --force writes all the same"
 	}

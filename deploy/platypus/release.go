@@ -39,7 +39,7 @@ func release(ctx context.Context, sh *shell) error {
 			sh.say("%s is released", name)
 		} else {
 			left = append(left, name)
-			sh.say("%s: no allocator released it within %s: is one running? Its count is 0; next: platypus vms, then release again",
+			sh.say("%s: no allocator released it within %s: is one running? Its count is 0; next: platypus vms, platypus verify, then release again",
 				name, sh.flags.Duration("timeout"))
 		}
 	}

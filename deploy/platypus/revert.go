@@ -23,8 +23,8 @@ exit code is 1. --ours PATH keeps what is declared now at a path, --theirs PATH 
 is KEY, PREFIX/ or KEY#/json/pointer.
 On a terminal it asks first. Off a terminal only removals need --yes.
 ` + pointText,
-		examples: []string{"platypus revert 3 -m back", "platypus revert 3 --theirs clusters/slug/production/config#/versions"},
-		flags:    wishFlags(preferFlags()...),
+		examples: []string{"platypus revert 3 -m back --hold 2h", "platypus revert 3 --theirs clusters/slug/production/config#/versions"},
+		flags:    wishFlags(append(preferFlags(), holdFlag())...),
 		run: func(ctx context.Context, sh *shell) error {
 			seq, err := sh.seq(ctx, sh.args[0])
 			if err != nil {
@@ -70,7 +70,7 @@ func (sh *shell) revert(ctx context.Context, seq uint64) error {
 		return err
 	}
 	standing, rules := live(now), sh.rules()
-	w := wish{name: "revert", now: now, done: fmt.Sprintf("commit %d taken back,", seq),
+	w := wish{name: "revert", now: now, hold: true, done: fmt.Sprintf("commit %d taken back,", seq),
 		request: history.Request{Kind: history.Rollback, Note: history.Note{Reverts: seq, Message: fmt.Sprintf("revert %d: %s", seq, c.Note.Message)}}}
 	var conflicts []merge.Conflict
 	for _, x := range c.Changes {
@@ -113,7 +113,7 @@ func (sh *shell) conflicts(ctx context.Context, verb string, conflicts []merge.C
 		if sh.json {
 			break
 		}
-		sh.print("%s %s%s", sh.style.red("conflict"), sh.style.bold(c.Key), pointed(c.Pointer))
+		sh.print("%s %s%s", sh.style.red("conflict"), sh.style.bold(tame(c.Key)), pointed(c.Pointer))
 		sh.print("    base    %s", orAbsent(c.Base))
 		sh.print("    ours    %s%s", orAbsent(c.Ours), sh.by(sh.touching(ctx, q.ours, c.Key, q.since)))
 		sh.print("    theirs  %s%s", orAbsent(c.Theirs), sh.by(sh.touching(ctx, q.theirs, c.Key, q.theirsSince)))
@@ -134,7 +134,7 @@ func orAbsent(raw []byte) string {
 	if raw == nil {
 		return "(absent)"
 	}
-	return change.Short(raw)
+	return change.Short(change.JSON(raw)) // what is not JSON is quoted
 }
 
 // touching are the commits that changed a key after one, newest first.

@@ -94,7 +94,11 @@ func (sh *shell) showCommit(c history.Commit, changes []change.Change) {
 		line("from", "commit %d of %s", p.Seq, p.Root)
 	}
 	if c.Note.Message != "" {
-		sh.print("\n    %s\n", strings.ReplaceAll(strings.TrimSpace(c.Note.Message), "\n", "\n    "))
+		sh.print("")
+		for line := range strings.Lines(strings.TrimSpace(c.Note.Message)) {
+			sh.print("    %s", tame(strings.TrimSuffix(line, "\n")))
+		}
+		sh.print("")
 	}
 	for i, x := range changes {
 		sh.showChange(x)

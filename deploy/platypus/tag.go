@@ -64,7 +64,7 @@ func (sh *shell) listTags(ctx context.Context, log *history.Log) error {
 	}
 	rows, all := [][]string{}, []map[string]any{}
 	for _, t := range tags {
-		rows = append(rows, []string{t.Name, fmt.Sprint(t.Seq), sh.stamp(t.At), t.Author.Name, t.Note})
+		rows = append(rows, []string{t.Name, fmt.Sprint(t.Seq), sh.stamp(t.At), tame(t.Author.Name), tame(t.Note)})
 		all = append(all, map[string]any{"name": t.Name, "seq": t.Seq, "note": t.Note, "author": t.Author, "at": t.At})
 	}
 	if sh.json {

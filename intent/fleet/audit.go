@@ -57,7 +57,7 @@ func (a *audit) values() {
 func (a *audit) machine(m *Machine) {
 	if m.Corrupt {
 		key := a.tree.Ledger(m.Region, m.Name())
-		a.add("ledger", m.Spot.String(), fmt.Sprintf("what placements say is there: consul kv put %s '%s'", key, a.rebuilt(m)), "%s", strings.TrimPrefix(m.Fault, key))
+		a.add("ledger", m.Spot.String(), fmt.Sprintf("what placements say is there: consul kv put %s '%s'", key, a.rebuilt(m)), "%s", strings.TrimPrefix(m.Fault, key+":"))
 		return
 	}
 	if m.Index == 0 && len(m.Ledger.Entries) > 0 {
@@ -72,7 +72,7 @@ func (a *audit) machine(m *Machine) {
 	}
 }
 
-func share(s intent.Share) string { return fmt.Sprintf("%d cores and %s", s.Cores, s.Memory) }
+func share(s intent.Share) string { return fmt.Sprintf("%d cores and %s", s.Cores, s.Memory.Short()) }
 
 // entry asks of one entry whether it might be placed where it is, if it were not there.
 func (a *audit) entry(m *Machine, e intent.Entry) {

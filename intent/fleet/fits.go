@@ -196,7 +196,7 @@ func (h *Host) Explain(w *Want, r Reason) string {
 	case NoCores:
 		return fmt.Sprintf("%d cores free, %d wanted", h.Left.Cores, w.Cores)
 	case NoMemory:
-		return fmt.Sprintf("%s free, %s wanted", h.Left.Memory, w.Memory)
+		return fmt.Sprintf("%s free, %s wanted", h.Left.Memory.Short(), w.Memory.Short())
 	case Crowded:
 		return fmt.Sprintf("holds %d instances, the most there may be", len(h.Lodged))
 	}

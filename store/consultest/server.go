@@ -155,3 +155,6 @@ func (s *Server) NewToken(rules string) string {
 	}
 	return made.SecretID
 }
+
+// Running reports whether the server was started and not killed since.
+func (s *Server) Running() bool { return s.cmd != nil }

@@ -60,7 +60,7 @@ func encodeState(s *State, index uint64) []byte {
 		panic(err) // numbers and strings
 	}
 	plain := append(binary.AppendUvarint(nil, uint64(len(head))), head...)
-	return deflate([]byte(checkpointMagic), append(plain, payload...), nil)
+	return deflate([]byte(checkpointMagic), append(plain, payload...))
 }
 
 func decodeState(data []byte) (*State, error) {

@@ -73,26 +73,39 @@ func (l *Log) lift(ctx context.Context, keep Keep) (c Compaction, err error) {
 		return c, err
 	}
 	c = Compaction{Floor: w.Floor.Seq, At: w.Floor.At, Pin: pin}
-	m, ok := w.before(floor)
-	if floor < w.Floor.Seq+every && (!ok || m.Seq <= w.Floor.Seq) {
-		return c, nil // not worth it
+	to, m := w.lifted(floor)
+	if to == 0 {
+		return c, nil
 	}
-	if floor-m.Seq >= every {
-		if m, err = l.plant(ctx, floor, head, w); err != nil {
+	if m.Seq != to {
+		if m, err = l.plant(ctx, to, head, w); err != nil {
 			return c, err
 		}
 	}
-	_, err = l.turn(ctx, func(now *window, _ Head) ([]store.Change, error) {
+	_, err = l.turn(ctx, func(now *window, head Head) ([]store.Change, error) {
 		if now.Pins != w.Pins || now.Holds != w.Holds || now.Floor != w.Floor {
 			return nil, errMoved
 		}
 		now.add(m)
 		now.Floor = m
 		now.Checkpoints = slices.DeleteFunc(now.Checkpoints, func(old mark) bool { return old.Seq < m.Seq })
-		return nil, nil
+		return []store.Change{head.move(l)}, nil
 	})
 	c.Floor, c.At = m.Seq, m.At
 	return c, err
+}
+
+// lifted is where the floor goes when nothing before seq is needed: to the checkpoint m when one is near enough, otherwise
+// to where one has to be made. 0 means that it is not worth it.
+func (w window) lifted(seq uint64) (to uint64, m mark) {
+	m, ok := w.before(seq)
+	switch {
+	case ok && m.Seq > w.Floor.Seq && seq-m.Seq < every:
+		return m.Seq, m
+	case seq < w.Floor.Seq+every:
+		return 0, mark{}
+	}
+	return seq, mark{}
 }
 
 // plant keeps the state after a commit whole.

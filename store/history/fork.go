@@ -62,7 +62,7 @@ func (l *Log) Fork(ctx context.Context, name intent.Name, seq uint64, note Note)
 		return f, fmt.Errorf("fork %s: %w", name, err)
 	}
 	if len(state.Faults) > 0 {
-		return f, fmt.Errorf("fork %s: %w: %w", name, ErrForged, state.Faults[0])
+		return f, fmt.Errorf("fork %s: %w", name, state.Faults[0])
 	}
 	if err := target.root(ctx, f, state); err != nil {
 		return f, fmt.Errorf("fork %s: %w", name, err)

@@ -112,7 +112,7 @@ func (l *Log) importBatch(ctx context.Context, batch []Commit) error {
 	if err != nil {
 		return err
 	}
-	p := plan{commits: batch, room: store.MostOps - len(batch) - 1}
+	p := plan{commits: batch}
 	if err := l.keep(ctx, &p, v.window); err != nil {
 		return err
 	}

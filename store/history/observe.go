@@ -56,7 +56,9 @@ func (l *Log) observe(ctx context.Context, s Snapshot, via string) (o Observatio
 			o.Rewound, l.lost = l.lost, nil
 		}
 		if v.head.Seq == 0 {
-			if err := l.headless(ctx, v); err != nil {
+			if err := l.headless(ctx, v); errors.Is(err, store.ErrConflict) {
+				continue
+			} else if err != nil {
 				return o, err
 			}
 		}
@@ -136,7 +138,7 @@ func (l *Log) record(ctx context.Context, news []Change, v look, via string) (Co
 			break
 		}
 	}
-	p := plan{commits: []Commit{c}, room: store.MostOps - 2}
+	p := plan{commits: []Commit{c}}
 	if err := l.keep(ctx, &p, v.window); err != nil {
 		return Commit{}, err
 	}

@@ -20,11 +20,6 @@ func (l *Log) Excess(ctx context.Context, keep Keep) (uint64, error) {
 		return 0, err
 	}
 	floor, _, err := l.needed(ctx, keep, head, w)
-	if m, ok := w.before(floor); ok && floor-m.Seq < every {
-		floor = m.Seq // a checkpoint is near enough
-	}
-	if err != nil || floor <= w.Floor.Seq {
-		return 0, err
-	}
-	return floor, nil
+	to, _ := w.lifted(floor)
+	return to, err
 }

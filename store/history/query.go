@@ -181,7 +181,7 @@ func (l *Log) Get(ctx context.Context, key string, seq uint64) (v Value, found b
 	v, found = s.Get(key)
 	for _, f := range s.Faults {
 		if f.Key == key || f.Key == "" && f.Seq > v.Seq {
-			return v, found, fmt.Errorf("read %s at %d: %w: %w", key, seq, ErrForged, f)
+			return v, found, fmt.Errorf("read %s at %d: %w", key, seq, f)
 		}
 	}
 	return v, found, nil

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -34,7 +33,10 @@ type Fault struct {
 }
 
 // Error names the entry.
-func (f Fault) Error() string { return fmt.Sprintf("entry %d: %s", f.Seq, f.Why) }
+func (f Fault) Error() string { return f.Why }
+
+// Unwrap makes every fault an [ErrForged].
+func (f Fault) Unwrap() error { return ErrForged }
 
 // grave is when something ended.
 type grave struct{ seq, index uint64 }

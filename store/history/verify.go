@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 )
 
@@ -130,9 +129,13 @@ func (l *Log) headless(ctx context.Context, v look) error {
 	if v.head.index > 0 {
 		return nil
 	}
-	blank, err := l.store.Blank(ctx, intent.Prefix(l.prefix.Join("c")))
-	if err == nil && !blank {
-		err = fmt.Errorf("%w: %s is gone, and entries are left: repair the history first", ErrForged, l.headKey())
+	blank, err := l.store.Blank(ctx, l.prefix.Join("c"))
+	if err != nil || blank {
+		return err
 	}
-	return err
+	// Somebody may just have made the first commit.
+	if head, err := l.Head(ctx); err != nil || head.Seq > 0 {
+		return errors.Join(err, again(head.Seq > 0))
+	}
+	return fmt.Errorf("%w: %s is gone, and entries are left: repair the history first", ErrForged, l.headKey())
 }

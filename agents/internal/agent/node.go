@@ -39,6 +39,11 @@ func (a *Agent) readNode(ctx context.Context) (intent.Node, error) {
 func (a *Agent) nodeOf(s store.Snapshot) intent.Node {
 	node := intent.ReadNode(a.Tree, a.Node, s.Pairs)
 	node.Index = s.Index
+	for i, app := range node.Apps {
+		if why := s.Refusal(a.Tree.Cluster(app.Name, app.Cluster)); why != "" && app.Phase != intent.PhaseInvalid {
+			node.Apps[i].Phase, node.Apps[i].Reason = intent.PhaseHeld, "held: "+why
+		}
+	}
 	a.warn(node.Warnings)
 	return node
 }

@@ -28,8 +28,8 @@ const (
 	maxOpen   = 16       // replies that a seed may keep open
 )
 
-// startTimeout is how long an instance may take to initialise itself.
-const startTimeout = 30 * time.Second
+// leastStart is how long an instance may take to initialise itself, whatever the timeout of a call.
+const leastStart = 2 * time.Second
 
 // Outside is what a seed may reach, and where its words go.
 type Outside interface {
@@ -41,17 +41,23 @@ type Outside interface {
 	Log(seed string, level int, line string)
 }
 
+// Idler is an [Outside] that wants to know when a seed sleeps: meanwhile, others may have its processor.
+type Idler interface {
+	Idle(wait func())
+}
+
 // Engine compiles modules. What it compiled lies in a folder, so that a restart need not do it again.
 type Engine struct {
 	cache   wazero.CompilationCache
 	outside Outside
+	slot    chan struct{} // held while a module is compiled
 }
 
 // New returns an engine that keeps compiled code in cacheDir, which is made for this user alone: who can write there can
 // make this process run anything. With an empty cacheDir nothing is kept.
 func New(cacheDir string, outside Outside) (*Engine, error) {
 	if cacheDir == "" {
-		return &Engine{wazero.NewCompilationCache(), outside}, nil
+		return &Engine{wazero.NewCompilationCache(), outside, make(chan struct{}, 1)}, nil
 	}
 	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cache of compiled seeds: %w", err)
@@ -63,7 +69,7 @@ func New(cacheDir string, outside Outside) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open cache of compiled seeds %s: %w", cacheDir, err)
 	}
-	return &Engine{cache, outside}, nil
+	return &Engine{cache, outside, make(chan struct{}, 1)}, nil
 }
 
 // Close gives the compiled code of all seeds up. None of them may be called any more.
@@ -102,42 +108,57 @@ func (e *Engine) Load(ctx context.Context, spec Spec, module []byte) (s *Seed, e
 		return nil, err
 	}
 	spec.Bounds = spec.Bounds.Or()
-	s = &Seed{Spec: spec, Facts: facts, outside: e.outside, log: newLogLimit(maxLog)}
-	s.pool.seed = s
+	loading := &Seed{Spec: spec, Facts: facts, outside: e.outside, log: newLogLimit(maxLog)}
+	loading.pool.seed = loading
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("compile: the module breaks the compiler: %v", r)
 		}
 		if err != nil {
-			s.Close()
-			s = nil
+			loading.Close()
 		}
 	}()
-	config := wazero.NewRuntimeConfigCompiler().WithCompilationCache(e.cache).WithCloseOnContextDone(!spec.Trusted).
-		WithMemoryLimitPages(uint32(min(spec.Memory/wasm.PageSize, 1<<16))).WithDebugInfoEnabled(false).
+	if err := e.compile(ctx, loading, module); err != nil {
+		return nil, err
+	}
+	if loading.ABI == intent.ABICommand {
+		return loading, nil
+	}
+	first, err := loading.instantiate(time.Now().Add(loading.startTimeout()))
+	if err != nil {
+		return nil, fmt.Errorf("start an instance: %w", err)
+	}
+	loading.pool.put(first)
+	return loading, nil
+}
+
+// compile makes the seed's runtime and its code. One module is compiled at a time: calls go on meanwhile.
+func (e *Engine) compile(ctx context.Context, s *Seed, module []byte) (err error) {
+	select {
+	case e.slot <- struct{}{}:
+		defer func() { <-e.slot }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	config := wazero.NewRuntimeConfigCompiler().WithCompilationCache(e.cache).WithCloseOnContextDone(!s.Trusted).
+		WithMemoryLimitPages(uint32(min(s.Memory/wasm.PageSize, 1<<16))).WithDebugInfoEnabled(false).
 		WithCoreFeatures(api.CoreFeaturesV2)
 	s.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, s.runtime); err != nil {
-		return nil, fmt.Errorf("offer %s: %w", wasm.WASI, err)
+		return fmt.Errorf("offer %s: %w", wasm.WASI, err)
 	}
 	if err := s.offer(ctx); err != nil {
-		return nil, fmt.Errorf("offer %s: %w", wasm.Host, err)
+		return fmt.Errorf("offer %s: %w", wasm.Host, err)
 	}
 	// Two workers compile a large module in half the time of one; more take it from the calls that go on meanwhile.
 	compiling := experimental.WithCompilationWorkers(ctx, min(2, runtime.GOMAXPROCS(0)))
 	if s.compiled, err = s.runtime.CompileModule(compiling, module); err != nil {
-		return nil, fmt.Errorf("compile: %w", err)
+		return fmt.Errorf("compile: %w", err)
 	}
-	if s.ABI == intent.ABICommand {
-		return s, nil
-	}
-	first, err := s.instantiate(time.Now().Add(startTimeout))
-	if err != nil {
-		return nil, fmt.Errorf("start an instance: %w", err)
-	}
-	s.pool.put(first)
-	return s, nil
+	return nil
 }
+
+func (s *Seed) startTimeout() time.Duration { return max(leastStart, time.Duration(s.Timeout)) }
 
 // wants is what the module must fit.
 func (s Spec) wants() intent.Seed {
@@ -194,6 +215,10 @@ func (s *Seed) Do(ctx context.Context, c *Call) error {
 
 // moduleConfig is what every instance gets: a real clock, real randomness, and nothing of this host.
 func (s *Seed) moduleConfig(sleep func(int64), words io.Writer) wazero.ModuleConfig {
+	if idler, ok := s.outside.(Idler); ok {
+		plain := sleep
+		sleep = func(ns int64) { idler.Idle(func() { plain(ns) }) }
+	}
 	config := wazero.NewModuleConfig().WithName("").WithSysWalltime().WithSysNanotime().WithRandSource(rand.Reader).
 		WithNanosleep(sleep).WithOsyield(runtime.Gosched).WithStderr(words)
 	for name, value := range s.Env {

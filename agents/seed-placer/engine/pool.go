@@ -28,7 +28,7 @@ func (p *pool) take(deadline time.Time) (*instance, error) {
 		return i, nil
 	}
 	p.mu.Unlock()
-	if limit := time.Now().Add(startTimeout); deadline.IsZero() || deadline.After(limit) {
+	if limit := time.Now().Add(p.seed.startTimeout()); deadline.IsZero() || deadline.After(limit) {
 		deadline = limit
 	}
 	return p.seed.instantiate(deadline)

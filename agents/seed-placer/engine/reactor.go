@@ -47,7 +47,7 @@ func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
 	module, err := s.runtime.InstantiateModule(i.ctx, s.compiled, config)
 	if err != nil {
 		i.end()
-		return nil, trap(err, startTimeout)
+		return nil, trap(err, s.startTimeout())
 	}
 	i.module = module
 	for _, name := range s.Facts.Functions() {

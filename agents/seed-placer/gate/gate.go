@@ -27,9 +27,8 @@ type Gate struct {
 // New returns a gate for limit calls at once and queue calls that wait.
 func New(limit, queue int) *Gate { return &Gate{limit: limit, queue: queue} }
 
-// Enter lets a call in, or has it wait until its turn comes or half of the time to its deadline is over. Who got in must
-// call Leave.
-func (g *Gate) Enter(deadline time.Time) error {
+// Enter lets a call in, or has it wait for its turn for so long at most. Who got in must call Leave.
+func (g *Gate) Enter(patience time.Duration) error {
 	g.mu.Lock()
 	if g.inside < g.limit {
 		g.inside++
@@ -44,7 +43,7 @@ func (g *Gate) Enter(deadline time.Time) error {
 	turn := make(chan struct{})
 	place := g.waiting.PushBack(turn)
 	g.mu.Unlock()
-	timer := time.NewTimer(time.Until(deadline) / 2)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-turn:
@@ -63,6 +62,13 @@ func (g *Gate) Enter(deadline time.Time) error {
 	return ErrLate
 }
 
+// Force lets a call in, whoever else is there: it was in before, and has waited for something else.
+func (g *Gate) Force() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside++
+}
+
 // TryEnter lets a call in when it need not wait.
 func (g *Gate) TryEnter() bool {
 	g.mu.Lock()
@@ -78,7 +84,7 @@ func (g *Gate) TryEnter() bool {
 func (g *Gate) Leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if first := g.waiting.Front(); first != nil {
+	if first := g.waiting.Front(); first != nil && g.inside <= g.limit {
 		close(g.waiting.Remove(first).(chan struct{}))
 		return
 	}

@@ -17,8 +17,14 @@ const maxDepth = 16
 // overloadedFor is how long who was refused had better wait.
 const overloadedFor = time.Second
 
-// Call implements engine.Outside: a seed calls another.
-func (w *Worker) Call(ctx context.Context, from *engine.Call, uri string, input []byte) ([]byte, error) {
+// Call implements engine.Outside: a seed calls another. It keeps its instance meanwhile, and gives its processor up.
+func (w *Worker) Call(ctx context.Context, from *engine.Call, uri string, input []byte) (output []byte, err error) {
+	w.Idle(func() { output, err = w.onward(ctx, from, uri, input) })
+	return output, err
+}
+
+// onward makes the call of a seed that holds no processor.
+func (w *Worker) onward(ctx context.Context, from *engine.Call, uri string, input []byte) ([]byte, error) {
 	caller := from.Meta.Chain[len(from.Meta.Chain)-1]
 	name, function, err := parseURI(uri)
 	if err != nil {
@@ -78,7 +84,31 @@ func (w *Worker) route(ctx context.Context, name string, c *engine.Call, to wher
 	return w.absent(name)
 }
 
-func (r *running) enter(deadline time.Time) bool { return r.gate.Enter(deadline) == nil }
+func (r *running) enter(deadline time.Time) bool { return r.gate.Enter(r.patience(deadline)) == nil }
+
+// patience is how long a call may wait for its turn: about as long as it takes, so that what is let in is answered in
+// about twice the time that it takes when nobody else calls, and what cannot be is refused while the caller still has time
+// to ask somebody else.
+func (r *running) patience(deadline time.Time) time.Duration {
+	half := time.Until(deadline) / 2
+	if took := time.Duration(r.took.Load()); took > 0 {
+		return min(half, max(took, leastPatience))
+	}
+	return half
+}
+
+// leastPatience is less than what anybody notices, and more than a processor needs for what is shorter than that.
+const leastPatience = 2 * time.Millisecond
+
+// maxRunnable bounds how many calls wait for a processor, over all seeds.
+const maxRunnable = 1024
+
+// Idle implements engine.Idler: while a seed waits, others may have its processor.
+func (w *Worker) Idle(wait func()) {
+	w.cpu.Leave()
+	wait()
+	w.cpu.Force() // it goes on whoever else computes: what has begun is brought to its end
+}
 
 // inside makes a call that the gate let in, and hands it on when the seed says so.
 func (w *Worker) inside(ctx context.Context, name string, r *running, c *engine.Call) error {
@@ -87,7 +117,7 @@ func (w *Worker) inside(ctx context.Context, name string, r *running, c *engine.
 	if limit := time.Now().Add(time.Duration(r.Timeout)); limit.Before(c.Deadline) {
 		c.Deadline = limit
 	}
-	err := r.Do(ctx, c)
+	err := w.compute(ctx, name, r, c)
 	r.uses.Done()
 	r.gate.Leave()
 	if s := w.slot(name); s != nil {
@@ -101,7 +131,23 @@ func (w *Worker) inside(ctx context.Context, name string, r *running, c *engine.
 	}
 	tail := c.Tail
 	onward := &engine.Call{Input: tail.Input, Meta: c.Meta, Deadline: c.Deadline}
-	c.Output, err = w.Call(ctx, onward, tail.URI, tail.Input)
+	c.Output, err = w.onward(ctx, onward, tail.URI, tail.Input)
+	return err
+}
+
+// compute runs a call once there is a processor for it.
+func (w *Worker) compute(ctx context.Context, name string, r *running, c *engine.Call) error {
+	if w.cpu.Enter(r.patience(c.Deadline)) != nil {
+		return &engine.Error{Code: engine.Overloaded, Text: "there is no processor free for " + name, RetryAfter: overloadedFor}
+	}
+	began := time.Now()
+	err := r.Do(ctx, c)
+	took := int64(time.Since(began))
+	w.cpu.Leave()
+	if before := r.took.Load(); before > 0 {
+		took = before - before/8 + took/8
+	}
+	r.took.Store(took)
 	return err
 }
 

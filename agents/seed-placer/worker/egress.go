@@ -30,7 +30,8 @@ func (w *Worker) Fetch(ctx context.Context, from *engine.Call, raw []byte) ([]by
 	}
 	request = request.WithContext(ctx)
 	request.RequestURI = ""
-	answer, err := fetch(request, r.spec.Seed.Grants)
+	var answer []byte
+	w.Idle(func() { answer, err = fetch(request, r.spec.Seed.Grants) })
 	if err != nil {
 		e := engine.AsError(err)
 		w.log.say(caller, engine.Warn, fmt.Sprintf("fetch %s://%s: %v", request.URL.Scheme, request.URL.Host, e.Text))

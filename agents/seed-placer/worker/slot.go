@@ -35,6 +35,7 @@ type running struct {
 	spec wire.Seed
 	gate *gate.Gate
 	uses sync.WaitGroup // calls under way
+	took atomic.Int64   // what a call takes without its waits, in nanoseconds: a moving average
 }
 
 // apply makes the worker follow a table: what is new or changed is loaded while what runs goes on.
@@ -74,9 +75,6 @@ func sameModule(a, b wire.Seed) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// compiling bounds how many modules are compiled at once: calls go on meanwhile.
-var compiling = make(chan struct{}, 1)
-
 // load brings a seed up beside what runs now, and puts it in its place once it is ready.
 func (w *Worker) load(s *slot, seed wire.Seed) {
 	if s.cancel != nil {
@@ -86,16 +84,10 @@ func (w *Worker) load(s *slot, seed wire.Seed) {
 	s.cancel = cancel
 	s.set(wire.Loading, nil)
 	go func() {
-		select {
-		case compiling <- struct{}{}:
-			defer func() { <-compiling }()
-		case <-ctx.Done():
-			return
-		}
 		module, err := w.blobs.Read(seed.Digest, maxModule)
 		var loaded *engine.Seed
 		if err == nil {
-			loaded, err = w.engine.Load(context.Background(), specOf(seed), module)
+			loaded, err = w.engine.Load(ctx, specOf(seed), module)
 		}
 		if ctx.Err() != nil {
 			if loaded != nil {

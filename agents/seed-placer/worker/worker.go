@@ -13,11 +13,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/seed-placer/blob"
 	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
+	"github.com/platypus-platform/platypus/agents/seed-placer/gate"
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
@@ -58,13 +60,15 @@ type Worker struct {
 	peers  *peers
 	news   chan struct{} // asks for a report
 	log    *lines
+	cpu    *gate.Gate // bounds how many seeds compute at once
 }
 
 // Run works on the tables that it reads from in until that ends.
 func Run(ctx context.Context, in io.Reader, out, log io.Writer, listener net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: &lines{out: log}, peers: newPeers(), sites: &sites{}}
+	w := &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: &lines{out: log}, peers: newPeers(), sites: &sites{},
+		cpu: gate.New(runtime.GOMAXPROCS(0), maxRunnable)}
 	tables := bufio.NewReaderSize(in, 1<<16)
 	first, err := readTable(tables)
 	if err != nil {

@@ -93,11 +93,7 @@ func (h Home) Adopt(s Spec, p Process, more ...File) error {
 		return fmt.Errorf("adopt service %s: %w", s.App, err)
 	}
 	if p.Running() {
-		boot := "-"
-		if id, err := os.ReadFile(bootIDFile); err == nil {
-			boot = strings.TrimSpace(string(id))
-		}
-		line := fmt.Sprintf("%d %d %s %s 0 %s %s\n", p.PID, p.Started, p.Version, s.Settings(), s.Core(), boot)
+		line := fmt.Sprintf("%d %d %s %s 0 %s %s\n", p.PID, p.Started, p.Version, s.Settings(), s.Core(), bootID())
 		if err := put(filepath.Join(string(h), noteName), File{noteName, []byte(line), 0o644}, ""); err != nil {
 			return err
 		}

@@ -34,7 +34,8 @@ func TestANoteOfAnOlderFormIsUnderstood(t *testing.T) {
 		want Process
 	}{
 		{"%d %d v1 0123456789abcdef 3\n", Process{me, started, "v1", "0123456789abcdef", ""}},
-		{"%d %d - 0123456789abcdef 3 fedcba9876543210 boot 1 2\n", Process{me, started, "", "0123456789abcdef", "fedcba9876543210"}},
+		{"%d %d - 0123456789abcdef 3 fedcba9876543210 " + bootID() + " 1 2\n", Process{me, started, "", "0123456789abcdef", "fedcba9876543210"}},
+		{"%d %d v1 0123456789abcdef 3 fedcba9876543210 of-another-boot 1 2\n", Process{PID: me, Started: started}},
 		{"%d %d v1 0123456789abcdef x\n", Process{PID: me, Started: started}},
 	} {
 		if err := os.WriteFile(filepath.Join(string(home), noteName), fmt.Appendf(nil, c.line, me, started), 0o644); err != nil {

@@ -1,11 +1,14 @@
 package merge
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/platypus-platform/platypus/store/history/parts"
 )
 
 // absent stands for no value in the tables below.
@@ -160,5 +163,25 @@ func TestTrees(t *testing.T) {
 	slices.Sort(lines)
 	if s := strings.Join(lines, " "); s != "both=2 empty= new=1 other=1 ours=2 same=1 theirs=2" {
 		t.Error(s)
+	}
+}
+
+// TestLargeValues: a merge of values of the largest size takes no longer than a person waits. It would take minutes if it
+// looked at each member for each member.
+func TestLargeValues(t *testing.T) {
+	object := func(change int) []byte {
+		var b strings.Builder
+		b.WriteString("{")
+		for i := range 25000 {
+			fmt.Fprintf(&b, "%q:%d,", fmt.Sprint(i), i%2+change*(i%change%2))
+		}
+		return []byte(b.String() + `"z":0}`)
+	}
+	base, ours, theirs := object(1), object(3), object(5)
+	if _, found := Value("k", [][]byte{base}, ours, theirs, Rules{}); len(found) == 0 {
+		t.Error("both changed much, and there is no conflict")
+	}
+	if d := parts.Diff(base, ours); len(d) == 0 {
+		t.Error("much was changed, and nothing differs")
 	}
 }

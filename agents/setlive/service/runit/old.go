@@ -11,7 +11,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/setlive/service"
 )
 
-// Before implements [service.Adopter]. A service folder of 2014 is one that its link leads to, and whose run script
+// Before implements [service.Lister]. A service folder of 2014 is one that its link leads to, and whose run script
 // launches what is current.
 func (r *Runit) Before(_ context.Context, spec service.Spec) service.Old {
 	home := r.home(spec.App)
@@ -49,7 +49,7 @@ func (r *Runit) Before(_ context.Context, spec service.Spec) service.Old {
 	return old
 }
 
-// Adopt implements [service.Adopter].
+// Adopt implements [service.Writer].
 func (r *Runit) Adopt(ctx context.Context, spec service.Spec, p service.Process) error {
 	if now := r.Before(ctx, spec); !now.There || now.Problem != "" || now.Process.Running() != p.Running() || p.Running() && !now.Process.Is(p) {
 		return fmt.Errorf("adopt service %s: it is no longer what it was", spec.App)

@@ -9,7 +9,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/setlive/service"
 )
 
-// Before implements [service.Adopter]. In 2014 there were no units, so there is none to take over.
+// Before implements [service.Lister]. In 2014 there were no units, so there is none to take over.
 func (s *Systemd) Before(ctx context.Context, spec service.Spec) service.Old {
 	home := s.home(spec.App)
 	if home.Owned() {
@@ -25,7 +25,7 @@ func (s *Systemd) Before(ctx context.Context, spec service.Spec) service.Old {
 	return service.Old{There: true, Problem: err.Error()}
 }
 
-// Adopt implements [service.Adopter].
+// Adopt implements [service.Writer].
 func (s *Systemd) Adopt(context.Context, service.Spec, service.Process) error {
 	return errors.New("adopt service: no unit of 2014 is known")
 }

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/internal/testhost"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// cluster is a store and nodes, each a process with an address of its own.
+type cluster struct {
+	testing.TB
+	store *store.Store
+	tree  intent.Tree
+	at    string // of the store
+	nodes map[string]*member
+	asker *http.Client
+}
+
+// member is one node.
+type member struct {
+	name    string
+	address string
+	state   string
+	socket  string
+	cmd     *exec.Cmd
+	log     *syncBuffer
+	ended   chan struct{}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func newCluster(t testing.TB, at string) *cluster {
+	t.Helper()
+	s, err := store.Open(store.Config{Address: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := intent.ParseRoot(fmt.Sprintf("cluster-%d", time.Now().UnixNano()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &cluster{TB: t, store: s, tree: tree, at: at, nodes: map[string]*member{}, asker: &http.Client{Timeout: hang}}
+}
+
+// start starts a node, at 127.0.0.<i>.
+func (c *cluster) start(i int, args ...string) *member {
+	c.Helper()
+	name := fmt.Sprintf("n%d", i)
+	m := c.nodes[name]
+	if m == nil {
+		dir, err := os.MkdirTemp("", "seeds-")
+		if err != nil {
+			c.Fatal(err)
+		}
+		m = &member{name: name, state: dir, socket: filepath.Join(dir, "s"), address: fmt.Sprintf("127.0.0.%d:%d", i, testhost.FreePort(c))}
+		c.nodes[name] = m
+		c.Cleanup(func() {
+			m.kill()
+			_ = os.RemoveAll(dir)
+			if c.Failed() {
+				c.Logf("%s said:\n%s", name, tail(m.log.String(), 6000))
+			}
+		})
+	}
+	m.cmd = exec.Command("seed-placer", append([]string{"--node", name, "--serve", m.address, "--state-dir", m.state, "--socket", m.socket}, args...)...)
+	m.cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+c.at, "PLATYPUS_ROOT="+strings.TrimSuffix(string(c.tree.Own()), "/"))
+	m.log, m.ended = &syncBuffer{}, make(chan struct{})
+	m.cmd.Stdout, m.cmd.Stderr = m.log, m.log
+	if err := m.cmd.Start(); err != nil {
+		c.Fatal(err)
+	}
+	go func() {
+		_ = m.cmd.Wait()
+		close(m.ended)
+	}()
+	return m
+}
+
+func tail(text string, n int) string { return text[max(0, len(text)-n):] }
+
+// kill is kill -9 of the agent alone.
+func (m *member) kill() {
+	_ = m.cmd.Process.Kill()
+	<-m.ended
+}
+
+// publish puts a module on a node and declares it.
+func (c *cluster) publish(m *member, module []byte, name string, members map[string]any) {
+	c.Helper()
+	unix := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", m.socket)
+	}}}
+	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		_, said, err := send(unix, http.MethodPut, "http://node/blob", "", string(module))
+		if err != nil && time.Since(begin) < hang {
+			continue
+		}
+		var kept struct{ SHA256 string }
+		if err == nil {
+			err = json.Unmarshal([]byte(said), &kept)
+		}
+		if err != nil {
+			c.Fatal(err)
+		}
+		all := map[string]any{"source": "sha256:" + kept.SHA256}
+		for k, v := range members {
+			all[k] = v
+		}
+		value, err := json.Marshal(all)
+		if err == nil {
+			err = c.store.Put(context.Background(), c.tree.Seed(intent.Name(name)), value)
+		}
+		if err != nil {
+			c.Fatal(err)
+		}
+		return
+	}
+}
+
+// replicas are the claims of a seed.
+func (c *cluster) replicas(name string) map[string]intent.Replica {
+	c.Helper()
+	prefix := c.tree.Replicas().Join(intent.Name(name))
+	pairs, _, err := c.store.List(context.Background(), prefix, store.Default)
+	if err != nil {
+		c.Fatal(err)
+	}
+	all := map[string]intent.Replica{}
+	for _, p := range pairs {
+		node, _ := prefix.Below(p.Key)
+		put(all, node, p.Value)
+	}
+	return all
+}
+
+// ready waits until so many nodes have a seed ready, and returns them.
+func (c *cluster) ready(name string, want int) (nodes []string) {
+	c.Helper()
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		nodes = nil
+		for node, r := range c.replicas(name) {
+			if r.State == intent.ReplicaReady {
+				nodes = append(nodes, node)
+			}
+		}
+		if len(nodes) == want {
+			return nodes
+		}
+		if time.Since(begin) > hang {
+			c.Fatalf("%s is ready on %v, want %d: %v", name, nodes, want, c.replicas(name))
+		}
+	}
+}
+
+// call calls a seed at a node and returns the status and what it said.
+func (c *cluster) call(m *member, path, input string) (int, string) {
+	response, said, err := send(c.asker, http.MethodPost, "http://"+m.address+"/call/"+path, "", input)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return response.StatusCode, said
+}

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// world is a store and nodes without time: steps have their effect at once, and everybody sees everything.
+type world struct {
+	d     Desired
+	nodes map[string]*Actual
+}
+
+func digestFor(name string) string {
+	return strings.Repeat(fmt.Sprintf("%02x", len(name)+1), 31) + fmt.Sprintf("%02x", name[0])
+}
+
+func wish(name string, r intent.Replication) SeedWish {
+	return SeedWish{Name: name, Seed: intent.Seed{Module: intent.Module{Source: "sha256:" + digestFor(name)}, Replication: r}}
+}
+
+func newWorld() *world {
+	return &world{nodes: map[string]*Actual{}, d: Desired{Hosts: map[string]intent.Host{}, Claims: map[string]map[string]intent.Replica{}, Holders: map[string][]string{}}}
+}
+
+func (w *world) add(name string, h intent.Host) {
+	h.Address = name + ":80"
+	w.nodes[name] = &Actual{Node: name, Self: h, Blobs: map[string]Kept{}, Sent: map[string]wire.Seed{}, Workers: map[string]wire.Status{},
+		Files: map[string][]string{}, Quiet: map[string]bool{}}
+}
+
+// lose takes a node and all that hangs on its session away.
+func (w *world) lose(name string) {
+	delete(w.nodes, name)
+	delete(w.d.Hosts, name)
+	for _, claims := range w.d.Claims {
+		delete(claims, name)
+	}
+}
+
+// do applies one step.
+func (w *world) do(node string, s Step) {
+	a := w.nodes[node]
+	claim := func(r intent.Replica) {
+		if w.d.Claims[s.About] == nil {
+			w.d.Claims[s.About] = map[string]intent.Replica{}
+		}
+		w.d.Claims[s.About][node] = r
+	}
+	switch s.Kind {
+	case Join:
+		w.d.Hosts[node], a.Joined = a.Self, true
+	case Claim:
+		claim(intent.Replica{State: intent.ReplicaClaimed, Digest: s.Digest})
+	case Announce:
+		claim(intent.Replica{State: s.State, Digest: s.Digest, Address: s.Address, Load: s.Load})
+		a.Quiet[s.About] = s.State == intent.ReplicaDraining
+	case Release:
+		delete(w.d.Claims[s.About], node)
+	case Fetch:
+		a.Blobs[s.Digest] = Kept{Size: 1, Old: true}
+	case Hold:
+		w.d.Holders[s.Digest] = append(w.d.Holders[s.Digest], node)
+	case Collect:
+		delete(a.Blobs, s.Digest)
+		w.d.Holders[s.Digest] = slices.DeleteFunc(w.d.Holders[s.Digest], func(n string) bool { return n == node })
+	case Tell:
+		set := tables(w.d, *a)
+		a.Told = set.digest()
+		clear(a.Sent)
+		clear(a.Workers)
+		for _, table := range set {
+			for _, seed := range table.Seeds {
+				a.Sent[seed.Name] = seed
+				a.Workers[seed.Name] = wire.Status{Digest: seed.Digest, State: wire.Ready, Serves: true, Address: a.Self.Address}
+			}
+		}
+	}
+}
+
+// settle lets the nodes work in an order that draw picks, one step each, until none has anything to do.
+func (w *world) settle(t interface{ Fatal(...any) }, draw func(n int) int, after func()) {
+	for round := 0; ; round++ {
+		if round > 10000 {
+			t.Fatal("it never settles")
+		}
+		busy := []string{}
+		for _, node := range slices.Sorted(maps.Keys(w.nodes)) {
+			if len(plan(w.d, *w.nodes[node])) > 0 {
+				busy = append(busy, node)
+			}
+		}
+		if len(busy) == 0 {
+			return
+		}
+		node := busy[draw(len(busy))]
+		steps := plan(w.d, *w.nodes[node])
+		w.do(node, steps[draw(len(steps))])
+		after()
+	}
+}
+
+func (w *world) ready(seed string) (nodes []string) {
+	for node, c := range w.d.Claims[seed] {
+		if c.State == intent.ReplicaReady {
+			nodes = append(nodes, node)
+		}
+	}
+	slices.Sort(nodes)
+	return nodes
+}
+
+// TestPlanReachesItsGoal: whatever the order of steps, as many replicas as can be are ready and no others are left; while
+// nodes come, no seed has fewer ready than before.
+func TestPlanReachesItsGoal(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld()
+		draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
+		nodes := rapid.IntRange(1, 6).Draw(t, "nodes")
+		for i := range nodes {
+			w.add(fmt.Sprintf("n%d", i), intent.Host{Labels: map[string]string{"zone": fmt.Sprint(i % 3)}, Closed: i > 0 && rapid.IntRange(0, 9).Draw(t, "closed") == 0})
+		}
+		for i := range rapid.IntRange(1, 5).Draw(t, "seeds") {
+			r := intent.Replication{MinReplicas: rapid.IntRange(0, 4).Draw(t, "min"), Over: rapid.SampledFrom([]string{"", "zone"}).Draw(t, "over")}
+			w.d.Seeds = append(w.d.Seeds, wish(string(rune('a'+i)), r))
+		}
+		w.settle(t, draw, func() {})
+		w.goal(t)
+		for round := range 3 {
+			least := map[string]int{}
+			switch fewest := len(w.nodes) > 1 && rapid.Bool().Draw(t, "lose"); {
+			case fewest:
+				w.lose(slices.Sorted(maps.Keys(w.nodes))[draw(len(w.nodes))])
+			default:
+				w.add(fmt.Sprintf("n%d", 10+round), intent.Host{Labels: map[string]string{"zone": "0"}})
+			}
+			for _, s := range w.d.Seeds {
+				least[s.Name] = len(w.ready(s.Name))
+			}
+			w.settle(t, draw, func() {
+				for _, s := range w.d.Seeds {
+					if n := len(w.ready(s.Name)); n < min(least[s.Name], len(placements(w.d)[s.Name].Nodes)) {
+						t.Fatalf("%s fell to %d ready replicas from %d", s.Name, n, least[s.Name])
+					}
+				}
+			})
+			w.goal(t)
+		}
+	})
+}
+
+// goal is counted without the plan: of the nodes that may have a seed, so many are ready.
+func (w *world) goal(t *rapid.T) {
+	for _, s := range w.d.Seeds {
+		may := 0
+		for _, h := range w.d.Hosts {
+			if !h.Closed {
+				may++
+			}
+		}
+		least, _ := s.Seed.Replicas()
+		if got := w.ready(s.Name); len(got) != min(least, may) || len(w.d.Claims[s.Name]) != len(got) {
+			t.Fatalf("%s is ready on %v, claimed on %v, wanted %d of %d nodes", s.Name, got, w.d.Claims[s.Name], least, may)
+		}
+	}
+}
+
+// TestSpread: 100 seeds, two replicas each, over ten nodes lie evenly, and a new node takes only its share.
+func TestSpread(t *testing.T) {
+	patterns, sum := []string{"seed-%d", "app%03d", "svc.%d.prod", "x%x", "team-a-%d", "s%d", "%d", "hello-%d"}, 0.0
+	for _, pattern := range patterns {
+		hosts := map[string]intent.Host{}
+		for i := range 10 {
+			hosts[fmt.Sprintf("node%d", i)] = intent.Host{}
+		}
+		d := Desired{Hosts: hosts}
+		for i := range 100 {
+			d.Seeds = append(d.Seeds, wish(fmt.Sprintf(pattern, i), intent.Replication{MinReplicas: 2}))
+		}
+		count, before := map[string]int{}, placements(d)
+		for _, p := range before {
+			for _, node := range p.Nodes {
+				count[node]++
+			}
+		}
+		ratio := float64(slices.Max(slices.Collect(maps.Values(count)))) / 20
+		hosts["node10"] = intent.Host{}
+		moved := 0
+		for name, p := range placements(d) {
+			for _, node := range p.Nodes {
+				if !slices.Contains(before[name].Nodes, node) {
+					moved++
+				}
+			}
+		}
+		share := float64(moved) / 200
+		sum += share
+		t.Logf("%s: max/mean %.2f, a new node moves %.1f %%", pattern, ratio, 100*share)
+		if ratio > 1.5 || share > 2.0/11 {
+			t.Errorf("%s: max/mean %.2f, a new node moves %.1f %%", pattern, ratio, 100*share)
+		}
+	}
+	if mean := sum / float64(len(patterns)); mean > 1.0/11+0.02 {
+		t.Errorf("a new node moves %.1f %%, on average over names", 100*mean)
+	}
+}
+
+// TestWeights: a node of weight 3 gets three times what one of weight 1 gets.
+func TestWeights(t *testing.T) {
+	d := Desired{Hosts: map[string]intent.Host{"big": {Weight: 3}, "a": {Weight: 1}, "b": {}}}
+	count := map[string]int{}
+	for i := range 1000 {
+		d.Seeds = append(d.Seeds, wish(fmt.Sprint("s", i), intent.Replication{}))
+	}
+	for _, p := range placements(d) {
+		count[p.Nodes[0]]++
+	}
+	if share := float64(count["big"]) / 1000; share < 0.55 || share > 0.65 {
+		t.Errorf("%v", count)
+	}
+}
+
+// TestUnsatisfiableHoldsSteady: what cannot be spread is said, and nothing moves for ever.
+func TestUnsatisfiableHoldsSteady(t *testing.T) {
+	w := newWorld()
+	for i, zone := range []string{"a", "a", "a", "b"} {
+		w.add(fmt.Sprint("n", i), intent.Host{Labels: map[string]string{"zone": zone}})
+	}
+	w.d.Seeds = []SeedWish{wish("s", intent.Replication{MinReplicas: 4, Over: "zone"}), wish("t", intent.Replication{MinReplicas: 9}),
+		wish("u", intent.Replication{MinReplicas: 1, Labels: map[string]string{"zone": "c"}})}
+	w.settle(t, func(int) int { return 0 }, func() {})
+	for _, s := range w.d.Seeds {
+		if p := placements(w.d)[s.Name]; p.Problem == "" {
+			t.Errorf("%s: nothing is said of %v", s.Name, p)
+		} else {
+			t.Logf("%s: %s", s.Name, p.Problem)
+		}
+	}
+	if got := w.ready("s"); len(got) != 4 {
+		t.Errorf("ready on %v", got)
+	}
+}
+
+// TestLoadAddsReplicas: load asks for more, up to the bound, and what no longer is needed goes.
+func TestLoadAddsReplicas(t *testing.T) {
+	w := newWorld()
+	for i := range 6 {
+		w.add(fmt.Sprint("n", i), intent.Host{})
+	}
+	w.d.Seeds = []SeedWish{wish("s", intent.Replication{MinReplicas: 2, MaxReplicas: 4})}
+	still := func(int) int { return 0 }
+	w.settle(t, still, func() {})
+	for _, c := range []struct{ load, want int }{{0, 2}, {100, 2}, {150, 3}, {900, 4}} {
+		for _, node := range w.ready("s") {
+			r := w.d.Claims["s"][node]
+			r.Load = c.load
+			w.d.Claims["s"][node] = r
+		}
+		if got := replicas(w.d, w.d.Seeds[0]); got != c.want {
+			t.Errorf("load %d: %d replicas, want %d", c.load, got, c.want)
+		}
+	}
+}
+
+// TestHeldSeedsStay: what is held back keeps running.
+func TestHeldSeedsStay(t *testing.T) {
+	w := newWorld()
+	w.add("n", intent.Host{})
+	w.d.Seeds = []SeedWish{wish("s", intent.Replication{}), wish("t", intent.Replication{})}
+	w.settle(t, func(int) int { return 0 }, func() {})
+	w.d.Seeds, w.d.Held = nil, map[string]string{"s": "held", "t": "held"}
+	w.settle(t, func(int) int { return 0 }, func() {})
+	if len(w.ready("s")) != 1 || len(w.nodes["n"].Sent) != 2 {
+		t.Errorf("%v, %v", w.d.Claims, w.nodes["n"].Sent)
+	}
+}
