@@ -113,7 +113,7 @@ func finished(all map[string]*Running) []Running {
 
 // changes are the newest of what was noticed and of what the agents reported.
 func (b *builder) changes() []Change {
-	list := slices.Clone(b.reader.noticed)
+	list := b.reader.recalled()
 	var cutoff time.Time // what is older than this is not among the newest
 	newest := func() {
 		slices.SortFunc(list, func(x, y Change) int {

@@ -182,6 +182,29 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// TestRecall: a change that was noticed and its commit are one line; commits from before are lines of their own.
+func TestRecall(t *testing.T) {
+	w := newTelling(t)
+	w.read()
+	w.machine("SIN", "a", whole)
+	now := w.read().Changes[0].At
+	w.reader.Recall([]fleet.Commit{
+		{At: now.Add(-time.Second), By: "ann@desk", Message: "more room", Keys: []string{"machines/SIN/a"}},
+		{At: now.Add(-time.Hour), By: "bob@desk", Keys: []string{"clusters/slug/p/config"}},
+		{At: now.Add(-2 * time.Hour), By: "bob@desk", Message: "import", Keys: []string{"regions/SIN", "regions/NRT"}},
+		{At: now, Keys: nil},
+	})
+	got := ""
+	for _, c := range w.read().Changes {
+		got += c.Kind + " " + c.Subject + " " + c.Text + "\n"
+	}
+	want := "machine a declared in SIN: 32 cores, 2 TB · by ann@desk: more room\nintent clusters/slug/p/config declared · by bob@desk\n" +
+		"region 2 keys declared · by bob@desk: import\n"
+	if got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
 // TestSameAgain: reading the same again, in whatever order, gives the same fleet.
 func TestSameAgain(t *testing.T) {
 	w := newTelling(t)

@@ -19,6 +19,7 @@ type Reader struct {
 	seed    maphash.Seed
 	parts   map[intent.Prefix]*part
 	noticed []Change // newest first
+	commits []Commit // newest first
 	heard   heard
 }
 
