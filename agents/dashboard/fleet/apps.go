@@ -153,5 +153,9 @@ func reported(m *Machine, a Agent, subject string, s intent.State) Change {
 	} else if s.Have != "" {
 		text += ", " + s.Have
 	}
-	return Change{At: s.Since, Kind: kind, Subject: Clip(subject), Text: Clip(text), Phase: Clip(s.Phase), Machine: string(m.Name)}
+	c := Change{At: s.Since, Kind: kind, Subject: Clip(subject), Text: Clip(text), Phase: Clip(s.Phase), Machine: string(m.Name)}
+	if kind == "vm" {
+		c.Machine = "" // where the allocator runs is not where the vm is
+	}
+	return c
 }

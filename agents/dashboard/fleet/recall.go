@@ -28,18 +28,24 @@ var kindsOfKeys = map[string]string{"regions": "region", "machines": "machine", 
 // recalled returns what was noticed with what the history adds to it, and the commits that nobody noticed.
 func (r *Reader) recalled() []Change {
 	list := append([]Change{}, r.noticed...)
-	for _, c := range r.commits {
-		if len(c.Keys) == 0 {
-			continue
-		}
-		told := false
-		for i := range list {
-			if c.tells(list[i]) {
-				told = true
-				list[i].Text = Clip(list[i].Text + c.by())
+	told := make([]bool, len(r.commits))
+	for i, seen := range list {
+		nearest := -1
+		for j, c := range r.commits {
+			if !c.tells(seen) {
+				continue
+			}
+			told[j] = true
+			if nearest < 0 || seen.At.Sub(c.At).Abs() < seen.At.Sub(r.commits[nearest].At).Abs() {
+				nearest = j
 			}
 		}
-		if !told {
+		if nearest >= 0 {
+			list[i].Text = Clip(seen.Text + r.commits[nearest].by())
+		}
+	}
+	for j, c := range r.commits {
+		if !told[j] && len(c.Keys) > 0 {
 			list = append(list, c.change())
 		}
 	}
