@@ -81,10 +81,15 @@ var figures = []figure{
 	{What: "idle port-authority: memory, MiB", Package: story, Benchmark: "BenchmarkIdle", Metric: "port-authority-MiB", Bar: 30},
 	{What: "idle setlive: memory, MiB", Package: story, Benchmark: "BenchmarkIdle", Metric: "setlive-MiB", Bar: 30},
 	{What: "idle agents: writes to the store in 60 s", Package: story, Benchmark: "BenchmarkIdle", Metric: "store-writes", Bar: 0},
+	{What: "store write to painted page, p95, ms", Package: dashboard, Benchmark: "BenchmarkWriteToPaint", Metric: "p95-ms", Bar: 300},
+	{What: "an open page, idle for 60 s: writes to the store", Package: dashboard, Benchmark: "BenchmarkOpenPage", Metric: "store-writes", Bar: 0},
+	{What: "dashboard with an open page: memory, MiB", Package: dashboard, Benchmark: "BenchmarkOpenPage", Metric: "MiB", Bar: 40},
+	{What: "page of a region, 5,000 machines in the fleet, kB", Package: dashboard, Benchmark: "BenchmarkPageOfMany", Metric: "kB-region-gz", Bar: 40},
 }
 
 const (
 	story     = "./agents/internal/story"
+	dashboard = "./agents/dashboard"
 	ports     = "./agents/port-authority"
 	unpack    = "./agents/preparer/unpack"
 	embedded  = "./store/embedded"
