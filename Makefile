@@ -42,7 +42,7 @@ race: consul ## the tests again, under the race detector
 faults: consul ## kill -9, full disks and broken networks at every step
 	@scripts/deps.sh test faults
 	@$(WITH_CONSUL); export PATH; PLATYPUS_FAULTS=1 $(TEST) -timeout 90m -count 1 -p 1 -v \
-		-run 'Fault|Stories|Moment|Away|Linearizable|Damaged|Disk|Restart' work
+		-run 'Fault|Stories|Moment|Away|Linearizable|Damaged|Disk|Restart|Killed|Joins|Snapshot' work
 
 .PHONY: bench
 bench: consul ## figures beside their references, kept in dist/bench.json

@@ -4,6 +4,8 @@ go 1.26.7
 
 require (
 	aead.dev/minisign v0.3.0
+	github.com/chromedp/cdproto v0.159.2
+	github.com/chromedp/chromedp v0.23.0
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/godbus/dbus/v5 v5.2.4
 	github.com/klauspost/compress v1.20.3
@@ -28,7 +30,10 @@ require (
 	golang.org/x/crypto v0.53.0 // indirect
 )
 
-require golang.org/x/tools v0.49.0 // indirect
+require (
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	golang.org/x/tools v0.49.0 // indirect
+)
 
 require (
 	github.com/andybalholm/brotli v1.2.1 // indirect
@@ -62,6 +67,6 @@ require (
 	github.com/valyala/fasthttp v1.70.0 // indirect
 	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
 	golang.org/x/exp v0.0.0-20260218203240-3dfff04db8fa // indirect
-	golang.org/x/time v0.16.0 // indirect
+	golang.org/x/time v0.16.0
 	google.golang.org/protobuf v1.36.12 // indirect
 )

@@ -22,13 +22,26 @@ type Report struct {
 type State struct {
 	Want     string    `json:"want,omitempty"`
 	Have     string    `json:"have,omitempty"`
-	Phase    string    `json:"phase"`            // converged, working, waiting, failed, invalid, incomplete, held, …
-	Reason   string    `json:"reason,omitempty"` // why it is in that phase, in words, with the next step
-	Error    string    `json:"error,omitempty"`  // of the last attempt
-	Since    time.Time `json:"since"`            // when the phase was entered
-	Attempts int       `json:"attempts,omitempty"`
+	Phase    string    `json:"phase"`              // converged, working, waiting, failed, invalid, incomplete, held, …
+	Reason   string    `json:"reason,omitempty"`   // why it is in that phase, in words, with the next step
+	Error    string    `json:"error,omitempty"`    // of the last attempt
+	Since    time.Time `json:"since"`              // when the phase was entered
+	Attempts int       `json:"attempts,omitempty"` // that failed, in a row
 	NextTry  time.Time `json:"next_try,omitzero"`
+	// Transitions are the last changes of what is wanted, of the phase, or of the error, oldest first.
+	Transitions []Transition `json:"transitions,omitempty"`
 }
+
+// Transition is the moment at which a subject entered a state.
+type Transition struct {
+	At    time.Time `json:"at"`
+	Phase string    `json:"phase"`
+	Want  string    `json:"want,omitempty"`
+	Text  string    `json:"text,omitempty"` // the error or the reason, cut short
+}
+
+// Gone is the phase of a transition by which a subject left an agent's care.
+const Gone = "gone"
 
 // Held says that an agent holds back removals until a person confirms them.
 type Held struct {

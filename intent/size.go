@@ -95,6 +95,19 @@ func (s Size) String() string {
 	return best
 }
 
+// Short is for people: what is long when it is exact is rounded to a tenth of a gigabyte or megabyte.
+func (s Size) Short() string {
+	if exact := s.String(); len(exact) <= 6 {
+		return exact
+	}
+	if s.abs() >= GB {
+		return strconv.FormatFloat(float64(s)/float64(GB), 'f', 1, 64) + "GB"
+	}
+	return strconv.FormatFloat(float64(s)/float64(MB), 'f', 1, 64) + "MB"
+}
+
+func (s Size) abs() Size { return max(s, -s) }
+
 // MarshalJSON writes a JSON string.
 func (s Size) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
 

@@ -14,6 +14,7 @@ test,bench      dbus         dbus-daemon      systemd stories (setlive)
 test            dbus-bin     dbus-send        systemd stories (setlive)
 test,faults     strace       strace           fault injection at the N-th system call
 test            jq           jq               stories that read JSON as a user does
+test,bench      chromium     chromium         stories of the page in a real browser (dashboard)
 test,bench      nginx-light  nginx            the story of a real web server
 test,bench      redis-server redis-server     the story of a real database
 test            prometheus   promtool         checks of metrics and alert rules

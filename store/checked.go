@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -33,7 +32,7 @@ func (s *Store) NewCheckedSession(ctx context.Context, service Service, ttl, del
 		ServiceChecks: []api.ServiceCheck{{ID: "service:" + service.ID}}}
 	id, _, err := s.client.Load().Session().Create(entry, new(api.WriteOptions).WithContext(short))
 	if err != nil {
-		return nil, classify(fmt.Sprintf("open session %s", service.Name), err)
+		return nil, s.explainWrite("open session "+service.Name, err)
 	}
 	x := &Session{id: id, store: s, lost: make(chan struct{})}
 	keep, stop := context.WithCancel(context.Background())

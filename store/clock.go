@@ -26,7 +26,7 @@ func (s *Store) Clock(ctx context.Context) (now time.Time, took time.Duration, e
 	started := time.Now()
 	response, err := c.HttpClient.Do(request)
 	if err != nil {
-		return now, 0, classify("ask for the time", err)
+		return now, 0, s.explain("ask for the time", err)
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 4096))

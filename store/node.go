@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/platypus-platform/platypus/intent"
 )
@@ -13,13 +15,25 @@ const maxClusterWatches = 16
 
 // Snapshot is everything that concerns a node, read whole.
 type Snapshot struct {
-	Pairs []intent.Pair
-	Index uint64 // highest index of the reads that it was made of
+	Pairs   []intent.Pair
+	Index   uint64                   // highest index of the reads that it was made of
+	Refused map[intent.Prefix]string // clusters that may not be read now, and why; of these Pairs hold what was read last, if anything
+}
+
+// Refusal returns why the values of a cluster may not be read, or "".
+func (s Snapshot) Refusal(cluster intent.Prefix) string {
+	for prefix, why := range s.Refused {
+		if strings.HasPrefix(string(cluster), string(prefix)) {
+			return why
+		}
+	}
+	return ""
 }
 
 // WatchNode delivers a node's intent, first once all of it was read and then whenever it changed, until ctx ends; the
-// newest snapshot replaces one that was not taken yet. failed hears the outcome of each read, nil when it worked or when
-// the prefix is no longer followed; it is called from many goroutines.
+// newest snapshot replaces one that was not taken yet. A cluster that may not be read keeps nobody else's news back. failed
+// hears the outcome of each other read, nil when it worked or when the prefix is no longer followed; it is called from
+// many goroutines.
 func (s *Store) WatchNode(ctx context.Context, tree intent.Tree, node intent.Name, failed func(intent.Prefix, error)) <-chan Snapshot {
 	f := &feed{
 		store: s, tree: tree, node: node, failed: failed,
@@ -38,8 +52,12 @@ func (s *Store) ReadNode(ctx context.Context, tree intent.Tree, node intent.Name
 			return Snapshot{}, err
 		}
 	}
+	read.Refused = map[intent.Prefix]string{}
 	for _, cluster := range clustersOf(tree, node, read.Pairs) {
-		if err := s.add(ctx, &read, cluster, mode); err != nil {
+		err := s.add(ctx, &read, cluster, mode)
+		if errors.Is(err, ErrDenied) {
+			read.Refused[cluster] = err.Error()
+		} else if err != nil {
 			return Snapshot{}, err
 		}
 	}
@@ -80,9 +98,10 @@ type feed struct {
 }
 
 type part struct {
-	prefix intent.Prefix
-	pairs  []intent.Pair
-	index  uint64
+	prefix  intent.Prefix
+	pairs   []intent.Pair
+	index   uint64
+	refused string // why it may not be read any more, with the pairs of before
 }
 
 func (f *feed) run(ctx context.Context) {
@@ -93,6 +112,12 @@ func (f *feed) run(ctx context.Context) {
 		case p := <-f.read:
 			if f.stop[p.prefix] == nil {
 				continue // no longer followed
+			}
+			if before := f.parts[p.prefix]; p.refused != "" {
+				if before.refused == p.refused {
+					continue
+				}
+				p.pairs, p.index = before.pairs, before.index
 			}
 			f.parts[p.prefix] = p
 			if slices.Contains(roots, p.prefix) {
@@ -126,14 +151,25 @@ func (f *feed) follow(ctx context.Context, prefix intent.Prefix) {
 	}
 	watched, stop := context.WithCancel(ctx)
 	f.stop[prefix] = stop
-	changed := func(pairs []intent.Pair, index uint64) {
+	tell := func(p part) {
 		select {
-		case f.read <- part{prefix, pairs, index}:
+		case f.read <- p:
 		case <-watched.Done():
 		}
 	}
+	changed := func(pairs []intent.Pair, index uint64) { tell(part{prefix: prefix, pairs: pairs, index: index}) }
+	failed := f.failed
+	if !slices.Contains(assignments(f.tree, f.node), prefix) {
+		failed = func(prefix intent.Prefix, err error) {
+			if errors.Is(err, ErrDenied) {
+				tell(part{prefix: prefix, refused: err.Error()})
+				err = nil // it is told with the snapshot
+			}
+			f.failed(prefix, err)
+		}
+	}
 	go func() {
-		f.store.watch(watched, prefix, changed, f.failed)
+		f.store.watch(watched, prefix, changed, failed)
 		if ctx.Err() == nil {
 			f.failed(prefix, nil) // no longer followed: a fault of it is nobody's any more
 		}
@@ -145,10 +181,13 @@ func (f *feed) deliver() {
 	if len(f.parts) < len(f.stop) {
 		return
 	}
-	var s Snapshot
+	s := Snapshot{Refused: map[intent.Prefix]string{}}
 	for _, prefix := range slices.Sorted(maps.Keys(f.parts)) {
 		s.Pairs = append(s.Pairs, f.parts[prefix].pairs...)
 		s.Index = max(s.Index, f.parts[prefix].index)
+		if why := f.parts[prefix].refused; why != "" {
+			s.Refused[prefix] = why
+		}
 	}
 	select {
 	case <-f.out: // not taken yet: newest wins

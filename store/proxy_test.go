@@ -21,6 +21,19 @@ import (
 
 func isDenied(err error) bool { return errors.Is(err, store.ErrDenied) }
 
+// silent is for faults that are meant.
+var silent = log.New(io.Discard, "", 0)
+
+// eventually fails when something never comes to be.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(hang); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
 // fault answers a request in place of the store; pass hands it on.
 type fault func(w http.ResponseWriter, r *http.Request, pass http.Handler)
 
@@ -36,7 +49,7 @@ func between(t *testing.T, store *httptest.Server) *faulty {
 		t.Fatal(err)
 	}
 	pass := httputil.NewSingleHostReverseProxy(target)
-	pass.ErrorLog = log.New(io.Discard, "", 0)
+	pass.ErrorLog = silent
 	f := &faulty{}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if do := f.fault.Load(); do != nil {
@@ -112,6 +125,13 @@ var broken = map[string]fault{
 	"empty, index 0":      body("0", "[]"),
 	"null, no index":      body("", "null"),
 	"index is no number":  body("soon", "[]"),
+	"HTML with an index":  body("99", "<html>it is true</html>"),
+	"empty 200":           body("99", ""),
+	"garbled":             body("99", "\x1f\x8b\x08\x00true\x00\xff"),
+	"204": func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.Header().Set("X-Consul-Index", "99")
+		w.WriteHeader(http.StatusNoContent)
+	},
 	"reset": func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		conn, _, _ := w.(http.Hijacker).Hijack()
 		_ = conn.(*net.TCPConn).SetLinger(0)
@@ -127,7 +147,10 @@ var broken = map[string]fault{
 		a.Header().Set("X-Consul-Results-Filtered-By-ACLs", "true")
 		replace(a, "[]")
 	}),
-	"black hole": func(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() },
+	"black hole": func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		_, _ = io.Copy(io.Discard, r.Body) // or nobody notices when the client goes
+		<-r.Context().Done()
+	},
 }
 
 // odd are answers to be lived with.
@@ -204,6 +227,9 @@ func TestKindsOfErrors(t *testing.T) {
 			}
 			if pairs, _, err := s.List(t.Context(), intent.Prefix("a/"), store.Consistent); !errors.Is(err, want) {
 				t.Errorf("list %v: %v", pairs, err)
+			}
+			if blank, err := s.Blank(t.Context(), intent.Prefix("a/")); blank || !errors.Is(err, want) {
+				t.Errorf("blank %v: %v", blank, err)
 			}
 		})
 	}

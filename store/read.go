@@ -32,7 +32,7 @@ func (s *Store) Get(ctx context.Context, key string, mode Mode) (pair intent.Pai
 	p, meta, err := s.kv().Get(key, options.WithContext(ctx))
 	switch {
 	case err != nil:
-		return intent.Pair{}, false, classify(verb, err)
+		return intent.Pair{}, false, s.explain(verb, err)
 	case meta.LastIndex == 0:
 		return intent.Pair{}, false, fmt.Errorf("%s: %w", verb, errNotConsul)
 	case p == nil:
@@ -52,13 +52,13 @@ func (s *Store) list(ctx context.Context, prefix intent.Prefix, options *api.Que
 	verb := fmt.Sprintf("list %q", prefix)
 	found, meta, err := s.kv().List(string(prefix), options.WithContext(ctx))
 	if err != nil {
-		return nil, 0, classify(verb, err)
+		return nil, 0, s.explain(verb, err)
 	}
 	if meta.LastIndex == 0 {
 		return nil, 0, fmt.Errorf("%s: %w", verb, errNotConsul)
 	}
 	if meta.ResultsFilteredByACLs {
-		return nil, 0, fmt.Errorf("%s: %w: part of the answer was filtered out", verb, ErrDenied)
+		return nil, 0, s.filtered(verb)
 	}
 	if len(found) == 0 {
 		if err := s.mayRead(ctx, prefix); err != nil {
@@ -77,7 +77,7 @@ func (s *Store) list(ctx context.Context, prefix intent.Prefix, options *api.Que
 func (s *Store) mayRead(ctx context.Context, prefix intent.Prefix) error {
 	key := prefix.Key("any")
 	_, _, err := s.kv().Get(key, new(api.QueryOptions).WithContext(ctx))
-	return classify("read "+key, err)
+	return s.explain("read "+key, err)
 }
 
 // Blank reports whether nothing at all lies below prefix, by a consistent read that carries names alone.
@@ -86,8 +86,17 @@ func (s *Store) Blank(ctx context.Context, prefix intent.Prefix) (bool, error) {
 	defer cancel()
 	options := &api.QueryOptions{RequireConsistent: true}
 	names, meta, err := s.kv().Keys(string(prefix), "/", options.WithContext(ctx))
-	if err == nil && meta.ResultsFilteredByACLs {
-		return false, fmt.Errorf("list %q: %w: part of the answer was filtered out", prefix, ErrDenied)
+	verb := fmt.Sprintf("list %q", prefix)
+	switch {
+	case err != nil:
+		return false, s.explain(verb, err)
+	case meta.LastIndex == 0:
+		return false, fmt.Errorf("%s: %w", verb, errNotConsul)
+	case meta.ResultsFilteredByACLs:
+		return false, s.filtered(verb)
+	case len(names) > 0:
+		return false, nil
 	}
-	return err == nil && len(names) == 0, classify(fmt.Sprintf("list %q", prefix), err)
+	err = s.mayRead(ctx, prefix)
+	return err == nil, err
 }

@@ -47,7 +47,7 @@ func (s *Store) Register(ctx context.Context, service Service) error {
 	}
 	options := api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx)
 	err := s.client.Load().Agent().ServiceRegisterOpts(registration, options)
-	return classify("register service "+service.ID, err)
+	return s.explainWrite("register service "+service.ID, err)
 }
 
 // Deregister takes a service back; one that is absent is no error.
@@ -57,13 +57,13 @@ func (s *Store) Deregister(ctx context.Context, id string) error {
 	agent := s.client.Load().Agent()
 	services, err := agent.ServicesWithFilterOpts(fmt.Sprintf("ID == %q", id), new(api.QueryOptions).WithContext(ctx))
 	if err != nil {
-		return classify("look for service "+id, err)
+		return s.explain("look for service "+id, err)
 	}
 	if services[id] == nil {
 		return nil
 	}
 	err = agent.ServiceDeregisterOpts(id, new(api.QueryOptions).WithContext(ctx))
-	return classify("deregister service "+id, err)
+	return s.explainWrite("deregister service "+id, err)
 }
 
 // Registered returns the services that the agent knows and that carry the given meta value.
@@ -72,7 +72,7 @@ func (s *Store) Registered(ctx context.Context, metaKey, metaValue string) (map[
 	defer cancel()
 	found, err := s.client.Load().Agent().ServicesWithFilterOpts("", new(api.QueryOptions).WithContext(ctx))
 	if err != nil {
-		return nil, classify("list services", err)
+		return nil, s.explain("list services", err)
 	}
 	services := map[string]Service{}
 	for id, f := range found {
@@ -92,7 +92,7 @@ func (s *Store) Heard(ctx context.Context, id string, healthy bool, why string) 
 		status = api.HealthPassing
 	}
 	err := s.client.Load().Agent().UpdateTTLOpts("service:"+id, why, status, new(api.QueryOptions).WithContext(ctx))
-	return classify("tell health of "+id, err)
+	return s.explainWrite("tell health of "+id, err)
 }
 
 // Instance is one instance of a service somewhere, with its health.
@@ -109,7 +109,7 @@ func (s *Store) Instances(ctx context.Context, name string) ([]Instance, error) 
 	options := &api.QueryOptions{RequireConsistent: true}
 	entries, _, err := s.client.Load().Health().Service(name, "", false, options.WithContext(ctx))
 	if err != nil {
-		return nil, classify("list instances of "+name, err)
+		return nil, s.explain("list instances of "+name, err)
 	}
 	instances := make([]Instance, 0, len(entries))
 	for _, e := range entries {

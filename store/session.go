@@ -42,7 +42,7 @@ func (s *Store) NewSession(ctx context.Context, name string, ttl, delay time.Dur
 	entry := &api.SessionEntry{Name: name, TTL: ttl.String(), Behavior: string(onLoss), LockDelay: delay}
 	id, _, err := s.client.Load().Session().CreateNoChecks(entry, new(api.WriteOptions).WithContext(ctx))
 	if err != nil {
-		return nil, classify("open session "+name, err)
+		return nil, s.explainWrite("open session "+name, err)
 	}
 	x := &Session{id: id, store: s, lost: make(chan struct{})}
 	keep, stop := context.WithCancel(context.Background())
@@ -70,7 +70,7 @@ func (x *Session) Acquire(ctx context.Context, key string, value []byte) (bool, 
 	defer cancel()
 	pair := &api.KVPair{Key: key, Value: value, Session: x.id}
 	ok, _, err := x.store.kv().Acquire(pair, new(api.WriteOptions).WithContext(ctx))
-	return ok, classify("acquire "+key, err)
+	return ok, x.store.explainWrite("acquire "+key, err)
 }
 
 // Release gives key back, keeping its value.
@@ -79,7 +79,7 @@ func (x *Session) Release(ctx context.Context, key string) error {
 	defer cancel()
 	pair := &api.KVPair{Key: key, Session: x.id}
 	_, _, err := x.store.kv().Release(pair, new(api.WriteOptions).WithContext(ctx))
-	return classify("release "+key, err)
+	return x.store.explainWrite("release "+key, err)
 }
 
 // Close ends the session at once; its keys are released or deleted, and may be taken again after the delay.
@@ -88,7 +88,7 @@ func (x *Session) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err := x.store.client.Load().Session().Destroy(x.id, new(api.WriteOptions).WithContext(ctx))
-	return classify("close session", err)
+	return x.store.explainWrite("close session", err)
 }
 
 func (x *Session) end() {
@@ -126,7 +126,7 @@ func (x *Session) renewOnce(ctx context.Context, deadline time.Time) error {
 	if err == nil && entry == nil {
 		return fmt.Errorf("renew session %s: %w", x.id, errSessionLost)
 	}
-	return classify("renew session", err)
+	return x.store.explain("renew session", err)
 }
 
 // errSessionLost says that the store no longer knows a session.

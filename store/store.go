@@ -8,14 +8,12 @@
 //   - A watch delivers the newest state, maybe not every state in between, and delivers it again only when it differs.
 //   - Watching reads in Consul's default mode, what decides over a removal in its consistent mode, nothing in stale.
 //   - No request hangs: each has a deadline.
+//   - What failed did not happen, unless the error is [ErrUnknown].
 package store
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net/http"
-	"strings"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -41,15 +39,8 @@ type Config struct {
 type Store struct {
 	config Config
 	client atomic.Pointer[api.Client]
+	files  atomic.Pointer[string] // what the files of config were when they were read
 }
-
-// The errors that callers tell apart.
-var (
-	ErrDenied      = errors.New("the store refuses: check the token and its policies")
-	ErrUnreachable = errors.New("the store is out of reach")
-	ErrConflict    = errors.New("the store has newer data")
-	ErrTooLarge    = errors.New("the store refuses the size")
-)
 
 // requestTimeout bounds a request that does not block on purpose.
 const requestTimeout = 10 * time.Second
@@ -64,12 +55,32 @@ func Open(config Config) (*Store, error) {
 // Reload reads token and certificates again. On error the store goes on with what it has.
 func (s *Store) Reload() error {
 	c := s.settings()
+	files := stamp(c)
 	client, err := api.NewClient(c)
 	if err != nil {
 		return fmt.Errorf("open store %s: %w", c.Address, err)
 	}
+	c.HttpClient.Transport = strict{c.HttpClient.Transport}
 	s.client.Store(client)
+	s.files.Store(&files)
 	return nil
+}
+
+// refresh reloads if a file has changed since it was read: whoever renews a token or a certificate may forget to say so.
+func (s *Store) refresh() {
+	if now := stamp(s.settings()); now != *s.files.Load() {
+		_ = s.Reload() // what cannot be read yet is looked at again at the next refusal
+	}
+}
+
+// stamp tells one state of the files that c names from another.
+func stamp(c *api.Config) (all string) {
+	for _, path := range []string{c.TokenFile, c.TLSConfig.CAFile, c.TLSConfig.CertFile, c.TLSConfig.KeyFile} {
+		if at, err := os.Stat(path); err == nil {
+			all += fmt.Sprintf("%s %d %d;", path, at.Size(), at.ModTime().UnixNano())
+		}
+	}
+	return all
 }
 
 // settings are those of the environment, with the store's own in front.
@@ -98,27 +109,6 @@ func override(field *string, value string) {
 }
 
 func (s *Store) kv() *api.KV { return s.client.Load().KV() }
-
-// classify puts an error of the client into one of the kinds above, keeping its text.
-func classify(verb string, err error) error {
-	var status api.StatusError
-	kind := ErrUnreachable
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.Canceled):
-		return fmt.Errorf("%s: %w", verb, err)
-	case errors.As(err, &status) && status.Code == http.StatusForbidden, strings.Contains(err.Error(), "Permission denied"),
-		strings.Contains(err.Error(), "ACL not found"):
-		kind = ErrDenied
-	case errors.As(err, &status) && status.Code == http.StatusRequestEntityTooLarge, strings.Contains(err.Error(), "too large"),
-		strings.Contains(err.Error(), "too many operations"):
-		kind = ErrTooLarge
-	case errors.As(err, &status) && status.Code == http.StatusBadRequest:
-		return fmt.Errorf("%s: %w", verb, err)
-	}
-	return fmt.Errorf("%s: %w: %w", verb, kind, err)
-}
 
 func pairOf(p *api.KVPair) intent.Pair {
 	return intent.Pair{Key: p.Key, Value: p.Value, CreateIndex: p.CreateIndex, ModifyIndex: p.ModifyIndex, Flags: p.Flags}

@@ -22,7 +22,7 @@ func (s *Store) Together(ctx context.Context, keys []string) ([]intent.Pair, err
 	defer cancel()
 	ok, response, _, err := s.client.Load().Txn().Txn(ops, new(api.QueryOptions).WithContext(bounded))
 	if err != nil {
-		return nil, classify("read together", err)
+		return nil, s.explain("read together", err)
 	}
 	if !ok {
 		what := fmt.Sprint(response.Errors)

@@ -19,7 +19,7 @@ func (s *Store) Self(ctx context.Context) (accessor, name string, err error) {
 	case errors.As(err, &status) && status.Code >= http.StatusBadRequest && status.Code < http.StatusInternalServerError:
 		return "", "", nil // "ACL support disabled", "token does not exist", and a store that has no such thing
 	case err != nil:
-		return "", "", classify("ask who this token is", err)
+		return "", "", s.explain("ask who this token is", err)
 	case token.AccessorID == anonymous:
 		return "", "", nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"hash"
 	"math/rand/v2"
 	"time"
@@ -24,8 +25,8 @@ const (
 	burst     = 2
 )
 
-// Watch delivers everything below prefix, first once it was read and then whenever it changed, until ctx ends; the newest
-// snapshot replaces one that was not taken yet. failed hears the outcome of each read, nil when it worked.
+// Watch delivers everything below prefix, first once it was read and then whenever it changed, or may be read again, until
+// ctx ends; the newest snapshot replaces one that was not taken yet. failed hears the outcome of each read, nil when it worked.
 func (s *Store) Watch(ctx context.Context, prefix intent.Prefix, failed func(intent.Prefix, error)) <-chan Snapshot {
 	out := make(chan Snapshot, 1)
 	go s.watch(ctx, prefix, func(pairs []intent.Pair, index uint64) {
@@ -52,6 +53,9 @@ func (s *Store) watch(ctx context.Context, prefix intent.Prefix, changed func([]
 		}
 		if failed(prefix, err); err != nil {
 			index = 0 // the state may have been replaced meanwhile
+			if errors.Is(err, ErrDenied) {
+				told = 0 // who heard of a refusal wants to hear of its end
+			}
 			sleep(ctx, backoff/2+rand.N(backoff/2))
 			backoff = min(2*backoff, lastWait)
 			continue

@@ -17,12 +17,12 @@ const (
 	MaxBody = 512 << 10 // bytes of the request, values in base64, as Consul is set up by default
 )
 
-// Put writes one key.
+// Put writes one key. An error that is [ErrUnknown] leaves open whether it did.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err := s.kv().Put(&api.KVPair{Key: key, Value: value}, new(api.WriteOptions).WithContext(ctx))
-	return classify("write "+key, err)
+	return s.explainWrite("write "+key, err)
 }
 
 // Delete removes one key; a key that is absent is no error.
@@ -30,7 +30,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err := s.kv().Delete(key, new(api.WriteOptions).WithContext(ctx))
-	return classify("delete "+key, err)
+	return s.explainWrite("delete "+key, err)
 }
 
 // Change is one operation of a transaction.
@@ -56,7 +56,7 @@ const (
 )
 
 // Commit does all changes or none, and returns the index at which they happened. When another writer came first the
-// error is [ErrConflict] and names the key.
+// error is [ErrConflict] and names the key; when the answer did not arrive it is [ErrUnknown].
 func (s *Store) Commit(ctx context.Context, changes []Change) (uint64, error) {
 	if err := Fits(changes); err != nil {
 		return 0, err
@@ -64,7 +64,7 @@ func (s *Store) Commit(ctx context.Context, changes []Change) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	ok, response, _, err := s.client.Load().Txn().Txn(txnOps(changes), new(api.QueryOptions).WithContext(ctx))
-	if err = classify("commit", err); errors.Is(err, ErrTooLarge) && len(changes) > MaxOps {
+	if err = s.explainWrite("commit", err); errors.Is(err, ErrTooLarge) && len(changes) > MaxOps {
 		return 0, fmt.Errorf("%w (Consul before 1.14 takes %d operations in a transaction, not %d)", err, MaxOps, len(changes))
 	}
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *Store) Leader(ctx context.Context) (string, error) {
 	if err == nil && leader == "" {
 		err = api.StatusError{Code: http.StatusInternalServerError, Body: "no cluster leader"}
 	}
-	return leader, classify("ask for the leader", err)
+	return leader, s.explain("ask for the leader", err)
 }
 
 // Gone reports whether key is absent, by a consistent read. Not being allowed to read it is an error, not absence.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,7 +68,8 @@ func (r *rig) healed(when string) {
 	}
 	got := fmt.Sprint(r.whole(when + ", next run"))
 	// A full disk costs spare installs, and which of them are left depends on when it was met.
-	tight := strings.Contains(when, "ENOSPC") && (got == "[slug_v0 slug_v2 slug_v3]" || got == "[slug_v2 slug_v3]")
+	full := strings.Contains(when, "ENOSPC") || strings.Contains(when, "EDQUOT")
+	tight := full && (got == "[slug_v0 slug_v2 slug_v3]" || got == "[slug_v2 slug_v3]")
 	if got != "[slug_v1 slug_v2 slug_v3]" && !tight {
 		r.Errorf("%s: next run leaves %s: %s", when, got, out)
 	}
@@ -109,7 +111,7 @@ func TestFaultSweep(t *testing.T) {
 		{"renameat", []int{1, 3}}, {"mkdirat", []int{2}}, {"openat", nil}, {"write", []int{25}}, {"fchmodat", nil}, {"fchmod", []int{2}},
 		{"syncfs", []int{1}}, {"fsync", []int{2}}, {"unlinkat", []int{1}}, {"ftruncate", nil}, {"utimensat", nil}, {"flock", nil},
 	}
-	faults := []string{"signal=SIGKILL", "error=ENOSPC", "error=EIO"}
+	faults := []string{"signal=SIGKILL", "error=ENOSPC", "error=EIO", "error=EDQUOT", "error=EROFS"}
 	all := os.Getenv("PLATYPUS_FAULTS") != ""
 	hits := 0
 	for _, p := range points {
@@ -151,6 +153,14 @@ func upTo(n int) (all []int) {
 	return all
 }
 
+// toldAs is what a fault is called where it makes the agent fail.
+var toldAs = map[string]*regexp.Regexp{
+	"error=ENOSPC": regexp.MustCompile("no_space|no space left"),
+	"error=EDQUOT": regexp.MustCompile("no_space|quota exceeded"),
+	"error=EROFS":  regexp.MustCompile("read_only|read-only file system"),
+	"error=EIO":    regexp.MustCompile("input/output error"),
+}
+
 // hit injects one fault and reports whether it took place.
 func hit(t *testing.T, call, fault string, n int) bool {
 	r := newRig(t)
@@ -166,6 +176,9 @@ func hit(t *testing.T, call, fault string, n int) bool {
 	trace, _ := os.ReadFile(log)
 	took := bytes.Contains(trace, []byte("(INJECTED)")) || bytes.Contains(trace, []byte("killed by SIGKILL"))
 	when := fmt.Sprintf("%s at the %d. %s (%v)", fault, n, call, err)
+	if says := toldAs[fault]; took && err != nil && says != nil && !says.Match(out) {
+		t.Errorf("%s: it does not say so: %s", when, out)
+	}
 	r.whole(when)
 	r.healed(when)
 	return took

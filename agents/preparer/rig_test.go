@@ -26,6 +26,7 @@ type rig struct {
 	dir   string
 	api   *httptest.Server
 	files *httptest.Server
+	stale http.Handler  // when set, a server of the past that answers reads which are not consistent
 	slow  chan struct{} // when set, downloads of v1 from the start stop in the middle until it is closed
 	asked sync.Map      // "GET /slug/…": how often, as *atomic.Int64
 }
@@ -38,7 +39,14 @@ func newRig(t *testing.T) *rig {
 	r.check(os.Chmod(r.dir, 0o755))
 	s, err := embedded.Open(t.TempDir(), embedded.Options{})
 	r.check(err)
-	r.api = httptest.NewServer(s.Handler())
+	present := s.Handler()
+	r.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if r.stale != nil && req.Method == http.MethodGet && !req.URL.Query().Has("consistent") && strings.HasPrefix(req.URL.Path, "/v1/kv/platypus/intent/") {
+			r.stale.ServeHTTP(w, req)
+			return
+		}
+		present.ServeHTTP(w, req)
+	}))
 	r.files = httptest.NewServer(http.HandlerFunc(r.serve))
 	t.Cleanup(func() {
 		r.files.CloseClientConnections()

@@ -86,6 +86,55 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestMountsInTheWay: a basedir may lie on another file system than the state directory, but nothing may be mounted on
+// what we rename to.
+func TestMountsInTheWay(t *testing.T) {
+	r := newRig(t)
+	r.mount("size=64m")
+	r.publishBig(1<<10, "v1", "v2")
+	if out := r.once(`"v1":"active"`); r.installed() != "[slug_v1]" {
+		t.Fatal(out)
+	}
+	installs := filepath.Join(r.basedir(), "installs")
+	r.check(syscall.Mount("platypus-test", installs, "tmpfs", 0, "mode=755,size=1m"))
+	mounted := true
+	defer func() {
+		if mounted {
+			r.check(syscall.Unmount(installs, syscall.MNT_DETACH))
+		}
+	}()
+	if out := r.once(`"v1":"active","v2":"prep"`); !strings.Contains(out, "slug/v2: in_the_way: installs/, .staging/ and .trash/ must lie on one file system") {
+		t.Error(out)
+	}
+	if left, _ := os.ReadDir(filepath.Join(r.basedir(), staging)); len(left) > 0 {
+		t.Errorf("left over: %v", left)
+	}
+	r.check(syscall.Unmount(installs, 0))
+	mounted = false
+	if out := r.once(`"v1":"active","v2":"prep"`); r.installed() != "[slug_v1 slug_v2]" {
+		t.Error(out)
+	}
+}
+
+// TestReadOnlyDisk: the reason is told, what is there stays, and all goes on once it can be written again.
+func TestReadOnlyDisk(t *testing.T) {
+	r := newRig(t)
+	r.mount("size=64m")
+	r.publishBig(1<<10, "v1", "v2")
+	r.once(`"v1":"active"`)
+	r.check(syscall.Mount("", r.basedir(), "", syscall.MS_REMOUNT|syscall.MS_RDONLY, "mode=755,size=64m"))
+	if out := r.once(`"v1":"active","v2":"prep"`); !strings.Contains(out, "slug/v2: read_only: ") || r.installed() != "[slug_v1]" {
+		t.Error(out)
+	}
+	if s := r.state(); s.Phase != "failed" || s.Attempts != 1 || !strings.Contains(s.Reason, "v2: read_only: ") {
+		t.Errorf("state %+v", s)
+	}
+	r.check(syscall.Mount("", r.basedir(), "", syscall.MS_REMOUNT, "mode=755,size=64m"))
+	if out := r.once(`"v1":"active","v2":"prep"`); r.installed() != "[slug_v1 slug_v2]" {
+		t.Error(out)
+	}
+}
+
 // TestNoInodes runs out of inodes instead.
 func TestNoInodes(t *testing.T) {
 	r := newRig(t)

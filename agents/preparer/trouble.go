@@ -57,6 +57,8 @@ func classify(err error) error {
 		return &trouble{Reason: NoSpace, Err: errors.New("the disk filled up while writing")}
 	case errors.Is(err, syscall.EROFS):
 		return &trouble{Reason: ReadOnly, Err: err}
+	case errors.Is(err, syscall.EXDEV):
+		return &trouble{Reason: InTheWay, Err: fmt.Errorf("installs/, .staging/ and .trash/ must lie on one file system; unmount what is mounted on one of them: %w", err)}
 	case errors.As(err, &refused):
 		return &trouble{Reason: BadArchive, Err: err}
 	case errors.As(err, &fetched) && fetched.Reason != fetch.Disk:

@@ -27,9 +27,9 @@ func TestMain(m *testing.M) {
 // TestStoriesOnRunit runs testdata/*.txtar against a real runit and a real Consul.
 func TestStoriesOnRunit(t *testing.T) {
 	consul := testhost.Consul(t, "web1")
-	stories(t, consul, func(t *testing.T) []string {
-		r := testhost.NewRunit(t)
-		return []string{"--runit", r.Services, "--runit-stage", r.Stage}
+	stories(t, consul, func(w *world) []string {
+		w.runit = testhost.NewRunit(w.T)
+		return []string{"--runit", w.runit.Services, "--runit-stage", w.runit.Stage}
 	})
 }
 
@@ -42,13 +42,13 @@ func TestStoriesOnSystemd(t *testing.T) {
 	if !testhost.InSystemd(t) {
 		return
 	}
-	stories(t, os.Getenv("CONSUL_HTTP_ADDR"), func(t *testing.T) []string {
-		return []string{"-systemd", "-services", filepath.Join(testhost.Scratch(t), "services")}
+	stories(t, os.Getenv("CONSUL_HTTP_ADDR"), func(w *world) []string {
+		return []string{"-systemd", "-services", filepath.Join(testhost.Scratch(w.T), "services")}
 	})
 }
 
 // stories runs every story in a world of its own: its own root in the store, its own folders, its own node.
-func stories(t *testing.T, consul string, supervisor func(*testing.T) []string) {
+func stories(t *testing.T, consul string, supervisor func(*world) []string) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no stories: %v", err)
@@ -57,15 +57,20 @@ func stories(t *testing.T, consul string, supervisor func(*testing.T) []string) 
 		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
 		t.Run(name, func(t *testing.T) {
 			w := &world{T: t, root: "test-" + name + "-" + strconv.Itoa(os.Getpid()), consul: consul, dir: testhost.Scratch(t)}
-			w.flags = append(supervisor(t), "--node", "web1", "--root", w.root+"/", "--state-dir", filepath.Join(w.dir, "state"),
+			w.flags = append(supervisor(w), "--node", "web1", "--root", w.root+"/", "--state-dir", filepath.Join(w.dir, "state"),
 				"--http-addr", consul, "--resync", "2s")
 			t.Cleanup(w.end)
 			testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: w.commands(), WorkdirRoot: w.dir,
 				Condition: func(what string) (bool, error) {
-					return what == "runit" && w.flags[0] == "--runit" || what == "faults" && os.Getenv("PLATYPUS_FAULTS") != "", nil
+					return what == "runit" && w.flags[0] == "--runit" || what == "root" && os.Geteuid() == 0 || what == "faults" && os.Getenv("PLATYPUS_FAULTS") != "", nil
 				},
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("SRV", filepath.Join(w.dir, "srv"))
+					if w.flags[0] == "--runit" {
+						env.Setenv("SERVICES", w.flags[1])
+						env.Setenv("STAGE", w.flags[3])
+					}
+					env.Setenv("STATE", filepath.Join(w.dir, "state"))
 					env.Setenv("PORT", strconv.Itoa(testhost.FreePort(t)))
 					return nil
 				}})
@@ -81,6 +86,7 @@ type world struct {
 	agent             *exec.Cmd
 	said              bytes.Buffer
 	old               *testhost.Stale // before the store, when a story wants that
+	runit             *testhost.Runit // nil on systemd
 }
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
@@ -90,7 +96,9 @@ func (w *world) commands() map[string]command {
 		"put": w.put, "del": w.del, "prepare": w.prepare, "once": w.once, "agent": w.start, "end": w.finish,
 		"runs": w.runs, "current": w.current, "report": w.report, "listed": w.listed, "remember": w.remember, "same": w.same,
 		"peer": w.peer, "hold": w.hold, "release": w.release, "sweep": w.sweep,
-		"stale": w.stale, "steady": w.steady, "heard": w.heard,
+		"stale": w.stale, "steady": w.steady, "heard": w.heard, "old": w.oldService, "killed": w.killed,
+		"disk": w.disk, "fill": w.fill, "roomy": w.fill, "readonly": w.remount, "writable": w.remount,
+		"freeze": w.freeze, "thaw": w.freeze, "supervisor": w.supervisor,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	agenthost "github.com/platypus-platform/platypus/agents/internal/host"
@@ -40,6 +41,8 @@ func (h *host) do(ctx context.Context, s Step) error {
 		return h.services.Install(ctx, s.Spec)
 	case Start:
 		return h.services.Start(ctx, app)
+	case Adopt:
+		return h.services.Adopt(ctx, s.Spec, s.Process)
 	case Tell:
 		return h.services.Tell(ctx, app, s.Signal, s.Spec.Settings())
 	case Commit:
@@ -59,18 +62,37 @@ func (h *host) do(ctx context.Context, s Step) error {
 
 func (h *host) stop(ctx context.Context, s Step) error {
 	app := s.Spec.App
-	if s.Leased && !h.peers.Holds(app) {
-		return errors.New("stop: the cluster's lease was lost")
+	if s.Version != "" { // a full or a read-only disk is met before anything is down
+		if err := linkable(s.Spec.Basedir); err != nil {
+			return fmt.Errorf("stop: what comes after it cannot be done: %w", err)
+		}
 	}
-	if s.Final {
-		_ = h.catalog.Drop(ctx, app) // the catalog tries again by itself
-	}
-	if s.Attempt != (Attempt{}) { // noted while the old version still runs: a full disk is met before anything is down
+	if s.Attempt != (Attempt{}) { // for the same reason
 		if err := h.attempts.write(app, s.Attempt); err != nil {
 			return err
 		}
 	}
+	if s.Leased { // last of all, so that nothing delays what it allows
+		if err := h.peers.Confirm(ctx, app); err != nil {
+			return fmt.Errorf("stop: %w", err)
+		}
+	}
+	if s.Final {
+		_ = h.catalog.Drop(ctx, app) // the catalog tries again by itself
+	}
 	return h.services.Stop(ctx, app, service.Stopping{Grace: s.Spec.Grace(), Final: s.Final})
+}
+
+// linkable reports whether a link could be made in a directory.
+func linkable(dir string) error {
+	probe := filepath.Join(dir, ".current.probe")
+	if err := os.Remove(probe); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink("probe", probe); err != nil {
+		return err
+	}
+	return os.Remove(probe)
 }
 
 // flip makes current lead to a version. The version before stays reachable as previous, so that preparer keeps it.

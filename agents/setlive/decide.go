@@ -45,6 +45,8 @@ func decide(name string, d Desired, a Actual) decision {
 		return halt(w.Phase, w.Reason)
 	case app.Service.Blocked:
 		return halt(converge.Waiting, app.Service.Problem)
+	case app.Before.There:
+		return before(w, app, state)
 	case w.Version == "":
 		return idle(w, app, state)
 	case app.Links.Obstacle != "":
@@ -68,6 +70,30 @@ func remove(name string, app App) decision {
 	return decision{steps: steps, state: converge.State{Have: app.Service.Process.Version, Reason: why}}
 }
 
+// before is for an app in whose place stands a service that setlive did not write: it is taken over as it is or left
+// alone, and nothing it uses is touched.
+func before(w Wanted, app App, state converge.State) decision {
+	p, problem := app.Before.Process, app.Before.Problem
+	state.Have, state.Phase = p.Version, converge.Waiting
+	switch {
+	case problem != "":
+		state.Reason = problem
+	case w.Version == "":
+		state.Reason = fmt.Sprintf("no version is active, yet a service of 2014 has %s: stop it yourself, or make that active for the take-over",
+			orSo(p.Version, "the app in hand"))
+	case p.Running() && p.Version != w.Version:
+		state.Reason = fmt.Sprintf("a service of 2014 runs %s: make that active for the take-over, and %s after it; or stop it yourself", p.Version, w.Version)
+	default:
+		step := Step{Verb: Adopt, Spec: w.Spec, Process: p, Why: "it runs what is active"}
+		if !p.Running() {
+			step.Why = "nothing of it runs"
+		}
+		state.Phase = ""
+		return decision{steps: []Step{step}, state: state}
+	}
+	return decision{state: state}
+}
+
 // idle is for an app of which no version is active.
 func idle(w Wanted, app App, state converge.State) decision {
 	state.Reason = "no version is active"
@@ -89,11 +115,13 @@ func live(w Wanted, app App, state converge.State) decision {
 			state.Phase, state.Reason = phaseReverted, fmt.Sprintf("reverted from %s to %s: %s", t.To, t.From, t.Failed)
 		}
 	}
-	if !slices.Contains(app.Installed, target) {
-		state.Reason = strings.TrimPrefix(state.Reason+fmt.Sprintf("; waiting: version %s not installed", target), "; ")
-		if state.Phase == "" {
-			state.Phase = converge.Waiting
+	missing, unfit := !slices.Contains(app.Installed, target), slices.Contains(app.Unfit, target) && app.have() != target
+	if missing || unfit {
+		phase, why := converge.Waiting, fmt.Sprintf("waiting: version %s not installed", target)
+		if unfit {
+			phase, why = phaseFailing, fmt.Sprintf("%s cannot run: its %s is not a program (each app runs one)", target, intent.Launch)
 		}
+		state.Phase, state.Reason = orSo(state.Phase, phase), strings.TrimPrefix(state.Reason+"; "+why, "; ")
 		target, parked = app.Links.Current, true // what ran goes on
 		runs := app.Service.Process.Running() || app.Service.Up
 		if runs || !slices.Contains(app.Installed, target) || !app.owned() {
@@ -115,7 +143,8 @@ func (a App) have() string {
 	return a.Service.Process.Version
 }
 
-// towards returns what makes target run. Nothing of the old version may run when current names the new one.
+// towards returns what makes target run. Nothing of the old version may run when current names the new one. What may
+// fail for want of room is done before anything is stopped.
 func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	s, spec := app.Service, w.Spec
 	why, differs := "", false
@@ -141,7 +170,7 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	if s.Process.Running() && s.Process.Version != target {
 		stopWhy = fmt.Sprintf("%s is to run in place of %s", target, orUnknown(s.Process.Version))
 	}
-	if stop := (Step{Verb: Stop, Spec: spec, Attempt: trial, Why: stopWhy}); differs && s.Process.Version == target {
+	if stop := (Step{Verb: Stop, Spec: spec, Attempt: trial, Version: target, Why: stopWhy}); differs && s.Process.Version == target {
 		steps = append(steps, stop) // the link is mended first: it is what tells the truth should this be cut short
 	} else if differs {
 		steps = append([]Step{stop}, steps...)
@@ -150,13 +179,16 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 		old := service.Spec{App: spec.App, Basedir: s.Basedir}
 		steps = append(steps, Step{Verb: Unlink, Spec: old, Why: "it has moved to " + spec.Basedir})
 	}
-	switch {
+	switch install := (Step{Verb: Install, Spec: spec}); {
 	case !app.owned():
-		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "there is none"})
+		install.Why = "there is none"
+		steps = append(steps, install)
 	case s.Fingerprint == "":
-		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "it is not as it was written"})
+		install.Why = "it is not as it was written"
+		steps = append([]Step{install}, steps...)
 	case s.Fingerprint != spec.Fingerprint():
-		steps = append(steps, Step{Verb: Install, Spec: spec, Why: "it is to be different"})
+		install.Why = "it is to be different"
+		steps = append([]Step{install}, steps...)
 	}
 	switch {
 	case differs || !s.Up || !app.owned():

@@ -53,13 +53,17 @@ func (h *host) observe(ctx context.Context) (Actual, error) {
 }
 
 // complete adds what can be seen where intent says that an app lies: setlive owns nothing there yet, or elsewhere.
-func (h *host) complete(d Desired, a Actual) {
+func (h *host) complete(ctx context.Context, d Desired, a Actual) {
 	for name, w := range d {
 		app, known := a[name]
 		if w.Phase != "" || known && app.Service.Basedir == w.Spec.Basedir {
 			continue
 		}
-		a[name] = h.look(app, name, w.Spec.Basedir)
+		app = h.look(app, name, w.Spec.Basedir)
+		if !app.owned() {
+			app.Before = h.services.Before(ctx, w.Spec)
+		}
+		a[name] = app
 	}
 }
 
@@ -78,6 +82,13 @@ func (h *host) look(app App, name, basedir string) App {
 	var err error
 	if app.Installed, err = installed(name, basedir); err != nil {
 		app.Links.Obstacle = err.Error()
+	}
+	app.Unfit = nil
+	for _, version := range app.Installed {
+		launch := filepath.Join(intent.Install(basedir, intent.Name(name), intent.Name(version)), intent.Launch)
+		if at, err := os.Stat(launch); err != nil || !at.Mode().IsRegular() || at.Mode()&0o111 == 0 {
+			app.Unfit = append(app.Unfit, version)
+		}
 	}
 	return app
 }
@@ -121,7 +132,7 @@ func installed(app, basedir string) ([]string, error) {
 // plan is [plan], and lets what goes on in the background know what is wanted of it.
 func (h *host) plan(ctx context.Context, node intent.Node, a Actual) []Step {
 	d := desired(node)
-	h.complete(d, a)
+	h.complete(ctx, d, a)
 	h.sure.doubt(ctx, node, d, a)
 	h.sure.mark(d)
 	if !h.passive {

@@ -33,6 +33,8 @@ type App struct {
 	Service   service.State // zero when setlive has written none
 	Links     Links
 	Installed []string // versions on disk
+	Unfit     []string // those of them that cannot be launched
+	Before    service.Old
 	Attempt   Attempt
 	Verdict   health.Verdict
 	Peers     Peers
@@ -77,6 +79,7 @@ const (
 	Stop    Verb = "stop"
 	Flip    Verb = "flip"
 	Install Verb = "install"
+	Adopt   Verb = "adopt"
 	Start   Verb = "start"
 	Commit  Verb = "commit"
 	Revert  Verb = "revert"
@@ -88,12 +91,13 @@ const (
 // Step is one change to one app.
 type Step struct {
 	Verb    Verb
-	Spec    service.Spec // of the service; for Unlink and Remove only app and basedir
-	Attempt Attempt      // Stop, Flip: noted first, when there is one; Revert: noted
-	Version string       // Flip, Start: that shall be live
-	Signal  string       // Tell: that is sent
-	Final   bool         // Stop: it stays stopped
-	Leased  bool         // Stop: only with the cluster's lease
+	Spec    service.Spec    // of the service; for Unlink and Remove only app and basedir
+	Attempt Attempt         // Stop, Flip: noted first, when there is one; Revert: noted
+	Version string          // Flip, Start: that shall be live
+	Signal  string          // Tell: that is sent
+	Process service.Process // Adopt: that goes on
+	Final   bool            // Stop: it stays stopped
+	Leased  bool            // Stop: only with the cluster's lease
 	Why     string
 }
 
@@ -110,6 +114,8 @@ func (s Step) String() string {
 		what += " " + s.Version
 	case Install:
 		what = "write service"
+	case Adopt:
+		what = "take over the service of 2014"
 	case Tell:
 		what = "send " + s.Signal
 	case Remove:

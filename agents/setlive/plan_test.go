@@ -149,7 +149,7 @@ func TestPlanRestartsNothingForAConfigThatNeedsNone(t *testing.T) {
 		for _, s := range m.settle(t, w) {
 			verbs = append(verbs, s.Verb)
 		}
-		want := map[string][]Verb{"": {Stop, Install, Start}, "nothing": {Install}, "signal:USR1": {Install, Tell}}[w.Spec.OnConfig]
+		want := map[string][]Verb{"": {Install, Stop, Start}, "nothing": {Install}, "signal:USR1": {Install, Tell}}[w.Spec.OnConfig]
 		if !slices.Equal(verbs, want) || before.Is(m.Service.Process) != (w.Spec.OnConfig != "") {
 			t.Fatalf("%q does %v", w.Spec.OnConfig, verbs)
 		}

@@ -4,8 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -67,4 +71,50 @@ func (w *world) heard(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return nil
 	})
+}
+
+// old APP LAUNCH makes a service as the servicebuilder of 2014 did, which runs LAUNCH, and waits until it does. There is
+// none to run when nothing is current.
+func (w *world) oldService(ts *testscript.TestScript, _ bool, args []string) {
+	stage := filepath.Join(ts.Getenv("STAGE"), args[0])
+	for _, f := range []struct{ path, run string }{
+		{"run", "#!/bin/sh\nsleep 0\nexec chpst -P -- '" + args[1] + "'\n"},
+		{"log/run", "#!/bin/sh\nsleep 0\nexec chpst -P -- svlogd -tt ./main\n"},
+	} {
+		path := filepath.Join(stage, f.path)
+		ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
+		ts.Check(os.WriteFile(path, []byte(f.run), 0o755))
+	}
+	ts.Check(os.MkdirAll(filepath.Join(stage, "log/main"), 0o755))
+	_, err := os.Stat(args[1])
+	if err != nil {
+		ts.Check(os.WriteFile(filepath.Join(stage, "down"), nil, 0o644))
+	}
+	ts.Check(os.Symlink(stage, filepath.Join(ts.Getenv("SERVICES"), args[0])))
+	w.eventually(ts, func() error {
+		pid, errRead := os.ReadFile(filepath.Join(stage, "supervise/pid"))
+		if errRead == nil && err == nil {
+			line, _ := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/cmdline")
+			if !strings.Contains(string(line), "sleep\x001000") && !strings.Contains(string(line), "bin/launch") {
+				errRead = fmt.Errorf("process %s is %q", pid, line)
+			}
+		}
+		return errRead
+	})
+}
+
+// killed APP CALLS runs setlive --once, killed at the first, the second, … of these system calls, until it gets through.
+func (w *world) killed(ts *testscript.TestScript, _ bool, args []string) {
+	path, err := exec.LookPath("strace")
+	ts.Check(err)
+	for n := 1; ; n++ {
+		inject := fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", args[1], n)
+		cmd := exec.Command(path, append([]string{"-f", "-qq", "-o", filepath.Join(w.dir, "trace"), "-e", "trace=" + args[1], "-e", inject, "setlive", "--once"}, w.flags...)...)
+		if out, err := cmd.CombinedOutput(); err == nil {
+			w.Logf("%s: killed at %d calls", args[1], n-1)
+			return
+		} else if exit, is := err.(*exec.ExitError); !is || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			ts.Fatalf("call %d of %s: %v\n%s", n, args[1], err, out)
+		}
+	}
 }

@@ -22,12 +22,17 @@ const (
 	Preparer      = "preparer"
 	PortAuthority = "port-authority"
 	Setlive       = "setlive"
+	Recorder      = "recorder"
+	Allocator     = "allocator"
+	Dashboard     = "dashboard"
 	Developer     = "developer"
 	Operator      = "operator"
 )
 
 // Names returns the names that [Policy] knows, agents first.
-func Names() []string { return []string{Preparer, PortAuthority, Setlive, Developer, Operator} }
+func Names() []string {
+	return []string{Preparer, PortAuthority, Setlive, Recorder, Allocator, Dashboard, Developer, Operator}
+}
 
 var (
 	segment = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
@@ -43,14 +48,17 @@ type scope struct {
 	Intent  string   // what the keys of intent begin with, such as "platypus/intent/"
 	Own     string   // what the keys that agents write begin with, such as "platypus/"
 	Wishes  []string // the prefixes that together are all intent
+	Fleet   []string // the prefixes of intent that placing depends on
 	Reports []string // the prefixes that people read and agents write
+	Shown   []string // the prefixes that the dashboard shows
 }
 
 // Policy returns the rules of one policy in HCL.
 //
 // For an agent, subject is the name of its node, which is also its name in Consul. For a developer it is the cluster
 // whose config they may write, as "app/cluster": Consul cannot grant "config" below an app without "deploy_config"
-// beside it, so each cluster is granted by its own policy. For an operator it is empty. Root is the root of the tree,
+// beside it, so each cluster is granted by its own policy. For an operator and for the
+// dashboard it is empty. Root is the root of the tree,
 // such as "platypus/"; the empty root is the layout of 2014, with intent at the top of the store.
 func Policy(name, subject, root string) (string, error) {
 	s, err := under(root)
@@ -64,11 +72,11 @@ func Policy(name, subject, root string) (string, error) {
 			return "", fmt.Errorf("policy %s: %q is not an app and its cluster, such as slug/production", name, subject)
 		}
 		s.Config = s.Intent + "clusters/" + subject + "/config"
-	case Operator:
+	case Operator, Dashboard:
 		if subject != "" {
 			return "", fmt.Errorf("policy %s: it holds for all nodes, %q is one too many", name, subject)
 		}
-	case Preparer, PortAuthority, Setlive:
+	case Preparer, PortAuthority, Setlive, Recorder, Allocator:
 		if !valid(subject) {
 			return "", fmt.Errorf("policy %s: %q is not the name of a node", name, subject)
 		}
@@ -99,6 +107,15 @@ func under(root string) (scope, error) {
 		}
 		s.Own, s.Intent = root+"/", root+"/intent/"
 		s.Wishes = []string{s.Intent}
+	}
+	for _, noun := range []string{"nodes", "regions", "machines", "vms"} {
+		s.Fleet = append(s.Fleet, s.Intent+noun+"/")
+	}
+	for _, noun := range []string{"regions", "machines", "vms"} {
+		s.Shown = append(s.Shown, s.Intent+noun+"/")
+	}
+	for _, noun := range []string{"ledger", "placement", "status", "alive"} {
+		s.Shown = append(s.Shown, s.Own+noun+"/")
 	}
 	for _, noun := range reports {
 		s.Reports = append(s.Reports, s.Own+noun+"/")

@@ -37,9 +37,14 @@ func grants(wish, own string) []grant {
 		agent(acl.Preparer),
 		agent(acl.PortAuthority),
 		agent(acl.Setlive, own+"locks/"),
-		{acl.Developer, "slug/production", []string{wish + "clusters/slug/production/config"},
-			append(slices.Clone(all), intents...), false, false},
-		{acl.Operator, "", append(slices.Clone(intents), own+"confirm/", own+"history/"),
+		{acl.Recorder, "web1", []string{own + "history/", own + "status/recorder/web1", own + "alive/web1/recorder"}, intents, true, false},
+		{acl.Allocator, "web1", []string{own + "ledger/", own + "placement/vms/", own + "placement/nodes/", own + "status/allocator/web1", own + "alive/web1/allocator"},
+			[]string{wish + "nodes/", wish + "regions/", wish + "machines/", wish + "vms/", own + "status/setlive/", own + "alive/", own + "confirm/web1/"}, true, false},
+		{acl.Dashboard, "", nil, []string{wish + "regions/", wish + "machines/", wish + "vms/",
+			own + "ledger/", own + "placement/", own + "status/", own + "alive/"}, false, false},
+		{acl.Developer, "slug/production", []string{wish + "clusters/slug/production/config", own + "history/"},
+			append(slices.Clone(all), append(intents, own+"forks/")...), false, false},
+		{acl.Operator, "", append(slices.Clone(intents), own+"confirm/", own+"history/", own+"forks/", own+"ledger/", own+"placement/vms/", own+"placement/nodes/"),
 			append(slices.Clone(all), own+"confirm/"), false, false},
 	}
 }
@@ -48,7 +53,7 @@ func grants(wish, own string) []grant {
 func keys(wish, own string) []string {
 	list := []string{wish + "regions/SIN", wish + "machines/SIN/m1", wish + "vms/v", wish + "seeds/s", wish + "sites/s",
 		wish + "services/s", wish + "routes/r", own + "ledger/SIN/m1", own + "placement/vms/v.0",
-		own + "placement/seeds/s/web1", own + "history/intent/1", own + "locks/slug/production/turn", "other/tool"}
+		own + "placement/seeds/s/web1", own + "history/intent/1", own + "locks/slug/production/turn", own + "forks/staging/intent/nodes/web1/slug", "other/tool"}
 	for _, node := range []string{"web1", "web10", "web2"} {
 		list = append(list, wish+"nodes/"+node+"/slug", own+"placement/nodes/"+node+"/slug")
 		for _, agent := range []string{"preparer", "port-authority", "setlive", "allocator", "recorder"} {
@@ -238,6 +243,7 @@ func TestPolicyRefuses(t *testing.T) {
 		{acl.Developer, "slug", "platypus/"},
 		{acl.Developer, "slug/production/config", "platypus/"},
 		{acl.Operator, "web1", "platypus/"},
+		{acl.Dashboard, "web1", "platypus/"},
 	} {
 		if rules, err := acl.Policy(bad.name, bad.subject, bad.root); err == nil {
 			t.Errorf("%q on %q below %q gives\n%s", bad.name, bad.subject, bad.root, rules)

@@ -15,7 +15,7 @@ func aclVerb() verb {
 		name: "acl", usage: "print the Consul policy that an agent or a person needs", args: "WHO [APP/CLUSTER]", min: 1, max: 2,
 		text: `WHO is ` + strings.Join(acl.Names(), ", ") + `.
 The policy of an agent is for one node, given by --node; that of a developer is for one cluster of one app; that of an
-operator is for everything. It allows what is needed and nothing beyond.`,
+operator is for everything, and so is that of the dashboard, which only reads. It allows what is needed and nothing beyond.`,
 		examples: []string{
 			"platypus acl preparer --node web1 | consul acl policy create -name preparer-web1 -rules -",
 			"platypus acl developer slug/production",

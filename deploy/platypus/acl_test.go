@@ -24,8 +24,9 @@ func TestTokens(t *testing.T) {
 	address, dir := startGuardedConsul(t), t.TempDir()
 	operator := token(t, address, acl.Operator, "")
 	developer := token(t, address, acl.Developer, "slug/production")
+	preparer, setlive := token(t, address, acl.Preparer, "web1"), token(t, address, acl.Setlive, "web1")
 	file, other := filepath.Join(dir, "slug.json"), filepath.Join(dir, "other.json")
-	write(t, file, `{"nodes/web1/slug": {"cluster": "production"}, "clusters/slug/production/config": {"versions": {"1.0": "active"}},
+	write(t, file, `{"nodes/web1/slug": {"cluster": "production"}, "clusters/slug/production/config": {"versions": {"1.0": "active"}, "min_nodes": 1},
 		"clusters/slug/production/deploy_config": {"basedir": "/srv/slug"}}`)
 	write(t, other, `{"clusters/slug/production/deploy_config": {"basedir": "/srv/mine"}}`)
 	for _, c := range []struct {
@@ -37,10 +38,21 @@ func TestTokens(t *testing.T) {
 		{operator, "written: 3 changes", 0, []string{"apply", file}},
 		{developer, "written: slug 1.1 is active", 0, []string{"rollout", "slug", "1.1"}},
 		{developer, "platypus acl prints the policy that is needed", exitError, []string{"apply", other}},
+		{developer, `"proof": "accessor"`, 0, []string{"log", "-o", "json", "-n", "1"}},
+		{developer, "policy that is needed", exitError, []string{"fork", "mine"}},
+		{operator, "forked: staging is commit", 0, []string{"fork", "staging"}},
+		{operator, "written: slug 1.2", 0, []string{"--root", "platypus/forks/staging", "rollout", "slug", "1.2"}},
+		{operator, "as commit 3", 0, []string{"join", "staging"}},
 		{developer, "preparer: no report", exitPending, []string{"status", "--check"}},
 		{developer, "may write [] and may not write [nodes config deploy_config confirm]", 0, []string{"doctor"}},
 		{operator, "may write [nodes config deploy_config confirm]", 0, []string{"doctor"}},
 		{"nobody", "give the token the policy of platypus acl operator", exitError, []string{"doctor"}},
+		{preparer, "it is what preparer on web1 needs", 0, []string{"doctor", "--as", "preparer", "--node", "web1"}},
+		{preparer, "preparer cannot read the intent of web2", exitError, []string{"doctor", "--as", "preparer", "--node", "web2"}},
+		{setlive, "it is what setlive on web1 needs", 0, []string{"doctor", "--as", "setlive", "--node", "web1"}},
+		{setlive, "give the token the policy of platypus acl preparer --node web1", exitError, []string{"doctor", "--as", "preparer", "--node", "web1"}},
+		{operator, "port-authority may not write platypus/status/port-authority/web1", exitError, []string{"doctor", "--as", "port-authority", "--node", "web1"}},
+		{"nobody", "give the token the policy of platypus acl preparer --node web1", exitError, []string{"doctor", "--as", "preparer", "--node", "web1"}},
 	} {
 		var out bytes.Buffer
 		tokenFile := filepath.Join(dir, "token")

@@ -89,7 +89,7 @@ func hintOf(err error) string {
 	case errors.Is(err, store.ErrConflict), errors.Is(err, history.ErrChanged):
 		return "next: somebody else wrote first and nothing of yours was written: look at platypus plan FILE, then apply again"
 	}
-	return ""
+	return pastHint(err)
 }
 
 func newApp(io stdio) *cli.App {
@@ -174,6 +174,11 @@ func boolFlag(name, usage string, short ...string) cli.Flag {
 // verbs are in the order in which a newcomer meets them.
 func verbs() []verb {
 	return []verb{devVerb(), validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
-		confirmVerb(), seedVerb(), callVerb(), siteVerb(), blobVerb(), explainVerb(),
+		logVerb(), showVerb(), diffVerb(), catVerb(), lsVerb(), blameVerb(), revertVerb(), restoreVerb(), tagVerb(), holdVerb(),
+		forkVerb(), joinVerb(), ancestorsVerb(), historyVerb(),
+		importVerb(), regionsVerb(), machinesVerb(),
+		launchVerb(), vmsVerb(), releaseVerb(), placeVerb(), explainVerb(), verifyVerb(), drainVerb(), cordonVerb(), uncordonVerb(), rebalanceVerb(),
+		confirmVerb(),
+		seedVerb(), callVerb(), siteVerb(), blobVerb(),
 		doctorVerb(), schemaVerb(), aclVerb(), storeVerb(), completionVerb(), versionVerb()}
 }

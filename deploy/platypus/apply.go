@@ -26,8 +26,7 @@ What is written is kept in the history of intent, with the author and the messag
 		},
 		flags: []cli.Flag{
 			messageFlag(), checkIndexFlag(), dryRunFlag(), forceFlag(),
-			boolFlag("batch", "more than 126 changes: write them in several transactions"),
-			yesFlag(), outputFlag(),
+			batchFlag(), yesFlag(), outputFlag(),
 		},
 		run: apply,
 	}

@@ -51,7 +51,7 @@ func (sh *shell) blobPut(ctx context.Context, path string) error {
 		return err
 	}
 	what := fmt.Sprintf("blob %s is kept", filepath.Base(path))
-	err = sh.declare(ctx, "blobs/"+k.SHA256, what, func(now map[string]any) {
+	err = sh.publish(ctx, "blobs/"+k.SHA256, what, func(now map[string]any) {
 		now["name"], now["size"], now["copies"] = filepath.Base(path), k.Size, sh.flags.Int("copies")
 	})
 	if err == nil {

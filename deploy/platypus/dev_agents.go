@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -14,10 +15,13 @@ import (
 // resync is short: somebody sits and waits.
 const resync = "2s"
 
+// recorder makes the history whole when somebody writes plainly; it brings no app live.
+const recorder = "recorder"
+
 // startAgents starts what can be started here, says what cannot, and returns the names of those that run.
 func (l *laboratory) startAgents() map[string]bool {
 	started := map[string]bool{}
-	for _, name := range agentNames {
+	for _, name := range append(slices.Clone(agentNames), recorder) {
 		path, err := beside(name)
 		if err != nil {
 			l.sh.say("%s is left out: it lies neither beside platypus nor on PATH: make build puts it there", name)

@@ -112,7 +112,7 @@ func build(t *testing.T) string {
 	const module = "github.com/platypus-platform/platypus/"
 	ctx, cancel := context.WithTimeout(context.Background(), 5*hang)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", module+"deploy/platypus", module+"agents/preparer", module+"agents/port-authority", module+"agents/setlive")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", module+"deploy/platypus", module+"agents/preparer", module+"agents/port-authority", module+"agents/setlive", module+"agents/recorder")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build the programs: %v: %s", err, out)

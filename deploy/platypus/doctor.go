@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -14,11 +16,15 @@ import (
 func doctorVerb() verb {
 	return verb{
 		name: "doctor", usage: "look for what would keep Platypus from working here", max: 0,
-		text: `Checks the store (does it answer, who may write, do the clocks agree) and this host (disk, firewall, supervisor,
-locks, agents). Each line that is not ok says what to do. Nothing is changed, neither here nor in the store.
+		text: `Checks the store (does it answer, what may the token do, do the clocks agree) and this host (space and inodes,
+who holds the locks of agents, second copies of them, firewall, supervisor, ports that somebody else listens on).
+--as checks the token on behalf of an agent: may it read and write what that agent needs, and no more. Each line that is
+not ok says what to do; root sees more than others. Nothing is changed, neither here nor in the store.
 Exit code 1 when something fails; warnings do not count.`,
-		examples: []string{"platypus doctor", "sudo platypus doctor --node web1 -o json"},
+		examples: []string{"platypus doctor", "sudo platypus doctor --node web1 -o json",
+			"platypus doctor --as preparer --token-file /etc/platypus/preparer.token"},
 		flags: []cli.Flag{
+			&cli.StringFlag{Name: "as", Usage: "check the token on behalf of this `AGENT`"},
 			&cli.StringFlag{Name: "node", Usage: "name of this `NODE` in the store (default: the host's name)", EnvVars: []string{"PLATYPUS_NODE"}},
 			&cli.StringFlag{Name: "state-dir", Usage: "directory below which agents keep their state", Value: stateHome()},
 			outputFlag(),
@@ -52,8 +58,12 @@ func doctor(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return usage("--node: %w", err)
 	}
-	found := sh.lookAtStore(ctx, name)
-	found = append(found, lookAtHost(ctx, sh.flags.String("state-dir"))...)
+	as := sh.flags.String("as")
+	if as != "" && !slices.Contains(agentNames, as) {
+		return usage("--as %q is not one of %s", as, strings.Join(agentNames, ", "))
+	}
+	found, apps := sh.lookAtStore(ctx, name, as)
+	found = append(found, lookAtHost(ctx, sh.flags.String("state-dir"), apps)...)
 	failed := false
 	for _, f := range found {
 		failed = failed || f.Level == levelFail

@@ -2,69 +2,33 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
-	"syscall"
+	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/platypus-platform/platypus/intent"
 )
 
-// enoughDisk is below how many bytes free a state directory is worth a warning.
-const enoughDisk = 1 << 30
+// patience is how long something on this host may take to answer.
+const patience = 5 * time.Second
 
 // chain is the one that port-authority owns.
 const chain = "PLATYPUS-INPUT"
 
 // lookAtHost looks at what the agents need on the host that this runs on.
-func lookAtHost(ctx context.Context, state string) []finding {
-	found := []finding{disk(state)}
+func lookAtHost(ctx context.Context, state string, apps []intent.App) []finding {
+	found := space(state, apps)
 	found = append(found, locks(state)...)
 	if runtime.GOOS != "linux" {
-		return append(found, finding{"host", levelSkip, "firewall and supervisor are looked at on Linux only", ""})
+		return append(found, finding{"host", levelSkip, "processes, firewall and supervisor are looked at on Linux only", ""})
 	}
-	return append(found, firewall(ctx), supervisor(), bus())
-}
-
-func disk(dir string) finding {
-	at := dir
-	var stat unix.Statfs_t
-	err := unix.Statfs(at, &stat)
-	for errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
-		at = filepath.Dir(at)
-		err = unix.Statfs(at, &stat)
-	}
-	if err != nil {
-		return finding{"disk", levelWarn, fmt.Sprintf("%s: %v", dir, err), "choose another directory with --state-dir"}
-	}
-	free := uint64(stat.Bavail) * uint64(stat.Bsize)
-	text := fmt.Sprintf("%.1f GB free below %s", float64(free)/1e9, at)
-	if free < enoughDisk {
-		return finding{"disk", levelWarn, text, "make room: agents cannot keep their caches"}
-	}
-	return finding{"disk", levelOK, text, ""}
-}
-
-// locks tells which agents hold their state directory. The lock itself is not tried: an agent may start this moment.
-func locks(state string) []finding {
-	var held []string
-	for _, agent := range agentNames {
-		data, err := os.ReadFile(filepath.Join(state, agent, "lock"))
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(data)))
-		if err == nil && pid > 0 && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			held = append(held, fmt.Sprintf("%s (pid %d)", agent, pid))
-		}
-	}
-	if len(held) == 0 {
-		return []finding{{"lock", levelOK, "no agent holds a lock below " + state, ""}}
-	}
-	return []finding{{"lock", levelOK, "held by " + strings.Join(held, ", "), ""}}
+	found = append(found, copies(processes())...)
+	found = append(found, firewall(ctx), families(ctx), supervisor(ctx), bus())
+	return append(found, ports(apps)...)
 }
 
 // firewall finds which back-end iptables drives, and whether rules of port-authority lie in the other one, where they
@@ -111,17 +75,36 @@ func tool(ctx context.Context, name string, args ...string) (string, error) {
 	return "", fmt.Errorf("run %s: %w", name, exec.ErrNotFound)
 }
 
-// supervisor finds what could run services: setlive needs one of the two.
-func supervisor() finding {
+// families finds out whether both families of addresses are filtered in the same place.
+func families(ctx context.Context) finding {
+	four, err4 := tool(ctx, "iptables", "--version")
+	six, err6 := tool(ctx, "ip6tables", "--version")
+	switch nft4, nft6 := strings.Contains(four, "nf_tables"), strings.Contains(six, "nf_tables"); {
+	case err4 != nil || err6 != nil:
+		return finding{"families", levelSkip, "iptables or ip6tables is not here", ""}
+	case nft4 != nft6:
+		return finding{"families", levelWarn, fmt.Sprintf("iptables is %s and ip6tables is %s", strings.TrimSpace(four), strings.TrimSpace(six)),
+			"choose one back-end for both: update-alternatives --config ip6tables"}
+	}
+	return finding{"families", levelOK, "IPv4 and IPv6 are driven by the same back-end", ""}
+}
+
+// supervisor finds what could run services, and whether it answers: setlive needs one of the two.
+func supervisor(ctx context.Context) finding {
 	var running []string
 	if _, err := os.Stat("/run/systemd/system"); err == nil {
-		running = append(running, "systemd")
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		state, err := tool(ctx, "systemctl", "show", "--property=SystemState", "--value")
+		if err != nil {
+			return finding{"supervisor", levelFail, fmt.Sprintf("systemd runs and does not answer: %v", err),
+				"look at it: systemctl status; journalctl -b -u dbus"}
+		}
+		running = append(running, "systemd ("+strings.TrimSpace(state)+")")
 	}
-	comms, _ := filepath.Glob("/proc/[0-9]*/comm")
-	for _, path := range comms {
-		if name, _ := os.ReadFile(path); strings.TrimSpace(string(name)) == "runsvdir" {
-			running = append(running, "runit")
-			break
+	for _, p := range processes() {
+		if p.name == "runsvdir" {
+			running = append(running, fmt.Sprintf("runit (pid %d: %s)", p.pid, strings.Join(p.args, " ")))
 		}
 	}
 	if len(running) > 0 {

@@ -14,20 +14,28 @@ import (
 // skewAllowed is how far clocks may be apart: the Date of an answer is exact to a second only.
 const skewAllowed = 5 * time.Second
 
-// lookAtStore asks the store everything that can be known without writing to it.
-func (sh *shell) lookAtStore(ctx context.Context, node intent.Name) []finding {
+// lookAtStore asks the store everything that can be known without writing to it, and returns the apps of the node, too.
+func (sh *shell) lookAtStore(ctx context.Context, node intent.Name, as string) ([]finding, []intent.App) {
 	started := time.Now()
 	leader, err := sh.store.Leader(ctx)
 	took := time.Since(started)
 	if err != nil {
 		return []finding{{"store", levelFail, fmt.Sprintf("%s does not answer: %v", sh.store.Address(), err),
-			"set CONSUL_HTTP_ADDR or --http-addr, or start a store: platypus dev"}}
+			"set CONSUL_HTTP_ADDR or --http-addr, or start a store: platypus dev"}}, nil
 	}
 	found := []finding{{"store", levelOK, fmt.Sprintf("%s answers in %s, leader %s", sh.store.Address(), took.Round(100*time.Microsecond), leader), ""}}
 	found = append(found, sh.clock(ctx))
+	if as != "" {
+		more, apps := sh.mayServe(ctx, node, as)
+		return append(found, more...), apps
+	}
 	found = append(found, sh.mayRead(ctx))
 	found = append(found, sh.mayWrite(ctx, node)...)
-	return append(found, sh.agents(ctx, node)...)
+	w, err := world.Read(ctx, sh.store, sh.tree)
+	if err != nil {
+		return found, nil // mayRead has said so
+	}
+	return append(found, agents(w, node)...), w.Node(node).Apps
 }
 
 func (sh *shell) clock(ctx context.Context) finding {
@@ -53,8 +61,25 @@ func (sh *shell) mayRead(ctx context.Context) finding {
 	return finding{"read", levelOK, "intent, reports and signs of life", ""}
 }
 
-// mayWrite tries transactions that cannot succeed: their first operation asks for what is never so. The store says
+// allowed tries a transaction that cannot succeed: its first operation asks for what is never so. The store says
 // whether the second was allowed, and writes nothing.
+func (sh *shell) allowed(ctx context.Context, key string) (bool, error) {
+	_, err := sh.store.Commit(ctx, []store.Change{
+		{Verb: store.CheckIndex, Key: key, Index: 1},
+		{Verb: store.Set, Key: key, Value: []byte("{}")},
+	})
+	switch {
+	case errors.Is(err, store.ErrConflict):
+		return true, nil
+	case errors.Is(err, store.ErrDenied):
+		return false, nil
+	case err == nil:
+		err = errors.New("written, although the store was asked not to")
+	}
+	return false, err
+}
+
+// mayWrite tells what a person's token may write.
 func (sh *shell) mayWrite(ctx context.Context, node intent.Name) []finding {
 	var may, not []string
 	for _, try := range []struct{ what, key string }{
@@ -63,17 +88,14 @@ func (sh *shell) mayWrite(ctx context.Context, node intent.Name) []finding {
 		{"deploy_config", sh.tree.DeployConfig("doctor", "doctor")},
 		{"confirm", sh.tree.Confirm(node, "doctor")},
 	} {
-		_, err := sh.store.Commit(ctx, []store.Change{
-			{Verb: store.CheckIndex, Key: try.key, Index: 1},
-			{Verb: store.Set, Key: try.key, Value: []byte("{}")},
-		})
+		allowed, err := sh.allowed(ctx, try.key)
 		switch {
-		case errors.Is(err, store.ErrConflict):
-			may = append(may, try.what)
-		case errors.Is(err, store.ErrDenied):
-			not = append(not, try.what)
-		default:
+		case err != nil:
 			return []finding{{"write", levelWarn, fmt.Sprintf("transactions are answered with: %v", err), "apply needs /v1/txn"}}
+		case allowed:
+			may = append(may, try.what)
+		default:
+			not = append(not, try.what)
 		}
 	}
 	if len(not) > 0 {
@@ -84,11 +106,7 @@ func (sh *shell) mayWrite(ctx context.Context, node intent.Name) []finding {
 }
 
 // agents tells which agents of the node are alive.
-func (sh *shell) agents(ctx context.Context, node intent.Name) []finding {
-	w, err := world.Read(ctx, sh.store, sh.tree)
-	if err != nil {
-		return nil // mayRead has said so
-	}
+func agents(w world.World, node intent.Name) []finding {
 	found := make([]finding, 0, len(agentNames))
 	for _, agent := range agentNames {
 		who := world.Who{Agent: agent, Node: node}

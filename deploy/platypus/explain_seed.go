@@ -3,11 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/urfave/cli/v2"
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
@@ -88,24 +85,4 @@ func (sh *shell) seedReports(ctx context.Context) (map[string]intent.Report, err
 		}
 	}
 	return all, nil
-}
-
-func explainVerb() verb {
-	return verb{
-		name: "explain", usage: "say, node by node, why a seed is or is not there", args: "SEED", min: 1, max: 1,
-		text: `Shows for each node how far the seed is there and why: which nodes shall have it, what is being waited for, and what
-went wrong. Exit code 2 when fewer are ready than shall be.`,
-		examples: []string{"platypus explain hello", "platypus explain hello -o json"},
-		flags:    []cli.Flag{outputFlag()},
-		run: func(ctx context.Context, sh *shell) error {
-			name, err := sh.name(0, "SEED")
-			if err != nil {
-				return err
-			}
-			if found, err := explainSeed(ctx, sh, name); found || err != nil {
-				return err
-			}
-			return fmt.Errorf("seed %q is not declared: platypus seed FILE %s publishes it", name, name)
-		},
-	}
 }

@@ -61,12 +61,17 @@ func (sh *shell) plan(ctx context.Context) (plan, error) {
 }
 
 func (sh *shell) planEntries(now world.World, entries []intentfile.Entry) (plan, error) {
+	return sh.planWith(now, entries, "in the files", "mend them and try again", change.Changes)
+}
+
+// planWith plans entries; the words say where they come from and what to do about a mistake in them.
+func (sh *shell) planWith(now world.World, entries []intentfile.Entry, where, next string, changes func(world.World, []world.Edit) []change.Change) (plan, error) {
 	p := plan{now: now, found: problems(entries, now)}
 	showProblems(sh.err, style{colour: colourful(sh.err)}, p.found)
 	if errs, _ := count(p.found); errs > 0 {
-		return plan{}, fmt.Errorf("%s in the files: nothing was written; mend them and try again", plural(errs, "error"))
+		return plan{}, fmt.Errorf("%s %s: nothing was written; %s", plural(errs, "error"), where, next)
 	}
-	p.changes = change.Changes(now, edits(entries))
+	p.changes = changes(now, edits(entries))
 	p.effects = change.Effects(now, now.With(edits(entries)))
 	return p, nil
 }
@@ -82,11 +87,7 @@ func (p plan) show(sh *shell) {
 		return
 	}
 	for _, c := range p.changes {
-		sign := map[string]string{change.Create: sh.style.green("+"), change.Update: sh.style.yellow("~"), change.Delete: sh.style.red("-")}[c.Verb]
-		sh.print("%s %s", sign, sh.style.bold(c.Key))
-		for _, m := range c.Members {
-			sh.print("    %s", m)
-		}
+		sh.showChange(c)
 	}
 	p.showEffects(sh)
 }

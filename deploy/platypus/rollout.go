@@ -43,7 +43,7 @@ func rollFlags() []cli.Flag {
 		&cli.StringFlag{Name: "cluster", Aliases: []string{"c"}, Usage: "which `CLUSTER`, when the app has more than one"},
 		boolFlag("wait", "follow the reports until it is live everywhere"),
 		&cli.DurationFlag{Name: "timeout", Usage: "how long --wait follows", Value: defaultTimeout},
-		messageFlag(), forceFlag(), outputFlag(),
+		messageFlag(), checkIndexFlag(), dryRunFlag(), forceFlag(), outputFlag(),
 	}
 }
 
@@ -103,10 +103,16 @@ func (r roll) to(ctx context.Context, version intent.Name, sha256 string) error 
 	if err != nil {
 		return err
 	}
+	if err := r.sh.checkIndex(r.now); err != nil {
+		return err
+	}
 	commits := []history.Commit(nil)
 	if len(p.changes) > 0 {
 		if !r.sh.json {
 			p.show(r.sh)
+		}
+		if r.sh.flags.Bool("dry-run") {
+			return r.sh.wouldWrite(p, "rollout")
 		}
 		request := history.Request{Note: history.Note{Message: fmt.Sprintf("%s %s to %s", r.app, version, r.cluster)}}
 		if commits, err = r.sh.commit(ctx, p.changes, request); err != nil {

@@ -65,7 +65,7 @@ func publishSeed(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	return sh.declare(ctx, "seeds/"+string(name), fmt.Sprintf("seed %s is sha256:%.12s", name, k.SHA256), func(now map[string]any) {
+	return sh.publish(ctx, "seeds/"+string(name), fmt.Sprintf("seed %s is sha256:%.12s", name, k.SHA256), func(now map[string]any) {
 		delete(now, "sha256")
 		now["source"] = "sha256:" + k.SHA256
 		for member, value := range members {

@@ -66,7 +66,7 @@ func publishSite(ctx context.Context, sh *shell) error {
 		return err
 	}
 	what := fmt.Sprintf("site %s is %s", name, plural(len(manifest.Files), "file"))
-	return sh.declare(ctx, "sites/"+string(name), what, func(now map[string]any) {
+	return sh.publish(ctx, "sites/"+string(name), what, func(now map[string]any) {
 		now["manifest"] = "sha256:" + k.SHA256
 		for flag, member := range map[string]string{"fallback": "fallback", "not-found": "not_found", "max-age": "max_age"} {
 			if sh.flags.IsSet(flag) {

@@ -18,7 +18,8 @@ func statusVerb() verb {
 		name: "status", usage: "show where every app stands on every node", max: 0,
 		text: `One line for each app on each node: the active version, what is installed, which ports are open, what is live,
 and, when something is not as declared, the first thing that the rest waits for. All of it is what the agents reported;
-an agent that does not report or is not alive is said to be so.
+an agent that does not report or is not alive is said to be so. With -o json each line holds the whole chain: what every
+agent wants and has, its attempts, its next try, and its last transitions.
 --check is a probe for monitoring: exit code 2 when anything is not converged.`,
 		examples: []string{"platypus status", "platypus status --app slug --watch", "platypus status --check -o json"},
 		flags: []cli.Flag{
@@ -93,7 +94,7 @@ func (sh *shell) showStatus(w world.World, rows []world.Row) error {
 	cells := make([][]string, 0, len(rows))
 	for _, r := range rows {
 		cells = append(cells, []string{string(r.App), string(r.Node), r.Want, r.Installed, r.Ports, r.Live,
-			sh.style.phase(r.Phase), world.Age(r.Since, now), bare(r.Phase, r.Reason)})
+			sh.style.phase(r.Phase), world.Age(r.Since, now), reason(r, now)})
 	}
 	sh.printTable([]string{"APP", "NODE", "WANT", "INSTALLED", "PORTS", "LIVE", "PHASE", "SINCE", "REASON"}, cells)
 	for who, report := range w.Reports {
@@ -105,6 +106,17 @@ func (sh *shell) showStatus(w world.World, rows []world.Row) error {
 		sh.print("")
 	}
 	return nil
+}
+
+// reason says why a row is as it is, and how often that was tried.
+func reason(r world.Row, now time.Time) string {
+	text := bare(r.Phase, r.Reason)
+	if l, open := r.Deciding(); open && l.State.Phase == world.Failed {
+		if t := tries(l.State, now); t != "" {
+			text += " (" + t + ")"
+		}
+	}
+	return text
 }
 
 // verdict is the exit code of --check, with its reasons.

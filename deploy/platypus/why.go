@@ -17,10 +17,11 @@ func whyVerb() verb {
 	return verb{
 		name: "why", usage: "explain, agent by agent, why an app is or is not live", args: "APP [NODE]", min: 1, max: 2,
 		text: `Walks the chain that brings an app live on a node: is it declared, installed, are its ports open, does it run.
-For each it says what is wanted, what the agent reported, the last error, when it is tried again and what to do.
+For each it says what is wanted, what the agent reported, the last error, how often it was tried, when it is tried
+again, what came before, and what to do. --history shows all that agents remember of it: the last 20 transitions each.
 Exit code 2 when anything is not converged.`,
-		examples: []string{"platypus why slug", "platypus why slug web1 -o json"},
-		flags:    []cli.Flag{outputFlag()},
+		examples: []string{"platypus why slug", "platypus why slug web1 --history", "platypus why slug web1 -o json"},
+		flags:    []cli.Flag{boolFlag("history", "show all transitions that agents remember, also of what is well"), outputFlag()},
 		run:      why,
 	}
 }
@@ -46,7 +47,7 @@ func why(ctx context.Context, sh *shell) error {
 			code = exitPending
 		}
 		if sh.json {
-			chains = append(chains, map[string]any{"app": r.App, "node": r.Node, "phase": r.Phase, "chain": links(r)})
+			chains = append(chains, map[string]any{"app": r.App, "node": r.Node, "phase": r.Phase, "chain": r.Links})
 			continue
 		}
 		if i > 0 {
@@ -77,15 +78,6 @@ func (sh *shell) nowhere(w world.World) error {
 	return fmt.Errorf("%s is declared, but on no such node: declare nodes/%s/%s as {\"cluster\": …} with platypus apply", app, where, app)
 }
 
-// links is the chain for programs.
-func links(r world.Row) []map[string]any {
-	all := []map[string]any{}
-	for _, l := range r.Links {
-		all = append(all, map[string]any{"stage": l.Stage, "agent": l.Agent, "want": l.Want, "ok": l.OK(), "state": l.State, "next": l.Next})
-	}
-	return all
-}
-
 // explain writes the chain in words, down to what to do.
 func (sh *shell) explain(w world.World, r world.Row) {
 	cluster := ""
@@ -105,6 +97,7 @@ func (sh *shell) explain(w world.World, r world.Row) {
 			mark = sh.style.yellow("wait")
 		}
 		sh.print("  %s  %-9s  %s", mark, l.Stage, strings.Join(sentence(l), "; "))
+		sh.recall(l)
 	}
 	if !open {
 		sh.print("  everything is as declared")
@@ -112,6 +105,31 @@ func (sh *shell) explain(w world.World, r world.Row) {
 	}
 	if deciding.Next != "" {
 		sh.print("next: %s", strings.ReplaceAll(deciding.Next, "APP", string(r.App)))
+	}
+}
+
+// fewTransitions is how many are shown of a link that is not well, unless more is asked for.
+const fewTransitions = 5
+
+// recall writes how a link came to where it stands.
+func (sh *shell) recall(l world.Link) {
+	past := l.State.Transitions
+	switch {
+	case sh.flags.Bool("history"):
+	case l.OK():
+		return
+	default:
+		past = past[max(0, len(past)-fewTransitions):]
+	}
+	for _, t := range past {
+		words := t.Phase
+		if t.Want != "" {
+			words += " " + t.Want
+		}
+		if t.Text != "" {
+			words += ": " + bare(t.Phase, t.Text)
+		}
+		sh.print("%s", sh.style.dim("                     "+t.At.UTC().Format("2006-01-02 15:04:05")+"  "+words))
 	}
 }
 
@@ -139,13 +157,22 @@ func sentence(l world.Link) []string {
 	if s.Error != "" {
 		said = append(said, "last error: "+s.Error)
 	}
-	if s.Attempts > 0 {
-		said = append(said, fmt.Sprintf("%d attempts", s.Attempts))
-	}
-	if s.NextTry.After(now) {
-		said = append(said, "next try in "+s.NextTry.Sub(now).Round(time.Second).String())
+	if t := tries(s, now); t != "" {
+		said = append(said, t)
 	}
 	return said
+}
+
+// tries says how often in a row something failed, and when it is tried again; agents never give up.
+func tries(s intent.State, now time.Time) string {
+	if s.Attempts == 0 {
+		return ""
+	}
+	text := plural(s.Attempts, "attempt")
+	if s.NextTry.After(now) {
+		text += ", next in " + s.NextTry.Sub(now).Round(time.Second).String()
+	}
+	return text
 }
 
 func or(text, otherwise string) string {

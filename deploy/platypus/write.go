@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -70,6 +71,10 @@ func (sh *shell) checkIndex(now world.World) error {
 	return nil
 }
 
+func batchFlag() cli.Flag {
+	return boolFlag("batch", "more changes than one transaction holds: write them in several, each all or nothing")
+}
+
 // batch is how many changes go into each transaction when one does not hold them all: removals, which count twice, may
 // be among them, and the entries of the log.
 const batch = 60
@@ -82,22 +87,26 @@ func (sh *shell) commit(ctx context.Context, changes []change.Change, r history.
 		return nil, err
 	}
 	r.Note.Via, r.Note.Message = "cli", cmp.Or(sh.flags.String("message"), r.Note.Message)
-	r.Force = sh.flags.Bool("force")
+	r.Force, r.CheckIndex = sh.flags.Bool("force"), sh.flags.Uint64("check-index")
 	log := sh.history()
 	if !sh.flags.Bool("batch") || len(changes) <= batch {
 		r.Edits, r.Expect = change.Edits(changes)
 		c, err := log.Commit(ctx, r)
 		if err != nil {
-			return nil, tooLarge(err, len(changes))
+			return nil, sh.tooLarge(err, len(changes))
 		}
 		return []history.Commit{c}, nil
 	}
 	edits, expect := change.Edits(changes)
+	joined := r.Joined
 	var commits []history.Commit
 	for done := 0; done < len(edits); done += batch {
 		r.Edits, r.Expect = edits[done:min(done+batch, len(edits))], map[string]uint64{}
 		for _, e := range r.Edits {
 			r.Expect[e.Key] = expect[e.Key]
+		}
+		if r.Joined = nil; done+batch >= len(edits) {
+			r.Joined = joined // only the last one makes it whole
 		}
 		c, err := log.Commit(ctx, r)
 		if err != nil && done > 0 {
@@ -106,18 +115,22 @@ func (sh *shell) commit(ctx context.Context, changes []change.Change, r history.
 		if err != nil {
 			return nil, err
 		}
+		r.CheckIndex = 0 // from here on it is this very verb that moves it
 		commits = append(commits, c)
 	}
 	return commits, nil
 }
 
 // tooLarge adds what to do about a transaction that is refused for its size.
-func tooLarge(err error, n int) error {
+func (sh *shell) tooLarge(err error, n int) error {
 	if !errors.Is(err, store.ErrTooLarge) {
 		return err
 	}
-	return fmt.Errorf("%s do not fit into one transaction, and nothing was written: %w; split them, or give --batch to write them in several",
-		plural(n, "change"), err)
+	next := "change fewer keys at once"
+	if slices.ContainsFunc(sh.flags.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), "batch") }) {
+		next = "split them, or give --batch to write them in several"
+	}
+	return fmt.Errorf("%s do not fit into one transaction, and nothing was written: %w; %s", plural(n, "change"), err, next)
 }
 
 // wrote says what was written and where that stands in the history.

@@ -34,15 +34,20 @@ var reasonNames = [reasons]string{"fits", "undeclared", "unusable", "cordoned", 
 // String is the name of the class in values and tables.
 func (r Reason) String() string { return reasonNames[r] }
 
+// words are how many machines are told of that refuse for a reason.
+var words = [reasons]string{Undeclared: "not declared", Unusable: "unusable", Cordoned: "cordoned", Draining: "draining", Dead: "dead",
+	Unreachable: "unreachable", Label: "without a label", SameApp: "have the app", SameVM: "have another instance", NoCores: "short of cores",
+	NoMemory: "short of memory", Crowded: "crowded"}
+
 // Refusals counts machines by what kept an instance off them.
 type Refusals [reasons]int
 
-// String is the form "7 cores, 2 cordoned", or "no machine there".
+// String is the form "7 short of cores, 2 cordoned", or "no machine there".
 func (r Refusals) String() string {
 	var parts []string
 	for reason, n := range r {
 		if n > 0 && Reason(reason) != Fits {
-			parts = append(parts, fmt.Sprintf("%d %s", n, Reason(reason)))
+			parts = append(parts, fmt.Sprintf("%d %s", n, words[reason]))
 		}
 	}
 	if len(parts) == 0 {
@@ -191,7 +196,7 @@ func (h *Host) Explain(w *Want, r Reason) string {
 	case NoCores:
 		return fmt.Sprintf("%d cores free, %d wanted", h.Left.Cores, w.Cores)
 	case NoMemory:
-		return fmt.Sprintf("%s free, %s wanted", h.Left.Memory, w.Memory)
+		return fmt.Sprintf("%s free, %s wanted", h.Left.Memory.Short(), w.Memory.Short())
 	case Crowded:
 		return fmt.Sprintf("holds %d instances, the most there may be", len(h.Lodged))
 	}

@@ -54,14 +54,14 @@ func TestFillsTheFleet(t *testing.T) {
 		placed  int
 		refused string
 	}{
-		{wanting("a", 4, 8*intent.GB, "SIN"), 80, "10 cores"},
-		{wanting("a", 4, 250*intent.GB, "SIN"), 80, "10 cores"},
-		{wanting("a", 4, 8*intent.GB, "DEN"), 72, "9 cores"},
-		{wanting("a", 4, 8*intent.GB, "any"), 792, "99 cores"},
-		{wanting("a", 4, 8*intent.GB, "SIN", "any"), 792, "99 cores"},
-		{wanting("a", 1, 256*intent.GB, "any"), 7 * 99, "99 memory"},
-		{wanting("a", 32, 32*intent.GB, "any"), 99, "99 cores"},
-		{wanting("a", 33, 32*intent.GB, "any"), 0, "99 cores"},
+		{wanting("a", 4, 8*intent.GB, "SIN"), 80, "10 short of cores"},
+		{wanting("a", 4, 250*intent.GB, "SIN"), 80, "10 short of cores"},
+		{wanting("a", 4, 8*intent.GB, "DEN"), 72, "9 short of cores"},
+		{wanting("a", 4, 8*intent.GB, "any"), 792, "99 short of cores"},
+		{wanting("a", 4, 8*intent.GB, "SIN", "any"), 792, "99 short of cores"},
+		{wanting("a", 1, 256*intent.GB, "any"), 7 * 99, "99 short of memory"},
+		{wanting("a", 32, 32*intent.GB, "any"), 99, "99 short of cores"},
+		{wanting("a", 33, 32*intent.GB, "any"), 0, "99 short of cores"},
 		{wanting("a", 1, intent.GB, "XXX"), 0, "no machine there"},
 	} {
 		for _, policy := range []intent.Policy{intent.PolicyPack, intent.PolicySpread} {

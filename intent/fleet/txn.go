@@ -10,32 +10,6 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Op is one operation of a transaction, named as Consul names it.
-type Op struct {
-	Verb  string // cas, set, delete, delete-cas, check-index, check-not-exists
-	Key   string
-	Value []byte
-	Index uint64
-}
-
-// The verbs of operations.
-const (
-	OpCAS            = "cas"
-	OpSet            = "set"
-	OpDelete         = "delete"
-	OpDeleteCAS      = "delete-cas"
-	OpCheckIndex     = "check-index"
-	OpCheckNotExists = "check-not-exists"
-)
-
-// Look is what is known when a transaction is made. Machine returns nil, and the others an index of 0, for what does not
-// exist.
-type Look interface {
-	Machine(Spot) *Machine
-	Placement(instance string) Placed
-	Wish(intent.Name) VM
-}
-
 // ErrStale says that a step no longer suits what is known: it is to be planned anew.
 var ErrStale = errors.New("the state has moved on")
 
@@ -74,6 +48,9 @@ func (d *Draft) add(s Step) error {
 	if err := d.wish(s); err != nil {
 		return err
 	}
+	if err := d.elsewhere(s, placed); err != nil {
+		return err
+	}
 	if s.From != (Spot{}) {
 		if err := d.leave(s); err != nil {
 			return err
@@ -100,7 +77,7 @@ func (d *Draft) add(s Step) error {
 		return nil
 	}
 	value, err := json.Marshal(placement)
-	d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: placed.Index}
+	d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: placed.Index, Noun: placement}
 	return err
 }
 
@@ -114,11 +91,40 @@ func (d *Draft) wish(s Step) error {
 		}
 		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
 	case Release, Forget:
-		if index == 0 {
+		v := d.look.Wish(s.Instance.VM)
+		switch {
+		case index == 0:
 			d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
-		} else {
+		case v.Fault != "" || s.Instance.Number < v.Spec.Count:
+			return fmt.Errorf("%s %s: %w: it is wanted", s.Verb, s.Instance, ErrStale)
+		default:
 			d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
 		}
+	}
+	return nil
+}
+
+// elsewhere makes sure, before the placement of an instance is written anew, that the machine which it names does not hold
+// the instance: ledgers and placements are read one after the other, and what was read of the one may be older.
+func (d *Draft) elsewhere(s Step, placed Placed) error {
+	said := Spot{placed.Region, placed.Machine}
+	if s.Verb != Place && s.Verb != Pend && s.Verb != Forget || placed.State != intent.Placed || said == s.To {
+		return nil
+	}
+	key := d.tree.Ledger(said.Region, said.Machine)
+	m := d.look.Machine(said)
+	switch {
+	case m == nil || m.LedgerIndex == 0:
+		d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
+		return nil
+	case m.Corrupt:
+		return fmt.Errorf("%s %s: %w: the ledger of %s cannot be used", s.Verb, s.Instance, ErrStale, said)
+	}
+	if _, there := m.Ledger.Entry(s.Instance.String(), intent.PhasePlaced); there {
+		return fmt.Errorf("%s %s: %w: it is on %s", s.Verb, s.Instance, ErrStale, said)
+	}
+	if d.ledgers[said] == nil {
+		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex}
 	}
 	return nil
 }
@@ -206,9 +212,10 @@ func (d *Draft) assign(s Step) error {
 	if s.Verb != Mend {
 		d.checks[own] = Op{Verb: OpCheckNotExists, Key: own}
 	}
-	value, err := json.Marshal(intent.Assignment{Cluster: s.Entry.Cluster})
+	assigned := intent.Assignment{Cluster: s.Entry.Cluster}
+	value, err := json.Marshal(assigned)
 	key := d.tree.Placement(s.To.Machine, s.Entry.App)
-	d.writes[key] = Op{Verb: OpSet, Key: key, Value: value}
+	d.writes[key] = Op{Verb: OpSet, Key: key, Value: value, Noun: assigned}
 	return err
 }
 
@@ -235,13 +242,14 @@ func (d *Draft) Ops() ([]Op, error) {
 		if entries == nil {
 			entries = []intent.Entry{}
 		}
-		value, err := json.Marshal(intent.Ledger{Entries: entries})
+		ledger := intent.Ledger{Entries: entries}
+		value, err := json.Marshal(ledger)
 		if err != nil {
 			return nil, err
 		}
 		key := d.tree.Ledger(spot.Region, spot.Machine)
 		delete(d.checks, key)
-		d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: h.LedgerIndex}
+		d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: h.LedgerIndex, Noun: ledger}
 	}
 	return slices.Concat(sorted(d.checks), sorted(d.writes)), nil
 }

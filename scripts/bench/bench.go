@@ -58,6 +58,12 @@ var figures = []figure{
 	{What: "embedded store: memory with 10,000 keys, MiB", Package: embedded, Benchmark: "BenchmarkMemory", Metric: "MiB-read", Bar: 40},
 	{What: "10,000 blocked watchers: one write wakes all, ms", Package: embedded, Benchmark: "BenchmarkWatchers", Metric: "ms-wake-all", Bar: 1000},
 	{What: "10,000 blocked watchers: memory, MiB", Package: embedded, Benchmark: "BenchmarkWatchers", Metric: "MiB-waiting", Bar: 300},
+	{What: "history: commit of a 2 kB intent / a raw transaction", Package: past, Benchmark: "BenchmarkCommit", Metric: "commit/txn", Bar: 3},
+	{What: "the same / git commit of a file", Package: past, Benchmark: "BenchmarkCommit", Metric: "commit/git", Bar: 1},
+	{What: "history: 1,000 keys of the past / a plain recursive read of now", Package: past, Benchmark: "BenchmarkPast", Metric: "past/now", Bar: 3},
+	{What: "the same / git archive", Package: past, Benchmark: "BenchmarkPast", Metric: "past/git", Bar: 1},
+	{What: "history: bytes kept of a change of a 10 kB intent", Package: past, Benchmark: "BenchmarkKept", Metric: "B/change", Bar: 700},
+	{What: "the same / git gc --aggressive", Package: past, Benchmark: "BenchmarkKept", Metric: "kept/git", Bar: 1},
 	{What: "idle preparer with 20 apps: processor, %", Package: story, Benchmark: "BenchmarkIdle", Metric: "preparer-cpu-%", Bar: 0.2},
 	{What: "idle port-authority with 20 apps: processor, %", Package: story, Benchmark: "BenchmarkIdle", Metric: "port-authority-cpu-%", Bar: 0.2},
 	{What: "idle setlive with 20 apps: processor, %", Package: story, Benchmark: "BenchmarkIdle", Metric: "setlive-cpu-%", Bar: 0.2},
@@ -72,6 +78,7 @@ const (
 	ports    = "./agents/port-authority"
 	unpack   = "./agents/preparer/unpack"
 	embedded = "./store/embedded"
+	past     = "./store/history"
 )
 
 // rounds is how often ours and Consul's are measured in turn; the median counts.

@@ -27,7 +27,7 @@ func Run(t *testing.T, addr string) {
 		run  func(*testing.T, *server)
 	}{
 		{"kv", testKV}, {"errors", testErrors}, {"index", testIndex}, {"block", testBlock}, {"txn", testTxn},
-		{"session", testSession}, {"agent", testAgent}, {"client", testClient},
+		{"session", testSession}, {"expiry", testExpiry}, {"agent", testAgent}, {"client", testClient},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, newServer(t, addr)) })
 	}

@@ -2,6 +2,7 @@ package consultest
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -148,9 +149,12 @@ func (s *Server) NewToken(rules string) string {
 	name := fmt.Sprintf("p%d", time.Now().UnixNano())
 	s.Must("PUT", "/v1/acl/policy", fmt.Sprintf(`{"Name": %q, "Rules": %q}`, name, rules))
 	answer := s.Must("PUT", "/v1/acl/token", fmt.Sprintf(`{"Policies": [{"Name": %q}]}`, name))
-	_, secret, found := strings.Cut(answer, `"SecretID":"`)
-	if !found {
-		s.t.Fatalf("no token in %s", answer)
+	var made struct{ SecretID string }
+	if err := json.Unmarshal([]byte(answer), &made); err != nil {
+		s.t.Fatal(err)
 	}
-	return secret[:strings.Index(secret, `"`)]
+	return made.SecretID
 }
+
+// Running reports whether the server was started and not killed since.
+func (s *Server) Running() bool { return s.cmd != nil }

@@ -21,11 +21,12 @@ const (
 	bucketChecks   = "checks"
 	bucketNames    = "names"
 	bucketMeta     = "meta"
+	bucketDelays   = "delays"
 	metaIndexes    = "indexes"
 	metaFrame      = "frame"
 )
 
-var buckets = []string{bucketKV, bucketGraves, bucketSessions, bucketServices, bucketChecks, bucketNames, bucketMeta}
+var buckets = []string{bucketKV, bucketGraves, bucketSessions, bucketServices, bucketChecks, bucketNames, bucketMeta, bucketDelays}
 
 // ErrInUse is wrapped by Open when another process has the data directory open.
 var ErrInUse = errors.New("data directory in use")
@@ -117,7 +118,24 @@ func (d *disk) open(dir string) error {
 	if d.db, err = bolt.Open(path, 0o600, &dataOptions); err != nil {
 		return err
 	}
-	return d.flushHeads() // The last process may have ended after a flush that failed.
+	// The last process may have ended after a flush that failed.
+	return errors.Join(d.flushHeads(), d.addDelays())
+}
+
+// addDelays adds the bucket that files of an earlier version lack.
+func (d *disk) addDelays() error {
+	there := false
+	err := d.db.View(func(tx *bolt.Tx) error {
+		there = tx.Bucket([]byte(bucketMeta)) == nil || tx.Bucket([]byte(bucketDelays)) != nil
+		return nil
+	})
+	if there || err != nil {
+		return err
+	}
+	return d.update(func(tx *bolt.Tx) error {
+		_, err := tx.CreateBucket([]byte(bucketDelays))
+		return err
+	})
 }
 
 // makeData makes an empty data file under another name first, so that one that has the name is whole.

@@ -224,3 +224,14 @@ func TestDiskFull(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// contents is what a data directory holds.
+func contents(dir string) (string, error) {
+	s, err := embedded.Open(dir, embedded.Options{Node: "n1"})
+	if err != nil {
+		return "", err
+	}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/v1/kv/?recurse", nil))
+	return w.Body.String(), s.Close()
+}

@@ -15,6 +15,7 @@ import (
 func (v *view) read(tx *bolt.Tx) error {
 	graves := tree[grave]{into: &v.graves, decode: decodeGrave}
 	names := tree[uint64]{into: &v.names, decode: decodeIndex}
+	delayed := tree[uint64]{into: &v.delayed, decode: decodeIndex}
 	sessions := tree[*session]{into: &v.sessions, decode: decodeJSON[session]}
 	services := tree[*instance]{into: &v.services, decode: decodeJSON[instance]}
 	checks := tree[*check]{into: &v.checks, decode: decodeJSON[check]}
@@ -29,6 +30,7 @@ func (v *view) read(tx *bolt.Tx) error {
 	for bucket, read := range map[string]func(*bolt.Bucket) error{
 		bucketKV: entries.read, bucketGraves: graves.read, bucketNames: names.read, bucketSessions: sessions.read,
 		bucketServices: services.read, bucketChecks: checks.read, bucketMeta: v.readIndexes,
+		bucketDelays: delayed.read,
 	} {
 		b := tx.Bucket([]byte(bucket))
 		if b == nil {
@@ -140,6 +142,10 @@ func (v *view) kept(bucket, key string) []byte {
 	case bucketNames:
 		if index, found := v.names.Get([]byte(key)); found {
 			return binary.AppendUvarint(nil, index)
+		}
+	case bucketDelays:
+		if delay, found := v.delayed.Get([]byte(key)); found {
+			return binary.AppendUvarint(nil, delay)
 		}
 	case bucketSessions:
 		return keptJSON(v.sessions, key)

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -63,6 +64,10 @@ func (c *change) endSession(id string, delays *delays) {
 		}
 	}
 	if delay := min(s.LockDelay, maxLockDelay); delay > 0 {
+		for _, key := range keys {
+			put(c, &c.delayed, key, uint64(delay))
+			c.log(bucketDelays, key, binary.AppendUvarint(nil, uint64(delay)))
+		}
 		c.after = append(c.after, func() { delays.set(keys, time.Now().Add(delay)) })
 	}
 }

@@ -42,9 +42,10 @@ func Serve(ctx context.Context, config Config, ready func(addr string)) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen on %s: %w", config.Listen, err), store.Close())
 	}
-	server := newFront(store)
+	server, crowd := newFront(store), newCrowd(patient{listener})
+	server.ConnState = crowd.state
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(patient{listener}) }()
+	go func() { served <- server.Serve(crowd) }()
 	if ready != nil {
 		ready(addr)
 	}

@@ -85,8 +85,13 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
-// resume takes up what the last process left: sessions get a whole TTL again, checks run again.
+// resume takes up what the last process left: sessions get a whole TTL again, lock delays begin again, checks run again.
+// How long nothing ran cannot be told: the wall clock may have been set.
 func (s *Store) resume(v *view) {
+	v.delayed.Root().Walk(func(key []byte, delay uint64) bool {
+		s.delays.set([]string{string(key)}, time.Now().Add(time.Duration(delay)))
+		return false
+	})
 	for _, x := range all(v.sessions) {
 		s.expiry.renew(x)
 	}
@@ -114,7 +119,7 @@ const (
 	graveTicks = time.Minute
 )
 
-// reapGraves removes gravestones that are older than any blocking query can be. Ages count from this process's start.
+// reapGraves forgets lock delays that are over, and removes gravestones that are older than any blocking query can be. Ages count from this process's start.
 func (s *Store) reapGraves() {
 	tick := time.NewTicker(graveTicks)
 	defer tick.Stop()
@@ -131,7 +136,27 @@ func (s *Store) reapGraves() {
 			_, _ = s.propose(context.Background(), reap(marks[0]))
 			marks = marks[1:]
 		}
+		_, _ = s.propose(context.Background(), s.forgetDelays)
 	}
+}
+
+// forgetDelays removes the lock delays that are over from the disk.
+func (s *Store) forgetDelays(c *change) (any, error) {
+	if c.delayed != s.view.Load().delayed {
+		return nil, nil // A delay that begins in this very batch does not count yet; the next tick sees.
+	}
+	var over []string
+	c.delayed.Root().Walk(func(key []byte, _ uint64) bool {
+		if !s.delays.active(string(key)) {
+			over = append(over, string(key))
+		}
+		return false
+	})
+	for _, key := range over {
+		drop(c, &c.delayed, key)
+		c.log(bucketDelays, key, nil)
+	}
+	return nil, nil
 }
 
 // reap removes gravestones up to an index. It moves no index that anybody sees except by their absence, as in Consul.

@@ -14,17 +14,23 @@ type view struct {
 	sessionIndex uint64                  // of the newest commit that touched sessions
 	kv           *iradix.Tree[*entry]    // by key
 	graves       *iradix.Tree[grave]     // deleted keys and prefixes
-	held         *iradix.Tree[string]    // session ID + "\x00" + key, the key of each lock
+	locks                                // on keys
 	sessions     *iradix.Tree[*session]  // by ID
 	services     *iradix.Tree[*instance] // by ID
 	checks       *iradix.Tree[*check]    // by ID
 	names        *iradix.Tree[uint64]    // service names, each with the commit that last touched it
 }
 
+// locks are the locks on keys, and those that may not be taken yet.
+type locks struct {
+	held    *iradix.Tree[string] // session ID + "\x00" + key, the key of each lock
+	delayed *iradix.Tree[uint64] // by key, for how long from the end of its session, in nanoseconds
+}
+
 func emptyView() *view {
 	return &view{
 		index: 1, // Consul never shows an index below 1 and never lets data have it.
-		kv:    iradix.New[*entry](), graves: iradix.New[grave](), held: iradix.New[string](),
+		kv:    iradix.New[*entry](), graves: iradix.New[grave](), locks: locks{iradix.New[string](), iradix.New[uint64]()},
 		sessions: iradix.New[*session](), services: iradix.New[*instance](), checks: iradix.New[*check](),
 		names: iradix.New[uint64](),
 	}

@@ -27,5 +27,5 @@ func (l *Log) allowed(ctx context.Context, r Request, v look) error {
 			}
 		}
 	}
-	return nil
+	return l.unheld(ctx, r, v.window)
 }

@@ -60,7 +60,7 @@ func encodeState(s *State, index uint64) []byte {
 		panic(err) // numbers and strings
 	}
 	plain := append(binary.AppendUvarint(nil, uint64(len(head))), head...)
-	return deflate([]byte(checkpointMagic), append(plain, payload...), nil)
+	return deflate([]byte(checkpointMagic), append(plain, payload...))
 }
 
 func decodeState(data []byte) (*State, error) {
@@ -152,16 +152,20 @@ func (l *Log) checkpoint(ctx context.Context, index uint64) error {
 	if err := l.fill(ctx, l.tip); err != nil {
 		return err
 	}
-	for _, f := range l.tip.Faults {
-		if f.Key != "" {
-			return f
-		}
+	if f, ok := l.tip.blind(); ok {
+		l.tip = emptyState() // what it rests on may have been compacted away: the log knows a newer base
+		return f
 	}
 	m, err := l.putState(ctx, l.tip, index)
 	if err != nil {
 		return err
 	}
-	if _, err := l.turn(ctx, func(w *window, _ Head) ([]store.Change, error) { w.add(m); return nil, nil }); err != nil {
+	if _, err := l.turn(ctx, func(w *window, _ Head) ([]store.Change, error) {
+		if m.Seq >= w.Floor.Seq {
+			w.add(m)
+		}
+		return nil, nil
+	}); err != nil {
 		return err
 	}
 	l.tip.since, l.tip.weight, l.tip.gone = grave{m.Seq, index}, 0, map[string]grave{}

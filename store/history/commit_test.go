@@ -56,5 +56,14 @@ func TestPlainWrites(t *testing.T) {
 			t.Errorf("nothing happened, yet: %+v", got)
 		}
 		w.same()
+		w.remove("nodes/a/x")
+		c := w.commit("over a plain delete", edit("nodes/a/x", "6")) // 6 observed, 7
+		before := w.all(history.Query{From: 6, To: 6})[0]
+		if x := before.Changes[0]; c.Seq != 7 || x.Op != history.Delete || x.Seen == nil || x.Seen.At != c.Index || x.Index != c.Index || before.Note.Author.Proof != history.Unknown {
+			t.Errorf("%+v", before)
+		}
+		w.is(6, "nodes/a/x", "")
+		w.is(7, "nodes/a/x", "6")
+		w.same()
 	})
 }

@@ -12,11 +12,10 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// plan is a transaction: its operations, the commits that it makes, and how many operations more it has room for.
+// plan is a transaction: its operations and the commits that it makes.
 type plan struct {
 	ops     []store.Change
 	commits []Commit
-	room    int
 	partial bool // only what had to come first
 }
 
@@ -31,7 +30,7 @@ func (l *Log) draw(ctx context.Context, r Request, v look, id string) (plan, err
 	}
 	p, err := l.drawAll(ctx, r, v, id, buried)
 	if errors.Is(err, store.ErrTooLarge) && len(buried) > 0 {
-		p = plan{commits: []Commit{bury(buried, r)}, room: store.MostOps - 2, partial: true}
+		p = plan{commits: []Commit{bury(buried, r)}, partial: true}
 		if err := l.keep(ctx, &p, v.window); err != nil {
 			return p, err
 		}
@@ -62,11 +61,20 @@ func (l *Log) drawAll(ctx context.Context, r Request, v look, id string, buried 
 			p.ops = append(p.ops, expect(l.path(key), index))
 		}
 	}
+	if r.Joined != nil {
+		op, err := l.joining(ctx, *r.Joined, seq)
+		if err != nil {
+			return p, err
+		}
+		p.ops = append(p.ops, op)
+		if !slices.Contains(c.Note.Parents, r.Joined.Source) {
+			c.Note.Parents = append(slices.Clone(c.Note.Parents), r.Joined.Source)
+		}
+	}
 	p.commits = append(p.commits, c)
-	p.room = store.MostOps - len(p.ops) - len(p.commits) - 1
-	if p.room < 0 {
+	if n := len(p.ops) + len(p.commits) + 1; n > store.MostOps {
 		return p, fmt.Errorf("commit %d changes: %w: they take %d operations, and %d go into one transaction: a delete takes 2, and %d are for the history",
-			len(c.Changes), store.ErrTooLarge, store.MostOps-p.room, store.MostOps, len(p.commits)+1)
+			len(c.Changes), store.ErrTooLarge, n, store.MostOps, len(p.commits)+1)
 	}
 	if err := l.keep(ctx, &p, v.window); err != nil {
 		return p, err
@@ -114,7 +122,7 @@ func (l *Log) chain(p plan, head Head) (plan, error) {
 	at := l.tip.At
 	for i := range p.commits {
 		c := &p.commits[i]
-		c.Seq, c.Prev, c.At = head.Seq+1, head.Hash, later(l.now(), at)
+		c.Seq, c.Prev, c.At = head.Seq+1, head.Hash, later(l.moment(*c), at)
 		if c.Seq > maxSeq {
 			return p, fmt.Errorf("commit %d: %w: the numbers end at %d", c.Seq, store.ErrTooLarge, uint64(maxSeq))
 		}
@@ -128,6 +136,14 @@ func (l *Log) chain(p plan, head Head) (plan, error) {
 	}
 	p.ops = append(p.ops, store.Change{Verb: store.CAS, Key: l.headKey(), Value: head.encode(), Index: head.index})
 	return p, store.Fits(p.ops)
+}
+
+// moment is when a commit was made: now, unless it comes from elsewhere.
+func (l *Log) moment(c Commit) time.Time {
+	if c.At.IsZero() {
+		return l.now()
+	}
+	return c.At
 }
 
 // later is now, or a millisecond after the last when the clock has not moved on.
@@ -146,7 +162,7 @@ func (p plan) landed(l *Log, index uint64) Commit {
 		c.Index = index
 		for j := range c.Changes {
 			x := &c.Changes[j]
-			if x.Seen == nil {
+			if x.settle(index); x.Seen == nil {
 				x.Index = index
 				if x.Op == Put && x.stored.created == 0 {
 					x.stored.created = index

@@ -16,44 +16,26 @@ const (
 )
 
 // keep chooses how the values of a plan are kept: small ones whole, the rest as what differs from a keyframe where that
-// is a quarter at most, or as a blob. Blobs are written before; the transaction makes sure that they are still there.
+// is a quarter at most, or as a blob. Blobs are written before the transaction, which needs no operation to make sure that
+// they and the keyframes are still there: whoever is about to delete such a thing moves the head first.
 func (l *Log) keep(ctx context.Context, p *plan, w window) error {
-	resting := false
 	for i := range p.commits {
 		for j := range p.commits[i].Changes {
 			x := &p.commits[i].Changes[j]
 			if x.Op == Delete || x.Size <= maxWhole {
 				continue
 			}
-			full := deflate(nil, x.Value, nil)
-			if resting || p.room > 0 {
-				ok, err := l.keepDelta(ctx, x, len(full), w)
-				if err != nil {
-					return err
-				}
-				if ok && !resting {
-					// A keyframe that is in reach of the window stays for as long as the window does.
-					resting = true
-					p.add(expect(l.windowKey(), w.index))
-				}
-				if ok {
-					continue
-				}
+			full := deflate(nil, x.Value)
+			ok, err := l.keepDelta(ctx, x, len(full), w)
+			if err == nil && !ok && len(full) > maxWhole {
+				err = l.keepBlob(ctx, x, full)
 			}
-			if len(full) > maxWhole && p.room > 0 {
-				if err := l.keepBlob(ctx, p, x, full); err != nil {
-					return err
-				}
+			if err != nil {
+				return err
 			}
 		}
 	}
 	return nil
-}
-
-// add takes an operation into a plan that has room for it.
-func (p *plan) add(op store.Change) {
-	p.ops = append(p.ops, op)
-	p.room--
 }
 
 // keepDelta tries to keep a value as a delta.
@@ -66,7 +48,7 @@ func (l *Log) keepDelta(ctx context.Context, x *Change, full int, w window) (boo
 	if err != nil || frame == nil {
 		return false, err
 	}
-	if d := deflate(nil, x.Value, frame); 4*len(d) <= full {
+	if d := deflateLike(frame, x.Value); 4*len(d) <= full {
 		x.stored.how, x.stored.anchor, x.stored.data = delta, e.anchor, d
 		return true, nil
 	}
@@ -112,25 +94,18 @@ func (l *Log) remember(at footing, data []byte) {
 	l.frames[at] = data
 }
 
-// keepBlob has a value lie under its hash, and the plan depend on it.
-func (l *Log) keepBlob(ctx context.Context, p *plan, x *Change, full []byte) error {
+// keepBlob has a value lie under its hash.
+func (l *Log) keepBlob(ctx context.Context, x *Change, full []byte) error {
 	key := l.blobKey(x.SHA)
-	pair, found, err := l.store.Get(ctx, key, store.Default)
+	_, found, err := l.store.Get(ctx, key, store.Default)
 	if err == nil && !found {
-		if err = l.store.Put(ctx, key, full); err == nil {
-			pair, _, err = l.store.Get(ctx, key, store.Default)
-		}
-	}
-	if err != nil {
-		return err
+		err = l.store.Put(ctx, key, full)
 	}
 	x.stored.how, x.stored.data = blob, nil
-	p.add(store.Change{Verb: store.CheckIndex, Key: key, Index: pair.ModifyIndex})
-	return nil
+	return err
 }
 
-// fit seals a plan. When it is too large for one transaction, values move out of the record, the largest first, for as
-// long as there is room for operations.
+// fit seals a plan. When it is too large for one transaction, values move out of the record, the largest first.
 func (l *Log) fit(ctx context.Context, p *plan, head Head) error {
 	sealed, err := l.chain(*p, head)
 	for moved := 1; errors.Is(err, store.ErrTooLarge); moved *= 2 {
@@ -143,11 +118,11 @@ func (l *Log) fit(ctx context.Context, p *plan, head Head) error {
 			}
 		}
 		slices.SortStableFunc(inline, func(a, b *Change) int { return cmp.Compare(b.Size, a.Size) })
-		if len(inline) == 0 || p.room <= 0 {
+		if len(inline) == 0 || len(p.ops)+len(p.commits) >= store.MostOps {
 			return err
 		}
-		for _, x := range inline[:min(moved, len(inline), p.room)] {
-			if err := l.keepBlob(ctx, p, x, deflate(nil, x.Value, nil)); err != nil {
+		for _, x := range inline[:min(moved, len(inline))] {
+			if err := l.keepBlob(ctx, x, deflate(nil, x.Value)); err != nil {
 				return err
 			}
 		}

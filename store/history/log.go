@@ -53,6 +53,7 @@ type Head struct {
 
 	index   uint64 // of its key; 0: it does not exist
 	created uint64
+	flags   uint64
 }
 
 // Head reads which commit is the newest.
@@ -68,7 +69,7 @@ func parseHead(pair intent.Pair) (Head, error) {
 	if pair.ModifyIndex == 0 {
 		return Head{}, nil
 	}
-	h := Head{index: pair.ModifyIndex, created: pair.CreateIndex}
+	h := Head{index: pair.ModifyIndex, created: pair.CreateIndex, flags: pair.Flags}
 	if err := json.Unmarshal(pair.Value, &h); err != nil || h.Seq == 0 || h.Seq > maxSeq {
 		return Head{}, fmt.Errorf("read %s: %w: it is no head: %.60q", pair.Key, ErrForged, pair.Value)
 	}
@@ -81,4 +82,10 @@ func (h Head) encode() []byte {
 		panic(err) // a number and two strings
 	}
 	return data
+}
+
+// move is the operation that leaves the head as it is and gives it another index. Whoever is about to delete what the log
+// may rest on does it first, in the same transaction: a commit that was drawn up before fails and is drawn up anew.
+func (h Head) move(l *Log) store.Change {
+	return store.Change{Verb: store.CAS, Key: l.headKey(), Value: h.encode(), Index: h.index, Flags: h.flags + 1}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -80,6 +81,9 @@ func newWorld(t *testing.T, address string) *world {
 	s, tree := opened(t, address), anyTree(t)
 	return &world{t, s, tree, history.Open(s, tree)}
 }
+
+// hang is what nothing here may take unless something hangs.
+const hang = 150 * time.Second
 
 var me = history.Author{Name: "ann@desk", Proof: history.Claimed}
 

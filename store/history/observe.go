@@ -43,6 +43,9 @@ func (l *Log) observe(ctx context.Context, s Snapshot, via string) (o Observatio
 		if err != nil {
 			return o, err
 		}
+		if v.window.Closed {
+			return o, nil // a fork or an import that is being made
+		}
 		if moved, err := l.moved(ctx, v); moved || err != nil {
 			if err != nil {
 				return o, err
@@ -52,8 +55,18 @@ func (l *Log) observe(ctx context.Context, s Snapshot, via string) (o Observatio
 		if l.lost != nil {
 			o.Rewound, l.lost = l.lost, nil
 		}
+		if v.head.Seq == 0 {
+			if err := l.headless(ctx, v); errors.Is(err, store.ErrConflict) {
+				continue
+			} else if err != nil {
+				return o, err
+			}
+		}
 		news := l.news(s, v)
 		if len(news) == 0 {
+			if s.Index >= l.tip.since.index {
+				l.tip.Faults = nil // whatever an entry that is not believed did: this is how it stands now
+			}
 			return o, nil
 		}
 		c, err := l.record(ctx, news, v, via)
@@ -125,7 +138,7 @@ func (l *Log) record(ctx context.Context, news []Change, v look, via string) (Co
 			break
 		}
 	}
-	p := plan{commits: []Commit{c}, room: store.MostOps - 2}
+	p := plan{commits: []Commit{c}}
 	if err := l.keep(ctx, &p, v.window); err != nil {
 		return Commit{}, err
 	}

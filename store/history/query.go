@@ -145,10 +145,17 @@ func (l *Log) At(ctx context.Context, seq uint64) (*State, error) {
 		return nil, err
 	}
 	s, err := l.replay(ctx, seq, head, w)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = l.fill(ctx, s)
 	}
-	return s, l.fill(ctx, s)
+	if err == nil && len(s.Faults) == 0 {
+		return s, nil
+	}
+	// Maybe it was compacted away while it was read.
+	if _, now, again := l.bounds(ctx); again == nil && now.Floor.Seq > w.Floor.Seq {
+		return l.At(ctx, seq)
+	}
+	return s, err
 }
 
 // replay is a state without the values that take further reads.
@@ -174,7 +181,7 @@ func (l *Log) Get(ctx context.Context, key string, seq uint64) (v Value, found b
 	v, found = s.Get(key)
 	for _, f := range s.Faults {
 		if f.Key == key || f.Key == "" && f.Seq > v.Seq {
-			return v, found, fmt.Errorf("read %s at %d: %w: %w", key, seq, ErrForged, f)
+			return v, found, fmt.Errorf("read %s at %d: %w", key, seq, f)
 		}
 	}
 	return v, found, nil

@@ -99,7 +99,7 @@ func encode(c Commit) ([]byte, error) {
 	if len(plain) > maxPlain {
 		return nil, fmt.Errorf("encode commit %d: %w: %d bytes, at most %d", c.Seq, errSize, len(plain), maxPlain)
 	}
-	return deflate([]byte(magic), plain, []byte(dictionary)), nil
+	return deflateRecord([]byte(magic), plain), nil
 }
 
 func lineOf(x Change) line {
@@ -153,6 +153,7 @@ func (n line) change(index uint64, payload []byte) (Change, []byte, error) {
 		x.Index = n.Index
 		x.Seen = &Interval{uint64(n.Seen[0]), uint64(n.Seen[1]), time.UnixMilli(n.Seen[2]).UTC(), time.UnixMilli(n.Seen[3]).UTC()}
 	}
+	x.settle(index)
 	if n.Stored.Length < 0 || n.Stored.Length > len(payload) {
 		return x, nil, fmt.Errorf("the value of %s is cut off", n.Key)
 	}
@@ -161,6 +162,14 @@ func (n line) change(index uint64, payload []byte) (Change, []byte, error) {
 		x.stored.created = index // the commit itself created it
 	}
 	return x, payload[n.Stored.Length:], nil
+}
+
+// settle gives a plain delete that was found by who was about to write the key the index of that write: it is all that is
+// known of when it happened.
+func (x *Change) settle(index uint64) {
+	if x.Seen != nil && x.Op == Delete && x.Seen.At == 0 {
+		x.Index, x.Seen.At = index, index
+	}
 }
 
 // errSize is what does not fit is met with; it comes with the limit.

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -34,7 +33,10 @@ type Fault struct {
 }
 
 // Error names the entry.
-func (f Fault) Error() string { return fmt.Sprintf("entry %d: %s", f.Seq, f.Why) }
+func (f Fault) Error() string { return f.Why }
+
+// Unwrap makes every fault an [ErrForged].
+func (f Fault) Unwrap() error { return ErrForged }
 
 // grave is when something ended.
 type grave struct{ seq, index uint64 }
@@ -69,11 +71,13 @@ func (s *State) All(prefix intent.Prefix) iter.Seq[Value] {
 	}
 }
 
-// clone is a state that may go its own way.
-func (s *State) clone() *State {
-	c := *s
-	c.entries, c.gone, c.Faults = maps.Clone(s.entries), maps.Clone(s.gone), slices.Clone(s.Faults)
-	return &c
+// blind returns a fault by which a value is missing, if there is one.
+func (s *State) blind() (Fault, bool) {
+	i := slices.IndexFunc(s.Faults, func(f Fault) bool { return f.Key != "" })
+	if i < 0 {
+		return Fault{}, false
+	}
+	return s.Faults[i], true
 }
 
 // apply makes the state that of one commit later.

@@ -62,7 +62,7 @@ func (w want) plain(blobs map[Hash][]byte, dict []byte) (data []byte, err error)
 		err = fmt.Errorf("its bytes have another hash than %s", w.sha)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: the value of %s: %w", ErrForged, w.key, err)
+		return nil, fmt.Errorf("the value of %s: %w", w.key, err)
 	}
 	return data, nil
 }
@@ -151,7 +151,7 @@ func (l *Log) resolve(ctx context.Context, commits []Commit) error {
 		c := &commits[at[0]]
 		c.Changes[at[1]].Value = results[n]
 		if faults[n] != nil && c.Fault == nil {
-			c.Fault = fmt.Errorf("entry %d: %w", c.Seq, faults[n])
+			c.Fault = fmt.Errorf("%w: entry %d: %w", ErrForged, c.Seq, faults[n])
 		}
 	}
 	return nil
@@ -172,7 +172,8 @@ func (l *Log) fill(ctx context.Context, s *State) error {
 	for i, w := range wants {
 		e := s.entries[w.key]
 		if e.Data = results[i]; faults[i] != nil {
-			s.Faults = append(s.Faults, Fault{Seq: e.Seq, Key: w.key, Err: faults[i], Why: faults[i].Error()})
+			err := fmt.Errorf("%w: entry %d: %w", ErrForged, e.Seq, faults[i])
+			s.Faults = append(s.Faults, Fault{Seq: e.Seq, Key: w.key, Err: err, Why: err.Error()})
 		} else if e.Data == nil {
 			e.Data = []byte{}
 		}

@@ -2,7 +2,6 @@ package history_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -13,15 +12,17 @@ import (
 
 // big is an intent of about n bytes that does not compress away: like real ones, it is full of names and digests.
 func big(rng *rand.Rand, n int) string {
-	config := map[string]any{}
-	for i := 0; ; i++ {
-		config[fmt.Sprintf("service-%03d", i)] = map[string]any{
-			"url": fmt.Sprintf("https://%x.example.org/%x", rng.Uint32(), rng.Uint32()), "weight": rng.IntN(1000), "enabled": rng.IntN(2) == 0,
+	var b strings.Builder
+	b.WriteString(`{"versions":{"v1":"active"},"user_config":{`)
+	for i := 0; i == 0 || b.Len() < n; i++ {
+		if i > 0 {
+			b.WriteByte(',')
 		}
-		if data, _ := json.Marshal(map[string]any{"versions": map[string]string{"v1": "active"}, "user_config": config}); len(data) >= n {
-			return string(data)
-		}
+		fmt.Fprintf(&b, `"service-%03d":{"url":"https://%x.example.org/%x","weight":%d,"enabled":%v}`,
+			i, rng.Uint32(), rng.Uint32(), rng.IntN(1000), rng.IntN(2) == 0)
 	}
+	b.WriteString("}}")
+	return b.String()
 }
 
 // touched is a value with a few of its bytes changed, as an edit would.

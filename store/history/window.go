@@ -15,6 +15,7 @@ type window struct {
 	Pins        uint64 `json:"pins,omitempty"`        // how often a tag or a fork came or went
 	Holds       int    `json:"holds,omitempty"`       // how often a hold was set: 0 spares looking for them
 	Born        uint64 `json:"born,omitempty"`        // CreateIndex of the head: another one means that the store was filled anew
+	Closed      bool   `json:"closed,omitempty"`      // a fork that is still being made
 	Rebased     rebase `json:"rebased,omitzero"`
 
 	index uint64 // of its key; 0: it does not exist

@@ -84,10 +84,16 @@ func (a *attempt) try(ctx context.Context) (Commit, error) {
 			return c, nil
 		}
 	}
+	if v.window.Closed {
+		return Commit{}, fmt.Errorf("commit: %w: a fork or an import is still being made here: finish it first", ErrHeld)
+	}
 	if moved, err := l.moved(ctx, v); moved || err != nil {
 		return Commit{}, errors.Join(err, again(moved))
 	}
 	if v.head.Seq == 0 {
+		if err := l.headless(ctx, v); err != nil {
+			return Commit{}, err
+		}
 		if adopted, err := l.adopt(ctx, v); adopted || err != nil {
 			return Commit{}, errors.Join(err, again(adopted))
 		}

@@ -150,13 +150,13 @@ const (
 	maxChanges = 40
 	maxFaults  = 20
 	maxOpen    = 12
-	maxText    = 240 // runes of a reason
+	maxText    = 300 // bytes of a reason
 )
 
 // Clip shortens a text of the store to what a page can bear.
 func Clip(text string) string {
 	for at := range text {
-		if maxText*4 < at {
+		if at > maxText {
 			return text[:at] + "…"
 		}
 	}

@@ -49,7 +49,7 @@ func forever[D, A any, S converge.Step](ctx context.Context, listen string, a *A
 	side.Go(func() { a.stayAlive(ctx) })
 	side.Go(func() { a.reloadOnHUP(ctx, wake) })
 	side.Go(func() { pulse.run(ctx, up) })
-	loop.Run(ctx, source.Watch(ctx, up.heard))
+	loop.Run(ctx, source.Watch(ctx, a.readsTokens(up.heard)))
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	a.Log.Info("", "stopped")
 	side.Wait()
@@ -99,6 +99,28 @@ func (a *Agent) reloadOnHUP(ctx context.Context, wake chan<- struct{}) {
 			}
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// refusedPause is the least time between two readings of tokens because the store refused the present one.
+const refusedPause = 10 * time.Second
+
+// readsTokens hears how reads go and, when the store refuses one, reads tokens and certificates again: they may have
+// been replaced without anybody saying so.
+func (a *Agent) readsTokens(heard func(intent.Prefix, error)) func(intent.Prefix, error) {
+	var mu sync.Mutex
+	var last time.Time
+	return func(prefix intent.Prefix, err error) {
+		heard(prefix, err)
+		mu.Lock()
+		defer mu.Unlock()
+		if !errors.Is(err, store.ErrDenied) || !last.IsZero() && time.Since(last) < refusedPause {
+			return
+		}
+		last = time.Now()
+		if err := a.Store.Reload(); err != nil {
+			a.Log.Warn("", err.Error())
 		}
 	}
 }

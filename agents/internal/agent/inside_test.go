@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedded"
 )
 
 func TestNobodyElseMakesLinesInTheLog(t *testing.T) {
@@ -174,6 +177,49 @@ func TestIdentity(t *testing.T) {
 	is.settled()
 	if why := of("web1", tree).moved(); !strings.Contains(why, "web2") {
 		t.Errorf("not held: %q", why)
+	}
+}
+
+// TestConfirmationsDoNotLast: they are of a person's clock, and count by this host's for an hour. A clock that was set,
+// here or there, makes one count for less, never for something else or for ever.
+func TestConfirmationsDoNotLast(t *testing.T) {
+	data, err := embedded.Open(t.TempDir(), embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(data.Handler())
+	defer func() { server.Close(); _ = data.Close() }()
+	s, err := store.Open(store.Config{Address: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, _ := intent.ParseRoot(intent.DefaultRoot)
+	a := &Agent{Name: "toy", Node: "web1", Tree: tree, Store: s}
+	if ok, err := a.Confirmed(t.Context(), []string{"a"}); ok || err != nil {
+		t.Errorf("confirmed by nobody: %v, %v", ok, err)
+	}
+	const year = 365 * 24 * time.Hour
+	for _, c := range []struct {
+		ahead   time.Duration
+		removes string
+		want    bool
+	}{
+		{0, `["a","b"]`, true}, {0, `["a"]`, false}, {0, `[]`, false}, {-59 * time.Minute, `["a","b","c"]`, true}, {59 * time.Minute, `["a","b"]`, true},
+		{-61 * time.Minute, `["a","b"]`, false}, {61 * time.Minute, `["a","b"]`, false}, {-10 * year, `["a","b"]`, false}, {10 * year, `["a","b"]`, false},
+	} {
+		value := fmt.Sprintf(`{"removes":%s,"at":%q}`, c.removes, time.Now().Add(c.ahead).Format(time.RFC3339))
+		if err := s.Put(t.Context(), tree.Confirm("web1", "toy"), []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := a.Confirmed(t.Context(), []string{"a", "b"}); ok != c.want || err != nil {
+			t.Errorf("%s: %v, %v", value, ok, err)
+		}
+	}
+	if err := s.Put(t.Context(), tree.Confirm("web1", "toy"), []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := a.Confirmed(t.Context(), []string{"a"}); ok || err == nil {
+		t.Errorf("rubbish confirms: %v, %v", ok, err)
 	}
 }
 

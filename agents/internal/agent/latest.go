@@ -9,7 +9,8 @@ import (
 )
 
 // Latest reads this node's intent by consistent reads. They cost the store a round among its servers, so they are for
-// the moment before something is taken from an app that the node still has: what a watch delivered may be a little old.
+// the moment before something is taken away: what a watch delivered may be a little old. It may be called from any
+// goroutine.
 func (a *Agent) Latest(ctx context.Context) (intent.Node, error) {
 	snapshot, err := a.Store.ReadNode(ctx, a.Tree, a.Node, store.Consistent)
 	if err != nil {

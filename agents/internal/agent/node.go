@@ -39,6 +39,11 @@ func (a *Agent) readNode(ctx context.Context) (intent.Node, error) {
 func (a *Agent) nodeOf(s store.Snapshot) intent.Node {
 	node := intent.ReadNode(a.Tree, a.Node, s.Pairs)
 	node.Index = s.Index
+	for i, app := range node.Apps {
+		if why := s.Refusal(a.Tree.Cluster(app.Name, app.Cluster)); why != "" && app.Phase != intent.PhaseInvalid {
+			node.Apps[i].Phase, node.Apps[i].Reason = intent.PhaseHeld, "held: "+why
+		}
+	}
 	a.warn(node.Warnings)
 	return node
 }
@@ -98,19 +103,8 @@ func GuardApps[A any](a *Agent, owned func(A) []string) *converge.Guard[intent.N
 	return &converge.Guard[intent.Node, A]{
 		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.Confirmed, Hold: hold,
 		Blank: func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) },
-		Moved: is.moved, Settled: is.settled, Reread: a.rereadNode,
+		Moved: is.moved, Settled: is.settled, Reread: a.Latest,
 	}
-}
-
-// rereadNode reads this node's intent in a consistent read. It may be called from any goroutine.
-func (a *Agent) rereadNode(ctx context.Context) (intent.Node, error) {
-	snapshot, err := a.Store.ReadNode(ctx, a.Tree, a.Node, store.Consistent)
-	if err != nil {
-		return intent.Node{}, err
-	}
-	node := intent.ReadNode(a.Tree, a.Node, snapshot.Pairs)
-	node.Index = snapshot.Index
-	return node, nil
 }
 
 func names(node intent.Node) (names []string) {

@@ -16,11 +16,12 @@ type reporting struct {
 	reporter *store.Reporter
 	index    uint64            // of the intent of the pass under way
 	said     map[string]string // what was logged last of each subject
+	past     *history
 	fault    string
 }
 
 func newReporting(a *Agent) *reporting {
-	r := &reporting{agent: a, said: map[string]string{}}
+	r := &reporting{agent: a, said: map[string]string{}, past: newHistory(a)}
 	r.reporter = a.Store.NewReporter(a.Tree.Status(intent.Name(a.Name), a.Node))
 	return r
 }
@@ -69,6 +70,7 @@ func (r *reporting) pass(p converge.Pass) {
 			delete(r.said, name)
 		}
 	}
+	r.past.follow(report.Subjects, time.Now())
 	r.reporter.Set(report)
 }
 

@@ -440,6 +440,46 @@ func TestHangUpReadsTheTokenAgain(t *testing.T) {
 	}
 }
 
+// TestARefusedTokenIsReadAgain: who rotates tokens need not know which agents to tell.
+func TestARefusedTokenIsReadAgain(t *testing.T) {
+	w := newWorld(t)
+	behind := w.server.Config.Handler
+	w.server.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Consul-Token") == "expired" {
+			http.Error(rw, "ACL not found", http.StatusForbidden)
+			return
+		}
+		behind.ServeHTTP(rw, r)
+	})
+	write := func(token string) {
+		if err := os.WriteFile(w.path("token"), []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.assign("slug", "v1")
+	write("expired")
+	w.start("--token-file=" + w.path("token"))
+	w.until("refused", func() bool { return strings.Contains(w.said(), "the store refuses") })
+	write("fresh")
+	w.until("slug at v1", w.has("slug", "v1"))
+	w.stop()
+}
+
+// TestHangUpResyncs long before the next look is due.
+func TestHangUpResyncs(t *testing.T) {
+	w := newWorld(t)
+	w.assign("slug", "v1")
+	w.start("--resync=10h")
+	w.until("slug at v1", w.has("slug", "v1"))
+	w.until("listening to signals", w.alive)
+	if err := os.Remove(filepath.Join(w.path("host"), "slug")); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.cmd.Process.Signal(syscall.SIGHUP)
+	w.until("repaired", w.has("slug", "v1"))
+	w.stop()
+}
+
 // TestFiveAtOnce: one works, four say who.
 func TestFiveAtOnce(t *testing.T) {
 	w := newWorld(t)

@@ -30,6 +30,7 @@ const (
 	Fresh = "fresh" // passes everything on, and remembers
 	Old   = "old"   // reads that are not consistent are answered as before
 	Split = "split" // the same, and consistent reads fail
+	Cut   = "cut"   // nothing is answered at all
 )
 
 // NewStale starts one before the store at address (HOST:PORT or unix://PATH), until the test ends.
@@ -104,6 +105,8 @@ func (s *Stale) serve(w http.ResponseWriter, r *http.Request, onwards http.Handl
 	kept := s.answers[question(r)]
 	s.mu.Unlock()
 	switch {
+	case mode == Cut:
+		<-r.Context().Done()
 	case mode == Split && consistent:
 		http.Error(w, "No cluster leader", http.StatusInternalServerError)
 	case mode == Fresh || consistent || r.Method != http.MethodGet || kept == nil:

@@ -9,6 +9,7 @@ package peers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ const (
 	again     = time.Second // between two looks
 
 	givingBack = 500 * time.Millisecond
+	confirming = 3 * time.Second // well within ttl: what is confirmed then still holds
 )
 
 // Wish is a lease that is wanted.
@@ -54,6 +56,7 @@ type Peers struct {
 type lease struct {
 	seen    Seen
 	session *store.Session
+	value   []byte // that the key was taken with
 	stop    context.CancelFunc
 	ended   chan struct{} // closed once it is given back
 }
@@ -116,8 +119,38 @@ func (p *Peers) Seen() map[string]Seen {
 	return seen
 }
 
-// Holds reports whether the lease for an app is held at this moment. It is asked right before acting.
-func (p *Peers) Holds(app string) bool { return p.Seen()[app].Held }
+// Confirm is asked right before acting: it takes the lease for an app once more, which the store grants only to who
+// holds it already. So a lease that was lost without our having noticed stops nobody here.
+func (p *Peers) Confirm(ctx context.Context, app string) error {
+	p.mu.Lock()
+	var mine lease
+	var wish Wish
+	for w, l := range p.leases {
+		if w.App == app && l.seen.Held && l.session != nil && l.session.Alive() {
+			wish, mine.session, mine.value = w, l.session, l.value
+		}
+	}
+	p.mu.Unlock()
+	if mine.session == nil {
+		return errLost
+	}
+	ctx, cancel := context.WithTimeout(ctx, confirming)
+	defer cancel()
+	switch ok, err := mine.session.Acquire(ctx, p.key(wish), mine.value); {
+	case err != nil:
+		return fmt.Errorf("whether the cluster's lease is still held is not known: %w", err)
+	case !ok || !mine.session.Alive():
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if l := p.leases[wish]; l != nil {
+			l.seen.Held = false // it is to be taken anew
+		}
+		return errLost
+	}
+	return nil
+}
+
+var errLost = errors.New("the cluster's lease was lost")
 
 // Close gives every lease back.
 func (p *Peers) Close() { p.Want(nil) }
@@ -192,7 +225,10 @@ func (p *Peers) take(ctx context.Context, w Wish, l *lease) (bool, string) {
 		l.session, l.seen.Held = s, false
 		p.mu.Unlock()
 	}
-	if l.seen.Held {
+	p.mu.Lock()
+	held := l.seen.Held
+	p.mu.Unlock()
+	if held {
 		return true, ""
 	}
 	key := p.key(w)
@@ -200,6 +236,9 @@ func (p *Peers) take(ctx context.Context, w Wish, l *lease) (bool, string) {
 	if err == nil {
 		var ok bool
 		if ok, err = l.session.Acquire(ctx, key, value); ok {
+			p.mu.Lock()
+			l.value = value
+			p.mu.Unlock()
 			return true, ""
 		}
 	}

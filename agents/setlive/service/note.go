@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/platypus-platform/platypus/agents/internal/host"
 )
@@ -22,11 +24,24 @@ type note struct {
 	starts   []uint64 // of this process and of the ones before it, at most five, newest first
 }
 
-// note reads the note. One of an older form lacks its last members.
+// bootID names the time since the machine booted; it is "-" when the kernel does not tell.
+var bootID = sync.OnceValue(func() string {
+	id, err := os.ReadFile(bootIDFile)
+	if err != nil {
+		return "-"
+	}
+	return strings.TrimSpace(string(id))
+})
+
+// note reads the note. One of an older form lacks its last members. One that was written before the machine booted says
+// nothing of the processes of now.
 func (h Home) note() (n note, ok bool) {
 	data, err := os.ReadFile(filepath.Join(string(h), noteName))
 	fields := strings.Fields(string(data))
 	if err != nil || len(fields) < 5 || !strings.HasSuffix(string(data), "\n") {
+		return n, false
+	}
+	if len(fields) > 6 && fields[6] != bootID() {
 		return n, false
 	}
 	var bad [3]error
@@ -76,6 +91,19 @@ func (h Home) Forget() error {
 		}
 	}
 	return nil
+}
+
+// Lingers returns the process that was noted last when it, or one of its group, is still there: not even KILL ends a
+// process that waits for a disk that is gone.
+func (h Home) Lingers() (pid int, lingers bool) {
+	n, ok := h.note()
+	if !ok || n.PID <= 1 {
+		return 0, false
+	}
+	if started, alive := StartOf(n.PID); alive {
+		return n.PID, started == n.Started
+	}
+	return n.PID, syscall.Kill(-n.PID, 0) == nil
 }
 
 // Noted reports whether a process has noted itself since Forget, and is the one that the supervisor knows as pid, or

@@ -25,6 +25,8 @@ type Writer interface {
 	Install(ctx context.Context, spec Spec) error
 	// Remove stops a service and removes every trace of it. A service that is not there is no error.
 	Remove(ctx context.Context, app string) error
+	// Adopt makes a service that setlive did not write its own while its process, as Before has told of it, goes on.
+	Adopt(ctx context.Context, spec Spec, p Process) error
 }
 
 // Runner starts and stops services.
@@ -44,10 +46,20 @@ type Runner interface {
 type Lister interface {
 	// List returns the services on this host that setlive wrote, sorted by app.
 	List(ctx context.Context) ([]State, error)
+	// Before returns what stands in the place of a service that setlive has not written: nothing, one that can be taken
+	// over, or one that cannot.
+	Before(ctx context.Context, spec Spec) Old
 }
 
 // ErrUntold says that there is no process fit to be sent a signal.
 var ErrUntold = errors.New("no process of it is ready for a signal")
+
+// Old is what stands in the place of a service that setlive has not written.
+type Old struct {
+	There   bool
+	Process Process // zero while nothing of it runs; its settings are unknown
+	Problem string  // why it cannot be taken over, in words with the next step; "" when it can
+}
 
 // Stopping says how a service is stopped.
 type Stopping struct {

@@ -10,6 +10,11 @@ key "{{.Config}}" {
 {{end}}{{range .Reports}}key_prefix "{{.}}" {
   policy = "list"
 }
-{{end}}key_prefix "{{.Own}}history/" {
+{{end}}key_prefix "{{.Own}}forks/" {
   policy = "list"
+}
+
+# What they change is recorded in the same transaction. Who may write here may forge; the chain of hashes shows it.
+key_prefix "{{.Own}}history/" {
+  policy = "write"
 }

@@ -1,4 +1,4 @@
-# operator: all intent, and the word that lets a held agent go on
+# operator: all intent, its history and its forks, where vms are, and the word that lets a held agent go on
 {{range .Wishes}}key_prefix "{{.}}" {
   policy = "write"
 }
@@ -6,6 +6,20 @@
   policy = "write"
 }
 key_prefix "{{.Own}}history/" {
+  policy = "write"
+}
+key_prefix "{{.Own}}forks/" {
+  policy = "write"
+}
+
+# Where vms are: platypus rebalance moves them, each in one transaction as an allocator would.
+key_prefix "{{.Own}}ledger/" {
+  policy = "write"
+}
+key_prefix "{{.Own}}placement/vms/" {
+  policy = "write"
+}
+key_prefix "{{.Own}}placement/nodes/" {
   policy = "write"
 }
 

@@ -29,6 +29,26 @@ func Intent(key, pointer string) Identity {
 	return nil
 }
 
+// Sound reports whether an object that was joined of both sides' changes means what either meant. Where it does not, the
+// object is one piece and a conflict.
+type Sound func(key, pointer string, joined parts.Part) bool
+
+// OneActive is what intent asks beyond each member: when each side made another version the active one, neither wanted
+// both.
+func OneActive(key, pointer string, joined parts.Part) bool {
+	if !strings.HasSuffix(key, "/config") || !strings.EqualFold(pointer, "/versions") {
+		return true
+	}
+	active := 0
+	for _, e := range joined.Elements {
+		status, isObject := e.Value.Get("status")
+		if isObject && status.Text == "active" || e.Value.Kind == parts.String && e.Value.Text == "active" {
+			active++
+		}
+	}
+	return active <= 1
+}
+
 // tellsApart reports whether every item of the lists has an identity that no other of its list has.
 func tellsApart(identity Identity, lists []*parts.Part) bool {
 	for _, list := range lists {

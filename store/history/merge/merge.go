@@ -39,6 +39,7 @@ const (
 type Rules struct {
 	Strict bool                           // two changes of one key are a conflict, whichever members they touch
 	Lists  Lists                          // which lists are joined item by item; nil: none
+	Sound  Sound                          // which joined objects make sense; nil: all
 	Prefer func(key, pointer string) Side // who wins a conflict; nil: nobody
 }
 

@@ -1,11 +1,14 @@
 package merge
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/platypus-platform/platypus/store/history/parts"
 )
 
 // absent stands for no value in the tables below.
@@ -59,8 +62,12 @@ func TestTable(t *testing.T) {
 		{"regions are a set", vm, `{"region":["SIN","NRT"]}`, `{"region":["SIN","NRT","FRA"]}`, `{"region":["NRT"]}`, `{"region":["NRT","FRA"]}`, ""},
 		{"lists below user_config", "clusters/a/p/config", `{"user_config":{"ports":[1]}}`, `{"user_config":{"ports":[1,2]}}`, `{"user_config":{"ports":[1,3]}}`,
 			`{"user_config":{"ports":[1,2]}}`, "/user_config/ports"},
+		{"two versions made active", "clusters/a/p/config", `{"versions":{"1":"active"},"min_nodes":1}`, `{"versions":{"1":"prep","2":"active"},"min_nodes":1}`,
+			`{"versions":{"1":"prep","3":{"status":"active"}},"min_nodes":2}`, `{"versions":{"1":"prep","2":"active"},"min_nodes":2}`, "/versions"},
+		{"one version made active, another prepared", "clusters/a/p/config", `{"versions":{"1":"active"}}`, `{"versions":{"1":"prep","2":"active"}}`,
+			`{"versions":{"1":"active","3":"prep"}}`, `{"versions":{"1":"prep","3":"prep","2":"active"}}`, ""},
 	} {
-		got, found := Value(c.key, [][]byte{value(c.base)}, value(c.ours), value(c.theirs), Rules{Lists: Intent})
+		got, found := Value(c.key, [][]byte{value(c.base)}, value(c.ours), value(c.theirs), Rules{Lists: Intent, Sound: OneActive})
 		if string(got) != string(value(c.want)) || (got == nil) != (value(c.want) == nil) || pointers(found) != c.conflicts {
 			t.Errorf("%s: %q with conflicts %q, want %q with %q", c.name, got, pointers(found), c.want, c.conflicts)
 		}
@@ -156,5 +163,25 @@ func TestTrees(t *testing.T) {
 	slices.Sort(lines)
 	if s := strings.Join(lines, " "); s != "both=2 empty= new=1 other=1 ours=2 same=1 theirs=2" {
 		t.Error(s)
+	}
+}
+
+// TestLargeValues: a merge of values of the largest size takes no longer than a person waits. It would take minutes if it
+// looked at each member for each member.
+func TestLargeValues(t *testing.T) {
+	object := func(change int) []byte {
+		var b strings.Builder
+		b.WriteString("{")
+		for i := range 25000 {
+			fmt.Fprintf(&b, "%q:%d,", fmt.Sprint(i), i%2+change*(i%change%2))
+		}
+		return []byte(b.String() + `"z":0}`)
+	}
+	base, ours, theirs := object(1), object(3), object(5)
+	if _, found := Value("k", [][]byte{base}, ours, theirs, Rules{}); len(found) == 0 {
+		t.Error("both changed much, and there is no conflict")
+	}
+	if d := parts.Diff(base, ours); len(d) == 0 {
+		t.Error("much was changed, and nothing differs")
 	}
 }

@@ -61,45 +61,67 @@ func member(e parts.Element) string { return e.Name }
 // elements merges two objects by member, or two lists by item. What only they have is put behind the element that it
 // follows there.
 func (m *merger) elements(pointer string, bases []*parts.Part, ours, theirs *parts.Part, name func(parts.Element) string) *parts.Part {
-	before := func(n string) []*parts.Part {
+	before, mine, other := len(m.conflicts), byName(ours, name), byName(theirs, name)
+	past := make([]map[string]*parts.Part, len(bases))
+	for i, b := range bases {
+		past[i] = byName(b, name)
+	}
+	base := func(n string) []*parts.Part {
 		found := make([]*parts.Part, len(bases))
-		for i, b := range bases {
-			found[i] = find(b, n, name)
+		for i := range past {
+			found[i] = past[i][n]
 		}
 		return found
 	}
-	var merged []parts.Element
+	var kept []parts.Element
+	stays := map[string]bool{}
 	for _, e := range ours.Elements {
 		n := name(e)
-		if value := m.part(parts.Below(pointer, n), before(n), &e.Value, find(theirs, n, name)); value != nil {
+		if value := m.part(parts.Below(pointer, n), base(n), &e.Value, other[n]); value != nil {
 			e.Value = *value
-			merged = append(merged, e)
+			kept, stays[n] = append(kept, e), true
 		}
 	}
-	behind := 0 // where what follows in theirs goes
+	var first []parts.Element
+	behind, follows := "", map[string][]parts.Element{} // what is new, by the element that stays before it
+	seen := false
 	for _, e := range theirs.Elements {
 		n := name(e)
-		if find(ours, n, name) == nil {
-			value := m.part(parts.Below(pointer, n), before(n), nil, &e.Value)
-			if value == nil {
-				continue
+		if mine[n] != nil {
+			if stays[n] {
+				behind, seen = n, true
 			}
-			merged = slices.Insert(merged, behind, parts.Element{Lead: e.Lead, Name: e.Name, Label: e.Label, Value: *value})
-			layOut(merged, behind, ours)
+			continue
 		}
-		if at := slices.IndexFunc(merged, func(e parts.Element) bool { return name(e) == n }); at >= 0 {
-			behind = at + 1
+		value := m.part(parts.Below(pointer, n), base(n), nil, &e.Value)
+		if value == nil {
+			continue
+		}
+		e = parts.Element{Lead: lead(ours, e), Name: e.Name, Label: e.Label, Value: *value}
+		if seen {
+			follows[behind] = append(follows[behind], e)
+		} else {
+			first = append(first, e)
 		}
 	}
+	merged := first
+	for _, e := range kept {
+		merged = append(append(merged, e), follows[name(e)]...)
+	}
 	joined := parts.Join(ours.Kind, closed(merged, ours, theirs), nil)
+	if m.rules.Sound != nil && !m.rules.Sound(m.key, pointer, joined) {
+		m.conflicts = m.conflicts[:before] // the whole is the conflict
+		return m.conflict(pointer, bases, ours, theirs)
+	}
 	return &joined
 }
 
-// layOut gives an element that is new the white space that elements have among ours.
-func layOut(merged []parts.Element, at int, ours *parts.Part) {
+// lead is the white space before an element that is new: as elements have it among ours.
+func lead(ours *parts.Part, e parts.Element) []byte {
 	if len(ours.Elements) > 0 {
-		merged[at].Lead = ours.Elements[len(ours.Elements)-1].Lead
+		return ours.Elements[len(ours.Elements)-1].Lead
 	}
+	return e.Lead
 }
 
 // closed moves the white space before the closing bracket to the element that is now the last.
@@ -122,16 +144,14 @@ func closed(merged []parts.Element, ours, theirs *parts.Part) []parts.Element {
 	return merged
 }
 
-func find(p *parts.Part, n string, name func(parts.Element) string) *parts.Part {
-	if p == nil {
-		return nil
-	}
-	for i := range p.Elements {
-		if name(p.Elements[i]) == n {
-			return &p.Elements[i].Value
+func byName(p *parts.Part, name func(parts.Element) string) map[string]*parts.Part {
+	found := map[string]*parts.Part{}
+	if p != nil {
+		for i := range p.Elements {
+			found[name(p.Elements[i])] = &p.Elements[i].Value
 		}
 	}
-	return nil
+	return found
 }
 
 func same(a, b *parts.Part) bool {

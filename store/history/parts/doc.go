@@ -32,6 +32,8 @@ type Part struct {
 	Text     string    // of a string what it says, of a number and a word its text
 	Elements []Element // of an object or a list, in their order
 	Tail     []byte    // white space between the opening bracket and the closing one when there is no element
+
+	index map[string]int // of a large object, where each member is
 }
 
 // Element is one member of an object or one item of a list, with the text around it.
@@ -47,6 +49,13 @@ type Element struct {
 func (p Part) Get(name string) (Part, bool) {
 	if p.Kind != Object {
 		return Part{}, false
+	}
+	if p.index != nil {
+		i, ok := p.index[name]
+		if !ok {
+			return Part{}, false
+		}
+		return p.Elements[i].Value, true
 	}
 	for _, e := range p.Elements {
 		if e.Name == name {
@@ -83,7 +92,9 @@ func Join(kind Kind, elements []Element, tail []byte) Part {
 		if i > 0 {
 			raw = append(raw, ',')
 		}
-		raw = slices.Concat(raw, e.Lead, e.Label, e.Value.Raw, e.Trail)
+		for _, text := range [][]byte{e.Lead, e.Label, e.Value.Raw, e.Trail} {
+			raw = append(raw, text...)
+		}
 	}
 	if len(elements) == 0 {
 		raw = append(raw, tail...)

@@ -9,6 +9,9 @@ import (
 // maxDepth is how deep brackets may nest before a value counts as opaque.
 const maxDepth = 200
 
+// small is how many members are as well looked for one by one.
+const small = 16
+
 // Parse takes a value apart. It has no error: what cannot be taken apart is one [Opaque] part.
 func Parse(value []byte) Part {
 	r := reader{data: value, ok: utf8.Valid(value)}
@@ -61,7 +64,7 @@ func (r *reader) group(kind Kind, closing byte, depth int) Part {
 		r.ok = false
 		return p
 	}
-	names := map[string]bool{}
+	names := map[string]int{}
 	lead := r.space()
 	if r.peek() == closing {
 		r.at++
@@ -71,16 +74,20 @@ func (r *reader) group(kind Kind, closing byte, depth int) Part {
 	for r.ok {
 		e := Element{Lead: lead}
 		if kind == Object {
-			if e.Name, e.Label = r.label(); names[e.Name] {
+			e.Name, e.Label = r.label()
+			if _, twice := names[e.Name]; twice {
 				r.ok = false
 			}
-			names[e.Name] = true
+			names[e.Name] = len(p.Elements)
 		}
 		e.Value = r.part(depth + 1)
 		e.Trail = r.space()
 		p.Elements = append(p.Elements, e)
 		next := r.peek()
 		if r.at++; next == closing {
+			if len(names) > small {
+				p.index = names
+			}
 			return p
 		}
 		r.ok = r.ok && next == ','

@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"github.com/platypus-platform/platypus/agents/setlive/service"
@@ -35,6 +36,12 @@ func (s *Systemd) state(ctx context.Context, home service.Home) (service.State, 
 	state.Supervised = u.loadState == "loaded"
 	state.Up = u.active == "active" || u.active == "activating" || u.active == "reloading"
 	state.Process = home.Settled(u.pid)
+	if pid, lingers := home.Lingers(); lingers && u.down() {
+		if state.Process = home.Process(pid); !state.Process.Running() {
+			state.Problem, state.Blocked = fmt.Sprintf("a process of group %d survived KILL; nothing is started beside it", pid), true
+			return state, nil
+		}
+	}
 	switch {
 	case u.loadState == "masked":
 		state.Problem, state.Blocked = maskedText(state.App), true

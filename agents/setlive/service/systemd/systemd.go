@@ -139,6 +139,9 @@ func (s *Systemd) start(ctx context.Context, app string) error {
 	if u.active == "active" && s.home(app).Process(u.pid).Settings != "" {
 		return nil
 	}
+	if pid, lingers := s.home(app).Lingers(); lingers && u.down() {
+		return fmt.Errorf("process %d of it is still there, though the unit has ended", pid)
+	}
 	if u.active == "failed" || u.result == "start-limit-hit" {
 		err := s.call(ctx, "reset failure", func(c *dbus.Conn) error { return c.ResetFailedUnitContext(ctx, unitName(app)) })
 		if err != nil {
@@ -200,7 +203,7 @@ func (s *Systemd) stop(ctx context.Context, app string, how service.Stopping) er
 		return err
 	}
 	if u.down() {
-		return s.home(app).Forget()
+		return s.ended(ctx, app)
 	}
 	err = s.call(ctx, "stop unit", func(c *dbus.Conn) error {
 		_, err := c.StopUnitContext(ctx, unitName(app), "replace", nil)
@@ -223,7 +226,7 @@ func (s *Systemd) stop(ctx context.Context, app string, how service.Stopping) er
 	if err != nil {
 		return err
 	}
-	return s.home(app).Forget()
+	return s.ended(ctx, app)
 }
 
 // kill ends what did not end by itself, all of it.

@@ -66,7 +66,7 @@ func collect(now world.World, edits []world.Edit, same func(a, b []byte) bool) [
 
 // Between returns the change from one value of a key to another, nil for absent, and whether it is one.
 func Between(key string, before, after []byte) (Change, bool) {
-	c := Change{Key: key, Verb: Update, Before: jsonOf(before), After: jsonOf(after), value: after}
+	c := Change{Key: key, Verb: Update, Before: JSON(before), After: JSON(after), value: after}
 	switch {
 	case before == nil && after == nil, before != nil && after != nil && bytes.Equal(before, after):
 		return c, false
@@ -116,8 +116,8 @@ func compact(value []byte) string {
 	return b.String()
 }
 
-// jsonOf makes a value fit for a JSON document, even when it is not JSON itself.
-func jsonOf(value []byte) json.RawMessage {
+// JSON makes a value fit for a JSON document, even when it is not JSON itself.
+func JSON(value []byte) json.RawMessage {
 	switch {
 	case value == nil:
 		return nil
@@ -128,11 +128,16 @@ func jsonOf(value []byte) json.RawMessage {
 	return quoted
 }
 
-// members are the parts in which two values differ, by pointer.
+// members are the parts in which two values differ, by pointer. An object that is new or that goes is shown by its parts.
 func members(before, after []byte) []Member {
+	if empty := []byte("{}"); before == nil && len(parts.Parse(after).Elements) > 0 && parts.Parse(after).Kind == parts.Object {
+		before = empty
+	} else if after == nil && len(parts.Parse(before).Elements) > 0 && parts.Parse(before).Kind == parts.Object {
+		after = empty
+	}
 	all := []Member{}
 	for _, d := range parts.Diff(before, after) {
-		all = append(all, Member{d.Pointer, jsonOf(d.Before), jsonOf(d.After)})
+		all = append(all, Member{d.Pointer, JSON(d.Before), JSON(d.After)})
 	}
 	slices.SortStableFunc(all, func(a, b Member) int { return strings.Compare(a.Pointer, b.Pointer) })
 	return all
@@ -146,14 +151,15 @@ func (m Member) String() string {
 	}
 	switch {
 	case m.Before == nil:
-		return "+ " + name + ": " + short(m.After)
+		return "+ " + name + ": " + Short(m.After)
 	case m.After == nil:
-		return "- " + name + ": " + short(m.Before)
+		return "- " + name + ": " + Short(m.Before)
 	}
-	return "~ " + name + ": " + short(m.Before) + " -> " + short(m.After)
+	return "~ " + name + ": " + Short(m.Before) + " -> " + Short(m.After)
 }
 
-func short(raw json.RawMessage) string {
+// Short is a piece of JSON for a line.
+func Short(raw []byte) string {
 	if len(raw) > 200 {
 		return string(raw[:200]) + "… (" + strconv.Itoa(len(raw)) + " bytes)"
 	}

@@ -47,6 +47,7 @@ type line struct {
 	verb      *cli.Command
 	own       map[string]bool // flags of the verb
 	before    []string        // global flags
+	early     []string        // flags of some verb, given before it was
 	after     []string        // flags of the verb
 	arguments []string
 }
@@ -61,7 +62,25 @@ func (l *line) command(word string) error {
 	}
 	l.own = known(l.verb.Flags)
 	l.own["help"], l.own["h"] = false, false
+	early := l.early
+	for len(early) > 0 { // what was given before the verb is the verb's now
+		used, err := l.flag(early[0], early[1:])
+		if err != nil {
+			return err
+		}
+		early = early[1+used:]
+	}
 	return nil
+}
+
+// ofAnyVerb reports whether some verb has a flag of that name, and whether it takes a value.
+func (l *line) ofAnyVerb(name string) (value, ok bool) {
+	for _, c := range l.app.Commands {
+		if takes, has := known(c.Flags)[name]; has {
+			return takes, true
+		}
+	}
+	return false, false
 }
 
 // flag sorts a flag in and returns how many of the words that follow belong to it.
@@ -72,6 +91,10 @@ func (l *line) flag(word string, rest []string) (used int, err error) {
 	if !ok {
 		into = &l.before
 		value, ok = l.globals[name]
+	}
+	if !ok && l.verb == nil {
+		into = &l.early
+		value, ok = l.ofAnyVerb(name)
 	}
 	if !ok {
 		return 0, fmt.Errorf("unknown flag %q%s", word, meant(name, dashed(l.own, l.globals)))

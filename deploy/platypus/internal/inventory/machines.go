@@ -92,11 +92,11 @@ func (s *sheet) region(r *row, regions []string) intent.Name {
 	if r.broken || len(regions) == 0 || slices.Contains(regions, string(code)) {
 		return code
 	}
-	hint := ""
+	hint := ":"
 	if near := similar(c.text, regions); near != "" {
 		hint = fmt.Sprintf(": is %s meant?", near)
 	}
-	s.errorf(r, c, "region %s is not declared%s declared are %s", shown(c.text), hint, strings.Join(regions, " "))
+	s.errorf(r, c, "region %s is not declared%s There are %s", shown(c.text), hint, strings.Join(regions, " "))
 	return code
 }
 

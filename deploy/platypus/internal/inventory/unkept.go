@@ -53,7 +53,7 @@ func secondsFault(text string) string {
 }
 
 func addressFault(text string) string {
-	if _, _, err := net.SplitHostPort(text); err != nil && text != "" {
+	if _, _, err := net.SplitHostPort(text); text != "" && (err != nil || strings.ContainsAny(text, "<>'\"@/,; ")) {
 		return "is not host:port; it is not used"
 	}
 	return ""

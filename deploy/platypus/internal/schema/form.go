@@ -21,6 +21,9 @@ const (
 	systemPattern   = `^/((bin|boot|dev|etc|lib|lib32|lib64|proc|sbin|sys)(/.*)?|(home|media|mnt|opt|root|run|srv|tmp|usr|var)/?)$`
 )
 
+// sourceOfPattern is where a module may come from.
+const sourceOfPattern = `^(sha256:[0-9a-f]{64}|file:///.+|https://.+)$`
+
 func name() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Pattern: namePattern, MaxLength: jsonschema.Ptr(intent.MaxName)}
 }
@@ -44,6 +47,9 @@ func forms() map[reflect.Type]*jsonschema.Schema {
 		reflect.TypeFor[time.Time]():           {Type: "string", Format: "date-time", Pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}T"},
 		reflect.TypeFor[intent.Policy]():       {Type: "string", Enum: []any{"pack", "spread", ""}},
 		reflect.TypeFor[intent.Spread]():       {Type: "string", Enum: []any{"none", "machine", "datacenter", ""}},
+		reflect.TypeFor[intent.ABI]():          {Type: "string", Enum: []any{"command", "reactor", ""}},
+		reflect.TypeFor[intent.Freshness]():    {Type: "string", Enum: []any{"warm", "reset", "fresh", ""}},
+		reflect.TypeFor[intent.Egress]():       {Type: "string", Pattern: `^([Hh][Tt][Tt][Pp][Ss]?://.+|[0-9a-fA-F:.]+/[0-9]+)$`},
 		reflect.TypeFor[intent.OnHostLoss]():   {Type: "string", Enum: []any{"replace", "wait", ""}},
 		reflect.TypeFor[intent.MachineState](): {Type: "string", Enum: []any{"ready", "cordoned", "draining", "dead", ""}},
 		reflect.TypeFor[intent.Version](): {AnyOf: []*jsonschema.Schema{
@@ -121,6 +127,27 @@ var descriptions = map[string]string{
 	"intent":       "index of the wish that it was made from",
 	"phase":        "how far an entry is from being free: leaving, lost or nothing",
 	"machine":      "the node that holds it",
+	"source":       "the module: sha256:… of a blob, file:///… or https://…",
+	"sha256":       "of the module, 64 hexadecimal digits; the source may say it",
+	"abi":          "how it is called: command or reactor; found by its imports and exports when absent",
+	"instance":     "what a call finds of the call before: warm, reset or fresh",
+	"min_replicas": "nodes that have it ready at least; 1 unless given",
+	"max_replicas": "nodes that may, when load asks for it",
+	"concurrency":  "calls at once on one node",
+	"queue":        "calls that may wait on one node",
+	"egress":       "origins and networks that it may reach; nothing unless given",
+	"calls":        "seeds that it may call; * for all",
+	"env":          "its environment; no place for secrets",
+	"trusted":      "runs at full speed in a process of its own, without the check that ends an endless loop",
+	"manifest":     "sha256:… of the list of its files: platypus site DIR NAME makes it",
+	"hosts":        "names that it answers to, beside its own",
+	"not_found":    "path of the page for what is not there",
+	"fallback":     "path that answers in place of what is not there",
+	"redirects":    "from a path to a path or an address",
+	"max_age":      "how long a cache may keep a page unasked",
+	"size":         "bytes",
+	"name":         "what it was called where it came from",
+	"copies":       "nodes that keep it; 2 unless given",
 	"reason":       "why it is nowhere, in words",
 	"refused":      "machines by the class of reason that kept it out",
 	"attempt":      "how often it was given a machine",

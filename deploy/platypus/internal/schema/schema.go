@@ -17,7 +17,8 @@ import (
 // Kinds are the names that [Of] knows: what people declare, what allocators write, and the file that holds many values
 // by key.
 func Kinds() []string {
-	return []string{"node", "config", "deploy_config", "region", "machine", "vm", "ledger", "placement", "file"}
+	return []string{"node", "config", "deploy_config", "region", "machine", "vm", "seed", "site", "blob",
+		"ledger", "placement", "file"}
 }
 
 // Of returns the schema of a kind.
@@ -54,6 +55,12 @@ func of(kind string) (*jsonschema.Schema, error) {
 			s.DependentRequired = map[string][]string{"app": {"cluster"}, "cluster": {"app"}}
 		}
 		return s, err
+	case "seed":
+		return infer(reflect.TypeFor[intent.Seed](), "source")
+	case "site":
+		return infer(reflect.TypeFor[intent.Site](), "manifest")
+	case "blob":
+		return infer(reflect.TypeFor[intent.Blob]())
 	case "ledger":
 		return infer(reflect.TypeFor[intent.Ledger](), "entries")
 	case "placement":
@@ -74,6 +81,9 @@ func file() (*jsonschema.Schema, error) {
 		"^regions/[^/]+$":                      "region",
 		"^machines/[^/]+/[^/]+$":               "machine",
 		"^vms/[^/]+$":                          "vm",
+		"^seeds/[^/]+$":                        "seed",
+		"^sites/[^/]+$":                        "site",
+		"^blobs/[^/]+$":                        "blob",
 	} {
 		value, err := of(kind)
 		if err != nil {
@@ -86,7 +96,7 @@ func file() (*jsonschema.Schema, error) {
 		{Const: jsonschema.Ptr[any]("$schema")},
 		{Pattern: "^(nodes|machines)/[^/]+/[^/]+$"},
 		{Pattern: "^clusters/[^/]+/[^/]+/(config|deploy_config)$"},
-		{Pattern: "^(regions|vms|seeds|sites|services|routes)/[^/]+$"},
+		{Pattern: "^(regions|vms|seeds|sites|blobs|services|routes)/[^/]+$"},
 	}}
 	return s, nil
 }
@@ -142,6 +152,17 @@ func tighten(s *jsonschema.Schema) {
 	bound("count", 0, intent.MaxCount)
 	bound("parallel", 0, 1000)
 	bound("cores", 1, intent.MaxCores)
+	for _, member := range []string{"size", "copies", "concurrency", "queue", "min_replicas", "max_replicas"} {
+		bound(member, 0, 0)
+	}
+	for _, member := range []string{"source", "manifest"} {
+		if p := s.Properties[member]; p != nil {
+			p.Pattern = map[string]string{"source": sourceOfPattern, "manifest": "^sha256:[0-9a-f]{64}$"}[member]
+		}
+	}
+	if p := s.Properties["sha256"]; p != nil {
+		p.Pattern = "^([0-9a-fA-F]{64})?$"
+	}
 	if p := s.Properties["basedir"]; p != nil {
 		p.Pattern = basedirPattern
 		p.Not = &jsonschema.Schema{Pattern: systemPattern}

@@ -14,7 +14,8 @@ import (
 
 // keys are where the values of a kind stand.
 var keys = map[string]string{"node": "nodes/n/a", "config": "clusters/a/c/config", "deploy_config": "clusters/a/c/deploy_config",
-	"region": "regions/r", "machine": "machines/r/m", "vm": "vms/v"}
+	"region": "regions/r", "machine": "machines/r/m", "vm": "vms/v", "seed": "seeds/s", "site": "sites/s",
+	"blob": "blobs/" + strings.Repeat("0a", 32)}
 
 // TestVerdict holds each example against intent and against the schema: both must say what its folder says. A file
 // has one value a line. In beyond/ are those that no schema can refuse.

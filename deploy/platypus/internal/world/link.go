@@ -1,6 +1,7 @@
 package world
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,6 +36,11 @@ type Link struct {
 	Next  string       // what a person can do, or ""
 }
 
+// MarshalJSON writes the link for programs.
+func (l Link) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]any{"stage": l.Stage, "agent": l.Agent, "want": l.Want, "ok": l.OK(), "state": l.State, "next": l.Next})
+}
+
 // OK reports whether nothing is left to do here.
 func (l Link) OK() bool { return l.Idle || l.State.Phase == Converged }
 
@@ -60,7 +66,7 @@ func (w World) link(stage, agent string, node intent.Name, app intent.App, want 
 	who := Who{agent, node}
 	report, reported := w.Reports[who]
 	state, known := report.Subjects[string(app.Name)]
-	l := Link{Stage: stage, Agent: agent, Want: want, State: tries(report, app.Name, state)}
+	l := Link{Stage: stage, Agent: agent, Want: want, State: state}
 	l.Idle = want == "" && (!known || state.Phase == Converged)
 	alive := w.Alive[who]
 	start := fmt.Sprintf("start it on %s: %s (its log says more)", node, agent)
@@ -84,19 +90,6 @@ func (w World) link(stage, agent string, node intent.Name, app intent.App, want 
 		l.Next = advice(state, node)
 	}
 	return l
-}
-
-// tries returns an app's state with the tries at its versions, which an agent may report beside it as APP/VERSION.
-func tries(report intent.Report, app intent.Name, state intent.State) intent.State {
-	for subject, s := range report.Subjects {
-		if strings.HasPrefix(subject, string(app)+"/") && s.Attempts > state.Attempts {
-			state.Attempts, state.NextTry = s.Attempts, s.NextTry
-			if state.Error == "" {
-				state.Error = s.Error
-			}
-		}
-	}
-	return state
 }
 
 // advice is what a person can do about a state.

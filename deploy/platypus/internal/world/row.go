@@ -25,7 +25,7 @@ type Row struct {
 	Phase     string    `json:"phase"`
 	Since     time.Time `json:"since,omitzero"`
 	Reason    string    `json:"reason,omitempty"`
-	Links     []Link    `json:"-"` // the chain that it was computed from
+	Links     []Link    `json:"chain"` // what it was computed from
 }
 
 // Converged reports whether nothing is left to do.

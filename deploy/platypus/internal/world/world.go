@@ -97,6 +97,12 @@ func (w World) Get(key string) (intent.Pair, bool) {
 	return intent.Pair{}, false
 }
 
+// Below returns the key of a pair below the intent prefix, and whether it is a key that somebody declared.
+func (w World) Below(p intent.Pair) (string, bool) {
+	key, ok := w.Tree.Intent().Below(p.Key)
+	return key, ok && !strings.HasSuffix(key, "/")
+}
+
 // Edit is one key below the intent prefix and its new value; nil removes it.
 type Edit struct {
 	Key   string

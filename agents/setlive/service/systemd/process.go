@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 
@@ -31,4 +32,19 @@ func (s *Systemd) Tell(ctx context.Context, app, signal, settings string) error 
 		return fmt.Errorf("tell %s %s: %w", app, signal, err)
 	}
 	return s.home(app).Informed(p, settings)
+}
+
+// ended forgets a process once it has ended. Systemd calls a unit failed, and down, whose process survives KILL.
+func (s *Systemd) ended(ctx context.Context, app string) error {
+	home := s.home(app)
+	for end := time.Now().Add(service.KillWait); ; {
+		pid, lingers := home.Lingers()
+		if !lingers {
+			return home.Forget()
+		}
+		if !time.Now().Before(end) || ctx.Err() != nil {
+			return fmt.Errorf("process %d survived KILL for %s", pid, service.KillWait)
+		}
+		time.Sleep(service.PollInterval)
+	}
 }

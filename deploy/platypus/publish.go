@@ -10,9 +10,9 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// declare writes one value of intent through the history, if it differs from what stands there. change gets the members
+// publish writes one value of intent through the history, if it differs from what stands there. change gets the members
 // that are declared now, none when nothing is.
-func (sh *shell) declare(ctx context.Context, key, what string, change func(now map[string]any)) error {
+func (sh *shell) publish(ctx context.Context, key, what string, change func(now map[string]any)) error {
 	now, err := world.Read(ctx, sh.store, sh.tree)
 	if err != nil {
 		return err

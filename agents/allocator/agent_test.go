@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/platypus-platform/platypus/agents/internal/testhost"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedded"
+)
+
+// TestMain makes the test binary be the allocator when it is run by that name.
+func TestMain(m *testing.M) {
+	if os.Getenv("PLATYPUS_TEST_PROGRAM") == program {
+		main()
+	}
+	testscript.Main(m, map[string]func(){program: main})
+}
+
+// embeddedStore serves a one-machine store that ends with the test, and returns its address.
+func embeddedStore(t testing.TB) string {
+	t.Helper()
+	s, err := embedded.Open(t.TempDir(), embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(s.Handler())
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+		_ = s.Close()
+	})
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// TestStories runs testdata/*.txtar, each in a tree of its own.
+func TestStories(t *testing.T) { stories(t, embeddedStore(t)) }
+
+// TestStoriesOnConsul runs them against a real Consul.
+func TestStoriesOnConsul(t *testing.T) { stories(t, testhost.Consul(t, "a1")) }
+
+func stories(t *testing.T, address string) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no stories: %v", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		t.Run(name, func(t *testing.T) {
+			root := fmt.Sprintf("test-%s-%d/", name, os.Getpid())
+			s, err := store.Open(store.Config{Address: address})
+			if err != nil {
+				t.Fatal(err)
+			}
+			talk := &talk{store: s, root: root}
+			testscript.Run(t, testscript.Params{
+				Files: []string{file},
+				Setup: func(env *testscript.Env) error {
+					env.Setenv("CONSUL_HTTP_ADDR", address)
+					env.Setenv("PLATYPUS_ROOT", root)
+					env.Setenv("PLATYPUS_NODE", "a1")
+					env.Setenv("PLATYPUS_STATE_DIR", filepath.Join(env.WorkDir, "state"))
+					return nil
+				},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){
+					"put": talk.put, "del": talk.del, "until": talk.until, "still": talk.still, "end": talk.end,
+				},
+			})
+		})
+	}
+}
+
+// talk is what stories say to the store, below their root.
+type talk struct {
+	store *store.Store
+	root  string
+}
+
+// put KEY VALUE writes a key.
+func (k *talk) put(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(k.store.Put(context.Background(), k.root+args[0], []byte(strings.Join(args[1:], " "))))
+}
+
+// del KEY removes a key.
+func (k *talk) del(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(k.store.Delete(context.Background(), k.root+args[0]))
+}
+
+// until KEY PATTERN waits until the value matches; with ! until the key is gone.
+func (k *talk) until(ts *testscript.TestScript, neg bool, args []string) {
+	var last string
+	for end := time.Now().Add(testhost.HangLimit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		p, found, err := k.store.Get(context.Background(), k.root+args[0], store.Default)
+		ts.Check(err)
+		if neg && !found {
+			return
+		}
+		last = string(p.Value)
+		if !neg && found && regexp.MustCompile(args[1]).MatchString(last) {
+			return
+		}
+	}
+	ts.Fatalf("%s is %q", args[0], last)
+}
+
+// still FOLDER… watches that nothing below them is written for a while, once a report that was due has been.
+func (k *talk) still(ts *testscript.TestScript, _ bool, args []string) {
+	time.Sleep(1500 * time.Millisecond)
+	before := k.state(ts, args)
+	for range 10 {
+		time.Sleep(100 * time.Millisecond)
+		if now := k.state(ts, args); !slices.Equal(before, now) {
+			ts.Fatalf("it was %v and is %v", before, now)
+		}
+	}
+}
+
+func (k *talk) state(ts *testscript.TestScript, folders []string) (state []string) {
+	for _, folder := range folders {
+		pairs, _, err := k.store.List(context.Background(), intent.Prefix(k.root+folder), store.Consistent)
+		ts.Check(err)
+		for _, p := range pairs {
+			state = append(state, fmt.Sprintf("%s@%d", p.Key, p.ModifyIndex))
+		}
+	}
+	return state
+}
+
+// end PROGRAM ends a program of the background by name and waits for it.
+func (k *talk) end(ts *testscript.TestScript, _ bool, args []string) {
+	for _, cmd := range ts.BackgroundCmds() {
+		if strings.Contains(strings.Join(cmd.Args, " "), args[0]) && cmd.ProcessState == nil {
+			ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+		}
+	}
+}
+
+// process is an allocator as a process that may be killed.
+func process(t testing.TB, address, root, node string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), "PLATYPUS_TEST_PROGRAM="+program, "CONSUL_HTTP_ADDR="+address, "PLATYPUS_ROOT="+root,
+		"PLATYPUS_NODE="+node, "PLATYPUS_STATE_DIR="+filepath.Join(t.TempDir(), node))
+	return cmd
+}
+
+// ended waits for a process that was told to end.
+func ended(t testing.TB, cmd *exec.Cmd) {
+	t.Helper()
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+}

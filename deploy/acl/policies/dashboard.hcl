@@ -1,0 +1,5 @@
+# dashboard: what its page shows, and not a single write
+{{range $noun := .Shown}}key_prefix "{{$noun}}" {
+  policy = "list"
+}
+{{end}}

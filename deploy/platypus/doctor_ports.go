@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// listener is a socket that waits for others.
+type listener struct {
+	protocol intent.Protocol
+	port     int
+	inode    string
+}
+
+// claims names the apps that declare the port.
+func (l listener) claims(apps []intent.App) (names []string) {
+	for _, app := range apps {
+		if slices.ContainsFunc(app.Deploy.Ports, func(p intent.Port) bool {
+			return p.Protocol == l.protocol && p.First <= l.port && l.port <= p.Last
+		}) {
+			names = append(names, string(app.Name))
+		}
+	}
+	return names
+}
+
+// ports finds the ports of the node's apps that somebody else on this host listens on.
+func ports(apps []intent.App) (found []finding) {
+	all := processes()
+	byPid, owners, said := map[int]process{}, sockets(all), map[string]bool{}
+	for _, p := range all {
+		byPid[p.pid] = p
+	}
+	for _, l := range listeners() {
+		claims := l.claims(apps)
+		if len(claims) == 0 {
+			continue
+		}
+		if f, odd := judge(l, claims, owners, byPid); odd && !said[f.Found] {
+			said[f.Found] = true
+			found = append(found, f)
+		}
+	}
+	if len(found) == 0 {
+		return []finding{{"ports", levelOK, "nobody else listens on the ports of the apps of this node", ""}}
+	}
+	return found
+}
+
+// judge tells whether a listener is one of the apps that claim its port.
+func judge(l listener, claims []string, owners map[string]process, byPid map[int]process) (finding, bool) {
+	what := fmt.Sprintf("port %d/%s of %s", l.port, l.protocol, strings.Join(claims, " and "))
+	p, known := owners[l.inode]
+	if !known {
+		return finding{"ports", levelSkip, what + " is listened on by a process that is not shown to everybody", "run it as root"}, true
+	}
+	app, ours := appOf(p, byPid)
+	switch {
+	case ours && slices.Contains(claims, app):
+		return finding{}, false
+	case ours:
+		return finding{"ports", levelWarn, fmt.Sprintf("%s is held by the app %s (%s, pid %d)", what, app, p.name, p.pid),
+			"give one of them another port in its deploy_config"}, true
+	case p.env == nil && os.Geteuid() != 0:
+		return finding{"ports", levelSkip, fmt.Sprintf("%s is held by %s (pid %d), which may be it", what, p.name, p.pid), "run it as root"}, true
+	}
+	return finding{"ports", levelWarn, fmt.Sprintf("%s is held by %s (pid %d), which is no app", what, p.name, p.pid),
+		"stop it, or give the app another port in its deploy_config"}, true
+}
+
+// appOf tells which app a process belongs to: setlive says so in the environment of all that it runs. One that was
+// cleaned may still be that of a parent.
+func appOf(p process, byPid map[int]process) (string, bool) {
+	for range 32 {
+		if app, ok := p.variable("PLATYPUS_APP"); ok {
+			return app, true
+		}
+		parent, ok := byPid[p.parent]
+		if !ok || p.parent <= 1 {
+			return "", false
+		}
+		p = parent
+	}
+	return "", false
+}
+
+// listeners reads the kernel's tables.
+func listeners() (all []listener) {
+	for _, table := range []struct {
+		file     string
+		protocol intent.Protocol
+		state    string // of a socket that waits, in these tables
+	}{{"tcp", intent.TCP, "0A"}, {"tcp6", intent.TCP, "0A"}, {"udp", intent.UDP, "07"}, {"udp6", intent.UDP, "07"}} {
+		data, _ := os.ReadFile(filepath.Join("/proc/self/net", table.file))
+		for line := range strings.Lines(string(data)) {
+			fields := strings.Fields(line)
+			if len(fields) < 10 || fields[3] != table.state {
+				continue
+			}
+			_, text, _ := strings.Cut(fields[1], ":")
+			port, err := strconv.ParseUint(text, 16, 16)
+			if err != nil {
+				continue
+			}
+			all = append(all, listener{table.protocol, int(port), fields[9]})
+		}
+	}
+	return all
+}
+
+// sockets tells who holds which socket, by its inode.
+func sockets(all []process) map[string]process {
+	holders := map[string]process{}
+	for _, p := range all {
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.pid))
+		for _, fd := range fds {
+			target, _ := os.Readlink(fd)
+			if inode, ok := strings.CutPrefix(target, "socket:["); ok {
+				holders[strings.TrimSuffix(inode, "]")] = p
+			}
+		}
+	}
+	return holders
+}

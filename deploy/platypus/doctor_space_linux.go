@@ -1,0 +1,6 @@
+package main
+
+import "golang.org/x/sys/unix"
+
+// readOnly reports whether a file system takes no writes.
+func readOnly(at unix.Statfs_t) bool { return at.Flags&unix.ST_RDONLY != 0 }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/change"
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/intent/fleet"
+	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/history"
+)
+
+// What the verbs of the fleet have in common.
+
+// readFleet reads everything that placing depends on, all prefixes at once.
+func (sh *shell) readFleet(ctx context.Context) (*fleet.Fleet, error) {
+	prefixes := append(fleet.Prefixes(sh.tree), sh.tree.Alives(), sh.tree.Statuses().Join("setlive"))
+	pairs, errs := make([][]intent.Pair, len(prefixes)), make([]error, len(prefixes))
+	var all sync.WaitGroup
+	for i, prefix := range prefixes {
+		all.Go(func() { pairs[i], _, errs[i] = sh.store.List(ctx, prefix, store.Default) })
+	}
+	all.Wait()
+	var together []intent.Pair
+	for i := range prefixes {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		together = append(together, pairs[i]...)
+	}
+	f := fleet.Read(sh.tree, together)
+	alive, ran := map[string]bool{}, map[string]bool{}
+	for _, p := range pairs[len(prefixes)-2] {
+		rest, _ := sh.tree.Alives().Below(p.Key)
+		node, _, _ := strings.Cut(rest, "/")
+		alive[node] = true
+	}
+	for _, p := range pairs[len(prefixes)-1] {
+		node, _ := sh.tree.Statuses().Join("setlive").Below(p.Key)
+		ran[node] = true
+	}
+	for _, m := range f.Machines {
+		m.Away = ran[string(m.Name())] && !alive[string(m.Name())]
+	}
+	return f, nil
+}
+
+// writeKey writes one key of intent through the history; index is that of the value before, 0 for none, and a nil value
+// removes the key.
+func (sh *shell) writeKey(ctx context.Context, key string, before []byte, index uint64, after []byte, message string) (history.Commit, error) {
+	c, changed := change.Between(strings.TrimPrefix(key, string(sh.tree.Intent())), before, after)
+	if !changed {
+		return history.Commit{}, history.ErrUnchanged
+	}
+	c.Index = index
+	commits, err := sh.commit(ctx, []change.Change{c}, history.Request{Note: history.Note{Message: message}})
+	if err != nil {
+		return history.Commit{}, err
+	}
+	return commits[0], nil
+}
+
+// machineArg finds the machine that an argument names, as NAME or REGION/NAME.
+func (sh *shell) machineArg(ctx context.Context, i int) (intent.Pair, error) {
+	pairs, _, err := sh.store.List(ctx, sh.tree.Machines(), store.Default)
+	if err != nil {
+		return intent.Pair{}, err
+	}
+	var names []string
+	for _, p := range pairs {
+		rest, _ := sh.tree.Machines().Below(p.Key)
+		_, name, _ := strings.Cut(rest, "/")
+		if rest == sh.args[i] || name == sh.args[i] {
+			return p, nil
+		}
+		names = append(names, name)
+	}
+	return intent.Pair{}, fmt.Errorf("no machine is called %s%s: platypus machines lists them", sh.args[i], meant(sh.args[i], names))
+}
+
+// meant suggests what was probably meant.
+func meant(word string, known []string) string {
+	if near := flagline.Nearest(word, known); near != "" {
+		return ": did you mean " + near + "?"
+	}
+	return ""
+}
+
+// unknownVM is the error for a vm that is not declared.
+func unknownVM(name intent.Name, f *fleet.Fleet) error {
+	var names []string
+	for _, v := range f.VMs {
+		names = append(names, string(v.Name))
+	}
+	return fmt.Errorf("no vm is called %s%s: platypus vms lists them", name, meant(string(name), names))
+}
+
+// knownRegion refuses a region that has neither a declaration nor a machine, and lists those that have.
+func (sh *shell) knownRegion(ctx context.Context, code intent.Name) error {
+	if code == intent.AnyRegion {
+		return nil
+	}
+	_, found, err := sh.store.Get(ctx, sh.tree.Region(code), store.Default)
+	if found || err != nil {
+		return err
+	}
+	machines, _, err := sh.store.List(ctx, sh.tree.Machines(), store.Default)
+	if err != nil {
+		return err
+	}
+	regions, _, err := sh.store.List(ctx, sh.tree.Regions(), store.Default)
+	if err != nil {
+		return err
+	}
+	codes := fleet.Read(sh.tree, append(machines, regions...)).Codes()
+	words := []string{}
+	for _, c := range codes {
+		if c == code {
+			return nil
+		}
+		words = append(words, string(c))
+	}
+	if len(words) == 0 {
+		return usage("region %s is not known, nor is any other: platypus import regions FILE.csv", code)
+	}
+	return usage("region %s is not known%s; known are %s, and any", code, meant(string(code), words), strings.Join(words, " "))
+}
+
+// withMembers is a JSON object with some members set, or removed where the value is nil; all others stay as they are.
+func withMembers(object []byte, members map[string]any) ([]byte, error) {
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(object, &all); err != nil {
+		return nil, err
+	}
+	for name, value := range members {
+		if value == nil {
+			delete(all, name)
+			continue
+		}
+		data, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = data
+	}
+	return json.Marshal(all)
+}

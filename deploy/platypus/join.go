@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store/history"
+	"github.com/platypus-platform/platypus/store/history/merge"
+)
+
+func joinVerb() verb {
+	return verb{
+		name: "join", usage: "bring what changed in a fork back", args: "NAME|ROOT/", min: 1, max: 1,
+		text: `Merges all that changed in a fork since both trees last had everything in common, member by member, lists item by item
+where the items have names. What both changed, each in its own way, is a conflict: it is shown with both authors, nothing
+is written, and the exit code is 1. --ours PATH keeps what is declared here at a path, --theirs PATH takes what the fork
+has. A PATH is KEY, PREFIX/ or KEY#/json/pointer. What comes out must still validate, and is one commit; joining again
+changes nothing. The other way around, to bring a fork up to date: --root platypus/forks/NAME/ join platypus/.
+On a terminal it asks first. Off a terminal only removals need --yes.`,
+		examples: []string{`platypus join staging -m "ship it"`, "platypus join staging --theirs clusters/slug/ --dry-run"},
+		flags:    wishFlags(preferFlags()...),
+		run: func(ctx context.Context, sh *shell) error {
+			source, err := sh.other(sh.args[0])
+			if err != nil {
+				return err
+			}
+			return sh.join(ctx, history.Open(sh.store, source))
+		},
+	}
+}
+
+// other is the tree that a person names: a fork of this one, or any by its root.
+func (sh *shell) other(text string) (intent.Tree, error) {
+	if strings.Contains(text, "/") {
+		tree, err := intent.ParseRoot(text)
+		if err != nil {
+			return tree, usageError{err}
+		}
+		return tree, nil
+	}
+	name, err := sh.name(0, "NAME")
+	return sh.tree.Fork(name), err
+}
+
+func (sh *shell) join(ctx context.Context, source *history.Log) error {
+	common, err := sh.history().Common(ctx, source.Tree())
+	if err != nil {
+		return err
+	}
+	if !sh.flags.Bool("dry-run") {
+		if err := sh.catchUp(ctx, source); err != nil {
+			return err
+		}
+	}
+	head, err := source.Head(ctx)
+	if err != nil {
+		return err
+	}
+	theirs, err := source.At(ctx, head.Seq)
+	if err != nil {
+		return err
+	}
+	bases, err := sh.bases(ctx, common)
+	if err != nil {
+		return err
+	}
+	now, err := world.Read(ctx, sh.store, sh.tree)
+	if err != nil {
+		return err
+	}
+	ours := live(now)
+	merged, conflicts := merge.Trees(bases, ours, treeOf(theirs), sh.rules())
+	if len(conflicts) > 0 {
+		return sh.conflicts(ctx, "join", conflicts, quarrel{ours: sh.history(), theirs: source, since: common[0].Ours, theirsSince: common[0].Theirs,
+			sides: [2]string{"here", "in " + source.Tree().Root()}})
+	}
+	w := wish{name: "join", now: now, edits: difference(ours, merged), done: fmt.Sprintf("%s joined as of its commit %d,", source.Tree().Root(), head.Seq)}
+	w.request = history.Request{Kind: history.Join, Note: history.Note{Message: "join " + source.Tree().Root()},
+		Joined: &history.Joined{Fork: sh.forkOf(source.Tree()), Source: history.Ref{Root: source.Tree().Root(), Seq: head.Seq}}}
+	if len(w.edits) == 0 && slices.ContainsFunc(common, func(c history.Common) bool { return c.Theirs == head.Seq }) {
+		w.request.Kind = history.Set // all of it was joined before: there is nothing to write down
+	}
+	return sh.declare(ctx, w)
+}
+
+// forkOf is the one of the two trees that is a fork of the other.
+func (sh *shell) forkOf(other intent.Tree) intent.Tree {
+	if _, ok := other.Forks().Below(string(sh.tree.Own())); ok {
+		return sh.tree
+	}
+	return other
+}
+
+// bases reads the states that both trees come from, the newest first.
+func (sh *shell) bases(ctx context.Context, common []history.Common) (bases []merge.Tree, err error) {
+	for _, c := range common {
+		tree, err := intent.ParseRoot(c.Base.Root)
+		if err != nil {
+			return nil, err
+		}
+		s, err := history.Open(sh.store, tree).At(ctx, c.Base.Seq)
+		if err != nil {
+			return nil, fmt.Errorf("what both have in common, commit %d of %s: %w", c.Base.Seq, c.Base.Root, err)
+		}
+		bases = append(bases, treeOf(s))
+	}
+	return bases, nil
+}
+
+func treeOf(s *history.State) merge.Tree {
+	tree := merge.Tree{}
+	for v := range s.All("") {
+		tree[v.Key] = v.Data
+	}
+	return tree
+}
+
+// difference is what makes one tree of another.
+func difference(from, to merge.Tree) (edits []world.Edit) {
+	for key, value := range to {
+		if old, was := from[key]; !was || string(old) != string(value) {
+			edits = append(edits, world.Edit{Key: key, Value: append([]byte{}, value...)})
+		}
+	}
+	for key := range maps.Keys(from) {
+		if _, stays := to[key]; !stays {
+			edits = append(edits, world.Edit{Key: key})
+		}
+	}
+	sortEdits(edits)
+	return edits
+}

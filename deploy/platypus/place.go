@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/intent/fleet"
+)
+
+func placeVerb() verb {
+	return verb{
+		name: "place", usage: "say where vms would be placed, and how many there is room for", args: "[NAME]", min: 0, max: 1,
+		text: `Answers from what is held now, by the same rules as the allocator, and writes nothing: launch does. The exit code is 2
+when there is no room for all of them.`,
+		examples: []string{"platypus place --vm-memory 8 --vm-cores 4 --vm-region SIN --count 80", "platypus place --dry-run --vm-memory 256 --vm-cores 1 --vm-region any --count 1000 -o json"},
+		flags:    append(vmFlags(), boolFlag("dry-run", "what it does anyway"), outputFlag()),
+		run:      place,
+	}
+}
+
+// seat is how many instances go to one machine.
+type seat struct {
+	fleet.Spot
+	Count int `json:"count"`
+}
+
+func place(ctx context.Context, sh *shell) error {
+	spec, err := sh.vmWanted(ctx)
+	if err != nil {
+		return err
+	}
+	name := intent.Name("place")
+	if len(sh.args) > 0 {
+		if name, err = sh.vmName(); err != nil {
+			return err
+		}
+	}
+	f, err := sh.readFleet(ctx)
+	if err != nil {
+		return err
+	}
+	v := fleet.VM{Name: name, Spec: spec, Index: 1}
+	room, want := fleet.NewRoom(f), fleet.WantOf(v)
+	counts, placed := map[fleet.Spot]int{}, 0
+	for n := range spec.Count {
+		i := intent.Instance{VM: name, Number: n}
+		c, ok := room.Choose(&want, fleet.Seed(i, 1))
+		if !ok {
+			break
+		}
+		room.Take(c.Spot, intent.Entry{VM: i.String(), Cores: spec.Cores, Memory: spec.Memory, App: spec.App})
+		counts[c.Spot]++
+		placed++
+	}
+	seats := []seat{}
+	for s, n := range counts {
+		seats = append(seats, seat{s, n})
+	}
+	slices.SortFunc(seats, func(a, b seat) int { return a.Spot.Compare(b.Spot) })
+	refused := map[string]int{}
+	if placed < spec.Count {
+		r := room.Refusals(&want)
+		refused = r.Map()
+		sh.say("room for %d of %d in %s: %s", placed, spec.Count, words(spec.Region), r)
+	}
+	if sh.json {
+		err = sh.printJSON("place", map[string]any{"placed": placed, "wanted": spec.Count, "machines": seats, "refused": refused})
+	} else {
+		var cells [][]string
+		for _, s := range seats {
+			cells = append(cells, []string{string(s.Region), string(s.Machine), fmt.Sprint(s.Count)})
+		}
+		sh.printTable([]string{"REGION", "MACHINE", "COUNT"}, cells)
+	}
+	if err == nil && placed < spec.Count {
+		return exit(exitPending)
+	}
+	return err
+}
+
+func words(names []intent.Name) string {
+	texts := []string{}
+	for _, n := range names {
+		texts = append(texts, string(n))
+	}
+	return strings.Join(texts, " ")
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/change"
+	"github.com/platypus-platform/platypus/store/history"
+)
+
+func showVerb() verb {
+	return verb{
+		name: "show", usage: "show one commit with all that it changed", args: "POINT", min: 1, max: 1,
+		text: `Prints who made a commit, when and why, and every key that it changed, member by member.
+` + pointText,
+		examples: []string{"platypus show 42", "platypus show golden -o json"},
+		flags:    []cli.Flag{outputFlag()},
+		run: func(ctx context.Context, sh *shell) error {
+			seq, err := sh.seq(ctx, sh.args[0])
+			if err != nil {
+				return err
+			}
+			c, err := sh.history().Show(ctx, seq)
+			if err != nil {
+				return err
+			}
+			changes, err := sh.changesOf(ctx, c)
+			if err != nil {
+				return err
+			}
+			if sh.json {
+				members := document(c)
+				members["diff"] = changes
+				return sh.printJSON("show", members)
+			}
+			sh.showCommit(c, changes)
+			return nil
+		},
+	}
+}
+
+// changesOf is what a commit changed, seen against the state before it. Of the first commit that is kept nothing before
+// is known.
+func (sh *shell) changesOf(ctx context.Context, c history.Commit) ([]change.Change, error) {
+	before, err := sh.history().At(ctx, c.Seq-1)
+	if errors.Is(err, history.ErrCompacted) {
+		sh.say("note: what stood before commit %d was compacted: it is shown as if nothing had", c.Seq)
+		before, err = &history.State{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	changes := []change.Change{}
+	for _, x := range c.Changes {
+		diff, _ := change.Between(x.Key, dataOf(before, x.Key), valueOf(x))
+		changes = append(changes, diff)
+	}
+	return changes, nil
+}
+
+// dataOf is a value of a state, nil when it is absent and never nil otherwise.
+func dataOf(s *history.State, key string) []byte {
+	v, found := s.Get(key)
+	if found && v.Data == nil {
+		return []byte{}
+	}
+	return v.Data
+}
+
+func valueOf(x history.Change) []byte {
+	if x.Op == history.Put && x.Value == nil {
+		return []byte{}
+	}
+	return x.Value
+}
+
+func (sh *shell) showCommit(c history.Commit, changes []change.Change) {
+	line := func(name, format string, args ...any) { sh.print("%-8s %s", name, fmt.Sprintf(format, args...)) }
+	line("commit", "%s", sh.style.yellow(fmt.Sprint(c.Seq)))
+	line("author", "%s", sh.who(c))
+	line("time", "%s", sh.stamp(c.At))
+	line("kind", "%s", strings.TrimSuffix(string(c.Kind)+", via "+c.Note.Via, ", via "))
+	line("index", "%d", c.Index)
+	line("hash", "%s", sh.style.dim(c.Hash.String()))
+	if c.Note.Reverts > 0 {
+		line("reverts", "%d", c.Note.Reverts)
+	}
+	for _, p := range c.Note.Parents {
+		line("from", "commit %d of %s", p.Seq, p.Root)
+	}
+	if c.Note.Message != "" {
+		sh.print("")
+		for line := range strings.Lines(strings.TrimSpace(c.Note.Message)) {
+			sh.print("    %s", tame(strings.TrimSuffix(line, "\n")))
+		}
+		sh.print("")
+	}
+	for i, x := range changes {
+		sh.showChange(x)
+		if s := c.Changes[i].Seen; s != nil {
+			again := ""
+			if c.Changes[i].Recreated {
+				again = "; it was deleted and created anew"
+			}
+			sh.print("    %s", sh.style.dim(seen(*s)+again))
+		}
+	}
+}
+
+func diffVerb() verb {
+	return verb{
+		name: "diff", usage: "show what differs between two points", args: "POINT [POINT] [KEY|PREFIX/]", min: 1, max: 3,
+		text: `Compares the whole tree, one key or all below a prefix, member by member, as it stood at two points; with one point,
+against the newest commit.
+` + pointText,
+		examples: []string{"platypus diff 1 3", `platypus diff "yesterday 15:00" head clusters/slug/`},
+		flags:    []cli.Flag{outputFlag()},
+		run:      diff,
+	}
+}
+
+func diff(ctx context.Context, sh *shell) error {
+	texts, only := slices.Clone(sh.args), ""
+	if last := texts[len(texts)-1]; len(texts) > 1 && strings.Contains(last, "/") {
+		only, texts = sh.key(last), texts[:len(texts)-1]
+	}
+	switch len(texts) {
+	case 1:
+		texts = append(texts, "head")
+	case 3:
+		return usage("diff takes two points and a key, and %q is no key: platypus diff 1 3 clusters/slug/", texts[2])
+	}
+	var states [2]*history.State
+	for i, text := range texts {
+		seq, err := sh.seq(ctx, text)
+		if err != nil {
+			return err
+		}
+		if states[i], err = sh.at(ctx, seq); err != nil {
+			return err
+		}
+	}
+	changes := between(states[0], states[1], only)
+	if sh.json {
+		return sh.printJSON("diff", map[string]any{"from": states[0].Seq, "to": states[1].Seq, "changes": changes})
+	}
+	if len(changes) == 0 {
+		sh.say("nothing differs between commit %d and commit %d", states[0].Seq, states[1].Seq)
+	}
+	for _, c := range changes {
+		sh.showChange(c)
+	}
+	return nil
+}
+
+// at reads a state and says which entries on the way could not be believed.
+func (sh *shell) at(ctx context.Context, seq uint64) (*history.State, error) {
+	s, err := sh.history().At(ctx, seq)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range s.Faults {
+		sh.say("%s %v; what it changed is missing here", sh.style.red("warning:"), f.Err)
+	}
+	return s, nil
+}
+
+// covers reports whether a key is meant by a key, by a prefix that ends in "/", or by nothing in particular.
+func covers(only, key string) bool {
+	return only == "" || only == key || strings.HasSuffix(only, "/") && strings.HasPrefix(key, only)
+}
+
+// between is what differs between two states, by key.
+func between(a, b *history.State, only string) []change.Change {
+	keys := []string{}
+	for _, s := range []*history.State{a, b} {
+		for v := range s.All("") {
+			if covers(only, v.Key) {
+				keys = append(keys, v.Key)
+			}
+		}
+	}
+	slices.Sort(keys)
+	changes := []change.Change{}
+	for _, key := range slices.Compact(keys) {
+		if c, is := change.Between(key, dataOf(a, key), dataOf(b, key)); is {
+			changes = append(changes, c)
+		}
+	}
+	return changes
+}

@@ -1,0 +1,121 @@
+package history_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/consultest"
+	"github.com/platypus-platform/platypus/store/history"
+)
+
+// address is where an embedded store of its own, or a real Consul, listens.
+var addresses = map[string]func(testing.TB) string{
+	"embedded": func(t testing.TB) string { return strings.TrimPrefix(fresh(t).URL, "http://") },
+	"consul":   func(t testing.TB) string { return consultest.Start(t, consultest.Config{}).Addr },
+}
+
+// TestWriterDiesAnywhere ends a writer at each of its requests, before and after it was carried out: afterwards the log
+// and the tree say the same, and the next writer goes on.
+func TestWriterDiesAnywhere(t *testing.T) {
+	for name, address := range addresses {
+		t.Run(name, func(t *testing.T) {
+			at, before := address(t), 98 // so that the commit is the one that makes a checkpoint
+			if name == "consul" {
+				before = 3 // for the time it takes
+			}
+			for _, worst := range []fate{unsent, unheard} {
+				for n, more := 1, true; more; n++ {
+					more = writerDies(t, at, n, worst, before)
+				}
+			}
+		})
+	}
+}
+
+func writerDies(t *testing.T, address string, n int, worst fate, before int) bool {
+	rng := rand.New(rand.NewPCG(uint64(n), uint64(worst)))
+	w, x := newWorld(t, address), between(t, address)
+	a, b := big(rng, 20_000), big(rng, 5000)
+	w.commit("before", edit("clusters/a/c/config", a), edit("clusters/b/c/config", b), edit("nodes/web1/a", "1"))
+	for i := range before - 1 {
+		w.commit("up to a checkpoint", edit("nodes/web1/a", fmt.Sprint(i+2)))
+	}
+	w.plain("nodes/web1/a", "plain")
+	s, err := store.Open(store.Config{Address: x.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	x.now(dies(n, worst))
+	_, err = history.Open(s, w.tree).Commit(ctx, history.Request{Note: history.Note{Author: me, Message: "dying"}, Edits: []history.Edit{
+		edit("clusters/a/c/config", big(rng, 20_000)), edit("clusters/b/c/config", touched(rng, b)), edit("nodes/web1/a", "last"),
+		edit("nodes/web2/a", "new")}})
+	more := x.count() >= n
+	x.now(nil)
+	live, _, _ := w.store.Get(t.Context(), string(w.tree.Intent())+"nodes/web1/a", store.Consistent)
+	head, err2 := w.log.Head(t.Context())
+	if err2 != nil {
+		t.Fatal(err2)
+	}
+	if happened := string(live.Value) == "last"; happened != (head.Seq == uint64(before+2)) {
+		t.Fatalf("request %d, %d: the value is %q and the newest commit is %d (%v)", n, worst, live.Value, head.Seq, err)
+	}
+	w.commit("after", edit("nodes/web3/a", "1"))
+	w.observe()
+	w.same()
+	faults, err := w.log.Verify(t.Context())
+	if err != nil || len(faults) > 0 {
+		t.Fatal(err, faults)
+	}
+	return more
+}
+
+// TestAnswerIsLost loses the answer of a write that happened, and one of a write that did not: it is committed once.
+func TestAnswerIsLost(t *testing.T) {
+	for name, address := range addresses {
+		t.Run(name, func(t *testing.T) {
+			at := address(t)
+			for _, worst := range []fate{unsent, unheard, rejected} {
+				w, x := newWorld(t, at), between(t, at)
+				w.commit("before", edit("nodes/web1/a", "1"))
+				log := history.Open(opened(t, x.URL), w.tree)
+				writes := 0
+				x.now(func(_ int, r *http.Request) fate {
+					if writes++; writes <= 4 && writes > 1 { // the first reads
+						return worst
+					}
+					return passes
+				})
+				c, err := log.Commit(t.Context(), history.Request{Edits: []history.Edit{edit("nodes/web1/a", "2")}})
+				if err != nil || c.Seq != 2 {
+					t.Fatalf("%d: %+v, %v", worst, c, err)
+				}
+				if all := w.all(history.Query{}); len(all) != 2 || all[1].ID != c.ID {
+					t.Errorf("%d: %d commits", worst, len(all))
+				}
+				w.same()
+			}
+		})
+	}
+}
+
+// TestOutOfReach gives up, and says what is not known.
+func TestOutOfReach(t *testing.T) {
+	at := addresses["embedded"](t)
+	w, x := newWorld(t, at), between(t, at)
+	w.commit("before", edit("nodes/web1/a", "1"))
+	log := history.Open(opened(t, x.URL), w.tree)
+	x.now(dies(3, unheard))
+	_, err := log.Commit(t.Context(), history.Request{Edits: []history.Edit{edit("nodes/web1/a", "2")}})
+	if !errors.Is(err, store.ErrUnreachable) || !strings.Contains(err.Error(), "not known") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,164 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// Common is a state that two trees both come from.
+type Common struct {
+	Base   Ref    `json:"base"`   // where it can be read
+	Ours   uint64 `json:"ours"`   // the commit of the one tree that contains it
+	Theirs uint64 `json:"theirs"` // and that of the other
+}
+
+// Common returns what this tree and another have in common, one of which must be a fork of the other: the fork point, or
+// the last join in either direction. When two joins crossed each other there is more than one, and none is the newer.
+func (l *Log) Common(ctx context.Context, other intent.Tree) ([]Common, error) {
+	theirs := Open(l.store, other)
+	fork, turned := theirs, false
+	if l.isForkOf(other) {
+		fork, turned = l, true
+	} else if !theirs.isForkOf(l.tree) {
+		return nil, fmt.Errorf("join %s and %s: %w: neither is a fork of the other", l.tree.Root(), other.Root(), ErrNoSuch)
+	}
+	f, index, err := fork.forked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if index == 0 || f.State != Ready {
+		return nil, fmt.Errorf("join %s and %s: %w: the fork is not ready", l.tree.Root(), other.Root(), ErrNoSuch)
+	}
+	all := f.common(fork.tree.Root())
+	newest := slices.DeleteFunc(slices.Clone(all), func(a Common) bool {
+		return slices.ContainsFunc(all, func(b Common) bool { return b != a && a.Ours <= b.Ours && a.Theirs <= b.Theirs })
+	})
+	if turned {
+		for i, c := range newest {
+			newest[i].Ours, newest[i].Theirs = c.Theirs, c.Ours
+		}
+	}
+	return newest, nil
+}
+
+// common lists all that a fork has in common with the tree that it comes from; the fork is theirs.
+func (f Forked) common(root string) []Common {
+	all := []Common{{Base: f.From, Ours: f.From.Seq, Theirs: 1}}
+	for _, j := range f.Joins {
+		if j.Source.Root == root {
+			all = append(all, Common{j.Source, j.Target.Seq, j.Source.Seq})
+		} else {
+			all = append(all, Common{j.Source, j.Source.Seq, j.Target.Seq})
+		}
+	}
+	return all
+}
+
+func (l *Log) isForkOf(tree intent.Tree) bool {
+	name, ok := tree.Forks().Below(string(l.tree.Own()))
+	if !ok {
+		return false
+	}
+	_, err := intent.ParseName(name[:len(name)-1])
+	return err == nil
+}
+
+// Forked returns the record of this tree as a fork; ok is false when it is none.
+func (l *Log) Forked(ctx context.Context) (f Forked, ok bool, err error) {
+	f, index, err := l.forked(ctx)
+	return f, index > 0, err
+}
+
+// Forks lists the forks of this tree by name, those that are not ready too.
+func (l *Log) Forks(ctx context.Context) (forks []Forked, err error) {
+	prefix := l.prefix.Join("forks")
+	pairs, _, err := l.store.List(ctx, prefix, store.Default)
+	for _, pair := range pairs {
+		name, _ := prefix.Below(pair.Key)
+		f, index, err := Open(l.store, l.tree.Fork(intent.Name(name))).forked(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if index == 0 { // half of it is removed
+			f = Forked{Name: intent.Name(name), State: Removing}
+		}
+		forks = append(forks, f)
+	}
+	return forks, err
+}
+
+// Ancestors lists where this tree comes from, the nearest first.
+func (l *Log) Ancestors(ctx context.Context) (refs []Ref, err error) {
+	for at := l; ; {
+		f, index, err := at.forked(ctx)
+		if err != nil || index == 0 {
+			return refs, err
+		}
+		refs = append(refs, f.From)
+		tree, err := intent.ParseRoot(f.From.Root)
+		if err != nil {
+			return refs, err
+		}
+		at = Open(l.store, tree)
+	}
+}
+
+// joining is the operation that adds a join to the record of a fork.
+func (l *Log) joining(ctx context.Context, j Joined, seq uint64) (op store.Change, err error) {
+	fork := Open(l.store, j.Fork)
+	f, index, err := fork.forked(ctx)
+	if err == nil && (index == 0 || f.State != Ready) {
+		err = fmt.Errorf("join %s: %w: there is no such fork", j.Source.Root, ErrNoSuch)
+	}
+	f.Joins = append(f.Joins, Joining{j.Source, Ref{l.tree.Root(), seq}})
+	return store.Change{Verb: store.CAS, Key: fork.forkKey(), Value: encodeJSON(f), Index: index}, err
+}
+
+// RemoveFork deletes a fork with its history, and lets go of the commit that it came from.
+func (l *Log) RemoveFork(ctx context.Context, name intent.Name) error {
+	target := Open(l.store, l.tree.Fork(name))
+	f, index, err := target.forked(ctx)
+	if err != nil {
+		return err
+	}
+	if index > 0 && f.State != Removing {
+		f.State = Removing
+		if _, err := l.store.Commit(ctx, []store.Change{{Verb: store.CAS, Key: target.forkKey(), Value: encodeJSON(f), Index: index}}); err != nil {
+			return err
+		}
+	}
+	pairs, _, err := l.store.List(ctx, target.tree.Own(), store.Consistent)
+	if err != nil {
+		return err
+	}
+	if index == 0 {
+		if _, pinned, err := l.store.Get(ctx, l.pinKey(name), store.Default); err != nil || !pinned {
+			return fmt.Errorf("remove fork %s: %w", name, orNoSuch(err))
+		}
+	}
+	// The record goes last, so that whoever dies on the way leaves something that says what it is.
+	var ops []store.Change
+	for _, pair := range pairs {
+		if pair.Key != target.forkKey() {
+			ops = append(ops, store.Change{Verb: store.Remove, Key: pair.Key})
+		}
+	}
+	ops = append(ops, store.Change{Verb: store.Remove, Key: target.forkKey()}, store.Change{Verb: store.Remove, Key: l.pinKey(name)})
+	for some := range slices.Chunk(ops, store.MaxOps) {
+		if _, err := l.store.Commit(ctx, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func orNoSuch(err error) error {
+	if err == nil {
+		return ErrNoSuch
+	}
+	return err
+}

@@ -1,0 +1,93 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/platypus-platform/platypus/store"
+)
+
+// done carries a request out and then answers in its own way.
+func done(answer fault) fault {
+	return func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		pass.ServeHTTP(httptest.NewRecorder(), r)
+		answer(w, r, pass)
+	}
+}
+
+// TestUnknownOutcome: a write that fails either did not happen or says that this is not known, whatever the wire does
+// before or after the store has taken it.
+func TestUnknownOutcome(t *testing.T) {
+	certain := map[string]bool{"403": true, "429": true, "500 no leader": true, "404 of a lost proxy": true, "refused": true}
+	faults := map[string]fault{"refused": nil}
+	for name, do := range broken {
+		faults[name] = do
+		if !certain[name] && name != "truncated JSON" && name != "filtered by access" {
+			faults[name+", but done"] = done(do)
+		}
+	}
+	delete(faults, "truncated JSON") // these two pass the request on and spoil lists
+	delete(faults, "filtered by access")
+	for name, do := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			behind := fresh(t)
+			direct := opened(t, behind.URL)
+			put(t, direct, "old", "1")
+			session, err := direct.NewSession(t.Context(), "n", store.MinTTL, 0, store.ReleaseKeys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close(context.Background())
+			wire := between(t, behind)
+			s := opened(t, wire.URL)
+			if do == nil {
+				wire.Close()
+			} else {
+				wire.now(do)
+			}
+			check := func(what, key string, err error) {
+				t.Helper()
+				_, there, readErr := direct.Get(t.Context(), key, store.Consistent)
+				happened := there == (what != "delete")
+				switch {
+				case err == nil:
+					t.Errorf("%s: no error", what)
+				case readErr != nil:
+					t.Error(readErr)
+				case errors.Is(err, store.ErrUnknown) == certain[name]:
+					t.Errorf("%s: unknown %v: %v", what, !certain[name], err)
+				case happened && certain[name]:
+					t.Errorf("%s happened in spite of %v", what, err)
+				}
+			}
+			check("put", "put", s.Put(t.Context(), "put", []byte("1")))
+			check("delete", "old", s.Delete(t.Context(), "old"))
+			_, err = s.Commit(t.Context(), []store.Change{{Verb: store.CAS, Key: "cas", Value: []byte("1")}})
+			check("commit", "cas", err)
+		})
+	}
+}
+
+// TestNobodyElsesYes: a lock is held only when the store says so in so many words.
+func TestNobodyElsesYes(t *testing.T) {
+	behind := fresh(t)
+	wire := between(t, behind)
+	s := opened(t, wire.URL)
+	session, err := s.NewSession(t.Context(), "n", store.MinTTL, 0, store.ReleaseKeys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close(context.Background())
+	wire.now(body("99", "<html>it is true</html>"))
+	if held, err := session.Acquire(t.Context(), "lock", nil); held || !errors.Is(err, store.ErrUnknown) {
+		t.Errorf("held %v: %v", held, err)
+	}
+	wire.heal()
+	if held, err := session.Acquire(t.Context(), "lock", nil); !held || err != nil {
+		t.Errorf("held %v: %v", held, err)
+	}
+}
