@@ -25,7 +25,7 @@ import (
 const hang = 2 * time.Minute
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"seed-placer": main})
+	testscript.Main(m, map[string]func(){"seed-placer": main, "plain-http": plainHTTP})
 }
 
 // stores start a store for as long as the test runs and return its address.

@@ -106,6 +106,6 @@ func (c *crew) heard(line string) {
 
 // restartAfter is how long a worker that ended stays down, doubling up to the second.
 const (
-	restartAfter = 100 * time.Millisecond
+	restartAfter = 10 * time.Millisecond
 	restartMost  = 10 * time.Second
 )

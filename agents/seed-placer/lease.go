@@ -11,6 +11,9 @@ import (
 // leaseDelay is how long keys of a lost session stay locked: another session of this very node takes them at once.
 const leaseDelay = time.Millisecond
 
+// silence is how long an agent may not be heard of before the store takes it for dead.
+const silence = 6 * time.Second
+
 // lease keeps a session in the store for as long as the agent lives. Everything that this node says of itself hangs on
 // it, and falls away with it.
 type lease struct {
@@ -20,11 +23,11 @@ type lease struct {
 }
 
 // newLease keeps a session until ctx ends; nudge is called when it comes or goes.
-func newLease(ctx context.Context, s *store.Store, name string, nudge func()) *lease {
+func newLease(ctx context.Context, s *store.Store, id string, nudge func()) *lease {
 	l := &lease{}
 	go func() {
 		for wait := time.Second; ctx.Err() == nil; {
-			session, err := s.NewSession(ctx, name, store.MinTTL, leaseDelay, store.DeleteKeys)
+			session, err := s.NewCheckedSession(ctx, store.Service{ID: id, Name: "seed-placer"}, silence, leaseDelay, store.DeleteKeys)
 			if err != nil {
 				select {
 				case <-time.After(wait):
@@ -43,6 +46,9 @@ func newLease(ctx context.Context, s *store.Store, name string, nudge func()) *l
 			l.set(nil)
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			_ = session.Close(last)
+			if ctx.Err() != nil {
+				_ = s.Deregister(last, id)
+			}
 			cancel()
 			nudge()
 		}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -68,18 +70,34 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 	if p.blobs, err = blob.Open(filepath.Join(a.StateDir, "blobs")); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", self.Address)
+	listener, err := listen(ctx, self.Address)
 	if err != nil {
-		return nil, fmt.Errorf("serve at %s: %w", self.Address, err)
+		return nil, err
 	}
 	p.self.Address = listener.Addr().String()
 	p.crew = newCrew(ctx, p, listener.(*net.TCPListener))
-	p.lease = newLease(ctx, a.Store, "seeds on "+string(a.Node), func() { p.own.forget(); p.nudge() })
+	p.lease = newLease(ctx, a.Store, "seed-placer-"+string(a.Node), func() { p.own.forget(); p.nudge() })
 	socket := c.String("socket")
 	if socket == "" {
 		socket = filepath.Join(a.StateDir, "seeds.sock")
 	}
 	return p, p.serveSocket(ctx, socket)
+}
+
+// vacated is how long the worker of an agent that was killed may still hold the address: it ends a moment later.
+const vacated = 5 * time.Second
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	for begin := time.Now(); ; {
+		listener, err := net.Listen("tcp", address)
+		if err == nil {
+			return listener, nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Since(begin) > vacated || ctx.Err() != nil {
+			return nil, fmt.Errorf("serve at %s: %w", address, err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // hostOf is what the flags say of this node.

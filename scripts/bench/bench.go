@@ -80,6 +80,13 @@ var figures = []figure{
 	{What: "idle preparer: memory, MiB", Package: story, Benchmark: "BenchmarkIdle", Metric: "preparer-MiB", Bar: 30},
 	{What: "idle port-authority: memory, MiB", Package: story, Benchmark: "BenchmarkIdle", Metric: "port-authority-MiB", Bar: 30},
 	{What: "idle setlive: memory, MiB", Package: story, Benchmark: "BenchmarkIdle", Metric: "setlive-MiB", Bar: 30},
+	{What: "warm call of a Go seed with the kill check, ns", Package: engine, Benchmark: "BenchmarkWarmCall/checked", Metric: "ns/op", Bar: 2000},
+	{What: "warm call of a trusted Go seed, ns", Package: engine, Benchmark: "BenchmarkWarmCall/trusted", Metric: "ns/op", Bar: 300},
+	{What: "hello over HTTP with the kill check / plain net/http", Package: seeds, Benchmark: "BenchmarkHTTP", Metric: "checked/plain", Bar: 0.6, AtLeast: true},
+	{What: "hello over HTTP, trusted / plain net/http", Package: seeds, Benchmark: "BenchmarkHTTP", Metric: "trusted/plain", Bar: 0.85, AtLeast: true},
+	{What: "agent killed and started to first answer, code cached, ms", Package: seeds, Benchmark: "BenchmarkRestart", Metric: "ms/restart", Bar: 100},
+	{What: "20 callers where 2 can be served: goodput / peak", Package: seeds, Benchmark: "BenchmarkOverload", Metric: "goodput/peak", Bar: 0.8, AtLeast: true},
+	{What: "the same: p99 of what is answered / idle", Package: seeds, Benchmark: "BenchmarkOverload", Metric: "p99/idle", Bar: 2},
 	{What: "idle agents: writes to the store in 60 s", Package: story, Benchmark: "BenchmarkIdle", Metric: "store-writes", Bar: 0},
 	{What: "store write to painted page, p95, ms", Package: dashboard, Benchmark: "BenchmarkWriteToPaint", Metric: "p95-ms", Bar: 300},
 	{What: "an open page, idle for 60 s: writes to the store", Package: dashboard, Benchmark: "BenchmarkOpenPage", Metric: "store-writes", Bar: 0},
@@ -97,6 +104,8 @@ const (
 	allocator = "./agents/allocator"
 	cli       = "./deploy/platypus"
 	past      = "./store/history"
+	seeds     = "./agents/seed-placer"
+	engine    = "./agents/seed-placer/engine"
 )
 
 // rounds is how often ours and Consul's are measured in turn; the median counts.

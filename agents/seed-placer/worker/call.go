@@ -135,9 +135,13 @@ func (w *Worker) inside(ctx context.Context, name string, r *running, c *engine.
 	return err
 }
 
-// compute runs a call once there is a processor for it.
+// compute runs a call once there is a processor for it. The first call of a seed never waits: however much others have
+// to do, each seed goes on, and the scheduler shares the processors among them.
 func (w *Worker) compute(ctx context.Context, name string, r *running, c *engine.Call) error {
-	if w.cpu.Enter(r.patience(c.Deadline)) != nil {
+	defer r.computing.Add(-1)
+	if r.computing.Add(1) == 1 {
+		w.cpu.Force()
+	} else if w.cpu.Enter(r.patience(c.Deadline)) != nil {
 		return &engine.Error{Code: engine.Overloaded, Text: "there is no processor free for " + name, RetryAfter: overloadedFor}
 	}
 	began := time.Now()

@@ -1,0 +1,123 @@
+package blob
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func open(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestPutAndRead(t *testing.T) {
+	s, data := open(t), []byte("content")
+	got, size, err := s.Put(bytes.NewReader(data))
+	if err != nil || got != digest(data) || size != int64(len(data)) || !s.Has(got) {
+		t.Fatalf("%s %d %v", got, size, err)
+	}
+	if back, err := s.Read(got, 100); err != nil || !bytes.Equal(back, data) {
+		t.Errorf("%q, %v", back, err)
+	}
+	if _, err := s.Read(got, 3); err == nil || !strings.Contains(err.Error(), "larger than 3") {
+		t.Errorf("a bound of 3 bytes: %v", err)
+	}
+	if all, err := s.List(); err != nil || len(all) != 1 || all[0].Digest != got || all[0].Size != size {
+		t.Errorf("%v, %v", all, err)
+	}
+	if err := errors.Join(s.Remove(got), s.Remove(got)); err != nil || s.Has(got) {
+		t.Errorf("removed twice: %v", err)
+	}
+}
+
+func TestChangedOnDiskIsNotRead(t *testing.T) {
+	s := open(t)
+	name, _, err := s.Put(strings.NewReader("content"))
+	if err == nil {
+		err = os.WriteFile(s.Path(name), []byte("c0ntent"), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(name, 100); !errors.Is(err, ErrDigest) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestNamesThatAreNoDigest(t *testing.T) {
+	s := open(t)
+	for _, name := range []string{"", "..", "../x", strings.Repeat("0", 63), strings.Repeat("A", 64), strings.Repeat("0", 64) + "/..", partial, strings.Repeat("0", 62) + "\x00x"} {
+		if _, err := s.Open(name); err == nil {
+			t.Errorf("%q is opened", name)
+		}
+		if s.Has(name) || s.Remove(name) == nil {
+			t.Errorf("%q is a name", name)
+		}
+	}
+}
+
+// cut gives data from an offset on and breaks off after n bytes.
+func cut(data []byte, n int, offsets *[]int64) Source {
+	return func(_ context.Context, offset int64) (io.ReadCloser, error) {
+		*offsets = append(*offsets, offset)
+		rest := data[offset:]
+		if n < len(rest) {
+			return io.NopCloser(io.MultiReader(bytes.NewReader(rest[:n]), failing{})), nil
+		}
+		return io.NopCloser(bytes.NewReader(rest)), nil
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errors.New("the link is cut") }
+
+func TestFetchGoesOnWhereItWasCut(t *testing.T) {
+	s, data, offsets := open(t), bytes.Repeat([]byte("0123456789"), 1000), []int64{}
+	name := digest(data)
+	for range 2 {
+		if err := s.Fetch(t.Context(), name, 1<<20, cut(data, 4000, &offsets)); err == nil || s.Has(name) {
+			t.Fatalf("half a blob: %v", err)
+		}
+	}
+	if err := s.Fetch(t.Context(), name, 1<<20, cut(data, 4000, &offsets)); err != nil || !s.Has(name) {
+		t.Fatal(err)
+	}
+	if len(offsets) != 3 || offsets[0] != 0 || offsets[1] != 4000 || offsets[2] != 8000 {
+		t.Errorf("asked from %v", offsets)
+	}
+	if back, err := s.Read(name, 1<<20); err != nil || !bytes.Equal(back, data) {
+		t.Errorf("%d bytes, %v", len(back), err)
+	}
+}
+
+func TestFetchRefusesOtherContent(t *testing.T) {
+	s, offsets := open(t), []int64{}
+	name := digest([]byte("what is wanted"))
+	if err := s.Fetch(t.Context(), name, 100, cut([]byte("something else"), 100, &offsets)); !errors.Is(err, ErrDigest) || s.Has(name) {
+		t.Fatalf("error %v", err)
+	}
+	if err := s.Fetch(t.Context(), name, 10, cut([]byte("what is wanted"), 100, &offsets)); err == nil || !strings.Contains(err.Error(), "larger than 10") {
+		t.Fatalf("error %v", err)
+	}
+	if err := s.Fetch(t.Context(), name, 100, cut([]byte("what is wanted"), 100, &offsets)); err != nil || !s.Has(name) {
+		t.Fatalf("a bad try leaves nothing behind: %v", err)
+	}
+}
