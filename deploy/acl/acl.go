@@ -109,7 +109,7 @@ func under(root string) (scope, error) {
 	for _, noun := range []string{"regions", "machines", "vms"} {
 		s.Shown = append(s.Shown, s.Intent+noun+"/")
 	}
-	for _, noun := range []string{"ledger", "placement", "status", "alive"} {
+	for _, noun := range []string{"ledger", "placement", "status", "alive", "history"} {
 		s.Shown = append(s.Shown, s.Own+noun+"/")
 	}
 	for _, noun := range reports {

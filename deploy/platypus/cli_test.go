@@ -82,9 +82,9 @@ func kv(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // stores start a store for as long as the test runs and return its address.
-var stores = map[string]func(*testing.T) string{"consul": startConsul, "embedded": startEmbedded}
+var stores = map[string]func(testing.TB) string{"consul": startConsul, "embedded": startEmbedded}
 
-func startEmbedded(t *testing.T) string {
+func startEmbedded(t testing.TB) string {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ready, served := make(chan string, 1), make(chan error, 1)
@@ -106,7 +106,7 @@ func startEmbedded(t *testing.T) string {
 	return ""
 }
 
-func startConsul(t *testing.T) string { return consultest.Start(t, consultest.Config{}).Addr }
+func startConsul(t testing.TB) string { return consultest.Start(t, consultest.Config{}).Addr }
 
 // TestHelp holds every verb to what a stranger needs: a line, a manual, and two examples that can be typed as they are.
 func TestHelp(t *testing.T) {

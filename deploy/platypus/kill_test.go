@@ -54,7 +54,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("CONSUL_HTTP_TOKEN", "")
 			if name == "consul" { // each run in this process keeps a connection for a while
-				start = func(t *testing.T) string {
+				start = func(t testing.TB) string {
 					limits := map[string]any{"limits": map[string]any{"http_max_conns_per_client": 4000}}
 					return consultest.Start(t, consultest.Config{More: limits}).Addr
 				}
