@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/platypus-platform/platypus/deploy/acl"
+	"github.com/platypus-platform/platypus/store/consultest"
 )
 
 // master is the management token of the Consul of this test.
@@ -109,29 +108,6 @@ func startGuardedConsul(t *testing.T) string {
 			_ = os.Unsetenv(name)
 		}
 	}
-	config := filepath.Join(t.TempDir(), "acl.json")
-	write(t, config, fmt.Sprintf(`{"acl":{"enabled":true,"default_policy":"deny","enable_key_list_policy":true,"tokens":{"initial_management":%q}}}`, master))
-	return consulAgent(t, consulBinary(t), "-config-file="+config)
-}
-
-// consulAgent starts a Consul of this test's own and returns its address when it has a leader.
-func consulAgent(t testing.TB, binary string, more ...string) string {
-	t.Helper()
-	http, server, serf := freePort(t), freePort(t), freePort(t)
-	cmd := exec.Command(binary, append([]string{"agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=warn", "-http-port=" + http,
-		"-server-port=" + server, "-serf-lan-port=" + serf, "-serf-wan-port=-1", "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1"}, more...)...)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("consul said: %s", &said)
-		}
-	})
-	awaitLeader(t, "127.0.0.1:"+http)
-	return "127.0.0.1:" + http
+	more := map[string]any{"acl": map[string]any{"enable_key_list_policy": true}}
+	return consultest.Start(t, consultest.Config{Token: master, More: more}).Addr
 }

@@ -5,19 +5,17 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
+	"github.com/platypus-platform/platypus/store/consultest"
 	"github.com/platypus-platform/platypus/store/embedded"
 )
 
@@ -108,51 +106,7 @@ func startEmbedded(t testing.TB) string {
 	return ""
 }
 
-func startConsul(t testing.TB) string { return consulAgent(t, consulBinary(t)) }
-
-func awaitLeader(t testing.TB, address string) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		response, err := http.Get("http://" + address + "/v1/status/leader")
-		if err != nil {
-			continue
-		}
-		body, _ := io.ReadAll(response.Body)
-		response.Body.Close()
-		if response.StatusCode == http.StatusOK && len(body) > 4 {
-			return
-		}
-	}
-	t.Fatalf("no leader at %s", address)
-}
-
-// consulBinary finds the Consul that scripts/consul keeps.
-func consulBinary(t testing.TB) string {
-	t.Helper()
-	if path := os.Getenv("PLATYPUS_TEST_CONSUL"); path != "" {
-		return path
-	}
-	if path, err := exec.LookPath("consul"); err == nil {
-		return path
-	}
-	home, _ := os.UserHomeDir()
-	cached, _ := filepath.Glob(filepath.Join(home, ".cache/platypus/consul-*/consul"))
-	if len(cached) == 0 {
-		t.Skip("needs consul: run scripts/consul/build.sh")
-	}
-	return cached[len(cached)-1]
-}
-
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
+func startConsul(t testing.TB) string { return consultest.Start(t, consultest.Config{}).Addr }
 
 // TestHelp holds every verb to what a stranger needs: a line, a manual, and two examples that can be typed as they are.
 func TestHelp(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/consultest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -54,7 +55,8 @@ func TestKilledAtEveryStep(t *testing.T) {
 			t.Setenv("CONSUL_HTTP_TOKEN", "")
 			if name == "consul" { // each run in this process keeps a connection for a while
 				start = func(t testing.TB) string {
-					return consulAgent(t, consulBinary(t), "-hcl=limits { http_max_conns_per_client = 4000 }")
+					limits := map[string]any{"limits": map[string]any{"http_max_conns_per_client": 4000}}
+					return consultest.Start(t, consultest.Config{More: limits}).Addr
 				}
 			}
 			address := start(t)

@@ -6,12 +6,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/platypus-platform/platypus/store/consultest"
 )
 
 // TestLinesAsTyped runs the lines that the documentation of the history promises as a person types them, testdata/typed.sh,
 // on every store there is.
 func TestLinesAsTyped(t *testing.T) {
-	consul := consulBinary(t)
+	consul := consultest.Need(t)
 	for _, name := range []string{"git", "awk", "tar"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Skipf("needs %s", name)
