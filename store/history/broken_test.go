@@ -303,6 +303,22 @@ func TestStoreFilledAnew(t *testing.T) {
 	})
 }
 
+// restore puts everything back to what it was.
+func (w *world) restore(then []intent.Pair) {
+	w.Helper()
+	now, _, err := w.store.List(w.Context(), w.tree.Own(), store.Consistent)
+	if err != nil {
+		w.Fatal(err)
+	}
+	for _, p := range now {
+		if i := slices.IndexFunc(then, func(o intent.Pair) bool { return o.Key == p.Key }); i < 0 {
+			_ = w.store.Delete(w.Context(), p.Key)
+		} else if err := w.store.Put(w.Context(), p.Key, then[i].Value); err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
 // TestRewound puts everything back to what it was, as the restore of a snapshot does, under a log that is kept open.
 func TestRewound(t *testing.T) {
 	w := newWorld(t, fresh(t).URL)
@@ -314,14 +330,7 @@ func TestRewound(t *testing.T) {
 	}
 	w.commit("", edit("nodes/a/x", "3"))
 	newest := w.commit("", edit("nodes/b/x", "4"))
-	now, _, _ := w.store.List(t.Context(), w.tree.Own(), store.Consistent)
-	for _, p := range now {
-		if i := slices.IndexFunc(then, func(o intent.Pair) bool { return o.Key == p.Key }); i < 0 {
-			_ = w.store.Delete(t.Context(), p.Key)
-		} else if err := w.store.Put(t.Context(), p.Key, then[i].Value); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w.restore(then)
 	s, err := w.log.Survey(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -335,6 +344,24 @@ func TestRewound(t *testing.T) {
 	}
 	w.commit("", edit("nodes/a/x", "5"))
 	w.same()
+	// Past the commit that was seen, and again: who only writes notices by the chain.
+	for round := range 2 {
+		w.restore(then)
+		other := history.Open(w.store, w.tree)
+		for i := range 4 + 8*round {
+			key := "nodes/b/x"
+			if i == 0 {
+				key = "nodes/c/x"
+			}
+			if _, err := other.Commit(t.Context(), history.Request{Edits: []history.Edit{edit(key, fmt.Sprint("other", round, i))}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c := w.commit("", edit("nodes/c/x", "mine")); c.Seq != uint64(7+8*round) {
+			t.Fatalf("%+v", c)
+		}
+		w.same()
+	}
 	if data, err := json.Marshal(o.Rewound); err != nil || !strings.Contains(string(data), newest.Hash.String()) {
 		t.Errorf("%s, %v", data, err)
 	}

@@ -50,7 +50,8 @@ func (l *Log) catchUp(ctx context.Context, head Head, w window) ([]Commit, error
 	if l.tip.Seq > head.Seq || l.tip.Seq == head.Seq && l.tip.Hash != head.Hash {
 		l.rewind()
 	}
-	if l.tip.Seq == 0 && head.Seq > 0 {
+	based := l.tip.Seq == 0
+	if based && head.Seq > 0 {
 		base, err := l.base(ctx, head.Seq, w)
 		if err != nil {
 			return nil, err
@@ -61,7 +62,7 @@ func (l *Log) catchUp(ctx context.Context, head Head, w window) ([]Commit, error
 	if err != nil {
 		return nil, err
 	}
-	if len(fresh) > 0 && fresh[0].Fault == nil && fresh[0].Prev != l.tip.Hash && l.lost == nil {
+	if !based && len(fresh) > 0 && fresh[0].Fault == nil && fresh[0].Prev != l.tip.Hash {
 		l.rewind()
 		return l.catchUp(ctx, head, w)
 	}
