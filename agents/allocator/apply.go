@@ -162,6 +162,7 @@ func (h *hands) commit(ctx context.Context, b *batch) {
 	case err == nil:
 		news = written(b.ops, index)
 	case errors.Is(err, store.ErrConflict):
+		h.turn.trust()
 		news, err = h.refresh(ctx, b.ops)
 	}
 	h.book.settle(news, b.requests)

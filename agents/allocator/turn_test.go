@@ -42,6 +42,13 @@ func TestTurn(t *testing.T) {
 			t.Errorf("%s waits for one that let its steps lie", peer)
 		}
 	}
+	for _, peer := range peers {
+		turns[peer].trust()
+		again := []fleet.Step{{Verb: fleet.Place, Instance: intent.Instance{VM: "again"}}}
+		if took := len(turns[peer].mine(again, peers, now.Add(3*grace), region)) == 1; took != (ranks[peer] == 0) {
+			t.Errorf("once a transaction was refused, number %d takes what is new: %v", ranks[peer], took)
+		}
+	}
 	if alone := turns["b"].mine(steps, []intent.Name{"b"}, now, region); len(alone) != 1 {
 		t.Error("an allocator that is alone waits for somebody")
 	}
