@@ -47,6 +47,7 @@ func (s *Store) watch(ctx context.Context, prefix intent.Prefix, changed func([]
 	var sum [sha256.Size]byte
 	backoff := firstWait
 	for limit.Wait(ctx) == nil {
+		asked := time.Now()
 		pairs, next, err := s.block(ctx, prefix, index)
 		if ctx.Err() != nil {
 			return
@@ -65,8 +66,10 @@ func (s *Store) watch(ctx context.Context, prefix intent.Prefix, changed func([]
 			sum, told = now, next
 			changed(pairs, next)
 		}
-		if next < index {
-			next = 0 // a restored snapshot or a new store: start over
+		if next < index || next == index && time.Since(asked) < waitTime {
+			// A restored snapshot or a new store: start over. When a snapshot is restored Consul ends the wait at once, with
+			// the answer of before, and would let the next wait sleep until the new state has come as far as the old one.
+			next = 0
 		}
 		index = next
 	}

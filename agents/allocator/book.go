@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -142,6 +143,18 @@ func (b *book) desired() Desired {
 	}
 	fleet.Sort(&f)
 	return Desired{VMs: f.VMs, Index: b.papers.vms.index}
+}
+
+// current are the steps whose wish is still known as it was planned for. Of the others a refused transaction has shown
+// that there is a newer one, which is on its way.
+func (b *book) current(d Desired, steps []fleet.Step) []fleet.Step {
+	planned := make(map[intent.Name]uint64, len(d.VMs))
+	for _, v := range d.VMs {
+		planned[v.Name] = v.Index
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.DeleteFunc(steps, func(s fleet.Step) bool { return b.Wish(s.Instance.VM).Index != planned[s.Instance.VM] })
 }
 
 // Wish returns a vm as it is known now.

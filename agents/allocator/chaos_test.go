@@ -31,7 +31,7 @@ func launches() int {
 	if os.Getenv("PLATYPUS_FAULTS") != "" {
 		return 1000
 	}
-	return 250
+	return 120
 }
 
 // TestFaultManyAllocators lets 1, 2, 4 and 8 allocators place vms that come and go, with kill -9, refused and lost
@@ -53,7 +53,7 @@ func TestFaultManyAllocators(t *testing.T) {
 func chaos(t *testing.T, address string, many int) {
 	root := fmt.Sprintf("chaos-%d-%d/", many, os.Getpid())
 	k := newKitchen(t, address, root)
-	k.inventory(20, 32)
+	k.inventory(launches()/10, 32)
 	audit, stop := context.WithCancel(t.Context())
 	var side sync.WaitGroup
 	side.Go(func() { k.audit(audit) })

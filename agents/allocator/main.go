@@ -52,7 +52,8 @@ func (h *hands) plan(d Desired, a Actual) []fleet.Step {
 			first[v.Name] = v.Spec.Region[0]
 		}
 	}
-	return h.turn.mine(plan(d, a), h.book.peers(h.self), time.Now(), func(s fleet.Step) intent.Name {
+	steps := h.book.current(d, plan(d, a))
+	return h.turn.mine(steps, h.book.peers(h.self), time.Now(), func(s fleet.Step) intent.Name {
 		return cmp.Or(first[s.Instance.VM], s.From.Region)
 	})
 }

@@ -14,7 +14,7 @@ import (
 const manual = `Serves one page at --listen, on this machine alone unless told otherwise. The page is whole without scripts; with them
 it follows the store by one stream. Whoever may open the page sees all that is declared: put a proxy that asks for a
 password before it when others shall reach it.
-It reads intent/regions, intent/machines, intent/vms, ledger, placement, status and alive, and writes nothing.`
+It reads intent/regions, intent/machines, intent/vms, ledger, placement, status, alive and history, and writes nothing.`
 
 func main() {
 	agent.Onlooker{

@@ -89,7 +89,24 @@ func (s *sight) Watch(ctx context.Context, heard func(intent.Prefix, error), see
 		}()
 	}
 	go s.ask(ctx, both)
-	s.follow(ctx, reader, in, seen)
+	asked, past := make(chan struct{}, 1), make(chan []fleet.Commit)
+	go s.remember(ctx, asked, past)
+	s.follow(ctx, reader, arrivals{in, asked, past}, seen)
+}
+
+// arrivals are what comes from the store: what the watches bring and, whenever that is asked for, what the history tells.
+type arrivals struct {
+	parts <-chan part
+	asked chan<- struct{}
+	past  <-chan []fleet.Commit
+}
+
+// ask asks for the history; once is enough.
+func (a arrivals) ask() {
+	select {
+	case a.asked <- struct{}{}:
+	default:
+	}
 }
 
 // ask finds out within a beat that the store is gone or back: a watch of a host that fell silent does not.
@@ -110,18 +127,18 @@ func (s *sight) ask(ctx context.Context, heard func(intent.Prefix, error)) {
 
 // follow draws a new fleet whenever something came. Before everything was read once it waits, but not for ever: what may
 // not be read must not hide the rest.
-func (s *sight) follow(ctx context.Context, reader *fleet.Reader, in <-chan part, seen func()) {
+func (s *sight) follow(ctx context.Context, reader *fleet.Reader, in arrivals, seen func()) {
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	read, late := false, false
 	for {
 		select {
-		case p := <-in:
+		case p := <-in.parts:
 			reader.Take(p.prefix, p.Snapshot)
 			read = true
 			for waiting := time.After(settle); waiting != nil; {
 				select {
-				case p := <-in:
+				case p := <-in.parts:
 					reader.Take(p.prefix, p.Snapshot)
 				case <-waiting:
 					waiting = nil
@@ -130,8 +147,12 @@ func (s *sight) follow(ctx context.Context, reader *fleet.Reader, in <-chan part
 			if reader.Complete() || late {
 				s.publish(reader.Fleet())
 				seen()
+				in.ask()
 				rest(ctx, pause)
 			}
+		case commits := <-in.past:
+			reader.Recall(commits)
+			s.publish(reader.Fleet())
 		case <-tick.C:
 			if read && !late && !reader.Complete() {
 				s.publish(reader.Fleet())

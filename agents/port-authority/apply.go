@@ -28,7 +28,7 @@ type authority struct {
 	walls []*firewall
 	files *folder // nil: the files of 2014 are not written
 	good  *lastGood
-	sure  certainty
+	sure  *certainty
 	warn  func(text string)
 	told  map[Family]string // what was warned of last
 }
@@ -50,7 +50,6 @@ func (p *authority) observe(ctx context.Context) (a Actual, err error) {
 
 // states is [states], and remembers what it is about: by now the steps are under way, and wait for no disk.
 func (p *authority) states(n intent.Node, a Actual) map[string]converge.State {
-	n = p.sure.marked(n)
 	if p.good != nil {
 		text := ""
 		if err := p.good.keep(n); err != nil {
@@ -71,7 +70,7 @@ func (p *authority) states(n intent.Node, a Actual) map[string]converge.State {
 		}
 		p.told[family] = text
 	}
-	return states(n, a)
+	return p.sure.states(states(n, a))
 }
 
 // apply does one step.

@@ -58,11 +58,14 @@ func (s Rebuild) String() string { return "run rebuild: the files changed, or it
 
 // planFiles returns what makes the directory say what intent says. The command runs whenever what lies there is not
 // what it last saw; so one app whose file cannot be written keeps no other closed.
-func planFiles(n intent.Node, c claims, f Files) (steps []converge.Step) {
+func planFiles(n intent.Node, c claims, keep map[intent.Name]bool, f Files) (steps []converge.Step) {
 	for _, app := range n.Apps {
 		content, _ := format2014(app.Name, c.granted[app.Name])
 		if app.Sound() && (f.Content[app.Name] != content || !f.Written[app.Name]) {
 			_, there := f.Content[app.Name]
+			if there && keep[app.Name] {
+				continue
+			}
 			steps = append(steps, WriteFile{app.Name, content, there})
 		}
 	}

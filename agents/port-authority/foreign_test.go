@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +55,7 @@ func foreignRulesStay(t *testing.T, r *rapid.T, p *authority) {
 				r.Fatal(err)
 			}
 		}
+		readAlike(r, p)
 		if after := saved(r, p); after != before {
 			r.Fatalf("others' rules changed from\n%s\nto\n%s", before, after)
 		}
@@ -66,6 +69,32 @@ func foreignRulesStay(t *testing.T, r *rapid.T, p *authority) {
 			if named, ok := node.App(intent.Name(app)); ok && named.Sound() && s.Phase != converge.Converged && s.Phase != Conflict {
 				r.Fatalf("%s: %+v", app, s)
 			}
+		}
+	}
+}
+
+// readAlike checks that the kernel's own table, where it can be read, says what iptables-save does.
+func readAlike(r *rapid.T, p *authority) {
+	for _, w := range p.walls {
+		out, err := exec.Command(w.program+"-save", "-t", "filter").Output()
+		if err != nil {
+			r.Fatal(err)
+		}
+		table, there := readTable(w.family, nil)
+		if nft(string(out)) || !there {
+			continue
+		}
+		want := parseChain(string(out))
+		got, ok := parseTable(table)
+		known := want.Ahead == 0 && want.Strays == 0
+		for _, rules := range want.Rules {
+			known = known && !slices.ContainsFunc(rules, func(r Rule) bool { return r.Raw != "" })
+		}
+		if ok && !reflect.DeepEqual(got, want) {
+			r.Fatalf("%s: the table says\n%+v\niptables-save\n%+v\n%s", w.program, got, want, out)
+		}
+		if others := strings.ReplaceAll(string(out), "-A "+jump+"\n", ""); !ok && known && !strings.Contains(others, "-A INPUT") {
+			r.Fatalf("%s: the table is not understood:\n%s", w.program, out)
 		}
 	}
 }

@@ -29,8 +29,11 @@ type firewall struct {
 	program string // iptables-save is this with "-save" behind it
 	looked  time.Time
 	other   string // the other back-end, when it held our chain as we last looked
-	seen    *Chain // what was seen last, while at tells whether it still holds; nil when nothing can tell
+	seen    *Chain // what was seen last, while at or sum tell whether it still holds; nil when nothing can tell
 	at      uint32 // the generation of nftables just before seen was looked at
+	legacy  bool   // the back-end is legacy, and its table filter is there
+	sum     uint64 // of that table just before seen was looked at
+	buffer  []byte // for the next look at it
 }
 
 // newFirewall returns the firewall behind a program such as iptables, /sbin/iptables-nft or iptables-legacy.
@@ -68,8 +71,11 @@ func (w *firewall) observe(ctx context.Context) *Chain {
 		return &Chain{Off: "this host does not speak IPv6", Absent: true}
 	}
 	at, known := generation()
-	if known && w.seen != nil && at == w.at && time.Since(w.looked) < between {
+	if known && !w.legacy && w.seen != nil && at == w.at && time.Since(w.looked) < between {
 		return w.seen
+	}
+	if chain := w.direct(); chain != nil {
+		return chain
 	}
 	w.seen, w.at = nil, at
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -87,9 +93,36 @@ func (w *firewall) observe(ctx context.Context) *Chain {
 		w.looked, w.other = now, w.elsewhere(ctx, text)
 	}
 	chain.Elsewhere = w.other
-	if known && nft(text) && w.other == "" {
+	w.legacy = !nft(text) && strings.Contains(text, "*filter\n")
+	if known && nft(text) && w.other == "" || w.legacy {
 		w.seen = chain
 	}
+	return chain
+}
+
+// direct looks at the table of the legacy back-end without a program. It returns nil when iptables-save is to be asked:
+// also once in a while, so that nobody relies on it alone.
+func (w *firewall) direct() *Chain {
+	if !w.legacy {
+		return nil
+	}
+	was := w.sum
+	table, ok := readTable(w.family, w.buffer)
+	if w.sum = 0; !ok {
+		return nil
+	}
+	w.buffer, w.sum = table.buffer, table.sum // also for what iptables-save is about to say: it is not older
+	switch {
+	case w.other != "" || time.Since(w.looked) > between:
+		return nil
+	case w.seen != nil && was == table.sum:
+		return w.seen
+	}
+	chain, ok := parseTable(table)
+	if !ok {
+		return nil
+	}
+	w.seen = chain
 	return chain
 }
 

@@ -15,6 +15,7 @@ type Actual struct {
 	Chains map[Family]*Chain
 	Files  *Files
 	Good   map[intent.Name][]intent.Port // what intent last asked for soundly
+	Keep   map[intent.Name]bool          // apps of which nothing may be closed yet
 }
 
 // Chain is the firewall of one family, as far as it is this agent's.
@@ -87,13 +88,13 @@ func plan(n intent.Node, a Actual) (steps []converge.Step) {
 		if chain == nil || !chain.writable() {
 			continue
 		}
-		want := wanted(n, c, chain, family)
+		want := wanted(n, c, a.Keep, chain, family)
 		if why := chain.drift(want); why != "" {
 			steps = append(steps, Restore{Family: family, Input: input(want, chain.Jumps), Closes: closings(n, chain.Rules, want), Why: why})
 		}
 	}
 	if a.Files != nil {
-		steps = append(steps, planFiles(n, c, *a.Files)...)
+		steps = append(steps, planFiles(n, c, a.Keep, *a.Files)...)
 	}
 	return steps
 }
@@ -102,12 +103,15 @@ func (c *Chain) writable() bool { return c.Off == "" && c.Elsewhere == "" }
 
 // wanted returns the rules that the chain should hold: of sound apps what they may have; of others what is there, or,
 // when nothing is, what they last could have.
-func wanted(n intent.Node, c claims, chain *Chain, family Family) map[intent.Name][]Rule {
+func wanted(n intent.Node, c claims, keep map[intent.Name]bool, chain *Chain, family Family) map[intent.Name][]Rule {
 	want := make(map[intent.Name][]Rule, len(n.Apps))
 	for _, app := range n.Apps {
 		rules := chain.Rules[app.Name]
 		if app.Sound() || len(rules) == 0 {
 			rules = rulesOf(c.granted[app.Name], family)
+		}
+		if keep[app.Name] {
+			rules = sorted(slices.Concat(rules, without(chain.Rules[app.Name], rules)))
 		}
 		if len(rules) > 0 {
 			want[app.Name] = rules

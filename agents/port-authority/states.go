@@ -19,7 +19,7 @@ func states(n intent.Node, a Actual) map[string]converge.State {
 	want, blocked := map[Family]map[intent.Name][]Rule{}, map[Family]string{}
 	for _, family := range families {
 		if chain := a.Chains[family]; chain != nil {
-			want[family] = wanted(n, c, chain, family)
+			want[family] = wanted(n, c, a.Keep, chain, family)
 			all[chainSubject(family)], blocked[family] = chain.state(want[family])
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,52 +11,103 @@ import (
 )
 
 // certainty keeps ports from being closed on a reading of the store that may be old: what is taken from an app that the
-// node still has is confirmed by a consistent read first. Only the loop's own goroutine uses it.
+// node still has is confirmed by a consistent read first. That goes on beside the loop, so what is to be opened does
+// not wait for it.
 type certainty struct {
-	latest func(context.Context) (intent.Node, error) // nil: nobody can be asked
-	sure   string                                     // what was confirmed last
-	doubts map[intent.Name]string                     // why an app is left as it is in this pass
+	latest func() (intent.Node, error) // consistently; nil: nobody can be asked
+	wait   bool                        // for the answer: there is but one pass
+	wake   chan struct{}               // carries a value when an answer has come
+
+	// Of the loop's own goroutine.
+	asked   string // what is being asked about
+	sure    string // what was confirmed last
+	doubted string // what could not be confirmed last
+	why     string // why not; "" while its first answer is awaited
+	answers chan answer
+	kept    []intent.Name // apps of which nothing is closed in this pass
 }
 
-// plan is [plan] with the apps left alone whose ports would be closed on an old reading.
-func (c *certainty) plan(ctx context.Context, n intent.Node, a Actual) []converge.Step {
-	c.doubts = nil
+// answer is what came of a question.
+type answer struct {
+	about string
+	now   intent.Node
+	err   error
+}
+
+func newCertainty(latest func() (intent.Node, error), wait bool) *certainty {
+	return &certainty{latest: latest, wait: wait, wake: make(chan struct{}, 1), answers: make(chan answer, 1)}
+}
+
+// plan is [plan], but that nothing is closed which is not confirmed.
+func (c *certainty) plan(n intent.Node, a Actual) []converge.Step {
+	c.kept = nil
 	steps := plan(n, a)
 	apps := closing(steps)
 	if len(apps) == 0 || c.latest == nil {
 		return steps
 	}
 	said := fmt.Sprintf("%d %s", n.Index, claimed(n))
-	if said == c.sure {
-		return steps // the steps are under way, or are tried again
-	}
-	now, err := c.latest(ctx)
-	if err == nil && claimed(now) == claimed(n) {
-		c.sure = said
+	if said == c.sure || c.confirmed(n, said) {
 		return steps
 	}
-	// What is left to one app may then be taken from another, hence again.
-	for c.doubts = map[intent.Name]string{}; len(apps) > 0; apps = closing(steps) {
-		for _, app := range apps {
-			c.doubts[app] = agent.Doubt("that its ports are to be closed", err)
-		}
-		steps = plan(c.marked(n), a)
+	c.kept, a.Keep = apps, map[intent.Name]bool{}
+	for _, app := range apps {
+		a.Keep[app] = true
 	}
-	return steps
+	return plan(n, a)
 }
 
-// marked returns n with the apps held that this pass leaves alone.
-func (c *certainty) marked(n intent.Node) intent.Node {
-	if len(c.doubts) == 0 {
-		return n
+// confirmed takes in an answer that has come, and asks when nobody has been asked or the last answer was no.
+func (c *certainty) confirmed(n intent.Node, said string) bool {
+	if c.asked == "" {
+		c.ask(said)
 	}
-	n.Apps = slices.Clone(n.Apps)
-	for i, app := range n.Apps {
-		if why, ok := c.doubts[app.Name]; ok && app.Sound() {
-			n.Apps[i].Phase, n.Apps[i].Reason = intent.PhaseHeld, why
+	var got answer
+	if c.wait {
+		got = <-c.answers
+	} else {
+		select {
+		case got = <-c.answers:
+		default:
+			return false
 		}
 	}
-	return n
+	c.asked = ""
+	switch {
+	case got.about != said: // intent has changed since
+		return c.confirmed(n, said)
+	case got.err == nil && claimed(got.now) == claimed(n):
+		c.sure, c.doubted, c.why = said, "", ""
+		return true
+	}
+	c.doubted, c.why = said, agent.Doubt("that its ports are to be closed", got.err)
+	return false
+}
+
+func (c *certainty) ask(said string) {
+	if c.asked = said; said != c.doubted {
+		c.why = ""
+	}
+	go func() {
+		now, err := c.latest()
+		c.answers <- answer{said, now, err}
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	}()
+}
+
+// states corrects what [states] says of the apps of which something is still to be closed.
+func (c *certainty) states(all map[string]converge.State) map[string]converge.State {
+	for _, app := range c.kept {
+		s := all[string(app)]
+		if s.Phase, s.Reason, s.Moves = converge.Working, "its ports are closed once the store confirms that", true; c.why != "" {
+			s.Phase, s.Reason, s.Moves = intent.PhaseHeld, c.why, false
+		}
+		all[string(app)] = s
+	}
+	return all
 }
 
 // claimed says which ports intent asks for and who was first: everything that decides over what is closed.

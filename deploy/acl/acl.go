@@ -7,9 +7,10 @@ package acl
 import (
 	"embed"
 	"fmt"
-	"regexp"
 	"strings"
 	"text/template"
+
+	"github.com/platypus-platform/platypus/intent"
 )
 
 //go:embed policies/*.hcl
@@ -35,7 +36,6 @@ func Names() []string {
 }
 
 var (
-	segment = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 	nouns   = []string{"nodes", "clusters", "regions", "machines", "vms", "seeds", "sites", "services", "routes"}
 	reports = []string{"status", "alive", "placement", "ledger", "locks"}
 )
@@ -57,9 +57,8 @@ type scope struct {
 //
 // For an agent, subject is the name of its node, which is also its name in Consul. For a developer it is the cluster
 // whose config they may write, as "app/cluster": Consul cannot grant "config" below an app without "deploy_config"
-// beside it, so each cluster is granted by its own policy. For an operator and for the
-// dashboard it is empty. Root is the root of the tree,
-// such as "platypus/"; the empty root is the layout of 2014, with intent at the top of the store.
+// beside it, so each cluster is granted by its own policy. For an operator and for the dashboard it is empty. Root is the
+// root of the tree, such as "platypus/"; the empty root is the layout of 2014, with intent at the top of the store.
 func Policy(name, subject, root string) (string, error) {
 	s, err := under(root)
 	if err != nil {
@@ -93,20 +92,16 @@ func Policy(name, subject, root string) (string, error) {
 
 // under returns where things lie below root.
 func under(root string) (scope, error) {
-	s := scope{Own: "platypus/"}
-	if root == "" {
+	tree, err := intent.ParseRoot(root)
+	if err != nil {
+		return scope{}, err
+	}
+	s := scope{Own: string(tree.Own()), Intent: string(tree.Intent()), Wishes: []string{string(tree.Intent())}}
+	if s.Intent == "" {
+		s.Wishes = nil // all of the store is more than all intent
 		for _, noun := range nouns {
 			s.Wishes = append(s.Wishes, noun+"/")
 		}
-	} else {
-		root = strings.TrimSuffix(root, "/")
-		for part := range strings.SplitSeq(root, "/") {
-			if !valid(part) {
-				return scope{}, fmt.Errorf("root %q: %q is not a name", root, part)
-			}
-		}
-		s.Own, s.Intent = root+"/", root+"/intent/"
-		s.Wishes = []string{s.Intent}
 	}
 	for _, noun := range []string{"nodes", "regions", "machines", "vms"} {
 		s.Fleet = append(s.Fleet, s.Intent+noun+"/")
@@ -114,7 +109,7 @@ func under(root string) (scope, error) {
 	for _, noun := range []string{"regions", "machines", "vms"} {
 		s.Shown = append(s.Shown, s.Intent+noun+"/")
 	}
-	for _, noun := range []string{"ledger", "placement", "status", "alive"} {
+	for _, noun := range []string{"ledger", "placement", "status", "alive", "history"} {
 		s.Shown = append(s.Shown, s.Own+noun+"/")
 	}
 	for _, noun := range reports {
@@ -123,4 +118,7 @@ func under(root string) (scope, error) {
 	return s, nil
 }
 
-func valid(name string) bool { return segment.MatchString(name) && !strings.Contains(name, "..") }
+func valid(name string) bool {
+	_, err := intent.ParseName(name)
+	return err == nil
+}

@@ -41,7 +41,7 @@ func grants(wish, own string) []grant {
 		{acl.Allocator, "web1", []string{own + "ledger/", own + "placement/vms/", own + "placement/nodes/", own + "status/allocator/web1", own + "alive/web1/allocator"},
 			[]string{wish + "nodes/", wish + "regions/", wish + "machines/", wish + "vms/", own + "status/setlive/", own + "alive/", own + "confirm/web1/"}, true, false},
 		{acl.Dashboard, "", nil, []string{wish + "regions/", wish + "machines/", wish + "vms/",
-			own + "ledger/", own + "placement/", own + "status/", own + "alive/"}, false, false},
+			own + "ledger/", own + "placement/", own + "status/", own + "alive/", own + "history/"}, false, false},
 		{acl.Developer, "slug/production", []string{wish + "clusters/slug/production/config", own + "history/"},
 			append(slices.Clone(all), append(intents, own+"forks/")...), false, false},
 		{acl.Operator, "", append(slices.Clone(intents), own+"confirm/", own+"history/", own+"forks/", own+"ledger/", own+"placement/vms/", own+"placement/nodes/"),
@@ -112,7 +112,7 @@ func TestPolicies(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						c := consul{t, c.addr}
+						c := consul{c.Server, t}
 						token := c.token(rules)
 						all := keys(tree.wish, tree.own)
 						checkWrites(c, token, g, all)

@@ -44,8 +44,8 @@ func TestTokens(t *testing.T) {
 		{operator, "written: slug 1.2", 0, []string{"--root", "platypus/forks/staging", "rollout", "slug", "1.2"}},
 		{operator, "as commit 3", 0, []string{"join", "staging"}},
 		{developer, "preparer: no report", exitPending, []string{"status", "--check"}},
-		{developer, "may write [] and may not write [nodes config deploy_config confirm]", 0, []string{"doctor"}},
-		{operator, "may write [nodes config deploy_config confirm]", 0, []string{"doctor"}},
+		{developer, "may write [history] and may not write [nodes config deploy_config confirm]", 0, []string{"doctor"}},
+		{operator, "may write [nodes config deploy_config confirm history]", 0, []string{"doctor"}},
 		{"nobody", "give the token the policy of platypus acl operator", exitError, []string{"doctor"}},
 		{preparer, "it is what preparer on web1 needs", 0, []string{"doctor", "--as", "preparer", "--node", "web1"}},
 		{preparer, "preparer cannot read the intent of web2", exitError, []string{"doctor", "--as", "preparer", "--node", "web2"}},
@@ -115,7 +115,7 @@ func startGuardedConsul(t *testing.T) string {
 }
 
 // consulAgent starts a Consul of this test's own and returns its address when it has a leader.
-func consulAgent(t *testing.T, binary string, more ...string) string {
+func consulAgent(t testing.TB, binary string, more ...string) string {
 	t.Helper()
 	http, server, serf := freePort(t), freePort(t), freePort(t)
 	cmd := exec.Command(binary, append([]string{"agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-log-level=warn", "-http-port=" + http,

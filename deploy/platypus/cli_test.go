@@ -84,9 +84,9 @@ func kv(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // stores start a store for as long as the test runs and return its address.
-var stores = map[string]func(*testing.T) string{"consul": startConsul, "embedded": startEmbedded}
+var stores = map[string]func(testing.TB) string{"consul": startConsul, "embedded": startEmbedded}
 
-func startEmbedded(t *testing.T) string {
+func startEmbedded(t testing.TB) string {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ready, served := make(chan string, 1), make(chan error, 1)
@@ -108,9 +108,9 @@ func startEmbedded(t *testing.T) string {
 	return ""
 }
 
-func startConsul(t *testing.T) string { return consulAgent(t, consulBinary(t)) }
+func startConsul(t testing.TB) string { return consulAgent(t, consulBinary(t)) }
 
-func awaitLeader(t *testing.T, address string) {
+func awaitLeader(t testing.TB, address string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		response, err := http.Get("http://" + address + "/v1/status/leader")
@@ -127,7 +127,7 @@ func awaitLeader(t *testing.T, address string) {
 }
 
 // consulBinary finds the Consul that scripts/consul keeps.
-func consulBinary(t *testing.T) string {
+func consulBinary(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("PLATYPUS_TEST_CONSUL"); path != "" {
 		return path
@@ -143,7 +143,7 @@ func consulBinary(t *testing.T) string {
 	return cached[len(cached)-1]
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

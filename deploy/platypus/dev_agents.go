@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,13 +16,21 @@ import (
 // resync is short: somebody sits and waits.
 const resync = "2s"
 
-// recorder makes the history whole when somebody writes plainly; it brings no app live.
-const recorder = "recorder"
+// These bring no app live: recorder makes the history whole when somebody writes plainly, allocator gives vms their
+// machines, dashboard shows all of it.
+const (
+	recorder  = "recorder"
+	allocator = "allocator"
+	dashboard = "dashboard"
+)
+
+// pageAddress is where the dashboard is when nobody else is there.
+const pageAddress = "127.0.0.1:4000"
 
 // startAgents starts what can be started here, says what cannot, and returns the names of those that run.
 func (l *laboratory) startAgents() map[string]bool {
 	started := map[string]bool{}
-	for _, name := range append(slices.Clone(agentNames), recorder) {
+	for _, name := range append(slices.Clone(agentNames), recorder, allocator, dashboard) {
 		path, err := beside(name)
 		if err != nil {
 			l.sh.say("%s is left out: it lies neither beside platypus nor on PATH: make build puts it there", name)
@@ -52,6 +61,10 @@ func (l *laboratory) ready(m *crew.Member) bool {
 		l.crew.Start(crew.Member{Name: "runsvdir", Path: runsvdir, Args: []string{"-P", services}, Dir: l.dir,
 			Env: l.environment(l.addr), Stop: syscall.SIGHUP, After: func() { shutServices(services) }})
 		m.Args = append(m.Args, "--runit", services, "--runit-stage", stage)
+	case dashboard:
+		address := free(pageAddress)
+		m.Args = append(m.Args, "--listen", address)
+		l.sh.say("dashboard shows everything at http://%s", address)
 	case world.PortAuthority:
 		if l.sh.flags.Bool("firewall") {
 			break
@@ -67,6 +80,17 @@ func (l *laboratory) ready(m *crew.Member) bool {
 		}
 	}
 	return true
+}
+
+// free returns the address, or one with a free port when something else listens there.
+func free(address string) string {
+	for _, try := range []string{address, "127.0.0.1:0"} {
+		if listener, err := net.Listen("tcp", try); err == nil {
+			defer listener.Close()
+			return listener.Addr().String()
+		}
+	}
+	return address
 }
 
 // environment is that of a child: the store is this one, whatever store the shell talks to.

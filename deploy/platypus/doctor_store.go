@@ -87,6 +87,7 @@ func (sh *shell) mayWrite(ctx context.Context, node intent.Name) []finding {
 		{"config", sh.tree.Config("doctor", "doctor")},
 		{"deploy_config", sh.tree.DeployConfig("doctor", "doctor")},
 		{"confirm", sh.tree.Confirm(node, "doctor")},
+		{"history", sh.tree.History().Key("doctor")}, // without it no change of intent can be written
 	} {
 		allowed, err := sh.allowed(ctx, try.key)
 		switch {

@@ -6,15 +6,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestFleetStories runs testdata/fleet/*.txtar on every store there is, with a real allocator.
 func TestFleetStories(t *testing.T) {
-	bin := allocatorBinary(t)
+	bin := binaries(t, "agents/allocator")
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
 			address := start(t)
@@ -40,8 +42,8 @@ func TestFleetStories(t *testing.T) {
 	}
 }
 
-// allocatorBinary is the allocator, built as an installation has it.
-func allocatorBinary(t *testing.T) string {
+// binaries are programs built as an installation has them.
+func binaries(t testing.TB, programs ...string) string {
 	t.Helper()
 	if dir := os.Getenv("PLATYPUS_BIN"); dir != "" {
 		return dir
@@ -49,16 +51,67 @@ func allocatorBinary(t *testing.T) string {
 	dir := t.TempDir()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*hang)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", "github.com/platypus-platform/platypus/agents/allocator")
+	args := []string{"build", "-o", dir + "/"}
+	for _, p := range programs {
+		args = append(args, "github.com/platypus-platform/platypus/"+p)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the allocator: %v: %s", err, out)
+		t.Fatalf("build %v: %v: %s", programs, err, out)
 	}
 	return dir
 }
 
+// BenchmarkLaunch measures launch from the start of the program to its end, at the pace of a person: the store's watches
+// are limited to a few wakes a second.
+func BenchmarkLaunch(b *testing.B) {
+	bin := binaries(b, "agents/allocator", "deploy/platypus")
+	for name, start := range stores {
+		b.Run(name, func(b *testing.B) {
+			env := append(os.Environ(), "CONSUL_HTTP_ADDR="+start(b), "PLATYPUS_ROOT=bench", "NO_COLOR=1")
+			run := func(stdin string, args ...string) time.Duration {
+				cmd := exec.Command(filepath.Join(bin, "platypus"), args...)
+				cmd.Env, cmd.Stdin = env, strings.NewReader(stdin)
+				from := time.Now()
+				if out, err := cmd.CombinedOutput(); err != nil {
+					b.Fatalf("%v: %v: %s", args, err, out)
+				}
+				return time.Since(from)
+			}
+			run(fleetJSON(), "apply", "--yes", "--batch", "-")
+			allocator := exec.Command(filepath.Join(bin, "allocator"), "--node", "a1", "--state-dir", b.TempDir())
+			allocator.Env = env
+			if err := allocator.Start(); err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() {
+				_ = allocator.Process.Kill()
+				_ = allocator.Wait()
+			})
+			run("", "launch", "--vm-memory", "8", "--vm-cores", "1", "--vm-region", "SIN", "first")
+			var spans, starts []time.Duration
+			for n := 0; b.Loop(); n++ {
+				time.Sleep(600 * time.Millisecond)
+				starts = append(starts, run("", "version"))
+				spans = append(spans, run("", "launch", "--vm-memory", "8", "--vm-cores", "1", "--vm-region", "SIN", fmt.Sprintf("vm%d", n)))
+			}
+			slices.Sort(spans)
+			slices.Sort(starts)
+			b.ReportMetric(float64(spans[len(spans)/2].Microseconds())/1000, "launch-ms")
+			b.ReportMetric(float64(starts[len(starts)/2].Microseconds())/1000, "start-ms")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
 // declareFleet declares the fleet of fly-light: 99 machines of 32 cores and 2,000 GB in 10 regions, of which DEN has 9.
 func declareFleet(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(os.WriteFile(ts.MkAbs("fleet.json"), []byte(fleetJSON()), 0o600))
+	ts.Check(ts.Exec("platypus", "apply", "--yes", "--batch", "fleet.json"))
+}
+
+func fleetJSON() string {
 	var b strings.Builder
 	b.WriteString("{")
 	for _, code := range strings.Fields("ARN BOM DEN GDL GRU HKG JNB MEL NRT SIN") {
@@ -69,6 +122,5 @@ func declareFleet(ts *testscript.TestScript, _ bool, _ []string) {
 			}
 		}
 	}
-	ts.Check(os.WriteFile(ts.MkAbs("fleet.json"), []byte(strings.TrimSuffix(b.String(), ",")+"}"), 0o600))
-	ts.Check(ts.Exec("platypus", "apply", "--yes", "--batch", "fleet.json"))
+	return strings.TrimSuffix(b.String(), ",") + "}"
 }

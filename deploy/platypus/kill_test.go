@@ -53,7 +53,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("CONSUL_HTTP_TOKEN", "")
 			if name == "consul" { // each run in this process keeps a connection for a while
-				start = func(t *testing.T) string {
+				start = func(t testing.TB) string {
 					return consulAgent(t, consulBinary(t), "-hcl=limits { http_max_conns_per_client = 4000 }")
 				}
 			}

@@ -38,7 +38,14 @@ func launch(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	if err := sh.wishFor(ctx, name, v); err != nil {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	var placements <-chan sighting
+	if !sh.flags.Bool("no-wait") {
+		placements = sh.watchPlacements(watching, name) // it is under way before there is anything to see
+	}
+	since, err := sh.wishFor(ctx, name, v)
+	if err != nil {
 		return err
 	}
 	if sh.flags.Bool("no-wait") {
@@ -49,41 +56,45 @@ func launch(ctx context.Context, sh *shell) error {
 		sh.print("%s", name)
 		return nil
 	}
-	rows, open, err := sh.awaitPlacement(ctx, name, v)
-	if err != nil {
-		return err
-	}
+	rows, open := sh.awaitPlacement(ctx, name, v, placements, since)
 	return sh.launched(name, rows, open)
 }
 
-// wishFor declares a vm; one that is declared with the same values already is none the worse for it.
-func (sh *shell) wishFor(ctx context.Context, name intent.Name, v intent.VM) error {
+// wishFor declares a vm, and returns the index from which on there is something to say of it. One that is declared with
+// the same values already is none the worse for it.
+func (sh *shell) wishFor(ctx context.Context, name intent.Name, v intent.VM) (since uint64, err error) {
 	value, err := json.Marshal(v)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	key := sh.tree.VM(name)
-	_, err = sh.writeKey(ctx, key, nil, 0, value, fmt.Sprintf("launch %s", name))
+	commit, err := sh.writeKey(ctx, key, nil, 0, value, fmt.Sprintf("launch %s", name))
 	if err == nil || !errors.Is(err, history.ErrChanged) && !errors.Is(err, history.ErrUnchanged) && !errors.Is(err, store.ErrConflict) {
-		return err
+		return commit.Index, err
 	}
 	there, found, err := sh.store.Get(ctx, key, store.Default)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	have, problems := intent.Decode[intent.VM](key, there.Value)
 	if !found || problems.Err() != nil || !reflect.DeepEqual(have, v) {
-		return fmt.Errorf("%s is declared already, and otherwise: %s; next: platypus release %s, or another name", name, there.Value, name)
+		return 0, fmt.Errorf("%s is declared already, and otherwise: %s; next: platypus release %s, or another name", name, there.Value, name)
 	}
 	sh.say("%s is declared already, with the same values", name)
-	return nil
+	return 0, nil
+}
+
+// sighting is what is said of the instances of a vm at one index.
+type sighting struct {
+	said  map[string]fleet.Placed
+	index uint64
 }
 
 // watchPlacements delivers what is said of the instances of a vm, as it changes.
-func (sh *shell) watchPlacements(ctx context.Context, name intent.Name) <-chan map[string]fleet.Placed {
+func (sh *shell) watchPlacements(ctx context.Context, name intent.Name) <-chan sighting {
 	// What is followed is no folder but the names that begin with the vm's: a fleet has thousands of others.
 	own := intent.Prefix(string(sh.tree.PlacedVMs()) + string(name) + ".")
-	out := make(chan map[string]fleet.Placed)
+	out := make(chan sighting)
 	snapshots := sh.store.Watch(ctx, own, func(intent.Prefix, error) {})
 	go func() {
 		for {
@@ -96,7 +107,7 @@ func (sh *shell) watchPlacements(ctx context.Context, name intent.Name) <-chan m
 					}
 				}
 				select {
-				case out <- said:
+				case out <- sighting{said, s.Index}:
 				case <-ctx.Done():
 					return
 				}
@@ -108,16 +119,18 @@ func (sh *shell) watchPlacements(ctx context.Context, name intent.Name) <-chan m
 	return out
 }
 
-// awaitPlacement waits for an answer about each instance; open is how many have none.
-func (sh *shell) awaitPlacement(ctx context.Context, name intent.Name, v intent.VM) (rows []vmRow, open int, err error) {
+// awaitPlacement waits for an answer about each instance, from an index on; open is how many have none.
+func (sh *shell) awaitPlacement(ctx context.Context, name intent.Name, v intent.VM, placements <-chan sighting, since uint64) (rows []vmRow, open int) {
 	ctx, cancel := context.WithTimeout(ctx, sh.flags.Duration("timeout"))
 	defer cancel()
 	open = v.Count
-	placements := sh.watchPlacements(ctx, name)
-	for {
+	for v.Count > 0 {
 		select {
-		case said := <-placements:
-			rows, open = settledNow(name, v, said)
+		case seen := <-placements:
+			if seen.index < since {
+				continue // of an earlier vm of that name
+			}
+			rows, open = settledNow(name, v, seen.said)
 			pending := 0
 			for _, r := range rows {
 				if r.State != string(intent.Placed) {
@@ -125,12 +138,13 @@ func (sh *shell) awaitPlacement(ctx context.Context, name intent.Name, v intent.
 				}
 			}
 			if open == 0 && (pending == 0 || !sh.flags.Bool("wait")) {
-				return rows, open, nil
+				return rows, open
 			}
 		case <-ctx.Done():
-			return rows, open, nil
+			return rows, open
 		}
 	}
+	return nil, 0
 }
 
 // launched tells what became of a launch.

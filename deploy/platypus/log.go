@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,9 +20,12 @@ func logVerb() verb {
 		name: "log", usage: "show what was declared, when and by whom, newest first", args: "[KEY|PREFIX/]", min: 0, max: 1,
 		text: `Lists the commits of the history of intent: all of them, those that touched one key, or those below a prefix, which
 ends in "/". An author in plain letters is vouched for by the store; "(claimed)" is what the writer said of themselves;
-"observed" commits are plain writes that nobody announced: at least one of them, in the time that is given.`,
-		examples: []string{"platypus log", "platypus log clusters/slug/ -n 5", "platypus log -o json clusters/slug/production/config"},
+"observed" commits are plain writes that nobody announced: at least one of them, in the time that is given.
+` + pointText,
+		examples: []string{"platypus log", "platypus log clusters/slug/ --since yesterday", "platypus log -o json clusters/slug/production/config"},
 		flags: []cli.Flag{
+			&cli.StringFlag{Name: "since", Usage: "only what came after this `POINT`"},
+			&cli.StringFlag{Name: "until", Usage: "only what came up to this `POINT`"},
 			&cli.IntFlag{Name: "number", Aliases: []string{"n"}, Usage: "at most so `MANY`; 0 for all", Value: 50},
 			outputFlag(),
 		},
@@ -30,9 +34,9 @@ ends in "/". An author in plain letters is vouched for by the store; "(claimed)"
 }
 
 func showLog(ctx context.Context, sh *shell) error {
-	query := history.Query{}
-	if len(sh.args) == 1 {
-		query.Key = sh.key(sh.args[0])
+	query, err := sh.query(ctx)
+	if err != nil {
+		return err
 	}
 	limit, more := sh.flags.Int("number"), false
 	commits := []history.Commit{}
@@ -71,6 +75,25 @@ func showLog(ctx context.Context, sh *shell) error {
 		sh.say("the history begins with commit %d of %s: what is older was compacted", floor, sh.stamp(at))
 	}
 	return err
+}
+
+// query is what is asked for on the command line.
+func (sh *shell) query(ctx context.Context) (q history.Query, err error) {
+	if len(sh.args) == 1 {
+		q.Key = sh.key(sh.args[0])
+	}
+	if since := sh.flags.String("since"); since != "" {
+		if q.From, err = sh.seq(ctx, since); errors.Is(err, history.ErrCompacted) {
+			err = nil // all that is kept came after it
+		}
+		q.From++
+	}
+	if until := sh.flags.String("until"); until != "" && err == nil {
+		if q.To, err = sh.seq(ctx, until); err == nil && q.To == 0 {
+			err = fmt.Errorf("nothing was recorded up to %s", until)
+		}
+	}
+	return q, err
 }
 
 // tagsBySeq are the names of commits. A list without them is still a list.

@@ -98,8 +98,8 @@ func (sh *shell) awaitRelease(ctx context.Context, name intent.Name) bool {
 	placements := sh.watchPlacements(ctx, name)
 	for {
 		select {
-		case said := <-placements:
-			if len(said) == 0 {
+		case seen := <-placements:
+			if len(seen.said) == 0 {
 				return true
 			}
 		case <-ctx.Done():

@@ -64,6 +64,16 @@ var figures = []figure{
 	{What: "the same / git archive", Package: past, Benchmark: "BenchmarkPast", Metric: "past/git", Bar: 1},
 	{What: "history: bytes kept of a change of a 10 kB intent", Package: past, Benchmark: "BenchmarkKept", Metric: "B/change", Bar: 700},
 	{What: "the same / git gc --aggressive", Package: past, Benchmark: "BenchmarkKept", Metric: "kept/git", Bar: 1},
+	{What: "vms: decisions a second on one core, 100 machines", Package: fleet, Benchmark: "BenchmarkChoose/machines=100", Metric: "decisions/s", Bar: 50000, AtLeast: true},
+	{What: "vms: decisions a second on one core, 1,000 machines", Package: fleet, Benchmark: "BenchmarkChoose/machines=1000", Metric: "decisions/s", Bar: 50000, AtLeast: true},
+	{What: "vms: decisions a second on one core, 10,000 machines", Package: fleet, Benchmark: "BenchmarkChoose/machines=10000", Metric: "decisions/s", Bar: 50000, AtLeast: true},
+	{What: "vms: decisions at 10,000 machines that take over 1 ms, %", Package: fleet, Benchmark: "BenchmarkChoose/machines=10000", Metric: "%over-1ms", Bar: 1},
+	{What: "vms: commits a second, one txn each / bare txns, embedded store", Package: allocator, Benchmark: "BenchmarkCommit/embedded/one", Metric: "ours/raw", Bar: 0.8, AtLeast: true},
+	{What: "vms: commits a second, batched / bare txns, embedded store", Package: allocator, Benchmark: "BenchmarkCommit/embedded/batched", Metric: "ours/raw", Bar: 0.8, AtLeast: true},
+	{What: "vms: commits a second, one txn each / bare txns, Consul", Package: allocator, Benchmark: "BenchmarkCommit/consul/one", Metric: "ours/raw", Bar: 0.8, AtLeast: true},
+	{What: "vms: commits a second, batched / bare txns, Consul", Package: allocator, Benchmark: "BenchmarkCommit/consul/batched", Metric: "ours/raw", Bar: 0.8, AtLeast: true},
+	{What: "launch, start to answer, p50, ms, embedded store", Package: cli, Benchmark: "BenchmarkLaunch/embedded", Metric: "launch-ms", Bar: 30},
+	{What: "launch, start to answer, p50, ms, Consul", Package: cli, Benchmark: "BenchmarkLaunch/consul", Metric: "launch-ms", Bar: 30},
 	{What: "idle preparer with 20 apps: processor, %", Package: story, Benchmark: "BenchmarkIdle", Metric: "preparer-cpu-%", Bar: 0.2},
 	{What: "idle port-authority with 20 apps: processor, %", Package: story, Benchmark: "BenchmarkIdle", Metric: "port-authority-cpu-%", Bar: 0.2},
 	{What: "idle setlive with 20 apps: processor, %", Package: story, Benchmark: "BenchmarkIdle", Metric: "setlive-cpu-%", Bar: 0.2},
@@ -78,16 +88,24 @@ var figures = []figure{
 	{What: "20 callers where 2 can be served: goodput / peak", Package: seeds, Benchmark: "BenchmarkOverload", Metric: "goodput/peak", Bar: 0.8, AtLeast: true},
 	{What: "the same: p99 of what is answered / idle", Package: seeds, Benchmark: "BenchmarkOverload", Metric: "p99/idle", Bar: 2},
 	{What: "idle agents: writes to the store in 60 s", Package: story, Benchmark: "BenchmarkIdle", Metric: "store-writes", Bar: 0},
+	{What: "store write to painted page, p95, ms", Package: dashboard, Benchmark: "BenchmarkWriteToPaint", Metric: "p95-ms", Bar: 300},
+	{What: "an open page, idle for 60 s: writes to the store", Package: dashboard, Benchmark: "BenchmarkOpenPage", Metric: "store-writes", Bar: 0},
+	{What: "dashboard with an open page: memory, MiB", Package: dashboard, Benchmark: "BenchmarkOpenPage", Metric: "MiB", Bar: 40},
+	{What: "page of a region, 5,000 machines in the fleet, kB", Package: dashboard, Benchmark: "BenchmarkPageOfMany", Metric: "kB-region-gz", Bar: 40},
 }
 
 const (
-	story    = "./agents/internal/story"
-	ports    = "./agents/port-authority"
-	unpack   = "./agents/preparer/unpack"
-	embedded = "./store/embedded"
-	seeds    = "./agents/seed-placer"
-	engine   = "./agents/seed-placer/engine"
-	past     = "./store/history"
+	story     = "./agents/internal/story"
+	dashboard = "./agents/dashboard"
+	ports     = "./agents/port-authority"
+	unpack    = "./agents/preparer/unpack"
+	embedded  = "./store/embedded"
+	fleet     = "./intent/fleet"
+	allocator = "./agents/allocator"
+	cli       = "./deploy/platypus"
+	past      = "./store/history"
+	seeds     = "./agents/seed-placer"
+	engine    = "./agents/seed-placer/engine"
 )
 
 // rounds is how often ours and Consul's are measured in turn; the median counts.

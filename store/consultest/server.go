@@ -130,8 +130,8 @@ func (s *Server) AskAs(token, method, path, body string) (code int, answer strin
 	return response.StatusCode, string(data), err
 }
 
-// client keeps no connection, so that nothing of it outlives a test.
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: hang}
+// client keeps a connection for a moment only, so that hardly anything of it outlives a test.
+var client = &http.Client{Transport: &http.Transport{IdleConnTimeout: time.Second}, Timeout: hang}
 
 // Must is Ask for what the test itself needs.
 func (s *Server) Must(method, path, body string) string {

@@ -13,7 +13,10 @@ import (
 
 // TestCrowd has 8 writers make 500 commits each on one tree, half of them to a key that all of them write.
 func TestCrowd(t *testing.T) {
-	const writers, each500 = 8, 500
+	writers, each500 := 8, 500
+	if testing.Short() {
+		each500 = 50
+	}
 	each(t, func(t *testing.T, w *world) {
 		var group sync.WaitGroup
 		seqs := make(chan uint64, writers*each500)
@@ -39,7 +42,7 @@ func TestCrowd(t *testing.T) {
 		close(seqs)
 		seen := map[uint64]bool{}
 		for seq := range seqs {
-			if seen[seq] || seq < 1 || seq > writers*each500 {
+			if seen[seq] || seq < 1 || seq > uint64(writers*each500) {
 				t.Fatalf("commit %d was given to two, or is out of bounds", seq)
 			}
 			seen[seq] = true
@@ -64,7 +67,10 @@ func TestCrowd(t *testing.T) {
 // TestStorm writes 10,000 values as fast as it goes, past the history, while two observers look: every state that they
 // recorded was one that stood, in the order in which they stood; the last one is recorded; the intervals are true.
 func TestStorm(t *testing.T) {
-	const puts = 10_000
+	puts := 10_000
+	if testing.Short() {
+		puts = 1000
+	}
 	each(t, func(t *testing.T, w *world) {
 		type write struct {
 			n  int

@@ -22,5 +22,17 @@
 //     overwritten by another plain write before that is lost, and nobody can tell. Its author is never known.
 //   - Each record names the hash of the one before. Who may write below the prefix may forge; it shows.
 //
+// # How values are kept
+//
+// Values are kept byte for byte, whatever they are. Small ones lie in the record of their commit, deflated with it. Larger
+// ones are kept as what differs from a keyframe, which is an earlier value of the same key in the log, never the live one:
+// a plain write must not make anything unreadable. Where that does not pay they become blobs. A checkpoint holds all values
+// and rests on nothing.
+//
+// # What is let go
+//
+// [Log.Compact] raises a floor: what came before it is deleted and says so when asked for. Tags, holds and forks keep what
+// they rest on. Nothing is deleted that something above the floor rests on, and a compactor may die anywhere.
+//
 // Times are the writers' clocks, forced to rise by a millisecond at least from commit to commit.
 package history

@@ -113,7 +113,7 @@ func finished(all map[string]*Running) []Running {
 
 // changes are the newest of what was noticed and of what the agents reported.
 func (b *builder) changes() []Change {
-	list := slices.Clone(b.reader.noticed)
+	list := b.reader.recalled()
 	var cutoff time.Time // what is older than this is not among the newest
 	newest := func() {
 		slices.SortFunc(list, func(x, y Change) int {
@@ -153,5 +153,9 @@ func reported(m *Machine, a Agent, subject string, s intent.State) Change {
 	} else if s.Have != "" {
 		text += ", " + s.Have
 	}
-	return Change{At: s.Since, Kind: kind, Subject: Clip(subject), Text: Clip(text), Phase: Clip(s.Phase), Machine: string(m.Name)}
+	c := Change{At: s.Since, Kind: kind, Subject: Clip(subject), Text: Clip(text), Phase: Clip(s.Phase), Machine: string(m.Name)}
+	if kind == "vm" {
+		c.Machine = "" // where the allocator runs is not where the vm is
+	}
+	return c
 }

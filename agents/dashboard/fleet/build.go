@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 
@@ -94,31 +93,10 @@ func (b *builder) ledgers() {
 
 // agents hangs reports and signs of life onto machines. A node that reports and is in no inventory is shown too.
 func (b *builder) agents() {
-	on := map[intent.Name]map[string]*Agent{}
-	agent := func(node, name intent.Name) *Agent {
-		if on[node] == nil {
-			on[node] = map[string]*Agent{}
-		}
-		if on[node][string(name)] == nil {
-			on[node][string(name)] = &Agent{Name: string(name)}
-		}
-		return on[node][string(name)]
-	}
-	b.reader.each(b.reader.tree.Statuses(), 2, func(names []intent.Name, v value) {
-		if report, ok := v.noun.(intent.Report); ok {
-			a := agent(names[1], names[0])
-			a.Report, a.Reported = report, true
-		}
-	})
-	b.reader.each(b.reader.tree.Alives(), 2, func(names []intent.Name, _ value) { agent(names[0], names[1]).Alive = true })
-	for node, agents := range on {
+	for node, n := range b.reader.agents() {
 		m := b.machine(node, "", "node")
-		alive := false
-		for _, name := range slices.Sorted(maps.Keys(agents)) {
-			m.Agents = append(m.Agents, *agents[name])
-			alive = alive || agents[name].Alive
-		}
-		if !alive && (m.Standing == "ready" || m.Standing == "node") {
+		m.Agents = n.agents
+		if !n.alive && (m.Standing == "ready" || m.Standing == "node") {
 			m.Standing = "silent"
 		}
 	}

@@ -19,6 +19,8 @@ type Reader struct {
 	seed    maphash.Seed
 	parts   map[intent.Prefix]*part
 	noticed []Change // newest first
+	commits []Commit // newest first
+	heard   heard
 }
 
 // part is everything below one prefix.
@@ -29,6 +31,7 @@ type part struct {
 
 // value is one parsed value: a noun, or why there is none.
 type value struct {
+	names    []intent.Name // the segments of its key; nil when one of them is no name
 	modified uint64
 	sum      uint64
 	noun     any
@@ -71,7 +74,7 @@ func (r *Reader) Take(prefix intent.Prefix, s store.Snapshot) {
 			continue
 		}
 		v := r.parse(prefix, key, p)
-		v.modified, v.sum = p.ModifyIndex, sum
+		v.modified, v.sum, v.names = p.ModifyIndex, sum, segments(key)
 		after.values[key] = v
 		news = append(news, changed(key, old.noun, v.noun)...)
 	}
@@ -133,20 +136,26 @@ func loose[T any](p intent.Pair) value {
 	return value{noun: noun}
 }
 
-// each calls do for the values below a prefix whose key has the given number of valid segments, in no order.
+// segments are those of a key, nil when one of them is no name.
+func segments(key string) (names []intent.Name) {
+	for segment := range strings.SplitSeq(key, "/") {
+		name, err := intent.ParseName(segment)
+		if err != nil {
+			return nil
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// each calls do for the values below a prefix whose key has that many segments, in no order.
 func (r *Reader) each(prefix intent.Prefix, segments int, do func(names []intent.Name, v value)) {
 	if r.parts[prefix] == nil {
 		return
 	}
-	for key, v := range r.parts[prefix].values {
-		names := make([]intent.Name, 0, segments)
-		for segment := range strings.SplitSeq(key, "/") {
-			if name, err := intent.ParseName(segment); err == nil {
-				names = append(names, name)
-			}
-		}
-		if len(names) == segments && strings.Count(key, "/") == segments-1 {
-			do(names, v)
+	for _, v := range r.parts[prefix].values {
+		if len(v.names) == segments {
+			do(v.names, v)
 		}
 	}
 }

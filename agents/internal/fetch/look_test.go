@@ -81,7 +81,11 @@ func TestLook(t *testing.T) {
 			s := httptest.NewServer(c.serve)
 			defer s.Close()
 			defer s.CloseClientConnections()
-			is, err := Look(t.Context(), Request{URL: s.URL + "/x", Stall: 300 * time.Millisecond})
+			req := Request{URL: s.URL + "/x"}
+			if c.want == Stalled {
+				req.Stall = 300 * time.Millisecond
+			}
+			is, err := Look(t.Context(), req)
 			if is != c.is || ReasonOf(err) != c.want || c.want == "" && err != nil {
 				t.Errorf("%+v, %v; want %+v, %q", is, err, c.is, c.want)
 			}

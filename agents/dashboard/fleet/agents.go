@@ -1,0 +1,58 @@
+package fleet
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// onNode is all that the agents of one node say.
+type onNode struct {
+	agents []Agent // by name
+	alive  bool    // one of them is
+}
+
+// heard is what the agents of all nodes say, and the reads that it was made of.
+type heard struct {
+	statuses, alives *part
+	nodes            map[intent.Name]*onNode
+}
+
+// agents puts reports and signs of life together by node. They are most of a fleet, and most changes are none of theirs:
+// what was put together stays until one of them changes.
+func (r *Reader) agents() map[intent.Name]*onNode {
+	statuses, alives := r.parts[r.tree.Statuses()], r.parts[r.tree.Alives()]
+	if r.heard.nodes != nil && r.heard.statuses == statuses && r.heard.alives == alives {
+		return r.heard.nodes
+	}
+	nodes := map[intent.Name]*onNode{}
+	agent := func(node, name intent.Name) *Agent {
+		n := nodes[node]
+		if n == nil {
+			n = &onNode{}
+			nodes[node] = n
+		}
+		i := slices.IndexFunc(n.agents, func(a Agent) bool { return a.Name == string(name) })
+		if i < 0 {
+			i = len(n.agents)
+			n.agents = append(n.agents, Agent{Name: string(name)})
+		}
+		return &n.agents[i]
+	}
+	r.each(r.tree.Statuses(), 2, func(names []intent.Name, v value) {
+		if report, ok := v.noun.(intent.Report); ok {
+			a := agent(names[1], names[0])
+			a.Report, a.Reported = report, true
+		}
+	})
+	r.each(r.tree.Alives(), 2, func(names []intent.Name, _ value) {
+		agent(names[0], names[1]).Alive = true
+		nodes[names[0]].alive = true
+	})
+	for _, n := range nodes {
+		slices.SortFunc(n.agents, func(x, y Agent) int { return cmp.Compare(x.Name, y.Name) })
+	}
+	r.heard = heard{statuses, alives, nodes}
+	return nodes
+}

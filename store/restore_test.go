@@ -1,0 +1,74 @@
+package store_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/consultest"
+)
+
+// TestSnapshotRestored puts a real Consul back to an older state while a node is watched: the index goes backwards, and
+// the watch tells what there is now, and what comes after it.
+func TestSnapshotRestored(t *testing.T) {
+	t.Parallel()
+	c := consultest.Start(t, consultest.Config{Data: t.TempDir()})
+	s, tree := opened(t, c.Addr), anyTree(t)
+	assign(t, s, tree, "slug", "v1")
+	_, older, err := s.List(t.Context(), tree.Intent(), store.Consistent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot := c.Must("GET", "/v1/snapshot", "")
+	for i := range 100 {
+		put(t, s, "elsewhere", fmt.Sprint(i)) // drive the index up
+	}
+	put(t, s, tree.Config("slug", "c"), `{"versions":{"v2":"active"}}`)
+	w := watch(t, s, tree)
+	w.until("slug at v2", active("slug", "v2"))
+	c.Must("PUT", "/v1/snapshot", snapshot)
+	w.until("slug at v1 again", active("slug", "v1"))
+	if _, now, err := s.List(t.Context(), tree.Intent(), store.Consistent); err != nil || now != older {
+		t.Errorf("index %d, want %d: %v", now, older, err)
+	}
+	put(t, s, tree.Config("slug", "c"), `{"versions":{"v3":"active"}}`)
+	w.until("slug at v3", active("slug", "v3"))
+}
+
+// TestImportExport takes a tree from one kind of store to the other and back by Consul's own command line, with values
+// that are awkward.
+func TestImportExport(t *testing.T) {
+	binary := consultest.Need(t)
+	consul := func(address string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(binary, args...)
+		cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+address)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("consul %v: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	each(t, func(t *testing.T, from *store.Store, tree intent.Tree) {
+		prefix := strings.TrimSuffix(string(tree.Own()), "/")
+		for key, value := range map[string]string{"empty": "", "binary": "\x00\xff\n", "text": "äöü", "large": strings.Repeat("x", 200<<10), "a/b/c": "deep"} {
+			put(t, from, prefix+"/"+key, value)
+		}
+		want := consul(from.Address(), "kv", "export", prefix)
+		file := filepath.Join(t.TempDir(), "export.json")
+		if err := os.WriteFile(file, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for kind, address := range map[string]string{"embedded": fresh(t).URL, "consul": consultest.Start(t, consultest.Config{}).Addr} {
+			consul(address, "kv", "import", "@"+file)
+			if got := consul(address, "kv", "export", prefix); got != want {
+				t.Errorf("on %s: %d bytes, want %d", kind, len(got), len(want))
+			}
+		}
+	})
+}
