@@ -97,8 +97,8 @@ func (r *running) patience(deadline time.Time) time.Duration {
 	return half
 }
 
-// leastPatience is less than what anybody notices, and more than a processor needs for what is shorter than that.
-const leastPatience = 2 * time.Millisecond
+// leastPatience is less than what anybody notices, and enough for a few dozen short calls that come at once.
+const leastPatience = 20 * time.Millisecond
 
 // maxRunnable bounds how many calls wait for a processor, over all seeds.
 const maxRunnable = 1024

@@ -26,6 +26,7 @@ type slot struct {
 	err   string
 
 	calls, failed atomic.Uint64
+	quiet         quiet
 	pressure      pressure
 }
 
@@ -139,6 +140,9 @@ func (s *slot) status() wire.Status {
 	s.mu.Unlock()
 	if r := s.current.Load(); r != nil {
 		inside, waiting, refused := r.gate.Counts()
+		if s.quiet.since(s.calls.Load()+uint64(inside), time.Now()) >= idleFor {
+			r.Trim(0)
+		}
 		status.ABI = string(r.ABI)
 		status.Load = wire.Load{InFlight: inside, Queued: waiting, Refused: refused,
 			Wants: s.pressure.of(inside+waiting, r.Concurrency, time.Now())}
@@ -146,4 +150,23 @@ func (s *slot) status() wire.Status {
 	}
 	status.Load.Calls, status.Load.Failed = s.calls.Load(), s.failed.Load()
 	return status
+}
+
+// idleFor is how long a seed may go uncalled before its instances give their memory back. The next call makes one anew.
+const idleFor = time.Minute
+
+// quiet is for how long a number has stayed the same.
+type quiet struct {
+	mu     sync.Mutex
+	number uint64
+	from   time.Time
+}
+
+func (q *quiet) since(number uint64, now time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if number != q.number || q.from.IsZero() {
+		q.number, q.from = number, now
+	}
+	return now.Sub(q.from)
 }

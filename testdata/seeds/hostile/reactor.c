@@ -20,7 +20,7 @@ PLN(error_read) int32_t pln_error_read(void *into, int32_t size);
 
 #define RUN __attribute__((export_name("run"))) int32_t run(void)
 #define SELF "pln://seed/self/run"
-#define EACH_OTHER "pln://seed/good/hello"
+#define EACH_OTHER "pln://seed/target/hello"
 static volatile int forever = 1;
 static char big[1 << 20];
 
@@ -76,7 +76,7 @@ RUN { exit(0); }
 #elif defined(CASE_exit_code)
 RUN { _Exit(77); }
 #elif defined(CASE_divide)
-RUN { volatile int zero = 0; return 1 / zero; }
+RUN { volatile int zero = 0, many = 1000; return many / zero; }
 #elif defined(CASE_wild_write)
 RUN { *(volatile int *)0xfffffff0 = 1; return 0; }
 #elif defined(CASE_sleep)
