@@ -15,6 +15,10 @@ test            dbus-bin     dbus-send        systemd stories (setlive)
 test,faults     strace       strace           fault injection at the N-th system call
 test            jq           jq               stories that read JSON as a user does
 test,bench      chromium     chromium         stories of the page in a real browser (dashboard)
+test            clang        clang            seeds written in C (seed-placer)
+test            lld          wasm-ld          seeds written in C (seed-placer)
+test            wasi-libc    /usr/include/wasm32-wasi seeds written in C (seed-placer)
+test            libclang-rt-14-dev-wasm32 /usr/lib/llvm-14/lib/clang/14.0.6/lib/wasi seeds written in C (seed-placer)
 test,bench      nginx-light  nginx            the story of a real web server
 test,bench      redis-server redis-server     the story of a real database
 test            prometheus   promtool         checks of metrics and alert rules
