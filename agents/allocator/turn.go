@@ -57,7 +57,7 @@ func (t *turn) mine(steps []fleet.Step, peers []intent.Name, now time.Time, regi
 			lines[region] = t.line(region, peers, now)
 		}
 		rank := slices.Index(lines[region], t.self)
-		if rank == 0 {
+		if rank == 0 && s.Verb != fleet.Mend {
 			mine = append(mine, s)
 			continue
 		}
@@ -67,7 +67,8 @@ func (t *turn) mine(steps []fleet.Step, peers []intent.Name, now time.Time, regi
 			due = now
 		}
 		since[e] = due
-		wait := due.Add(time.Duration(rank) * grace).Sub(now)
+		// What is to be mended may be somebody's commit of which only a part was heard of yet.
+		wait := due.Add(time.Duration(max(rank, 1)) * grace).Sub(now)
 		if wait > 0 {
 			if next == 0 || wait < next {
 				next = wait
