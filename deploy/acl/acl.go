@@ -25,6 +25,7 @@ const (
 	Setlive       = "setlive"
 	Recorder      = "recorder"
 	Allocator     = "allocator"
+	SeedPlacer    = "seed-placer"
 	Dashboard     = "dashboard"
 	Developer     = "developer"
 	Operator      = "operator"
@@ -32,11 +33,11 @@ const (
 
 // Names returns the names that [Policy] knows, agents first.
 func Names() []string {
-	return []string{Preparer, PortAuthority, Setlive, Recorder, Allocator, Dashboard, Developer, Operator}
+	return []string{Preparer, PortAuthority, Setlive, Recorder, Allocator, SeedPlacer, Dashboard, Developer, Operator}
 }
 
 var (
-	nouns   = []string{"nodes", "clusters", "regions", "machines", "vms", "seeds", "sites", "services", "routes"}
+	nouns   = []string{"nodes", "clusters", "regions", "machines", "vms", "seeds", "sites", "blobs", "services", "routes"}
 	reports = []string{"status", "alive", "placement", "ledger", "locks"}
 )
 
@@ -49,6 +50,7 @@ type scope struct {
 	Own     string   // what the keys that agents write begin with, such as "platypus/"
 	Wishes  []string // the prefixes that together are all intent
 	Fleet   []string // the prefixes of intent that placing depends on
+	Seeds   []string // the prefixes that say which seeds, sites and blobs there shall be, and on which nodes they are
 	Reports []string // the prefixes that people read and agents write
 	Shown   []string // the prefixes that the dashboard shows
 }
@@ -75,7 +77,7 @@ func Policy(name, subject, root string) (string, error) {
 		if subject != "" {
 			return "", fmt.Errorf("policy %s: it holds for all nodes, %q is one too many", name, subject)
 		}
-	case Preparer, PortAuthority, Setlive, Recorder, Allocator:
+	case Preparer, PortAuthority, Setlive, Recorder, Allocator, SeedPlacer:
 		if !valid(subject) {
 			return "", fmt.Errorf("policy %s: %q is not the name of a node", name, subject)
 		}
@@ -105,6 +107,9 @@ func under(root string) (scope, error) {
 	}
 	for _, noun := range []string{"nodes", "regions", "machines", "vms"} {
 		s.Fleet = append(s.Fleet, s.Intent+noun+"/")
+	}
+	for _, noun := range []string{"seeds", "sites", "blobs"} {
+		s.Seeds = append(s.Seeds, s.Intent+noun+"/")
 	}
 	for _, noun := range []string{"regions", "machines", "vms"} {
 		s.Shown = append(s.Shown, s.Intent+noun+"/")

@@ -8,16 +8,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/platypus-platform/platypus/deploy/acl"
 )
 
 // grant is what a policy allows, written out by hand: the policies are templates, these are not.
 type grant struct {
-	name, subject   string
-	writes          []string // exact keys, or prefixes where they end in "/"
-	reads           []string // prefixes
-	session, health bool
+	name, subject string
+	writes        []string // exact keys, or prefixes where they end in "/"
+	reads         []string // prefixes
+	session       bool
+	service       string // the one service it may register, or "*"
 }
 
 // grants returns what each policy allows when intent begins with wish and what agents write with own.
@@ -26,37 +28,39 @@ func grants(wish, own string) []grant {
 		return grant{name, "web1",
 			append(more, own+"status/"+name+"/web1", own+"alive/web1/"+name),
 			[]string{wish + "nodes/web1/", wish + "clusters/", own + "placement/nodes/web1/", own + "confirm/web1/"},
-			true, name == acl.Setlive}
+			true, map[string]string{acl.Setlive: "*"}[name]}
 	}
 	all := []string{own + "status/", own + "alive/", own + "placement/", own + "ledger/", own + "locks/", own + "history/"}
 	intents := []string{"platypus/intent/"}
 	if wish == "" {
-		intents = []string{"nodes/", "clusters/", "regions/", "machines/", "vms/", "seeds/", "sites/", "services/", "routes/"}
+		intents = []string{"nodes/", "clusters/", "regions/", "machines/", "vms/", "seeds/", "sites/", "blobs/", "services/", "routes/"}
 	}
 	return []grant{
 		agent(acl.Preparer),
 		agent(acl.PortAuthority),
 		agent(acl.Setlive, own+"locks/"),
-		{acl.Recorder, "web1", []string{own + "history/", own + "status/recorder/web1", own + "alive/web1/recorder"}, intents, true, false},
+		{acl.Recorder, "web1", []string{own + "history/", own + "status/recorder/web1", own + "alive/web1/recorder"}, intents, true, ""},
 		{acl.Allocator, "web1", []string{own + "ledger/", own + "placement/vms/", own + "placement/nodes/", own + "status/allocator/web1", own + "alive/web1/allocator"},
-			[]string{wish + "nodes/", wish + "regions/", wish + "machines/", wish + "vms/", own + "status/setlive/", own + "alive/", own + "confirm/web1/"}, true, false},
+			[]string{wish + "nodes/", wish + "regions/", wish + "machines/", wish + "vms/", own + "status/setlive/", own + "alive/", own + "confirm/web1/"}, true, ""},
+		{acl.SeedPlacer, "web1", []string{own + "placement/hosts/web1", own + "placement/seeds/", own + "placement/blobs/", own + "status/seed-placer/web1", own + "alive/web1/seed-placer"},
+			[]string{wish + "seeds/", wish + "sites/", wish + "blobs/", own + "placement/hosts/", own + "placement/seeds/", own + "placement/blobs/", own + "confirm/web1/"}, true, "seed-placer"},
 		{acl.Dashboard, "", nil, []string{wish + "regions/", wish + "machines/", wish + "vms/",
-			own + "ledger/", own + "placement/", own + "status/", own + "alive/", own + "history/"}, false, false},
+			own + "ledger/", own + "placement/", own + "status/", own + "alive/", own + "history/"}, false, ""},
 		{acl.Developer, "slug/production", []string{wish + "clusters/slug/production/config", own + "history/"},
-			append(slices.Clone(all), append(intents, own+"forks/")...), false, false},
+			append(slices.Clone(all), append(intents, own+"forks/")...), false, ""},
 		{acl.Operator, "", append(slices.Clone(intents), own+"confirm/", own+"history/", own+"forks/", own+"ledger/", own+"placement/vms/", own+"placement/nodes/"),
-			append(slices.Clone(all), own+"confirm/"), false, false},
+			append(slices.Clone(all), own+"confirm/"), false, ""},
 	}
 }
 
 // keys is one of every kind of key there is, for this node, for others, and for names that begin alike.
 func keys(wish, own string) []string {
-	list := []string{wish + "regions/SIN", wish + "machines/SIN/m1", wish + "vms/v", wish + "seeds/s", wish + "sites/s",
+	list := []string{wish + "regions/SIN", wish + "machines/SIN/m1", wish + "vms/v", wish + "seeds/s", wish + "sites/s", wish + "blobs/b",
 		wish + "services/s", wish + "routes/r", own + "ledger/SIN/m1", own + "placement/vms/v.0",
-		own + "placement/seeds/s/web1", own + "history/intent/1", own + "locks/slug/production/turn", own + "forks/staging/intent/nodes/web1/slug", "other/tool"}
+		own + "placement/seeds/s/web1", own + "placement/seeds/s/web2", own + "placement/blobs/b/web1", own + "history/intent/1", own + "locks/slug/production/turn", own + "forks/staging/intent/nodes/web1/slug", "other/tool"}
 	for _, node := range []string{"web1", "web10", "web2"} {
-		list = append(list, wish+"nodes/"+node+"/slug", own+"placement/nodes/"+node+"/slug")
-		for _, agent := range []string{"preparer", "port-authority", "setlive", "allocator", "recorder"} {
+		list = append(list, wish+"nodes/"+node+"/slug", own+"placement/nodes/"+node+"/slug", own+"placement/hosts/"+node)
+		for _, agent := range []string{"preparer", "port-authority", "setlive", "allocator", "recorder", "seed-placer"} {
 			list = append(list, own+"alive/"+node+"/"+agent, own+"status/"+agent+"/"+node, own+"confirm/"+node+"/"+agent)
 		}
 	}
@@ -216,8 +220,8 @@ func checkBeyondKV(c consul, token string, g grant) {
 		expect("PUT", "/v1/session/renew/"+id, "", http.StatusOK)
 		expect("PUT", "/v1/session/destroy/"+id, "", http.StatusOK)
 	}
-	expect("PUT", "/v1/agent/service/register", `{"Name": "slug", "Port": 1212}`, code(g.health))
-	if g.health {
+	expect("PUT", "/v1/agent/service/register", `{"Name": "slug", "Port": 1212}`, code(g.service == "*"))
+	if g.service == "*" {
 		if answer := expect("GET", "/v1/health/service/slug", "", http.StatusOK); !strings.Contains(answer, "1212") {
 			c.t.Errorf("health of slug: %s", answer)
 		}
@@ -226,7 +230,35 @@ func checkBeyondKV(c consul, token string, g grant) {
 	expect("PUT", "/v1/agent/maintenance?enable=true", "", http.StatusForbidden)
 	expect("PUT", "/v1/acl/token", "{}", http.StatusForbidden)
 	// To Consul, who may register a service may also set its defaults.
-	expect("PUT", "/v1/config", `{"Kind": "service-defaults", "Name": "x"}`, code(g.health))
+	expect("PUT", "/v1/config", `{"Kind": "service-defaults", "Name": "x"}`, code(g.service == "*"))
+	expect("PUT", "/v1/agent/service/register", `{"ID": "sp", "Name": "seed-placer", "Check": {"TTL": "60s"}}`, code(g.service != ""))
+	if g.service == "seed-placer" {
+		checkChecked(c, g, expect)
+	}
+}
+
+// checkChecked holds a key through a session that falls with the check of the agent's own service.
+func checkChecked(c consul, g grant, expect func(method, path, body string, want int) string) {
+	expect("PUT", "/v1/agent/check/update/service:sp", `{"Status": "passing"}`, http.StatusOK)
+	made := expect("PUT", "/v1/session/create", `{"TTL": "10s", "Behavior": "delete", "LockDelay": "0s", "ServiceChecks": [{"ID": "service:sp"}]}`, http.StatusOK)
+	id := strings.Split(made, `"`)[3]
+	host := g.writes[0]
+	if answer := expect("PUT", "/v1/kv/"+host+"?acquire="+id, "{}", http.StatusOK); !strings.Contains(answer, "true") {
+		c.t.Errorf("acquire %s: %s", host, answer)
+	}
+	expect("PUT", "/v1/agent/check/update/service:sp", `{"Status": "critical"}`, http.StatusOK)
+	gone := func() bool {
+		code, _, err := c.Ask("GET", "/v1/kv/"+host, "")
+		return err == nil && code == http.StatusNotFound
+	}
+	for begin := time.Now(); !gone(); time.Sleep(50 * time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			c.t.Fatalf("%s is there though its check is critical", host)
+		}
+	}
+	expect("PUT", "/v1/agent/service/deregister/sp", "", http.StatusOK)
+	// It announces itself and decides nothing about who may speak to whom.
+	expect("PUT", "/v1/connect/intentions/exact?source=a&destination=seed-placer", `{"Action": "deny"}`, http.StatusForbidden)
 }
 
 func escape(key string) string { return (&url.URL{Path: key}).EscapedPath() }
@@ -244,6 +276,7 @@ func TestPolicyRefuses(t *testing.T) {
 		{acl.Developer, "slug/production/config", "platypus/"},
 		{acl.Operator, "web1", "platypus/"},
 		{acl.Dashboard, "web1", "platypus/"},
+		{acl.SeedPlacer, "", "platypus/"},
 	} {
 		if rules, err := acl.Policy(bad.name, bad.subject, bad.root); err == nil {
 			t.Errorf("%q on %q below %q gives\n%s", bad.name, bad.subject, bad.root, rules)
