@@ -91,7 +91,7 @@ func TestFewConflicts(t *testing.T) {
 		alive, _, err := k.store.List(t.Context(), k.tree.Alives(), store.Consistent)
 		return err == nil && len(alive) == 4
 	})
-	time.Sleep(time.Second) // until each has heard of the others
+	time.Sleep(3 * time.Second) // until each has heard of the others: a watch is read four times a second
 	for n := range launches() {
 		k.put(k.tree.VM(intent.Name(fmt.Sprintf("vm%d", n))), fmt.Sprintf(`{"region":%q,"cores":1,"memory":"8GB"}`, k.region(n)))
 	}
