@@ -39,6 +39,8 @@ func (s *Seed) command(ctx context.Context, c *Call) error {
 	switch {
 	case out.over:
 		return &Error{Code: TooLarge, Text: fmt.Sprintf("output of more than %d bytes", MaxOutput)}
+	case ctx.Err() != nil: // even one that returned: its sleep was cut short
+		err = sys.NewExitError(sys.ExitCodeDeadlineExceeded)
 	case err == nil || errors.As(err, &exit) && exit.ExitCode() == 0:
 		return nil
 	}

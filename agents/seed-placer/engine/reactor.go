@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/intent/wasm"
@@ -99,6 +100,9 @@ func (s *Seed) react(c *Call) error {
 		i.kill.disarm()
 	}
 	i.call = nil
+	if err == nil && i.kill.killed.Load() {
+		err = sys.NewExitError(sys.ExitCodeDeadlineExceeded) // its sleep was cut short, and then it was quick enough to return
+	}
 	if err != nil {
 		i.end()
 		return trap(err, time.Duration(s.Timeout))
