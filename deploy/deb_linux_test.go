@@ -54,14 +54,18 @@ func TestPackage(t *testing.T) {
 				t.Errorf("%s was restarted %s times:\n%s", agent, n, h.run("journalctl -o cat -u "+unit))
 			}
 		}
-		if out, _ := h.try("systemctl is-enabled platypus-store"); out != "disabled" {
-			t.Errorf("the store is %s", out)
+		for _, left := range []string{"store", "seed-placer"} {
+			if out, _ := h.try("systemctl is-enabled platypus-" + left); out != "disabled" {
+				t.Errorf("%s is %s", left, out)
+			}
 		}
 		// A store that comes later is found, and the agents are ready.
 		h.run("systemctl start platypus-store")
 		for _, agent := range agents {
 			h.wait("curl -sf --unix-socket /run/platypus/" + agent + "/http.sock http://agent/readyz")
 		}
+		h.run("systemctl start platypus-seed-placer")
+		checkSeed(h)
 		h.run("kill -9 $(systemctl show -P MainPID platypus-preparer)")
 		h.wait("[ $(systemctl show -P NRestarts platypus-preparer) = 1 ] && systemctl is-active platypus-preparer")
 		h.run("dpkg -i /tmp/p.deb") // over itself, as an upgrade
@@ -77,9 +81,34 @@ func TestPackage(t *testing.T) {
 			h.wait("curl -sf --unix-socket /run/platypus/" + agent + "/http.sock http://agent/healthz")
 			h.wait("grep -q watching /var/log/platypus/" + agent + "/current")
 		}
+		for _, agent := range []string{"store", "seed-placer"} {
+			h.run("ln -s /etc/sv/platypus-" + agent + " /etc/service/")
+		}
+		checkSeed(h)
 		h.run("dpkg -i /tmp/p.deb")
 		checkPurge(h)
 	})
+}
+
+// checkSeed publishes a module and calls it: the seed-placer compiles it, and bounds its worker, inside its unit.
+func checkSeed(h host) {
+	h.t.Helper()
+	module := filepath.Join(h.t.TempDir(), "hello.wasm")
+	build := exec.Command("go", "build", "-trimpath", "-o", module, "./hello")
+	build.Dir = "../testdata/seeds"
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		h.t.Fatalf("build hello: %v\n%s", err, out)
+	}
+	h.give(module, "/tmp/hello.wasm")
+	h.wait("curl -sf --unix-socket /run/platypus/seed-placer/http.sock http://agent/readyz")
+	h.run("platypus seed /tmp/hello.wasm hello --min-replicas 1")
+	if out := h.run(`platypus call hello "" "a host of its own" --timeout 60s`); out != "hello, a host of its own" {
+		h.t.Errorf("hello answers %q", out)
+	}
+	if owner := h.run("stat -c %U:%a /var/lib/platypus/seed-placer/seeds.sock"); owner != "platypus:660" {
+		h.t.Errorf("the socket at which blobs are put is %s", owner)
+	}
 }
 
 func checkPurge(h host) {

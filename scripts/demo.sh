@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The demo: a small web app is deployed, upgraded while somebody keeps asking it, broken, and taken back.
+# The demo: a small web app is deployed, upgraded while somebody keeps asking it, broken, and taken back; then two seeds.
 # Everything runs below one scratch directory and ends with the demo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,11 +32,15 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # A small web app in three releases; the third never gets healthy.
-port=8080
+port=8081 # seeds are at 8080
 while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
 mkdir -p "$scratch/app/bin"
 (cd testdata/artifacts/hello && GOWORK=off CGO_ENABLED=0 go build -o "$scratch/app/bin/launch" .)
 for version in v1 v2; do scripts/pack.sh "$scratch/artifacts" hello $version "$scratch/app" >/dev/null; done
+for seed in hello reactor; do
+	mode=() && [ $seed = hello ] || mode=(-buildmode=c-shared)
+	(cd testdata/seeds && GOWORK=off GOFLAGS='' GOOS=wasip1 GOARCH=wasm go build -trimpath "${mode[@]}" -o "$scratch/$seed.wasm" ./$seed)
+done
 touch "$scratch/app/bin/broken"
 scripts/pack.sh "$scratch/artifacts" hello v3 "$scratch/app" >/dev/null
 cat >"$scratch/release.json" <<END
@@ -49,14 +53,15 @@ cat >"$scratch/release.json" <<END
 END
 
 begin=$(date +%s%N)
-bold "Starting the store and three agents (platypus dev)"
+bold "Starting the store and the agents (platypus dev)"
 log=$scratch/dev.log
 platypus dev --dir "$scratch" --node demo >"$log" 2>&1 &
 dev=$!
 for _ in $(seq 100); do grep -q 'platypus dev: store at' "$log" && break; sleep 0.1; done
 CONSUL_HTTP_ADDR=$(sed -n 's/^platypus dev: store at \([^,]*\),.*/\1/p' "$log")
 [ -n "$CONSUL_HTTP_ADDR" ] || { cat "$log" >&2; fail "the store did not start"; }
-export CONSUL_HTTP_ADDR
+export CONSUL_HTTP_ADDR PLATYPUS_SEED_SOCKET=$scratch/seeds.sock
+seeds=$(sed -n 's/.*seed-placer answers for seeds and sites at //p' "$log")
 
 shown=0
 show() { # what the agents said since the last time
@@ -104,16 +109,29 @@ echo "    curl http://127.0.0.1:$port/  →  $(curl -s "http://127.0.0.1:$port/"
 bold "Where everything stands:  platypus status"
 platypus status 2>&1 | sed 's/^/    /' || true
 platypus why hello demo 2>&1 | sed 's/^/    /' || true
+bold "Two seeds, WebAssembly modules, of which one may call the other:  platypus seed"
+platypus seed "$scratch/hello.wasm" hello 2>&1 | sed 's/^/    /'
+platypus seed "$scratch/reactor.wasm" chain --calls hello 2>&1 | sed 's/^/    /'
+answer=
+for _ in $(seq 300); do
+	answer=$(curl -sf -d 'pln://seed/hello/ world' "$seeds/call/chain/relay") && break
+	sleep 0.1
+done
+show
+echo "    curl -d 'world' $seeds/call/hello/  →  $(curl -s -d world "$seeds/call/hello/")"
+echo "    curl -d 'pln://seed/hello/ world' $seeds/call/chain/relay  →  $answer"
+[ "$answer" = "relayed hello, world" ] || fail "the seeds do not answer"
 printf '\nThe story took %d.%d s.\n' $((($(date +%s%N) - begin) / 1000000000)) $((($(date +%s%N) - begin) / 100000000 % 10))
 
 if [ -t 0 ] && [ -t 1 ]; then
 	bold "Now you. In another shell:"
 	cat <<END
-    export CONSUL_HTTP_ADDR=$CONSUL_HTTP_ADDR PATH=$PWD/bin:\$PATH
+    export CONSUL_HTTP_ADDR=$CONSUL_HTTP_ADDR PLATYPUS_SEED_SOCKET=$PLATYPUS_SEED_SOCKET PATH=$PWD/bin:\$PATH
     platypus rollback hello                            # back to v1, no fetch needed
     platypus why hello demo                            # what is it waiting for?
     platypus status --watch
     curl http://127.0.0.1:$port/
+    curl -d abc $seeds/call/chain/upper
     curl http://$CONSUL_HTTP_ADDR/v1/kv/?keys          # everything is plain keys
   Ctrl-C here ends everything and leaves nothing behind.
 END

@@ -128,6 +128,9 @@ func (l *laboratory) openStore(ctx context.Context) (<-chan error, error) {
 // socket is where the store answers too, for an agent in a network namespace of its own.
 func (l *laboratory) socket() string { return filepath.Join(l.dir, "store.sock") }
 
+// seedSocket is where seeds, sites and blobs are published. The path of a socket must be short.
+func (l *laboratory) seedSocket() string { return filepath.Join(l.dir, "seeds.sock") }
+
 func (l *laboratory) relay(ctx context.Context) error {
 	if strings.HasPrefix(l.addr, "unix://") {
 		return nil
@@ -151,10 +154,13 @@ func (l *laboratory) work(ctx context.Context, files intentfile.Files) (err erro
 			return err
 		}
 	}
-	started := l.startAgents()
+	started := l.startAgents(ctx)
 	l.sh.say("platypus dev: store at %s, node %s, everything below %s", l.addr, l.node, l.dir)
 	l.sh.say("  artifacts go to  %s/APP/APP_VERSION.tar.gz", filepath.Join(l.dir, "artifacts"))
 	l.sh.say("  in another shell  export CONSUL_HTTP_ADDR=%s", l.addr)
+	if started[seedPlacer] {
+		l.sh.say("                    export PLATYPUS_SEED_SOCKET=%s", l.seedSocket())
+	}
 	l.sh.say("                    platypus apply FILE; platypus status --watch")
 	l.sh.say("  Ctrl-C ends all of it")
 	if l.sh.flags.Bool("once") {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -17,20 +19,24 @@ import (
 const resync = "2s"
 
 // These bring no app live: recorder makes the history whole when somebody writes plainly, allocator gives vms their
-// machines, dashboard shows all of it.
+// machines, seed-placer keeps seeds ready and serves sites, dashboard shows all of it.
 const (
-	recorder  = "recorder"
-	allocator = "allocator"
-	dashboard = "dashboard"
+	recorder   = "recorder"
+	allocator  = "allocator"
+	seedPlacer = "seed-placer"
+	dashboard  = "dashboard"
 )
 
 // pageAddress is where the dashboard is when nobody else is there.
 const pageAddress = "127.0.0.1:4000"
 
+// seedPort is where seeds and sites answer when nobody else is there, and no app of this node wants to be.
+const seedPort = 8080
+
 // startAgents starts what can be started here, says what cannot, and returns the names of those that run.
-func (l *laboratory) startAgents() map[string]bool {
+func (l *laboratory) startAgents(ctx context.Context) map[string]bool {
 	started := map[string]bool{}
-	for _, name := range append(slices.Clone(agentNames), recorder, allocator, dashboard) {
+	for _, name := range append(slices.Clone(agentNames), recorder, allocator, seedPlacer, dashboard) {
 		path, err := beside(name)
 		if err != nil {
 			l.sh.say("%s is left out: it lies neither beside platypus nor on PATH: make build puts it there", name)
@@ -38,7 +44,7 @@ func (l *laboratory) startAgents() map[string]bool {
 		}
 		m := crew.Member{Name: name, Path: path, Env: l.environment(l.addr), Dir: l.dir, Stop: syscall.SIGTERM,
 			Args: []string{"--node", string(l.node), "--state-dir", filepath.Join(l.dir, "state", name), "--resync", resync}}
-		if l.ready(&m) {
+		if l.ready(ctx, &m) {
 			l.crew.Start(m)
 			started[name] = true
 		}
@@ -47,7 +53,7 @@ func (l *laboratory) startAgents() map[string]bool {
 }
 
 // ready adds what only one agent needs.
-func (l *laboratory) ready(m *crew.Member) bool {
+func (l *laboratory) ready(ctx context.Context, m *crew.Member) bool {
 	switch m.Name {
 	case world.Preparer:
 		m.Args = append(m.Args, "--repo", "file://"+filepath.Join(l.dir, "artifacts"))
@@ -65,6 +71,10 @@ func (l *laboratory) ready(m *crew.Member) bool {
 		address := free(pageAddress)
 		m.Args = append(m.Args, "--listen", address)
 		l.sh.say("dashboard shows everything at http://%s", address)
+	case seedPlacer:
+		address := l.seedAddress(ctx)
+		m.Args = append(m.Args, "--serve", address, "--socket", l.seedSocket())
+		l.sh.say("seed-placer answers for seeds and sites at http://%s", address)
 	case world.PortAuthority:
 		if l.sh.flags.Bool("firewall") {
 			break
@@ -80,6 +90,23 @@ func (l *laboratory) ready(m *crew.Member) bool {
 		}
 	}
 	return true
+}
+
+// seedAddress is free, and leaves the ports alone that apps of this node declare: they may not listen yet.
+func (l *laboratory) seedAddress(ctx context.Context) string {
+	preferred := fmt.Sprintf("127.0.0.1:%d", seedPort)
+	w, err := world.ReadIntent(ctx, l.sh.store, l.sh.tree)
+	if err != nil {
+		return free(preferred)
+	}
+	for _, app := range w.Node(l.node).Apps {
+		for _, port := range app.Deploy.Ports {
+			if port.First <= seedPort && seedPort <= port.Last {
+				return free("127.0.0.1:0")
+			}
+		}
+	}
+	return free(preferred)
 }
 
 // free returns the address, or one with a free port when something else listens there.

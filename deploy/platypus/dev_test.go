@@ -64,6 +64,7 @@ func TestDev(t *testing.T) {
 	if out, err := command("rollout", "web", "1.1", "--wait").CombinedOutput(); err != nil {
 		t.Errorf("rollout: %v: %s", err, out)
 	}
+	seedOnDev(t, command, dir)
 	if ran, _ := os.ReadFile(filepath.Join(dir, "srv/ran")); string(ran) != "1.0\n1.1\n" {
 		t.Errorf("these versions ran: %q", ran)
 	}
@@ -71,6 +72,43 @@ func TestDev(t *testing.T) {
 	if left := working(dir); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
+}
+
+// seedOnDev publishes a module at the socket that dev has chosen, and calls it.
+func seedOnDev(t *testing.T, command func(...string) *exec.Cmd, dir string) {
+	t.Helper()
+	module := filepath.Join(dir, "hello.wasm")
+	write(t, module, string(buildSeed(t, "hello")))
+	if out, err := command("seed", module, "hello", "--min-replicas", "1", "--socket", filepath.Join(dir, "lab/seeds.sock")).CombinedOutput(); err != nil {
+		t.Fatalf("seed: %v: %s", err, out)
+	}
+	if out, err := command("call", "hello", "", "dev", "--timeout", "60s").CombinedOutput(); err != nil || string(out) != "hello, dev" {
+		t.Errorf("call: %v: %s", err, out)
+	}
+	if said, err := os.ReadFile(filepath.Join(dir, "dev.log")); err != nil || bytes.Contains(said, []byte("http://127.0.0.1:8080\n")) {
+		t.Errorf("seeds are served where web is to listen, or nowhere: %v", err)
+	}
+}
+
+// buildSeed builds a module of testdata/seeds; "reactor+" is a reactor.
+func buildSeed(t *testing.T, name string) []byte {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "seed.wasm")
+	args := []string{"build", "-trimpath", "-o", out}
+	if strings.HasSuffix(name, "+") {
+		args = append(args, "-buildmode=c-shared")
+	}
+	cmd := exec.Command("go", append(args, "./"+strings.TrimSuffix(name, "+"))...)
+	cmd.Dir = "../../testdata/seeds"
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOFLAGS=")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v: %s", name, err, said)
+	}
+	module, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module
 }
 
 // stopped does what Ctrl-C does and waits.
@@ -112,7 +150,7 @@ func build(t *testing.T) string {
 	const module = "github.com/platypus-platform/platypus/"
 	ctx, cancel := context.WithTimeout(context.Background(), 5*hang)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", module+"deploy/platypus", module+"agents/preparer", module+"agents/port-authority", module+"agents/setlive", module+"agents/recorder")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", module+"deploy/platypus", module+"agents/preparer", module+"agents/port-authority", module+"agents/setlive", module+"agents/recorder", module+"agents/seed-placer")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build the programs: %v: %s", err, out)
