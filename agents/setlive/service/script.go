@@ -34,7 +34,12 @@ func script(home string, s Spec) ([]byte, error) {
 	line(`case $pid in '' | *[!0-9]* | $$) pid=none ;; esac`)
 	line("if [ -r /proc/$pid/stat ] && read -r stat </proc/$pid/stat; then")
 	line("\tset -- ${stat##*) }")
-	line(`	[ "${20}" != "$since" ] || kill -s KILL -- "-$pid" "$pid" 2>/dev/null`)
+	line(`	if [ "${20}" = "$since" ]; then`)
+	line(`		kill -s KILL -- "-$pid" "$pid" 2>/dev/null`)
+	line("		# What the old ones hold, such as a port, is free only once the kernel is done with them.")
+	line(`		n=0`)
+	line(`		while [ $n -lt 20 ] && kill -s 0 -- "-$pid" 2>/dev/null; do n=$((n + 1)); sleep 0.1; done`)
+	line(`	fi`)
 	line("fi")
 	line(`echo "$$ $started $version %s $((restarts + 1)) %s $boot $since $e1 $e2 $e3" >"$home/%[3]s.new" && mv -f "$home/%[3]s.new" "$home/%[3]s"`,
 		s.Settings(), s.Core(), noteName)
