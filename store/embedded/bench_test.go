@@ -81,55 +81,77 @@ func BenchmarkPut64(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
 }
 
-// BenchmarkGet reads one key over and over on one connection, with as little of a client as will do, since it is the
-// store that is measured.
-func BenchmarkGet(b *testing.B) {
-	addr, _ := target(b)
-	mustDo(b, client(b), "PUT", "http://"+addr+"/v1/kv/bench/get", strings.Repeat("v", 100))
+// wire is one connection with as little of a client as will do, since it is the store that is measured.
+type wire struct {
+	net.Conn
+	answers *bufio.Reader
+}
+
+func dialWire(b *testing.B, addr string) *wire {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer conn.Close()
-	request := []byte("GET /v1/kv/bench/get HTTP/1.1\r\nHost: " + addr + "\r\n\r\n")
-	answers := bufio.NewReader(conn)
+	b.Cleanup(func() { conn.Close() })
+	return &wire{conn, bufio.NewReader(conn)}
+}
+
+func (w *wire) ask(b *testing.B, request string) {
+	if _, err := io.WriteString(w, request); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// hear takes one answer and returns the index that it carries.
+func (w *wire) hear() (index uint64, err error) {
+	answer, err := http.ReadResponse(w.answers, nil)
+	if err != nil {
+		return 0, err
+	}
+	if _, err = io.Copy(io.Discard, answer.Body); err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("answer %s", answer.Status)
+	}
+	index, _ = strconv.ParseUint(answer.Header.Get("X-Consul-Index"), 10, 64)
+	return index, err
+}
+
+// BenchmarkGet reads one key over and over on one connection.
+func BenchmarkGet(b *testing.B) {
+	addr, _ := target(b)
+	mustDo(b, client(b), "PUT", "http://"+addr+"/v1/kv/bench/get", strings.Repeat("v", 100))
+	w, request := dialWire(b, addr), "GET /v1/kv/bench/get HTTP/1.1\r\nHost: "+addr+"\r\n\r\n"
 	b.ResetTimer()
 	for range b.N {
-		if _, err := conn.Write(request); err != nil {
-			b.Fatal(err)
-		}
-		answer, err := http.ReadResponse(answers, nil)
-		if err != nil || answer.StatusCode != http.StatusOK {
-			b.Fatal(answer, err)
-		}
-		if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		w.ask(b, request)
+		if _, err := w.hear(); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "gets/s")
 }
 
-// BenchmarkPutToWatcher measures from the moment a write is sent until a client that waits for it has it.
+// BenchmarkPutToWatcher measures from the moment a write is sent until the answer to a client that waits for it is read.
 func BenchmarkPutToWatcher(b *testing.B) {
 	addr, _ := target(b)
-	writer, reader := client(b), client(b)
-	url := "http://" + addr + "/v1/kv/bench/watch"
-	mustDo(b, writer, "PUT", url, "0")
-	index, _ := mustDo(b, reader, "GET", url, "")
+	mustDo(b, client(b), "PUT", "http://"+addr+"/v1/kv/bench/watch", "0")
+	index, _ := mustDo(b, client(b), "GET", "http://"+addr+"/v1/kv/bench/watch", "")
+	writer, reader := dialWire(b, addr), dialWire(b, addr)
 	var spans []time.Duration
 	for i := range b.N {
-		seen := make(chan uint64, 1)
-		go func() {
-			_, now, _, _ := do(reader, "GET", fmt.Sprintf("%s?index=%d&wait=60s", url, index), "")
-			seen <- now
-		}()
+		reader.ask(b, fmt.Sprintf("GET /v1/kv/bench/watch?index=%d&wait=60s HTTP/1.1\r\nHost: %s\r\n\r\n", index, addr))
 		time.Sleep(5 * time.Millisecond) // so that the reader waits
+		value := strconv.Itoa(i + 1)
+		put := fmt.Sprintf("PUT /v1/kv/bench/watch HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", addr, len(value), value)
 		start := time.Now()
-		mustDo(b, writer, "PUT", url, fmt.Sprint(start.UnixNano(), i))
-		if index = <-seen; index == 0 {
-			b.Fatal("the watcher got no answer")
+		writer.ask(b, put)
+		var err error
+		if index, err = reader.hear(); err != nil || index == 0 {
+			b.Fatal("the watcher got no answer: ", err)
 		}
 		spans = append(spans, time.Since(start))
+		if _, err := writer.hear(); err != nil {
+			b.Fatal(err)
+		}
 	}
 	slices.Sort(spans)
 	b.ReportMetric(float64(spans[len(spans)/2].Microseconds()), "p50-µs")

@@ -23,6 +23,9 @@ import (
 // maxRequest bounds what is read of a body at all, in bytes. Each endpoint refuses earlier, with its own words.
 const maxRequest = 4 << 20
 
+// large is a part of an answer that is worth not to be copied, in bytes.
+const large = 64 << 10
+
 // newFront returns a server of the store's API.
 func newFront(s *Store) *fasthttp.Server {
 	handler := s.Handler()
@@ -115,7 +118,14 @@ func (r *reply) Header() http.Header { return r.header }
 
 func (r *reply) WriteHeader(code int) { r.c.SetStatusCode(code) }
 
-func (r *reply) Write(p []byte) (int, error) { return r.c.Write(p) }
+// Write takes a part of the body. One that is large is all of it, and made for this answer alone: it is not copied.
+func (r *reply) Write(p []byte) (int, error) {
+	if len(p) >= large {
+		r.c.Response.SetBodyRaw(p)
+		return len(p), nil
+	}
+	return r.c.Write(p)
+}
 
 func (r *reply) finish() {
 	for name, values := range r.header {

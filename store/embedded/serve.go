@@ -21,7 +21,7 @@ type Config struct {
 const (
 	requestTimeout = 30 * time.Second // for a request to arrive whole
 	idleTimeout    = 5 * time.Minute
-	maxHeader      = 64 << 10 // bytes of a request's line and headers
+	maxHeader      = 16 << 10 // bytes of a request's line and headers
 	closeTimeout   = 3 * time.Second
 	gcPercent      = 50
 )
