@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
-	"time"
 
 	"github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/intent"
@@ -38,28 +34,13 @@ type portOnFile intent.Port
 // openLastGood reads what was kept. A damaged file counts as absent.
 func openLastGood(dir, of string) (l *lastGood, err error) {
 	l = &lastGood{path: filepath.Join(dir, "ports.json"), of: of, good: map[intent.Name][]intent.Port{}}
-	file, err := os.ReadFile(l.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return l, nil
-	}
-	if err == nil {
-		err = l.decode(file)
-	}
-	if err != nil {
-		l.bad = true
-		return l, fmt.Errorf("read remembered ports: %w", err)
-	}
-	return l, nil
-}
-
-func (l *lastGood) decode(file []byte) error {
-	sum, data, _ := bytes.Cut(file, []byte("\n"))
-	if string(sum) != digestOf(data) {
-		return errors.New("the file is damaged: its digest differs")
-	}
 	var k kept
-	if err := json.Unmarshal(data, &k); err != nil {
-		return err
+	switch err := host.ReadCache(l.path, &k); {
+	case errors.Is(err, fs.ErrNotExist):
+		return l, nil
+	case err != nil:
+		l.bad = true
+		return l, fmt.Errorf("remembered ports: %w", err)
 	}
 	for app, ports := range k.Ports {
 		if k.Of != l.of {
@@ -69,7 +50,7 @@ func (l *lastGood) decode(file []byte) error {
 			l.good[app] = append(l.good[app], intent.Port(p))
 		}
 	}
-	return nil
+	return l, nil
 }
 
 // keep takes over what intent says of sound apps, forgets those that the node no longer has, and leaves the others as
@@ -89,7 +70,7 @@ func (l *lastGood) keep(n intent.Node) error {
 		return nil
 	}
 	if l.bad {
-		_ = os.Rename(l.path, fmt.Sprintf("%s.corrupt-%d", l.path, time.Now().Unix()))
+		_, _ = host.Aside(l.path)
 		l.bad = false
 	}
 	l.good = good
@@ -99,20 +80,11 @@ func (l *lastGood) keep(n intent.Node) error {
 			k.Ports[app] = append(k.Ports[app], portOnFile(p))
 		}
 	}
-	data, err := json.Marshal(k)
-	if err != nil {
-		return fmt.Errorf("remember ports: %w", err)
-	}
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
 		return fmt.Errorf("remember ports: %w", err)
 	}
-	if err := host.WriteFile(l.path, append([]byte(digestOf(data)+"\n"), data...), 0o600); err != nil {
+	if err := host.WriteCache(l.path, k); err != nil {
 		return fmt.Errorf("remember ports: %w", err)
 	}
 	return nil
-}
-
-func digestOf(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
 }
