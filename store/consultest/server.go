@@ -156,5 +156,8 @@ func (s *Server) NewToken(rules string) string {
 	return made.SecretID
 }
 
+// Pid returns the number of its process.
+func (s *Server) Pid() int { return s.cmd.Process.Pid }
+
 // Running reports whether the server was started and not killed since.
 func (s *Server) Running() bool { return s.cmd != nil }

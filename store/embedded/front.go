@@ -128,6 +128,7 @@ func (r *reply) Write(p []byte) (int, error) {
 }
 
 func (r *reply) finish() {
+	r.c.Response.Header.DisableNormalizing() // the endpoints know how names are written
 	for name, values := range r.header {
 		for _, value := range values {
 			r.c.Response.Header.Set(name, value)
