@@ -20,7 +20,7 @@ import (
 	"github.com/platypus-platform/platypus/store/embedded"
 )
 
-const hang = 30 * time.Second // more than any of this may ever take
+const hang = 2 * time.Minute // more than any of this may ever take
 
 // TestMain lets the tests start the dashboard as a process of its own.
 func TestMain(m *testing.M) {
