@@ -66,6 +66,44 @@ func BenchmarkWriteToPaint(b *testing.B) {
 	}
 }
 
+// BenchmarkBusyToPaint measures a store in which one ledger is written ten times a second: how long until a page shows each
+// state or a later one, which is what somebody who looks at it can be behind.
+func BenchmarkBusyToPaint(b *testing.B) {
+	for _, kind := range []string{"embedded", "consul"} {
+		b.Run(kind, func(b *testing.B) {
+			w, page := openPage(b, servers[kind], "/?region=SIN")
+			ask[bool](page, `(window.shown = [], new MutationObserver(() => requestAnimationFrame(() => {
+				const free = +document.getElementById('m-metal-2.sin.example.net').innerText.match(/(\d+) of 32 free/)[1];
+				if (shown.at(-1)?.[1] !== free) shown.push([Date.now(), free]);
+			})).observe(document.getElementById('cards'), {subtree: true, childList: true, characterData: true}), true)`)
+			const writes, states = 150, 30
+			var began []time.Time
+			tick := time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
+			for n := range writes {
+				<-tick.C
+				began = append(began, time.Now())
+				w.put(w.tree.Ledger("SIN", "metal-2.sin.example.net"), intent.Ledger{Entries: []intent.Entry{{VM: "web.0", Cores: 1 + n%states, Memory: intent.GB, Intent: 1}}})
+			}
+			last := 32 - (1 + (writes-1)%states)
+			page.until("the last state", fmt.Sprintf("shown.at(-1)[1] === %d", last))
+			var behind []float64
+			next := 0 // the first write that was not shown yet
+			for _, s := range ask[[][2]float64](page, "shown") {
+				n := next // states come again later than any of them takes
+				for n < writes && 32-(1+n%states) != int(s[1]) {
+					n++
+				}
+				for ; n < writes && next <= n; next++ {
+					behind = append(behind, s[0]-float64(began[next].UnixMicro())/1000)
+				}
+			}
+			report(b, behind, "", 50, 95)
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
 // report tells percentiles of times in milliseconds.
 func report(b *testing.B, took []float64, of string, percentiles ...int) {
 	slices.Sort(took)
