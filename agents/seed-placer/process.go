@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +30,11 @@ type process struct {
 	table wire.Table
 	seeds map[string]wire.Status
 	heard time.Time // the last report
+	ended ended
 }
+
+// ended is what a worker was at work on when it ended.
+type ended struct{ loading, calling []string }
 
 func (w *process) set(t wire.Table) {
 	w.mu.Lock()
@@ -57,21 +63,98 @@ func (w *process) run(ctx context.Context) {
 	if w.name != front {
 		defer w.listener.Close()
 	}
-	for wait := restartAfter; ctx.Err() == nil; wait = min(2*wait, restartMost) {
+	for wait := restartAfter; ctx.Err() == nil; {
 		began := time.Now()
-		err := w.once(ctx)
+		started, err := w.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		w.note(wire.Report{})
-		w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker %s ended: %v; it is started again", label(w.name), err))
-		if time.Since(began) > time.Minute {
+		lived := time.Since(began)
+		if lived > goodLife {
 			wait = restartAfter
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		switch {
+		case !started:
+			w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker %s cannot be started: %v", label(w.name), err))
+		case w.name == front:
+			w.suspects(err)
+		default:
+			w.alone(ctx, err, lived)
+			continue
 		}
+		pause(ctx, wait)
+		wait = min(2*wait, restartMost)
+	}
+}
+
+// suspects finds out which seeds may have ended the worker of all, and gives them workers of their own.
+func (w *process) suspects(ended error) {
+	w.mu.Lock()
+	known := map[string]wire.Seed{}
+	for _, s := range w.table.Seeds {
+		known[s.Name] = s
+	}
+	loading, calling := pick(known, w.ended.loading), pick(known, w.ended.calling)
+	w.mu.Unlock()
+	text := ended.Error()
+	names := w.crew.placer.ward.suspect(loading, calling, text, time.Now())
+	said := "no seed was busy in it"
+	if len(names) > 0 {
+		said = "one of these may be the reason, so each gets a worker of its own: " + strings.Join(names, ", ")
+	}
+	w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker of all seeds ended: %s; it is started again; %s", text, said))
+	w.crew.placer.nudge()
+}
+
+func pick(known map[string]wire.Seed, names []string) (seeds []wire.Seed) {
+	for _, name := range names {
+		if s, ok := known[name]; ok {
+			seeds = append(seeds, s)
+		}
+	}
+	return seeds
+}
+
+// alone waits after the end of a worker that had only one seed, which is to blame, until it may be tried again: when it is
+// parked, or is declared anew, that is for the plan to see.
+func (w *process) alone(ctx context.Context, ended error, lived time.Duration) {
+	seed := w.seed()
+	wait, p := w.crew.placer.ward.ended(seed, ended.Error(), lived, time.Now())
+	said := fmt.Sprintf("started again in %v", wait.Round(100*time.Millisecond))
+	if p.Parked() {
+		said = "parked until its intent or its module changes"
+	}
+	w.crew.placer.agent.Log.Warn(seed.Name, fmt.Sprintf("its worker ended: %v; that was number %d in a row, of %d; it is %s", ended, p.Strikes, maxStrikes, said))
+	w.crew.placer.nudge()
+	again := time.NewTimer(wait)
+	defer again.Stop()
+	for p.of(w.seed().Seed) {
+		due := again.C
+		if p.Parked() {
+			due = nil
+		}
+		select {
+		case <-due:
+			return
+		case <-w.news:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// seed is the one of a worker that has no other.
+func (w *process) seed() wire.Seed {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.table.Seeds[0]
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 
@@ -82,35 +165,40 @@ func label(name string) string {
 	return "of " + name
 }
 
-// once is one life of the worker.
-func (w *process) once(ctx context.Context) error {
+// once is one life of the worker. It did not even begin when started is false.
+func (w *process) once(ctx context.Context) (started bool, err error) {
 	self, err := executable()
 	if err != nil {
-		return err
+		return false, err
 	}
 	file, err := w.listener.File()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer file.Close()
 	cmd := exec.Command(self, worker.Word)
-	cmd.ExtraFiles = []*os.File{file}
+	notes, err := w.crew.notes()
+	if err != nil {
+		return false, err
+	}
+	defer notes.Close()
+	cmd.ExtraFiles = []*os.File{file, notes}
 	cmd.Env = environment()
 	cmd.SysProcAttr = attributes()
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return err
+		return false, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return false, err
 	}
 	words, err := cmd.StderrPipe()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := start(cmd); err != nil {
-		return err
+		return false, err
 	}
 	var side sync.WaitGroup
 	life, end := context.WithCancel(ctx)
@@ -120,8 +208,17 @@ func (w *process) once(ctx context.Context) error {
 	side.Go(func() { w.listen(words) })
 	side.Wait()
 	end()
-	return cmd.Wait()
+	err = cmd.Wait()
+	w.mu.Lock()
+	w.ended.loading, w.ended.calling = worker.Busy(notes)
+	w.mu.Unlock()
+	if err == nil {
+		err = errEnded
+	}
+	return true, err
 }
+
+var errEnded = errors.New("it ended by itself")
 
 // environment is that of a worker: nothing but what Go itself goes by.
 func environment() []string {
