@@ -65,8 +65,13 @@ type Worker struct {
 	peers  *peers
 	news   chan struct{} // asks for a report
 	log    *lines
-	cpu    *gate.Gate // bounds how many seeds compute at once
-	notes  *notes
+	ledger
+}
+
+// ledger is who computes, and who is called.
+type ledger struct {
+	cpu   *gate.Gate // bounds how many seeds compute at once
+	notes *notes
 }
 
 // Run works on the tables that it reads from in until that ends.
@@ -78,7 +83,7 @@ func run(ctx context.Context, in io.Reader, out, log io.Writer, listener net.Lis
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w := &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: &lines{out: log}, peers: newPeers(), sites: &sites{},
-		cpu: gate.New(runtime.GOMAXPROCS(0), maxRunnable), notes: notes}
+		ledger: ledger{cpu: gate.New(runtime.GOMAXPROCS(0), maxRunnable), notes: notes}}
 	tables := bufio.NewReaderSize(in, 1<<16)
 	first, err := readTable(tables)
 	if err != nil {
