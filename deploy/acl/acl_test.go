@@ -42,7 +42,7 @@ func grants(wish, own string) []grant {
 		{acl.Allocator, "web1", []string{own + "ledger/", own + "placement/vms/", own + "placement/nodes/", own + "status/allocator/web1", own + "alive/web1/allocator"},
 			[]string{wish + "nodes/", wish + "regions/", wish + "machines/", wish + "vms/", own + "status/setlive/", own + "alive/", own + "confirm/web1/"}, true, ""},
 		{acl.SeedPlacer, "web1", []string{own + "placement/hosts/web1", own + "placement/seeds/", own + "placement/blobs/", own + "status/seed-placer/web1", own + "alive/web1/seed-placer"},
-			[]string{wish + "seeds/", wish + "sites/", wish + "blobs/", own + "placement/hosts/", own + "placement/seeds/", own + "placement/blobs/", own + "confirm/web1/"}, true, "seed-placer"},
+			[]string{wish + "seeds/", wish + "sites/", wish + "blobs/", wish + "machines/", own + "placement/hosts/", own + "placement/seeds/", own + "placement/blobs/", own + "confirm/web1/"}, true, "seed-placer"},
 		{acl.Dashboard, "", nil, []string{wish + "regions/", wish + "machines/", wish + "vms/",
 			own + "ledger/", own + "placement/", own + "status/", own + "alive/", own + "history/"}, false, ""},
 		{acl.Developer, "slug/production", []string{wish + "clusters/slug/production/config", own + "history/"},
