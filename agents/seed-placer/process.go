@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"sync"
@@ -18,11 +17,11 @@ import (
 
 // process is one worker, started again whenever it ends.
 type process struct {
-	crew     *crew
-	name     string
-	listener *net.TCPListener
-	stop     context.CancelFunc
-	news     chan struct{} // the table has changed
+	crew  *crew
+	name  string
+	doors doors
+	stop  context.CancelFunc
+	news  chan struct{} // the table has changed
 
 	mu    sync.Mutex
 	table wire.Table
@@ -30,9 +29,9 @@ type process struct {
 	heard time.Time // the last report
 }
 
-func (w *process) set(t wire.Table) {
+func (w *process) set(change func(*wire.Table)) {
 	w.mu.Lock()
-	w.table = t
+	change(&w.table)
 	w.mu.Unlock()
 	select {
 	case w.news <- struct{}{}:
@@ -47,7 +46,7 @@ func (w *process) observe(sent map[string]wire.Seed, said map[string]wire.Status
 	for _, seed := range w.table.Seeds {
 		sent[seed.Name] = seed
 		status := w.seeds[seed.Name]
-		status.Address = w.listener.Addr().String()
+		status.Address = w.doors.address
 		said[seed.Name] = status
 	}
 }
@@ -55,7 +54,7 @@ func (w *process) observe(sent map[string]wire.Seed, said map[string]wire.Status
 // run keeps the worker up until ctx ends.
 func (w *process) run(ctx context.Context) {
 	if w.name != front {
-		defer w.listener.Close()
+		defer w.doors.close()
 	}
 	for wait := restartAfter; ctx.Err() == nil; wait = min(2*wait, restartMost) {
 		began := time.Now()
@@ -88,13 +87,14 @@ func (w *process) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := w.listener.File()
+	open, err := w.doors.open()
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	cmd := exec.Command(self, worker.Word)
-	cmd.ExtraFiles = []*os.File{file}
+	defer open.hangUp()
+	defer open.close()
+	cmd := exec.Command(self, append([]string{worker.Word}, open.names...)...)
+	cmd.ExtraFiles = open.files
 	cmd.Env = environment()
 	cmd.SysProcAttr = attributes()
 	in, err := cmd.StdinPipe()
@@ -112,8 +112,10 @@ func (w *process) once(ctx context.Context) error {
 	if err := start(cmd); err != nil {
 		return err
 	}
+	open.close() // what is the process's alone ends with it
 	var side sync.WaitGroup
 	life, end := context.WithCancel(ctx)
+	side.Go(func() { open.lend(w.crew.placer.proof.current) })
 	side.Go(func() { w.write(life, in) })
 	side.Go(func() { w.watch(life, cmd.Process) })
 	side.Go(func() { w.read(out); end() })
