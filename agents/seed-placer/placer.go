@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -21,7 +18,7 @@ import (
 )
 
 func flags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "serve", Usage: "answer calls, sites and blobs at HOST:PORT", Value: "127.0.0.1:8080", EnvVars: agent.Env("serve")},
 		&cli.StringFlag{Name: "socket", Usage: "unix socket at which blobs are put (default: seeds.sock in --state-dir)", EnvVars: agent.Env("seed-socket")},
 		&cli.StringFlag{Name: "region", Usage: "region of this node, for seeds that name one (default: the inventory's)", EnvVars: agent.Env("region")},
@@ -29,8 +26,8 @@ func flags() []cli.Flag {
 		&cli.StringFlag{Name: "memory", Usage: "what all seeds here may have together, such as 8GiB, or \"none\" for no bound (default: half of the machine's)", EnvVars: agent.Env("memory")},
 		&cli.IntFlag{Name: "weight", Usage: "share of the seeds that this node takes, beside others", Value: 1, EnvVars: agent.Env("weight")},
 		&cli.BoolFlag{Name: "closed", Usage: "take nothing new, and give away what is here", EnvVars: agent.Env("closed")},
-		&cli.BoolFlag{Name: "open-to-network", Usage: "serve at an address beyond this machine, without certificates", EnvVars: agent.Env("open-to-network")},
-	}
+		&cli.BoolFlag{Name: "open-to-network", Usage: "let --serve be at an address beyond this machine, for everybody there", EnvVars: agent.Env("open-to-network")},
+	}, proofFlags()...)
 }
 
 // placer is the agent's hands and eyes on this node.
@@ -43,9 +40,16 @@ type placer struct {
 	own   *own
 	ward  *ward
 	wake  chan struct{}
+	proof *proof
 
 	memory
-	fetches chan struct{} // bounds how many blobs are fetched at once
+	outlets
+}
+
+// outlets are how blobs come and go.
+type outlets struct {
+	socket  string        // at which they are put
+	fetches chan struct{} // bounds how many are fetched at once
 }
 
 // memory is what one pass leaves for the steps that it planned, and steps for the next pass.
@@ -65,8 +69,13 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 	if err != nil {
 		return nil, err
 	}
-	p := &placer{agent: a, self: self, own: newOwn(), wake: make(chan struct{}, 1), fetches: make(chan struct{}, fetchSlot),
-		memory: memory{draining: map[string]time.Time{}, files: map[string][]string{}, faults: map[string]string{}}}
+	proof, err := proofOf(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &placer{agent: a, self: self, own: newOwn(), wake: make(chan struct{}, 1), proof: proof,
+		outlets: outlets{socket: c.String("socket"), fetches: make(chan struct{}, fetchSlot)},
+		memory:  memory{draining: map[string]time.Time{}, files: map[string][]string{}, faults: map[string]string{}}}
 	if a.DryRun {
 		p.ward, _ = openWard("")
 		p.blobs, p.crew, p.lease = blob.At(filepath.Join(a.StateDir, "blobs")), &crew{}, &lease{}
@@ -78,34 +87,21 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 	if p.ward, err = openWard(filepath.Join(a.StateDir, "quarantine.json")); err != nil {
 		a.Log.Warn("", err.Error())
 	}
-	listener, err := listen(ctx, self.Address)
+	d, err := openDoors(ctx, self.Address, proof.address)
 	if err != nil {
 		return nil, err
 	}
-	p.self.Address = listener.Addr().String()
-	p.crew = newCrew(ctx, p, listener.(*net.TCPListener))
+	p.self.Address = d.address
+	p.crew = newCrew(ctx, p, d)
 	p.lease = newLease(ctx, a.Store, "seed-placer-"+string(a.Node), func() { p.own.forget(); p.nudge() })
-	socket := c.String("socket")
-	if socket == "" {
-		socket = filepath.Join(a.StateDir, "seeds.sock")
+	if p.socket == "" {
+		p.socket = filepath.Join(a.StateDir, "seeds.sock")
 	}
-	return p, p.serveSocket(ctx, socket)
-}
-
-// vacated is how long the worker of an agent that was killed may still hold the address: it ends a moment later.
-const vacated = 5 * time.Second
-
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	for begin := time.Now(); ; {
-		listener, err := net.Listen("tcp", address)
-		if err == nil {
-			return listener, nil
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) || time.Since(begin) > vacated || ctx.Err() != nil {
-			return nil, fmt.Errorf("serve at %s: %w", address, err)
-		}
-		time.Sleep(5 * time.Millisecond)
+	if proof.current != nil {
+		keepToItself()
+		go p.renew(ctx)
 	}
+	return p, p.serveSocket(ctx, p.socket)
 }
 
 // hostOf is what the flags say of this node.
@@ -117,7 +113,7 @@ func hostOf(c *cli.Context) (intent.Host, error) {
 	}
 	ip := net.ParseIP(host)
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !c.Bool("open-to-network") {
-		return h, agent.Usage("--serve %s can be reached from other machines, and anybody there could call every seed: stay on 127.0.0.1, or say --open-to-network", h.Address)
+		return h, agent.Usage("--serve %s can be reached from other machines, and anybody there could call every seed: stay on 127.0.0.1 and answer other nodes with certificates at --serve-tls, or say --open-to-network", h.Address)
 	}
 	if ip != nil && ip.IsUnspecified() {
 		return h, agent.Usage("--serve %s: name the very address by which other nodes reach this one", h.Address)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"sync"
@@ -19,11 +18,11 @@ import (
 
 // process is one worker, started again whenever it ends.
 type process struct {
-	crew     *crew
-	name     string
-	listener *net.TCPListener
-	stop     context.CancelFunc
-	news     chan struct{} // the table has changed
+	crew  *crew
+	name  string
+	doors doors
+	stop  context.CancelFunc
+	news  chan struct{} // the table has changed
 
 	mu    sync.Mutex
 	table wire.Table
@@ -35,9 +34,9 @@ type process struct {
 // ended is what a worker was at work on when it ended.
 type ended struct{ loading, calling []string }
 
-func (w *process) set(t wire.Table) {
+func (w *process) set(change func(*wire.Table)) {
 	w.mu.Lock()
-	w.table = t
+	change(&w.table)
 	w.mu.Unlock()
 	select {
 	case w.news <- struct{}{}:
@@ -52,7 +51,7 @@ func (w *process) observe(sent map[string]wire.Seed, said map[string]wire.Status
 	for _, seed := range w.table.Seeds {
 		sent[seed.Name] = seed
 		status := w.seeds[seed.Name]
-		status.Address = w.listener.Addr().String()
+		status.Address = w.doors.address
 		said[seed.Name] = status
 	}
 }
@@ -60,7 +59,7 @@ func (w *process) observe(sent map[string]wire.Seed, said map[string]wire.Status
 // run keeps the worker up until ctx ends.
 func (w *process) run(ctx context.Context) {
 	if w.name != front {
-		defer w.listener.Close()
+		defer w.doors.close()
 	}
 	for wait := restartAfter; ctx.Err() == nil; {
 		began := time.Now()
@@ -107,18 +106,19 @@ func (w *process) once(ctx context.Context) (started bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	file, err := w.listener.File()
+	open, err := w.doors.open()
 	if err != nil {
 		return false, err
 	}
-	defer file.Close()
-	cmd := exec.Command(self, worker.Word)
+	defer open.hangUp()
+	defer open.close()
 	notes, err := w.crew.notes()
 	if err != nil {
 		return false, err
 	}
 	defer notes.Close()
-	cmd.ExtraFiles = []*os.File{file, notes}
+	cmd := exec.Command(self, append([]string{worker.Word, wire.Notes}, open.names...)...)
+	cmd.ExtraFiles = append([]*os.File{notes}, open.files...)
 	cmd.Env = environment()
 	cmd.SysProcAttr = attributes()
 	in, err := cmd.StdinPipe()
@@ -136,8 +136,10 @@ func (w *process) once(ctx context.Context) (started bool, err error) {
 	if err := start(cmd); err != nil {
 		return false, err
 	}
+	open.close() // what is the process's alone ends with it
 	var side sync.WaitGroup
 	life, end := context.WithCancel(ctx)
+	side.Go(func() { open.lend(w.crew.placer.proof.current) })
 	side.Go(func() { w.write(life, in) })
 	side.Go(func() { w.watch(life, cmd.Process) })
 	side.Go(func() { w.read(out); end() })

@@ -25,9 +25,6 @@ const (
 // BusySize is the size of the file that notes what a worker is at work on, in bytes.
 const BusySize = busySize * busyMost
 
-// busyFD is the file on which a worker gets it.
-const busyFD = 4
-
 // notes are the records of a worker. Without a file they are kept for nobody.
 type notes struct {
 	mu   sync.Mutex
