@@ -48,7 +48,7 @@ type hands struct {
 	options   options
 	book      *book
 	turn      *turn
-	asked     chan *request
+	waiting   *queue
 	wake      chan struct{}
 	replacing *rate.Limiter
 	tally
@@ -63,7 +63,7 @@ type tally struct {
 }
 
 func newHands(a *agent.Agent, o options) *hands {
-	h := &hands{self: a.Node, store: a.Store, log: a.Log, options: o, book: newBook(a.Tree), asked: make(chan *request),
+	h := &hands{self: a.Node, store: a.Store, log: a.Log, options: o, book: newBook(a.Tree), waiting: newQueue(),
 		wake: make(chan struct{}, 1), replacing: rate.NewLimiter(rate.Every(time.Minute/time.Duration(max(1, o.replace))), max(1, o.replace))}
 	if o.replace == 0 {
 		h.replacing = rate.NewLimiter(0, 0)

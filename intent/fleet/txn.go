@@ -1,10 +1,10 @@
 package fleet
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/platypus-platform/platypus/intent"
@@ -22,28 +22,44 @@ type Draft struct {
 	checks  map[string]Op
 	ledgers map[Spot]*Host
 	writes  map[string]Op
+	bytes   int // of writes, at most
 }
 
 // NewDraft returns an empty transaction.
 func NewDraft(tree intent.Tree, look Look) *Draft {
-	return &Draft{tree, look, map[string]Op{}, map[Spot]*Host{}, map[string]Op{}}
+	return &Draft{tree: tree, look: look, checks: map[string]Op{}, ledgers: map[Spot]*Host{}, writes: map[string]Op{}}
 }
 
 // Add puts a step into the transaction, or says why it no longer can be; the transaction is then as it was before.
 func (d *Draft) Add(s Step) error {
-	next := &Draft{d.tree, d.look, maps.Clone(d.checks), make(map[Spot]*Host, len(d.ledgers)+1), maps.Clone(d.writes)}
-	for spot, h := range d.ledgers {
-		same := *h
-		next.ledgers[spot] = &same
+	a := addition{Draft: d}
+	if err := a.add(s); err != nil {
+		return err
 	}
-	err := next.add(s)
-	if err == nil {
-		*d = *next
+	for _, op := range a.newChecks {
+		d.checks[op.Key] = op
 	}
-	return err
+	for _, op := range a.newWrites {
+		d.writes[op.Key] = op
+		d.bytes += len(op.Key) + len(op.Value)
+	}
+	for _, h := range a.hosts {
+		d.ledgers[h.Spot] = h
+	}
+	return nil
 }
 
-func (d *Draft) add(s Step) error {
+// addition is what one step adds to a transaction.
+type addition struct {
+	*Draft
+	newChecks, newWrites []Op
+	hosts                []*Host // ledgers that it changes: copies of those of the draft
+}
+
+func (d *addition) check(op Op) { d.newChecks = append(d.newChecks, op) }
+func (d *addition) write(op Op) { d.newWrites = append(d.newWrites, op) }
+
+func (d *addition) add(s Step) error {
 	placed := d.look.Placement(s.Instance.String())
 	if err := d.wish(s); err != nil {
 		return err
@@ -72,33 +88,33 @@ func (d *Draft) add(s Step) error {
 	placement, wanted := s.placement()
 	if !wanted {
 		if placed.Index > 0 {
-			d.writes[key] = Op{Verb: OpDeleteCAS, Key: key, Index: placed.Index}
+			d.write(Op{Verb: OpDeleteCAS, Key: key, Index: placed.Index})
 		}
 		return nil
 	}
 	value, err := json.Marshal(placement)
-	d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: placed.Index, Noun: placement}
+	d.write(Op{Verb: OpCAS, Key: key, Value: value, Index: placed.Index, Noun: placement})
 	return err
 }
 
 // wish makes the transaction hold only while what people want is what it was planned for.
-func (d *Draft) wish(s Step) error {
+func (d *addition) wish(s Step) error {
 	key, index := d.tree.VM(s.Instance.VM), d.look.Wish(s.Instance.VM).Index
 	switch s.Verb {
 	case Place, Move, Resize, Pend, Evict, Mend:
 		if index == 0 {
 			return fmt.Errorf("%s %s: %w: the vm is no longer wanted", s.Verb, s.Instance, ErrStale)
 		}
-		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
+		d.check(Op{Verb: OpCheckIndex, Key: key, Index: index})
 	case Release, Forget:
 		v := d.look.Wish(s.Instance.VM)
 		switch {
 		case index == 0:
-			d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
+			d.check(Op{Verb: OpCheckNotExists, Key: key})
 		case v.Fault != "" || s.Instance.Number < v.Spec.Count:
 			return fmt.Errorf("%s %s: %w: it is wanted", s.Verb, s.Instance, ErrStale)
 		default:
-			d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
+			d.check(Op{Verb: OpCheckIndex, Key: key, Index: index})
 		}
 	}
 	return nil
@@ -106,7 +122,7 @@ func (d *Draft) wish(s Step) error {
 
 // elsewhere makes sure, before the placement of an instance is written anew, that the machine which it names does not hold
 // the instance: ledgers and placements are read one after the other, and what was read of the one may be older.
-func (d *Draft) elsewhere(s Step, placed Placed) error {
+func (d *addition) elsewhere(s Step, placed Placed) error {
 	said := Spot{placed.Region, placed.Machine}
 	if s.Verb != Place && s.Verb != Pend && s.Verb != Forget || placed.State != intent.Placed || said == s.To {
 		return nil
@@ -115,7 +131,7 @@ func (d *Draft) elsewhere(s Step, placed Placed) error {
 	m := d.look.Machine(said)
 	switch {
 	case m == nil || m.LedgerIndex == 0:
-		d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
+		d.check(Op{Verb: OpCheckNotExists, Key: key})
 		return nil
 	case m.Corrupt:
 		return fmt.Errorf("%s %s: %w: the ledger of %s cannot be used", s.Verb, s.Instance, ErrStale, said)
@@ -124,15 +140,22 @@ func (d *Draft) elsewhere(s Step, placed Placed) error {
 		return fmt.Errorf("%s %s: %w: it is on %s", s.Verb, s.Instance, ErrStale, said)
 	}
 	if d.ledgers[said] == nil {
-		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex}
+		d.check(Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex})
 	}
 	return nil
 }
 
 // host is a machine whose ledger is to be written, as the steps so far leave it.
-func (d *Draft) host(s Spot) (*Host, error) {
+func (d *addition) host(s Spot) (*Host, error) {
+	for _, h := range d.hosts {
+		if h.Spot == s {
+			return h, nil
+		}
+	}
 	if h := d.ledgers[s]; h != nil {
-		return h, nil
+		same := *h
+		d.hosts = append(d.hosts, &same)
+		return &same, nil
 	}
 	m := d.look.Machine(s)
 	switch {
@@ -142,7 +165,7 @@ func (d *Draft) host(s Spot) (*Host, error) {
 		return nil, fmt.Errorf("%s: %w: its ledger cannot be used", s, ErrStale)
 	}
 	h := HostOf(m)
-	d.ledgers[s] = h
+	d.hosts = append(d.hosts, h)
 	return h, nil
 }
 
@@ -151,7 +174,7 @@ func (h *Host) put(l intent.Ledger) {
 }
 
 // leave takes the entry off the machine where it is, or marks it as leaving.
-func (d *Draft) leave(s Step) error {
+func (d *addition) leave(s Step) error {
 	h, err := d.host(s.From)
 	if err != nil {
 		return err
@@ -174,13 +197,13 @@ func (d *Draft) leave(s Step) error {
 	h.put(ledger)
 	if old.App != "" && phase == intent.PhasePlaced {
 		key := d.tree.Placement(s.From.Machine, old.App)
-		d.writes[key] = Op{Verb: OpDelete, Key: key}
+		d.write(Op{Verb: OpDelete, Key: key})
 	}
 	return nil
 }
 
 // arrive puts the entry onto the machine where it goes, if it fits there.
-func (d *Draft) arrive(s Step) error {
+func (d *addition) arrive(s Step) error {
 	h, err := d.host(s.To)
 	if err != nil {
 		return err
@@ -189,38 +212,50 @@ func (d *Draft) arrive(s Step) error {
 	want := WantOf(d.look.Wish(s.Instance.VM))
 	want.Share, want.App = s.Entry.Share(), s.Entry.App
 	without := *h
-	without.put(ledger.Without(s.Entry.VM, s.Entry.Phase))
+	_, there := ledger.Entry(s.Entry.VM, s.Entry.Phase)
+	if there {
+		without.put(ledger.Without(s.Entry.VM, s.Entry.Phase))
+	}
 	reason := without.Holds(&want)
 	if s.Verb != Resize && reason == Fits {
 		reason = without.Shut()
 	}
-	if _, there := ledger.Entry(s.Entry.VM, s.Entry.Phase); reason != Fits || there != (s.Verb == Resize) {
+	if reason != Fits || there != (s.Verb == Resize) {
 		return fmt.Errorf("%s %s on %s: %w: %s", s.Verb, s.Instance, s.To, ErrStale, h.Explain(&want, reason))
 	}
-	h.put(ledger.With(s.Entry))
+	h.Lodged, h.Left = insert(without.Lodged, s.Entry), without.Left.Minus(s.Entry.Share())
 	key := d.tree.Machine(s.To.Region, s.To.Machine)
-	d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: h.Index}
+	d.check(Op{Verb: OpCheckIndex, Key: key, Index: h.Index})
 	return d.assign(s)
 }
 
+// insert returns a copy of entries, which are sorted, with one more in its place.
+func insert(entries []intent.Entry, e intent.Entry) []intent.Entry {
+	at, _ := slices.BinarySearchFunc(entries, e, func(a, b intent.Entry) int {
+		return cmp.Or(cmp.Compare(a.VM, b.VM), cmp.Compare(a.Phase, b.Phase))
+	})
+	out := make([]intent.Entry, 0, len(entries)+1)
+	return append(append(append(out, entries[:at]...), e), entries[at:]...)
+}
+
 // assign brings the app of an instance to its node, unless a person did so.
-func (d *Draft) assign(s Step) error {
+func (d *addition) assign(s Step) error {
 	if s.Entry.App == "" {
 		return nil
 	}
 	own := d.tree.Assignment(s.To.Machine, s.Entry.App)
 	if s.Verb != Mend {
-		d.checks[own] = Op{Verb: OpCheckNotExists, Key: own}
+		d.check(Op{Verb: OpCheckNotExists, Key: own})
 	}
 	assigned := intent.Assignment{Cluster: s.Entry.Cluster}
 	value, err := json.Marshal(assigned)
 	key := d.tree.Placement(s.To.Machine, s.Entry.App)
-	d.writes[key] = Op{Verb: OpSet, Key: key, Value: value, Noun: assigned}
+	d.write(Op{Verb: OpSet, Key: key, Value: value, Noun: assigned})
 	return err
 }
 
 // mend writes what follows from an entry; the entry must be there and stay so.
-func (d *Draft) mend(s Step) error {
+func (d *addition) mend(s Step) error {
 	m := d.look.Machine(s.To)
 	if m == nil || m.Corrupt {
 		return fmt.Errorf("mend %s: %w: %s cannot be read", s.Instance, ErrStale, s.To)
@@ -230,7 +265,7 @@ func (d *Draft) mend(s Step) error {
 	}
 	if d.ledgers[s.To] == nil {
 		key := d.tree.Ledger(s.To.Region, s.To.Machine)
-		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex}
+		d.check(Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex})
 	}
 	return d.assign(s)
 }
@@ -243,7 +278,7 @@ func (d *Draft) Ops() ([]Op, error) {
 			entries = []intent.Entry{}
 		}
 		ledger := intent.Ledger{Entries: entries}
-		value, err := json.Marshal(ledger)
+		value, err := encodeLedger(ledger)
 		if err != nil {
 			return nil, err
 		}
@@ -256,9 +291,7 @@ func (d *Draft) Ops() ([]Op, error) {
 
 // Size is how many operations there are, and how many bytes they write at most.
 func (d *Draft) Size() (ops, bytes int) {
-	for _, op := range d.writes {
-		bytes += len(op.Key) + len(op.Value)
-	}
+	bytes = d.bytes
 	for _, h := range d.ledgers {
 		bytes += 256 + 256*len(h.Lodged)
 	}
