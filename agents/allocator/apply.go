@@ -42,8 +42,8 @@ func (h *hands) serve(ctx context.Context) {
 	}
 	for running := 0; ; {
 		most := inFlight
-		if !h.waiting.comes() {
-			most += ahead // what comes just now might share what is made ahead
+		if running > 0 && !h.waiting.comes() {
+			most += ahead // but not while more comes, which might share what is made ahead
 		}
 		for running < most && ctx.Err() == nil {
 			b := h.gather(busy)

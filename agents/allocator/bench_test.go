@@ -21,12 +21,9 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// benchVMs is how many vms each block of BenchmarkCommit places, and benchPairs how many blocks of the allocator and of
-// bare transactions there are in turn to each figure: what the machine does besides comes and goes by the second.
-const (
-	benchVMs   = 480
-	benchPairs = 5
-)
+// benchPairs is how many blocks of the allocator and of bare transactions BenchmarkCommit has in turn: what the machine
+// does besides comes and goes by the second.
+const benchPairs = 9
 
 // BenchmarkCommit places vms on 99 machines in 10 regions, with a transaction for each and with up to 16 in one, beside
 // bare transactions of the same operations and bytes, as many at once. The store is a process of its own. A figure is
@@ -35,7 +32,7 @@ func BenchmarkCommit(b *testing.B) {
 	for name, start := range map[string]func(testing.TB) string{
 		"embedded": storeProcess, "consul": func(t testing.TB) string { return testhost.Consul(t, "bench") },
 	} {
-		for kind, batch := range map[string]int{"one": 1, "batched": 16} {
+		for kind, n := range map[string]struct{ batch, vms int }{"one": {1, 240}, "batched": {16, 960}} {
 			b.Run(name+"/"+kind, func(b *testing.B) {
 				s, err := store.Open(store.Config{Address: start(b)})
 				if err != nil {
@@ -45,8 +42,8 @@ func BenchmarkCommit(b *testing.B) {
 				commits, bares := int64(0), 0
 				for b.Loop() {
 					for range benchPairs {
-						h, steps := benchHands(b, s, fmt.Sprintf("bench%d/", len(ours)), batch)
-						twin, same := benchHands(b, s, fmt.Sprintf("twin%d/", len(ours)), batch)
+						h, steps := benchHands(b, s, fmt.Sprintf("bench%d/", len(ours)), n.batch, n.vms)
+						twin, same := benchHands(b, s, fmt.Sprintf("twin%d/", len(ours)), n.batch, n.vms)
 						txns := bare(b, twin, same)
 						if len(ours)%2 == 0 { // so that neither always finds the warmer store
 							raw = append(raw, committed(b, s, txns))
@@ -58,8 +55,8 @@ func BenchmarkCommit(b *testing.B) {
 						commits, bares = commits+h.commits.Load(), bares+len(txns)
 					}
 				}
-				b.ReportMetric(benchVMs/median(ours).Seconds(), "vms/s")
-				b.ReportMetric(benchVMs/median(raw).Seconds(), "raw-vms/s")
+				b.ReportMetric(float64(n.vms)/median(ours).Seconds(), "vms/s")
+				b.ReportMetric(float64(n.vms)/median(raw).Seconds(), "raw-vms/s")
 				b.ReportMetric(median(raw).Seconds()/median(ours).Seconds(), "ours/raw")
 				b.ReportMetric(float64(commits)/float64(bares), "txns/raw-txns")
 				b.ReportMetric(0, "ns/op")
@@ -102,7 +99,7 @@ func storeProcess(t testing.TB) string {
 }
 
 // benchHands are hands on a tree of their own with a fleet and wishes, and what is to be done there.
-func benchHands(b *testing.B, s *store.Store, root string, batch int) (*hands, []fleet.Step) {
+func benchHands(b *testing.B, s *store.Store, root string, batch, vms int) (*hands, []fleet.Step) {
 	b.Helper()
 	tree, err := intent.ParseRoot(root)
 	if err != nil {
@@ -115,7 +112,7 @@ func benchHands(b *testing.B, s *store.Store, root string, batch int) (*hands, [
 		key := tree.Machine(intent.Name(fmt.Sprintf("R%d", n%10)), intent.Name(fmt.Sprintf("m%d", n)))
 		changes = append(changes, store.Change{Verb: store.Set, Key: key, Value: []byte(`{"cores":32,"memory":"2TB"}`)})
 	}
-	for n := range benchVMs {
+	for n := range vms {
 		changes = append(changes, store.Change{Verb: store.Set, Key: tree.VM(intent.Name(fmt.Sprintf("vm%d", n))),
 			Value: []byte(fmt.Sprintf(`{"region":"R%d","cores":1,"memory":"8GB"}`, n%10))})
 	}
@@ -131,7 +128,7 @@ func benchHands(b *testing.B, s *store.Store, root string, batch int) (*hands, [
 		b.Fatal(err)
 	}
 	steps := plan(h.book.desired(), actual)
-	if len(steps) != benchVMs {
+	if len(steps) != vms {
 		b.Fatalf("%d steps", len(steps))
 	}
 	return h, steps
