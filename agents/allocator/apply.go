@@ -17,7 +17,12 @@ type batch struct {
 }
 
 // apply does one step: it returns when the store has taken it, or when it is clear that it must be planned anew.
-func (h *hands) apply(_ context.Context, s fleet.Step) error {
+func (h *hands) apply(ctx context.Context, s fleet.Step) error {
+	if h.turn.isUnsure(s) {
+		if asPlanned, err := h.look(ctx, s); err != nil || !asPlanned {
+			return err
+		}
+	}
 	r := &request{step: s, done: make(chan error, 1)}
 	h.waiting.add(r)
 	return <-r.done // once its context has ended serve ends all that wait
@@ -222,16 +227,15 @@ func written(ops []fleet.Op, index uint64) (all []news) {
 
 // refresh reads again what a refused transaction was about: somebody else came first, and the next pass must see it.
 func (h *hands) refresh(ctx context.Context, ops []fleet.Op) (all []news, err error) {
+	var keys []string
 	for _, op := range ops {
-		if op.Verb == fleet.OpSet || op.Verb == fleet.OpDelete {
-			continue
+		if op.Verb != fleet.OpSet && op.Verb != fleet.OpDelete {
+			keys = append(keys, op.Key)
 		}
-		p, found, err := h.store.Get(ctx, op.Key, store.Default)
-		if err != nil {
-			return all, err
-		}
-		p.Key = op.Key
-		all = append(all, news{p, found, nil})
 	}
-	return all, nil
+	pairs, err := h.store.Together(ctx, keys)
+	for _, p := range pairs {
+		all = append(all, news{p, p.ModifyIndex > 0, nil})
+	}
+	return all, err
 }

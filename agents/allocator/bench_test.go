@@ -106,7 +106,7 @@ func benchHands(b *testing.B, s *store.Store, root string, batch, vms int) (*han
 		b.Fatal(err)
 	}
 	h := &hands{self: "a1", store: s, options: options{batch: batch, lossAfter: time.Hour}, book: newBook(tree), waiting: newQueue(),
-		wake: make(chan struct{}, 1), replacing: rate.NewLimiter(0, 0), turn: newTurn("a1", func() {})}
+		wake: make(chan struct{}, 1), replacing: rate.NewLimiter(0, 0), tally: tally{meters: newMeters()}, turn: newTurn("a1", func() {})}
 	var changes []store.Change
 	for n := range 99 {
 		key := tree.Machine(intent.Name(fmt.Sprintf("R%d", n%10)), intent.Name(fmt.Sprintf("m%d", n)))

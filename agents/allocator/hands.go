@@ -60,6 +60,7 @@ type tally struct {
 	commits   atomic.Int64
 	steps     atomic.Int64
 	conflicts atomic.Int64
+	meters    *meters
 }
 
 func newHands(a *agent.Agent, o options) *hands {
@@ -68,7 +69,8 @@ func newHands(a *agent.Agent, o options) *hands {
 	if o.replace == 0 {
 		h.replacing = rate.NewLimiter(0, 0)
 	}
-	h.turn = newTurn(a.Node, h.stir)
+	h.turn, h.meters = newTurn(a.Node, h.stir), newMeters()
+	h.book.listen(func(region intent.Name) { h.turn.heard(region, time.Now()) })
 	return h
 }
 
@@ -83,6 +85,7 @@ func (h *hands) stir() {
 // count keeps the score of transactions.
 func (h *hands) count(b *batch, err error) {
 	h.commits.Add(1)
+	h.meters.committed(b, err)
 	if err == nil {
 		h.steps.Add(int64(len(b.requests)))
 		return
