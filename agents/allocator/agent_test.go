@@ -23,15 +23,27 @@ import (
 	"github.com/platypus-platform/platypus/store/embedded"
 )
 
-// TestMain makes the test binary be the allocator when it is run by that name.
+// TestMain makes the test binary be the allocator, or the store, when it is run by that name.
 func TestMain(m *testing.M) {
-	if os.Getenv("PLATYPUS_TEST_PROGRAM") == program {
+	switch os.Getenv("PLATYPUS_TEST_PROGRAM") {
+	case program:
 		if longer, err := time.ParseDuration(os.Getenv("PLATYPUS_TEST_GRACE")); err == nil {
 			grace = longer
 		}
 		main()
+	case storeProgram:
+		serveStore(os.Args[1])
 	}
 	testscript.Main(m, map[string]func(){program: main})
+}
+
+// storeProgram is the name under which the test binary is the one-machine store.
+const storeProgram = "store"
+
+// serveStore serves the store in a folder until the process is killed, and says where.
+func serveStore(data string) {
+	config := embedded.Config{Data: data, Listen: "127.0.0.1:0"}
+	panic(embedded.Serve(context.Background(), config, func(address string) { fmt.Println(address) }))
 }
 
 // embeddedStore serves a one-machine store that ends with the test, and returns its address.

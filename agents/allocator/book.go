@@ -115,6 +115,20 @@ func (b *book) sort(s source) {
 	}
 }
 
+// listen has heard called, with the book locked, when a machine's ledger was changed by somebody else.
+func (b *book) listen(heard func(region intent.Name)) {
+	b.papers.ledgers.heard = func(rest string) {
+		region, machine, _ := strings.Cut(rest, "/")
+		spot := fleet.Spot{Region: intent.Name(region), Machine: intent.Name(machine)}
+		for _, s := range b.moving {
+			if s.To == spot || s.From == spot {
+				return // the answer to this allocator's own transaction may be on its way
+			}
+		}
+		heard(spot.Region)
+	}
+}
+
 // settle takes over what became of a transaction. Until then its steps count as being under way, and never as both.
 func (b *book) settle(all []news, requests []*request) {
 	b.mu.Lock()

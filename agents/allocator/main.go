@@ -36,9 +36,10 @@ func main() {
 				return nil, err
 			}
 			h = newHands(a, o)
+			a.Meters = h.meters.all()
 			go h.serve(ctx)
 			return &converge.Loop[Desired, Actual, fleet.Step]{
-				Observe: h.observe, Plan: h.plan, Apply: h.apply, States: states, Guard: guard(a), Wake: h.wake,
+				Observe: h.observe, Plan: h.plan, Apply: h.apply, States: h.states, Guard: guard(a), Wake: h.wake,
 			}, nil
 		},
 	})

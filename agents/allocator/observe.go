@@ -20,6 +20,7 @@ const settled = 70 * time.Second
 
 // observe puts together what is held and what is known of the machines. Without a watch it reads the store.
 func (h *hands) observe(ctx context.Context) (Actual, error) {
+	h.meters.began = time.Now()
 	if !h.watching.Load() {
 		if err := h.read(ctx); err != nil {
 			return Actual{}, err

@@ -11,8 +11,8 @@ import (
 // mostStates bounds a report: what is well is counted, and of what is not so many are told one by one.
 const mostStates = 200
 
-// states tells a person how many instances have a place, which have none and why, and which machines need a look.
-func states(d Desired, a Actual) map[string]converge.State {
+// tell says to a person how many instances have a place, which have none and why, and which machines need a look.
+func tell(d Desired, a Actual) *telling {
 	t := &telling{all: map[string]converge.State{}}
 	entries := a.Fleet.Entries()
 	for _, v := range d.VMs {
@@ -39,7 +39,7 @@ func states(d Desired, a Actual) map[string]converge.State {
 	if t.left > 0 {
 		t.all["more"] = converge.State{Phase: converge.Waiting, Reason: fmt.Sprintf("%d more are not told here: platypus vms", t.left)}
 	}
-	return t.all
+	return t
 }
 
 // telling is a report in the making.
