@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-const hang = 20 * time.Second // more than any of this may ever take
+const hang = 2 * time.Minute // more than any of this may ever take
 
 func tree(t testing.TB, root string) Tree {
 	t.Helper()

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,105 +14,6 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 )
-
-// tab is one page in a real browser.
-type tab struct {
-	t   testing.TB
-	ctx context.Context
-	url string
-}
-
-// browse starts Chromium and returns its first tab.
-func (w *world) browse(t testing.TB) *tab {
-	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil && path == "" {
-			path = found
-		}
-	}
-	if path == "" {
-		t.Skip("needs chromium: scripts/deps.sh test")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("disable-dev-shm-usage", true))
-	allocated, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	ctx, end := chromedp.NewContext(allocated)
-	t.Cleanup(end)
-	return &tab{t, ctx, "http://" + w.listen}
-}
-
-// another opens a second tab of the same browser.
-func (b *tab) another() *tab {
-	ctx, end := chromedp.NewContext(b.ctx)
-	b.t.Cleanup(end)
-	return &tab{b.t, ctx, b.url}
-}
-
-func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
-	b.t.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-func (b *tab) open(path string) {
-	b.t.Helper()
-	b.do(chromedp.Navigate(b.url + path))
-}
-
-// ask evaluates an expression in the page.
-func ask[T any](b *tab, expression string) T {
-	b.t.Helper()
-	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		b.t.Fatalf("%s: %v", expression, err)
-	}
-	return v
-}
-
-// until waits for an expression of the page to be true.
-func (b *tab) until(what, expression string) {
-	b.t.Helper()
-	for deadline := time.Now().Add(hang); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if ask[bool](b, "!!("+expression+")") {
-			return
-		}
-	}
-	b.t.Fatalf("never: %s\n%s", what, ask[string](b, "document.body.innerText"))
-}
-
-// dress makes the tab a window of that size that prefers light or dark.
-func (b *tab) dress(width, height int64, scheme string) {
-	b.t.Helper()
-	b.do(chromedp.EmulateViewport(width, height), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-		return err
-	}))
-}
-
-// shoot keeps a picture of the page for people, below PLATYPUS_SHOTS.
-func (b *tab) shoot(name string) {
-	dir := os.Getenv("PLATYPUS_SHOTS")
-	if dir == "" {
-		return
-	}
-	picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644)
-	}
-	if err != nil {
-		b.t.Error(err)
-	}
-}
-
-// card is the text of a machine's card, "" without one.
-func card(name string) string {
-	return fmt.Sprintf("(document.getElementById('m-%s')?.innerText ?? '')", name)
-}
-
-const live = "document.getElementById('link').dataset.state === 'live'"
 
 // TestWithoutScripts: what matters is there before any script has run, and when none ever does.
 func TestWithoutScripts(t *testing.T) {
@@ -143,12 +41,14 @@ func TestWithoutScripts(t *testing.T) {
 
 // TestLive follows a change from the store to the eye: no reload, a flash, and the flash fades.
 func TestLive(t *testing.T) {
-	w := newWorld(t)
-	w.furnish()
-	w.startDashboard()
-	b, second := w.browse(t), (*tab)(nil)
-	b.open("/?region=SIN")
-	second = b.another()
+	for kind, on := range servers {
+		t.Run(kind, func(t *testing.T) { followsLive(t, on) })
+	}
+}
+
+func followsLive(t *testing.T, on func(testing.TB) server) {
+	w, b := openPage(t, on, "/?region=SIN")
+	second := b.another()
 	second.open("/?region=SIN&machine=metal-2.sin.example.net")
 	for _, tab := range []*tab{b, second} {
 		tab.until("live", live)
@@ -186,12 +86,7 @@ func TestLive(t *testing.T) {
 
 // TestReconnect takes the dashboard away, and then the store: the page says so, and catches up by itself.
 func TestReconnect(t *testing.T) {
-	w := newWorld(t)
-	w.furnish()
-	w.startDashboard()
-	b := w.browse(t)
-	b.open("/?region=SIN")
-	b.until("live", live)
+	w, b := openPage(t, embeddedServer, "/?region=SIN")
 	ask[bool](b, "window.same = true")
 	w.stopDashboard()
 	b.until("the loss is said", "document.getElementById('link').dataset.state === 'lost' && !document.getElementById('banner').hidden")
@@ -200,13 +95,13 @@ func TestReconnect(t *testing.T) {
 	w.startDashboard()
 	b.until("live again", live)
 	b.until("caught up", card("metal-3.sin.example.net")+".includes('12 of 32 free')")
-	w.stopStore()
+	w.server.stop()
 	b.until("the store's absence is said", "document.getElementById('link').dataset.state === 'down' && document.getElementById('banner').innerText.includes('does not answer')")
 	b.shoot("down")
 	if !ask[bool](b, card("metal-3.sin.example.net")+".includes('12 of 32 free')") {
 		t.Error("what was known is gone with the store")
 	}
-	w.startStore()
+	w.server.start()
 	w.hold("SIN", "metal-3.sin.example.net", 6)
 	b.until("caught up with the store", card("metal-3.sin.example.net")+".includes('8 of 32 free')")
 	b.until("live at last", live+" && document.getElementById('banner').hidden")
@@ -217,12 +112,7 @@ func TestReconnect(t *testing.T) {
 
 // TestKeyboard goes everywhere without a mouse.
 func TestKeyboard(t *testing.T) {
-	w := newWorld(t)
-	w.furnish()
-	w.startDashboard()
-	b := w.browse(t)
-	b.open("/")
-	b.until("live", live)
+	_, b := openPage(t, embeddedServer, "/")
 	b.dress(1440, 1000, "light")
 	press := func(keys string) { b.do(chromedp.KeyEvent(keys)) }
 	press("/")

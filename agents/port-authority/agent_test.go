@@ -126,15 +126,15 @@ func startLocked(cmd *exec.Cmd) error {
 	return <-started
 }
 
-// until runs a command until it succeeds ("!": fails), for at most 30 s.
+// until runs a command until it succeeds ("!": fails).
 func until(ts *testscript.TestScript, neg bool, args []string) {
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(testhost.HangLimit); ; time.Sleep(20 * time.Millisecond) {
 		err := ts.Exec(args[0], args[1:]...)
 		if (err != nil) == neg {
 			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("still not so after 30 s: %v: %v", args, err)
+			ts.Fatalf("still not so after %s: %v: %v", testhost.HangLimit, args, err)
 		}
 	}
 }
@@ -251,7 +251,8 @@ func startConsul(t testing.TB) string {
 }
 
 // probe is a program that reports whether a TCP connection to PORT on the loopback address comes about:
-// probe 127.0.0.1 1212. It listens there itself, so only a firewall can be in the way.
+// probe 127.0.0.1 1212. It listens there itself, so only a firewall can be in the way. A third argument says how long it
+// tries, for a connection that is not to come about.
 func probe() {
 	port, _ := strconv.Atoi(os.Args[2])
 	l, err := net.Listen("tcp", net.JoinHostPort(os.Args[1], strconv.Itoa(port)))
@@ -259,7 +260,14 @@ func probe() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	conn, err := net.DialTimeout("tcp", l.Addr().String(), 300*time.Millisecond)
+	limit := testhost.HangLimit
+	if len(os.Args) > 3 {
+		if limit, err = time.ParseDuration(os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
+	conn, err := net.DialTimeout("tcp", l.Addr().String(), limit)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+	"github.com/platypus-platform/platypus/agents/seed-placer/worker"
 )
 
 // crew are the workers of this node: one that owns the node's address and runs every seed that is not trusted, and one
@@ -102,6 +104,23 @@ func (c *crew) heard(line string) {
 	default:
 		log.Warn(seed, text)
 	}
+}
+
+// notes is a file that only this agent and one worker have.
+func (c *crew) notes() (*os.File, error) {
+	f, err := os.CreateTemp(c.placer.agent.StateDir, ".busy-")
+	if err != nil {
+		return nil, fmt.Errorf("make notes for a worker: %w", err)
+	}
+	err = os.Remove(f.Name())
+	if err == nil {
+		err = f.Truncate(worker.BusySize)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("make notes for a worker: %w", err)
+	}
+	return f, nil
 }
 
 // restartAfter is how long a worker that ended stays down, doubling up to the second.

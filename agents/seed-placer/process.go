@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -28,7 +29,11 @@ type process struct {
 	table wire.Table
 	seeds map[string]wire.Status
 	heard time.Time // the last report
+	ended ended
 }
+
+// ended is what a worker was at work on when it ended.
+type ended struct{ loading, calling []string }
 
 func (w *process) set(t wire.Table) {
 	w.mu.Lock()
@@ -57,21 +62,35 @@ func (w *process) run(ctx context.Context) {
 	if w.name != front {
 		defer w.listener.Close()
 	}
-	for wait := restartAfter; ctx.Err() == nil; wait = min(2*wait, restartMost) {
+	for wait := restartAfter; ctx.Err() == nil; {
 		began := time.Now()
-		err := w.once(ctx)
+		started, err := w.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		w.note(wire.Report{})
-		w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker %s ended: %v; it is started again", label(w.name), err))
-		if time.Since(began) > time.Minute {
+		lived := time.Since(began)
+		if lived > goodLife {
 			wait = restartAfter
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		switch {
+		case !started:
+			w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker %s cannot be started: %v", label(w.name), err))
+		case w.name == front:
+			w.suspects(err)
+		default:
+			w.alone(ctx, err, lived)
+			continue
 		}
+		pause(ctx, wait)
+		wait = min(2*wait, restartMost)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 
@@ -82,35 +101,40 @@ func label(name string) string {
 	return "of " + name
 }
 
-// once is one life of the worker.
-func (w *process) once(ctx context.Context) error {
+// once is one life of the worker. It did not even begin when started is false.
+func (w *process) once(ctx context.Context) (started bool, err error) {
 	self, err := executable()
 	if err != nil {
-		return err
+		return false, err
 	}
 	file, err := w.listener.File()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer file.Close()
 	cmd := exec.Command(self, worker.Word)
-	cmd.ExtraFiles = []*os.File{file}
+	notes, err := w.crew.notes()
+	if err != nil {
+		return false, err
+	}
+	defer notes.Close()
+	cmd.ExtraFiles = []*os.File{file, notes}
 	cmd.Env = environment()
 	cmd.SysProcAttr = attributes()
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return err
+		return false, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return false, err
 	}
 	words, err := cmd.StderrPipe()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := start(cmd); err != nil {
-		return err
+		return false, err
 	}
 	var side sync.WaitGroup
 	life, end := context.WithCancel(ctx)
@@ -120,8 +144,17 @@ func (w *process) once(ctx context.Context) error {
 	side.Go(func() { w.listen(words) })
 	side.Wait()
 	end()
-	return cmd.Wait()
+	err = cmd.Wait()
+	w.mu.Lock()
+	w.ended.loading, w.ended.calling = worker.Busy(notes)
+	w.mu.Unlock()
+	if err == nil {
+		err = errEnded
+	}
+	return true, err
 }
+
+var errEnded = errors.New("it ended by itself")
 
 // environment is that of a worker: nothing but what Go itself goes by.
 func environment() []string {

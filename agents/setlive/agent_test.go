@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -84,9 +85,27 @@ type world struct {
 	root, consul, dir string
 	flags             []string
 	agent             *exec.Cmd
-	said              bytes.Buffer
+	said              output
 	old               *testhost.Stale // before the store, when a story wants that
 	runit             *testhost.Runit // nil on systemd
+}
+
+// output is what the agent has said so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
@@ -98,7 +117,7 @@ func (w *world) commands() map[string]command {
 		"peer": w.peer, "hold": w.hold, "release": w.release, "sweep": w.sweep,
 		"stale": w.stale, "steady": w.steady, "heard": w.heard, "old": w.oldService, "killed": w.killed,
 		"disk": w.disk, "fill": w.fill, "roomy": w.fill, "readonly": w.remount, "writable": w.remount,
-		"freeze": w.freeze, "thaw": w.freeze, "supervisor": w.supervisor,
+		"trapped": w.trapped, "says": w.says, "freeze": w.freeze, "thaw": w.freeze, "supervisor": w.supervisor,
 	}
 }
 

@@ -73,6 +73,35 @@ func (w *world) heard(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
+// trapped APP waits until the processes of an app ignore TERM, as stubborn ones do once they have come so far.
+func (w *world) trapped(ts *testscript.TestScript, _ bool, args []string) {
+	w.eventually(ts, func() error {
+		_, pids := w.versions(args[0])
+		for pid := range strings.FieldsSeq(pids) {
+			status, _ := os.ReadFile("/proc/" + pid + "/status")
+			_, rest, _ := strings.Cut(string(status), "SigIgn:\t")
+			mask, _, _ := strings.Cut(rest, "\n")
+			if ignored, err := strconv.ParseUint(mask, 16, 64); err != nil || ignored>>(syscall.SIGTERM-1)&1 == 0 {
+				return fmt.Errorf("process %s ignores %q", pid, mask)
+			}
+		}
+		if pids == "" {
+			return fmt.Errorf("%s does not run", args[0])
+		}
+		return nil
+	})
+}
+
+// says TEXT waits until the agent has said so.
+func (w *world) says(ts *testscript.TestScript, _ bool, args []string) {
+	w.eventually(ts, func() error {
+		if said := w.said.String(); !strings.Contains(said, args[0]) {
+			return fmt.Errorf("it says %s", said)
+		}
+		return nil
+	})
+}
+
 // old APP LAUNCH makes a service as the servicebuilder of 2014 did, which runs LAUNCH, and waits until it does. There is
 // none to run when nothing is current.
 func (w *world) oldService(ts *testscript.TestScript, _ bool, args []string) {

@@ -31,7 +31,7 @@ func (w *world) peer(ts *testscript.TestScript, _ bool, args []string) {
 
 // hold APP CLUSTER NODE takes a cluster's lease in the name of another node; release APP gives it back.
 func (w *world) hold(ts *testscript.TestScript, _ bool, args []string) {
-	code, text := w.request("PUT", "session/create", `{"TTL":"60s","LockDelay":"0s"}`)
+	code, text := w.request("PUT", "session/create", `{"TTL":"1h","LockDelay":"0s"}`)
 	var session struct{ ID string }
 	if err := json.Unmarshal([]byte(text), &session); err != nil || code != 200 {
 		ts.Fatalf("session: %d %s", code, text)

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"net"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/platypus-platform/platypus/deploy/acl"
+	"github.com/platypus-platform/platypus/store/consultest"
 )
 
 // TestSeeds runs the stories of testdata/seeds with a real seed-placer on this node, on every store there is. The Consul
@@ -46,10 +47,5 @@ func TestSeeds(t *testing.T) {
 // vacant is an address where nobody listens.
 func vacant(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", consultest.FreePorts(t, 1)[0])
 }

@@ -5,7 +5,6 @@ package consultest
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -131,18 +130,4 @@ func (s *Server) writeSettings() error {
 		return err
 	}
 	return os.WriteFile(s.file, text, 0o600)
-}
-
-// FreePorts returns ports on the loopback address that nobody listens on just now.
-func FreePorts(t testing.TB, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // all are held until the last is known, so that they differ
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }

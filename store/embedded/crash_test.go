@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"github.com/platypus-platform/platypus/store/consultest"
 )
 
 // What clients do to a key in a history, and what they learn of it.
@@ -117,12 +118,7 @@ func TestLinearizable(t *testing.T) {
 		t.Skip("kills a store for half a minute")
 	}
 	const wanted = 10000
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	listener.Close()
+	addr := fmt.Sprintf("127.0.0.1:%d", consultest.FreePorts(t, 1)[0])
 	dir := t.TempDir()
 	p := launch(t, dir, addr)
 	var h history
@@ -144,7 +140,11 @@ func TestLinearizable(t *testing.T) {
 		t.Logf("this machine was too slow for %d operations", wanted)
 	}
 	h.finish(t, "http://"+addr+"/v1/kv/crash/")
-	if got := porcupine.CheckOperationsTimeout(model(), h.ops, hang); got != porcupine.Ok {
+	switch got := porcupine.CheckOperationsTimeout(model(), h.ops, 2*hang); got {
+	case porcupine.Ok:
+	case porcupine.Unknown:
+		t.Logf("this machine was too slow to check the history")
+	default:
 		t.Errorf("history of %d operations: %s", len(h.ops), got)
 	}
 }

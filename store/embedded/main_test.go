@@ -20,7 +20,7 @@ import (
 const (
 	serveData   = "PLATYPUS_TEST_SERVE_DATA"
 	serveListen = "PLATYPUS_TEST_SERVE_LISTEN"
-	hang        = 30 * time.Second // what no step of a test takes unless something hangs
+	hang        = 2 * time.Minute // what no step of a test takes unless something hangs
 )
 
 func TestMain(m *testing.M) {

@@ -13,8 +13,10 @@
   // What changed is marked and fades back by itself.
   const mark = (el, how) => {
     if (!el || el.closest("time")) return;
-    el.removeAttribute(how);
-    void el.offsetWidth; // begin anew
+    if (el.hasAttribute(how)) { // begin anew; only this needs the page to be laid out at once
+      el.removeAttribute(how);
+      void el.offsetWidth;
+    }
     el.setAttribute(how, "");
   };
   addEventListener("animationend", (e) => {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/platypus-platform/platypus/agents/internal/testhost"
 )
 
 // thing is what the servers below serve, well or badly.
@@ -224,10 +225,7 @@ func TestCallerGivesUp(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address := "http://" + l.Addr().String() + "/?token=secret"
-	l.Close()
+	address := fmt.Sprintf("http://127.0.0.1:%d/?token=secret", testhost.FreePort(t))
 	f, err := Get(t.Context(), Request{URL: address, Partial: filepath.Join(t.TempDir(), "part")})
 	check(t, f, err, Unreachable, 0)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/host"
 )
 
-const hang = 30 * time.Second
+const hang = 2 * time.Minute
 
 func TestWriteFileReplacesWhole(t *testing.T) {
 	dir := t.TempDir()

@@ -138,13 +138,7 @@ func consulBinary(t testing.TB) string {
 
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return strconv.Itoa(testhost.FreePort(t))
 }
 
 // http talks to the store over its socket, as curl --unix-socket would.
@@ -152,7 +146,7 @@ func (w *world) http() *http.Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", w.socket)
 	}
-	return &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	return &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: time.Minute}
 }
 
 // try sends one request about a key and returns the answer.
@@ -325,14 +319,14 @@ func (w *world) write(path, content string) {
 	}
 }
 
-// eventually waits until ok returns nil; a minute without it is a hang.
+// eventually waits until ok returns nil.
 func (w *world) eventually(what string, ok func() error) {
 	w.Helper()
 	var err error
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(testhost.HangLimit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if err = ok(); err == nil {
 			return
 		}
 	}
-	w.Fatalf("%s: still not so after a minute: %v", what, err)
+	w.Fatalf("%s: still not so after %s: %v", what, testhost.HangLimit, err)
 }

@@ -13,7 +13,7 @@ func Consul(t testing.TB, node string) string {
 	return consultest.Start(t, consultest.Config{Node: node}).Addr
 }
 
-// FreePort returns a port on the loopback address that nobody listens on just now.
+// FreePort returns a port that is the test's own until it ends: nobody else listens there, at any address.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	return consultest.FreePorts(t, 1)[0]

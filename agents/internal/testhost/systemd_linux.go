@@ -158,7 +158,7 @@ func InSystemd(t *testing.T) bool {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*HangLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*HangLimit)
 	defer cancel()
 	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
 	args := []string{"-test.run=" + pattern, "-test.count=1"}

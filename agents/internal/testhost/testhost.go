@@ -13,7 +13,7 @@ import (
 )
 
 // HangLimit is the generous time after which a wait of a test is called a hang. It is no measure of speed.
-const HangLimit = 30 * time.Second
+const HangLimit = 2 * time.Minute
 
 // NeedRoot skips the test unless it runs as root.
 func NeedRoot(t testing.TB) {

@@ -13,8 +13,9 @@ import (
 type Table struct {
 	Node   string `json:"node"`
 	Zone   string `json:"zone,omitempty"`
-	Blobs  string `json:"blobs"` // folder of the blobs of this node
-	Cache  string `json:"cache"` // folder of compiled code, the worker's own
+	Blobs  string `json:"blobs"`            // folder of the blobs of this node
+	Cache  string `json:"cache"`            // folder of compiled code, the worker's own
+	Memory int64  `json:"memory,omitempty"` // bytes that the instances of all seeds may have together; 0 for no bound
 	Seeds  []Seed `json:"seeds"`
 	Sites  []Site `json:"sites,omitempty"`
 	Routes Routes `json:"routes,omitempty"` // where else seeds are ready

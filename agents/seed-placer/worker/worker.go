@@ -42,7 +42,12 @@ func Main() int {
 		return 64
 	}
 	_ = file.Close()
-	if err := Run(context.Background(), os.Stdin, os.Stdout, os.Stderr, listener); err != nil {
+	notes, err := openNotes(os.NewFile(busyFD, "notes"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		return 1
+	}
+	if err := run(context.Background(), os.Stdin, os.Stdout, os.Stderr, listener, notes); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}
@@ -60,15 +65,25 @@ type Worker struct {
 	peers  *peers
 	news   chan struct{} // asks for a report
 	log    *lines
-	cpu    *gate.Gate // bounds how many seeds compute at once
+	ledger
+}
+
+// ledger is who computes, and who is called.
+type ledger struct {
+	cpu   *gate.Gate // bounds how many seeds compute at once
+	notes *notes
 }
 
 // Run works on the tables that it reads from in until that ends.
 func Run(ctx context.Context, in io.Reader, out, log io.Writer, listener net.Listener) error {
+	return run(ctx, in, out, log, listener, nil)
+}
+
+func run(ctx context.Context, in io.Reader, out, log io.Writer, listener net.Listener, notes *notes) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w := &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: &lines{out: log}, peers: newPeers(), sites: &sites{},
-		cpu: gate.New(runtime.GOMAXPROCS(0), maxRunnable)}
+		ledger: ledger{cpu: gate.New(runtime.GOMAXPROCS(0), maxRunnable), notes: notes}}
 	tables := bufio.NewReaderSize(in, 1<<16)
 	first, err := readTable(tables)
 	if err != nil {
@@ -80,6 +95,7 @@ func Run(ctx context.Context, in io.Reader, out, log io.Writer, listener net.Lis
 	if w.engine, err = engine.New(first.Cache, w); err != nil {
 		return err
 	}
+	w.engine.Memory.Reclaim = w.reclaim
 	w.apply(first)
 	server := &http.Server{Handler: w, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: w.log.standard()}
 	go func() { _ = server.Serve(listener) }()

@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -60,6 +61,7 @@ func portOf(t *testing.T, address string) int {
 }
 
 func TestProbeHTTP(t *testing.T) {
+	t.Parallel()
 	status := atomic.Int32{}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
@@ -71,7 +73,7 @@ func TestProbeHTTP(t *testing.T) {
 	}))
 	defer web.Close()
 	p, _ := sleeper(t)
-	target := Target{Process: p, Check: intent.Health{Type: "http", Port: portOf(t, web.URL), Path: "/healthz", Timeout: 20 * tick}}
+	target := Target{Process: p, Check: intent.Health{Type: "http", Port: portOf(t, web.URL), Path: "/healthz", Timeout: intent.Duration(testhost.HangLimit)}}
 	for code, pass := range map[int32]bool{200: true, 204: true, 302: true, 404: false, 500: false} {
 		status.Store(code)
 		err := Probe(t.Context(), target)
@@ -82,19 +84,20 @@ func TestProbeHTTP(t *testing.T) {
 			t.Errorf("%d: reason %q", code, err)
 		}
 	}
-	target.Check.Path = "/slow"
+	target.Check.Path, target.Check.Timeout = "/slow", 20*tick
 	if err := Probe(t.Context(), target); err == nil || !strings.Contains(err.Error(), "no answer within 200ms") {
 		t.Errorf("slow: %v", err)
 	}
 }
 
 func TestProbeTCP(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p, end := sleeper(t)
-	target := Target{Process: p, Check: intent.Health{Type: "tcp", Port: portOf(t, l.Addr().String())}}
+	target := Target{Process: p, Check: intent.Health{Type: "tcp", Port: portOf(t, l.Addr().String()), Timeout: intent.Duration(testhost.HangLimit)}}
 	if err := Probe(t.Context(), target); err != nil {
 		t.Error(err)
 	}
@@ -104,12 +107,14 @@ func TestProbeTCP(t *testing.T) {
 	}
 	_ = l.Close()
 	target.Process, _ = sleeper(t)
+	target.Check.Port = testhost.FreePort(t) // the one that was closed may be somebody else's by now
 	if err := Probe(t.Context(), target); err == nil {
 		t.Error("a closed port passed")
 	}
 }
 
 func TestProbeExec(t *testing.T) {
+	t.Parallel()
 	testhost.NeedRoot(t)
 	install := testhost.Scratch(t)
 	write := func(name, script string) {
@@ -120,10 +125,12 @@ func TestProbeExec(t *testing.T) {
 	write("ok", `[ "$(id -un) $PLATYPUS_VERSION $1 $PWD" = "daemon v1 x `+install+`" ]`)
 	write("bad", "echo 'no\\ttable'; exit 2")
 	write("chatty", "yes | head -c 100000; exit 1")
-	write("hangs", "echo $$ >&2; sleep 1000 & sleep 1000")
+	asleep := fmt.Sprintf("sleep 1000.%d", os.Getpid()) // others on this machine sleep as this user, too
+	write("hangs", "echo $$ >&2; "+asleep+" & "+asleep)
 	p, _ := sleeper(t)
+	timeout := intent.Duration(testhost.HangLimit)
 	probe := func(command ...string) error {
-		check := intent.Health{Type: "exec", Command: command, Timeout: 50 * tick}
+		check := intent.Health{Type: "exec", Command: command, Timeout: timeout}
 		return Probe(t.Context(), Target{App: "slug", Install: install, RunAs: "daemon", Process: p, Check: check})
 	}
 	if err := probe("ok", "x"); err != nil {
@@ -135,20 +142,22 @@ func TestProbeExec(t *testing.T) {
 	if err := probe("chatty"); err == nil || len(err.Error()) > 2*MaxReason {
 		t.Errorf("chatty: %v", err)
 	}
+	if err := probe("absent"); err == nil {
+		t.Error("an absent check passed")
+	}
+	timeout = 50 * tick
 	if err := probe("hangs"); err == nil || !strings.Contains(err.Error(), "no answer within 500ms") {
 		t.Errorf("hangs: %v", err)
 	}
 	testhost.Eventually(t, "what the check started has ended", func() bool {
-		return exec.Command("pgrep", "-u", "daemon", "-x", "sleep").Run() != nil
+		return exec.Command("pgrep", "-f", "-x", asleep).Run() != nil
 	})
-	if err := probe("absent"); err == nil {
-		t.Error("an absent check passed")
-	}
 }
 
 func follow(w *Watch, t Target) { w.Follow(map[string]Target{"slug": t}) }
 
 func TestHealthyTakesPassesInARowOfTheSameProcess(t *testing.T) {
+	t.Parallel()
 	w := NewWatch()
 	defer w.Close()
 	p, end := sleeper(t)
@@ -164,14 +173,16 @@ func TestHealthyTakesPassesInARowOfTheSameProcess(t *testing.T) {
 	end()
 	testhost.Eventually(t, "its end is noticed", func() bool { v := w.Verdicts()["slug"]; return !v.Healthy && v.Reason != "" })
 	target.Process, _ = sleeper(t)
+	began := time.Now()
 	follow(w, target)
-	if v := w.Verdicts()["slug"]; v.Healthy {
+	if v := w.Verdicts()["slug"]; v.Healthy && time.Since(began) < time.Duration(target.Check.MinHealthy) {
 		t.Errorf("another process inherited health: %+v", v)
 	}
 	testhost.Eventually(t, "the next one is healthy too", func() bool { return w.Verdicts()["slug"].Healthy })
 }
 
 func TestADeadlineOutlivesRestarts(t *testing.T) {
+	t.Parallel()
 	w := NewWatch()
 	defer w.Close()
 	check := quick(intent.Health{Type: "up", Successes: 1000, Deadline: 30 * tick})
@@ -191,27 +202,34 @@ func TestADeadlineOutlivesRestarts(t *testing.T) {
 	}
 	p, _ := sleeper(t)
 	p.Version = "v2"
+	began := time.Now()
 	follow(w, Target{App: "slug", Process: p, Check: check})
-	if v := w.Verdicts()["slug"]; v.Expired {
+	if v := w.Verdicts()["slug"]; v.Expired && time.Since(began) < time.Duration(check.Deadline) {
 		t.Errorf("another version inherited the deadline: %+v", v)
 	}
 }
 
 func TestWakeTellsOfChanges(t *testing.T) {
+	t.Parallel()
 	w := NewWatch()
 	defer w.Close()
 	p, end := sleeper(t)
 	follow(w, Target{App: "slug", Process: p, Check: quick(intent.Health{Type: "up"})})
-	wait := func(what string) {
-		select {
-		case <-w.Wake():
-		case <-time.After(testhost.HangLimit):
-			t.Fatalf("no wake-up when %s", what)
+	wait := func(what string, so func(Verdict) bool) {
+		for !so(w.Verdicts()["slug"]) { // one wake-up may tell of more than one change
+			select {
+			case <-w.Wake():
+			case <-time.After(testhost.HangLimit):
+				t.Fatalf("no wake-up when %s", what)
+			}
 		}
 	}
-	wait("it passes")
-	testhost.Eventually(t, "it is healthy", func() bool { return w.Verdicts()["slug"].Healthy })
-	wait("it is healthy")
+	wait("it passes", func(v Verdict) bool { return v.Passing })
+	wait("it is healthy", func(v Verdict) bool { return v.Healthy })
+	select {
+	case <-w.Wake(): // its verdict may be seen before it is told of
+	default:
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(20*tick))
 	defer cancel()
 	select {
@@ -220,5 +238,5 @@ func TestWakeTellsOfChanges(t *testing.T) {
 	case <-ctx.Done():
 	}
 	end()
-	wait("it ended")
+	wait("it ended", func(v Verdict) bool { return !v.Healthy })
 }
