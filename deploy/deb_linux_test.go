@@ -42,6 +42,7 @@ func TestPackage(t *testing.T) {
 		}
 	})
 	t.Run("systemd", func(t *testing.T) {
+		t.Parallel()
 		h := boot(t, "systemd")
 		h.give(deb, "/tmp/p.deb")
 		h.run("dpkg -i /tmp/p.deb")
@@ -74,6 +75,7 @@ func TestPackage(t *testing.T) {
 		checkPurge(h)
 	})
 	t.Run("runit", func(t *testing.T) {
+		t.Parallel()
 		h := boot(t, "runit")
 		h.give(deb, "/tmp/p.deb")
 		h.run("dpkg -i /tmp/p.deb")

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 
 // TestStoriesOnRunit runs testdata/*.txtar against a real runit and a real Consul.
 func TestStoriesOnRunit(t *testing.T) {
+	t.Parallel() // with those on systemd: most of the time they wait
 	consul := testhost.Consul(t, "web1")
 	stories(t, consul, func(w *world) []string {
 		w.runit = testhost.NewRunit(w.T)
@@ -36,11 +37,13 @@ func TestStoriesOnRunit(t *testing.T) {
 
 // TestStoriesOnSystemd runs the same stories against a real systemd.
 func TestStoriesOnSystemd(t *testing.T) {
+	t.Parallel()
+	address := ""
 	if testhost.SharedDir() == "" {
 		testhost.NeedRoot(t)
-		t.Setenv("CONSUL_HTTP_ADDR", testhost.Consul(t, "web1"))
+		address = "CONSUL_HTTP_ADDR=" + testhost.Consul(t, "web1")
 	}
-	if !testhost.InSystemd(t) {
+	if !testhost.InSystemd(t, address) {
 		return
 	}
 	stories(t, os.Getenv("CONSUL_HTTP_ADDR"), func(w *world) []string {
