@@ -34,7 +34,6 @@ func flags() []cli.Flag {
 type placer struct {
 	agent *agent.Agent
 	self  intent.Host
-	blobs *blob.Store
 	crew  *crew
 	lease *lease
 	own   *own
@@ -48,6 +47,7 @@ type placer struct {
 
 // outlets are how blobs come and go.
 type outlets struct {
+	blobs   *blob.Store
 	socket  string        // at which they are put
 	fetches chan struct{} // bounds how many are fetched at once
 }
