@@ -35,6 +35,7 @@ func (h *hands) look(ctx context.Context, s fleet.Step) (asPlanned bool, err err
 // taken over after, a transaction of this allocator's own.
 func (b *book) newer(p intent.Pair) {
 	if p.ModifyIndex > 0 {
+		b.version++
 		_ = b.papers.vms.newer(p) || b.papers.ledgers.newer(p) || b.papers.placements.newer(p)
 	}
 }

@@ -13,8 +13,13 @@ const mostStates = 200
 
 // tell says to a person how many instances have a place, which have none and why, and which machines need a look.
 func tell(d Desired, a Actual) *telling {
-	t := &telling{all: map[string]converge.State{}}
-	entries := a.Fleet.Entries()
+	t := &telling{all: map[string]converge.State{}, closing: map[fleet.Spot]*fleet.Machine{}}
+	entries := a.entries()
+	for _, m := range a.Fleet.Machines {
+		if a.Lost[m.Name()] || m.Index > 0 && (m.Spec.Is(intent.MachineDraining) || m.Spec.Is(intent.MachineDead)) {
+			t.closing[m.Spot] = m
+		}
+	}
 	for _, v := range d.VMs {
 		if v.Fault != "" {
 			t.tell(string(v.Name), converge.State{Phase: intent.PhaseInvalid, Reason: v.Fault})
@@ -46,6 +51,7 @@ func tell(d Desired, a Actual) *telling {
 type telling struct {
 	all                  map[string]converge.State
 	wanted, placed, left int
+	closing              map[fleet.Spot]*fleet.Machine // that are lost, or to be left
 }
 
 func (t *telling) tell(name string, s converge.State) {
@@ -61,9 +67,11 @@ func (t *telling) instance(i intent.Instance, v fleet.VM, a Actual, entries map[
 	for _, e := range entries[name] {
 		if e.Phase == intent.PhasePlaced {
 			t.placed++
-			if m := a.Fleet.Machine(e.Spot); m != nil && a.Lost[m.Name()] {
+			switch m := t.closing[e.Spot]; {
+			case m == nil:
+			case a.Lost[m.Name()]:
 				t.tell(name, converge.State{Have: e.Spot.String(), Phase: converge.Waiting, Reason: "its machine has not been heard of for long"})
-			} else if m != nil && m.Index > 0 && (m.Spec.Is(intent.MachineDraining) || m.Spec.Is(intent.MachineDead)) {
+			default:
 				t.tell(name, converge.State{Have: e.Spot.String(), Phase: converge.Waiting, Reason: "it is to leave its machine, which is " + string(m.Spec.State)})
 			}
 			return
