@@ -44,7 +44,7 @@ func TestSeeds(t *testing.T) {
 }
 
 // vacant is an address where nobody listens.
-func vacant(t *testing.T) string {
+func vacant(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

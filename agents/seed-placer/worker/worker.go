@@ -51,9 +51,9 @@ type Worker struct {
 	engine *engine.Engine
 	blobs  *blob.Store
 	ways
-	news   chan struct{} // asks for a report
-	log    *lines
-	cpu    *gate.Gate // bounds how many seeds compute at once
+	news chan struct{} // asks for a report
+	log  *lines
+	cpu  *gate.Gate // bounds how many seeds compute at once
 }
 
 // ways are how a worker reaches others and is reached.
