@@ -50,14 +50,14 @@ const (
 type Replica struct {
 	State   ReplicaState `json:"state"`
 	Digest  string       `json:"digest"`            // of the module that is ready, 64 hexadecimal digits
-	Address string       `json:"address,omitempty"` // host:port that answers calls
+	Address string       `json:"address,omitempty"` // host:port that answers calls, with https:// before it where only certificates are answered
 	Zone    string       `json:"zone,omitempty"`    // of the node: calls stay within it where they can
 	Load    int          `json:"load,omitempty"`    // how much it has to do, in percent of what one replica should have
 }
 
 // Host is what a node that takes seeds says of itself. It falls away with the node's session.
 type Host struct {
-	Address  string            `json:"address"` // host:port that answers calls and holds blobs
+	Address  string            `json:"address"` // the same, of the node; it holds blobs, too
 	Region   string            `json:"region,omitempty"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Weight   int               `json:"weight,omitempty"`   // share of the seeds beside other nodes'; 1 when unset

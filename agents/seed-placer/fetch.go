@@ -33,7 +33,7 @@ func (p *placer) fetch(ctx context.Context, s Step) error {
 	}
 	var errs []error
 	for _, from := range p.sources(s) {
-		err := p.blobs.Fetch(ctx, s.Digest, maxBlob, from.open)
+		err := p.blobs.Fetch(ctx, s.Digest, p.most(s.Digest), from.open)
 		if err == nil {
 			p.nudge()
 			return nil
@@ -44,6 +44,16 @@ func (p *placer) fetch(ctx context.Context, s Step) error {
 		return fmt.Errorf("nobody holds sha256:%s: publish it again (platypus seed, platypus site or platypus blob put)", s.Digest)
 	}
 	return errors.Join(errs...)
+}
+
+// most is how large a blob may be: its declared size where there is one, so that a holder that lies fills no disk.
+func (p *placer) most(digest string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if size := p.desired.Blobs[digest].Size; size > 0 {
+		return int64(size)
+	}
+	return maxBlob
 }
 
 // origin is a place that may have a blob.
@@ -136,9 +146,15 @@ func fromHTTP(client *http.Client, address string) blob.Source {
 				return body, nil
 			}
 			body.Close()
+			if errors.Is(err, io.EOF) {
+				err = blob.ErrOffset
+			}
 			return nil, err
 		}
 		body.Close()
+		if response.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+			return nil, blob.ErrOffset
+		}
 		return nil, fmt.Errorf("it answers %s", response.Status)
 	}
 }

@@ -13,9 +13,11 @@ import (
 	"time"
 )
 
-// serveSocket takes blobs at a unix socket: whoever may open it may publish on this node, and nobody else.
+// serveSocket takes blobs at a unix socket: whoever may open it may publish on this node, and beside them only who shows
+// a worker a certificate; the worker hands that on to here.
 //
 //	PUT  /blob           keeps the body, answers {"sha256":…,"size":…}
+//	PUT  /blob/<digest>  keeps a part of one, see takePart
 //	GET  /blob/<digest>  gives one back
 func (p *placer) serveSocket(ctx context.Context, path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -33,25 +35,46 @@ func (p *placer) serveSocket(ctx context.Context, path string) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /blob", p.putBlob)
+	mux.HandleFunc("PUT /blob/{digest}", (&uploads{placer: p, under: map[string]*upload{}}).takePart)
 	mux.HandleFunc("GET /blob/{digest}", p.getBlob)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }()
 	go func() {
-		<-ctx.Done()
+		sweep := time.NewTicker(time.Hour)
+		defer sweep.Stop()
+		for ctx.Err() == nil {
+			if err := p.blobs.Sweep(uploadKept); err != nil {
+				p.agent.Log.Warn("", err.Error())
+			}
+			select {
+			case <-sweep.C:
+			case <-ctx.Done():
+			}
+		}
 		_ = server.Close()
 	}()
 	return nil
 }
 
 func (p *placer) putBlob(w http.ResponseWriter, r *http.Request) {
-	digest, size, err := p.blobs.Put(http.MaxBytesReader(w, r.Body, maxBlob))
+	digest, size, err := p.blobs.Put(http.MaxBytesReader(w, newAwake(w, r), maxBlob))
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		http.Error(w, err.Error(), statusOf(err))
 		return
 	}
+	p.kept(w, digest, size)
+}
+
+// kept says that a blob is here.
+func (p *placer) kept(w http.ResponseWriter, digest string, size int64) {
 	p.nudge()
+	answerJSON(w, http.StatusOK, map[string]any{"sha256": digest, "size": size, "node": p.agent.Node})
+}
+
+func answerJSON(w http.ResponseWriter, status int, said map[string]any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"sha256": digest, "size": size, "node": p.agent.Node})
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(said)
 }
 
 func (p *placer) getBlob(w http.ResponseWriter, r *http.Request) {

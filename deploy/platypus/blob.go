@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,13 +23,14 @@ import (
 func blobVerb() verb {
 	return verb{
 		name: "blob", usage: "keep files on nodes by their digest", args: "put FILE | get DIGEST FILE | ls", min: 1, max: 3,
-		text: `put gives a file to this node's seed-placer and declares blobs/DIGEST, so that --copies nodes keep it; get fetches it
-from any node that holds it, and writes nothing unless the digest is right; ls lists what is declared and who holds it.`,
-		examples: []string{"platypus blob put big.iso --copies 3", "platypus blob get sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a out.iso", "platypus blob ls"},
-		flags: []cli.Flag{
+		text: `put gives a file to this node's seed-placer, or to that at --to with a certificate, and declares blobs/DIGEST, so that
+--copies nodes keep it; get fetches it from any node that holds it, and writes nothing unless the digest is right. Both go
+on where they were when the link is cut, and so does the same command later. ls lists what is declared and who holds it.`,
+		examples: []string{"platypus blob put big.iso --copies 3", "platypus blob put big.iso --to https://10.0.0.7:8443 --tls-cert me.crt --tls-key me.key --tls-ca ca.crt", "platypus blob get sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a out.iso", "platypus blob ls"},
+		flags: append([]cli.Flag{
 			&cli.IntFlag{Name: "copies", Usage: "on how many nodes it is kept", Value: intent.DefaultCopies},
-			socketFlag(), messageFlag(), dryRunFlag(), outputFlag(),
-		},
+			messageFlag(), dryRunFlag(), outputFlag(),
+		}, uploadFlags()...),
 		run: func(ctx context.Context, sh *shell) error {
 			switch verb, n := sh.args[0], len(sh.args); {
 			case verb == "put" && n == 2:
@@ -46,7 +46,7 @@ from any node that holds it, and writes nothing unless the digest is right; ls l
 }
 
 func (sh *shell) blobPut(ctx context.Context, path string) error {
-	k, err := sh.putBlob(ctx, func() (io.ReadCloser, error) { return os.Open(path) })
+	k, err := sh.putBlob(ctx, func() (io.ReadSeekCloser, error) { return os.Open(path) })
 	if err != nil {
 		return err
 	}
@@ -74,56 +74,28 @@ func (sh *shell) blobGet(ctx context.Context, digest, path string) error {
 	if err != nil {
 		return err
 	}
+	reached, err := sh.nodes()
+	if err != nil {
+		return err
+	}
+	var live []giver
 	var errs []error
 	for _, node := range holders {
 		if hosts[node].Address == "" {
 			errs = append(errs, fmt.Errorf("%s: it is not there just now", node))
 			continue
 		}
-		err := fetchBlob(ctx, hosts[node].Address, string(name), path)
-		if err == nil {
-			sh.say("%s is sha256:%s, from %s", path, name, node)
-			return nil
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", node, err))
+		live = append(live, giver{node: node, address: hosts[node].Address})
 	}
-	if len(errs) == 0 {
+	if len(holders) == 0 {
 		return fmt.Errorf("no node holds sha256:%s", name)
 	}
-	return errors.Join(errs...)
-}
-
-// fetchBlob writes the file beside its place and moves it there once its digest is right.
-func fetchBlob(ctx context.Context, address, digest, path string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/blob/"+digest, nil)
-	if err != nil {
-		return err
+	from, err := (&download{nodes: reached, digest: string(name), path: path}).run(ctx, live)
+	if err == nil && from != "" {
+		sh.say("%s is sha256:%s, from %s", path, name, from)
+		return nil
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("it answers %s", response.Status)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".blob-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(f, sum), response.Body); err != nil {
-		return err
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != digest {
-		return fmt.Errorf("it sent something else: sha256:%s", got)
-	}
-	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return errors.Join(append(errs, err)...)
 }
 
 // holders are the nodes that hold a blob, sorted.

@@ -27,7 +27,7 @@ func callVerb() verb {
 only one, is "". Without INPUT, or with -, the input is read from standard input. A call that is refused because there is
 too much to do, or because nobody is ready yet, is tried again until --timeout is over.`,
 		examples: []string{`platypus call hello "" "some input"`, "platypus call resize thumbnail - --timeout 5s < photo.jpg > small.jpg"},
-		flags:    []cli.Flag{&cli.DurationFlag{Name: "timeout", Usage: "give up after this long", Value: 30 * time.Second}},
+		flags:    append([]cli.Flag{&cli.DurationFlag{Name: "timeout", Usage: "give up after this long", Value: 30 * time.Second}}, tlsFlags()...),
 		run:      callSeed,
 	}
 }
@@ -41,11 +41,15 @@ func callSeed(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
+	reached, err := sh.nodes()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, sh.flags.Duration("timeout"))
 	defer cancel()
 	var because error // of the last try that was heard to its end
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		output, err := sh.callOnce(ctx, name, sh.args[1], input)
+		output, err := sh.callOnce(ctx, reached, name, sh.args[1], input)
 		if err == nil {
 			_, err = sh.out.Write(output)
 			return err
@@ -86,7 +90,7 @@ type retryable struct {
 func (r retryable) Unwrap() error { return r.error }
 
 // callOnce calls one of the nodes that have the seed ready.
-func (sh *shell) callOnce(ctx context.Context, seed intent.Name, function string, input []byte) ([]byte, error) {
+func (sh *shell) callOnce(ctx context.Context, reached *nodes, seed intent.Name, function string, input []byte) ([]byte, error) {
 	replicas, err := sh.replicas(ctx, seed)
 	if err != nil {
 		return nil, err
@@ -104,7 +108,10 @@ func (sh *shell) callOnce(ctx context.Context, seed intent.Name, function string
 		return nil, retryable{error: fmt.Errorf("no node has %s ready: platypus explain %s says why", seed, seed)}
 	}
 	address := ready[rand.IntN(len(ready))].Address
-	target := "http://" + address + "/call/" + url.PathEscape(string(seed)) + "/" + url.PathEscape(function)
+	target, err := reached.url(address, "/call/"+url.PathEscape(string(seed))+"/"+url.PathEscape(function))
+	if err != nil {
+		return nil, fmt.Errorf("call %s: %w", seed, err)
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(input))
 	if err != nil {
 		return nil, err
@@ -112,7 +119,11 @@ func (sh *shell) callOnce(ctx context.Context, seed intent.Name, function string
 	if deadline, ok := ctx.Deadline(); ok {
 		request.Header.Set("Platypus-Deadline-Ms", strconv.FormatInt(max(1, time.Until(deadline).Milliseconds()), 10))
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := reached.client.Do(request)
+	var refused *refusedTLS
+	if err = reached.explain(err, address); errors.As(err, &refused) {
+		return nil, fmt.Errorf("call %s: %w", seed, err)
+	}
 	if err != nil {
 		return nil, retryable{error: fmt.Errorf("call %s at %s: %w", seed, address, err)}
 	}

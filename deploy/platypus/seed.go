@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -25,7 +24,7 @@ func seedVerb() verb {
 declared before and no flag changes stays as it is. A module that cannot run is refused, with the reason, and nothing is
 declared. The module is a WASI preview 1 command (GOOS=wasip1 GOARCH=wasm go build) or a reactor.`,
 		examples: []string{"platypus seed hello.wasm hello --min-replicas 2", "platypus seed api.wasm api --instance reset --egress https://api.example.com"},
-		flags: []cli.Flag{
+		flags: append([]cli.Flag{
 			&cli.IntFlag{Name: "min-replicas", Usage: "how many nodes have it ready at least"},
 			&cli.IntFlag{Name: "max-replicas", Usage: "how many at most, under load"},
 			&cli.StringFlag{Name: "memory", Usage: "of one instance, such as 64MiB"},
@@ -39,8 +38,8 @@ declared. The module is a WASI preview 1 command (GOOS=wasip1 GOARCH=wasm go bui
 			&cli.StringSliceFlag{Name: "calls", Usage: "`SEED` that it may call, or *"},
 			&cli.StringSliceFlag{Name: "env", Usage: "`NAME=VALUE` in its environment; no place for secrets"},
 			boolFlag("trusted", "run it in a process of its own, at full speed"),
-			socketFlag(), messageFlag(), dryRunFlag(),
-		},
+			messageFlag(), dryRunFlag(),
+		}, uploadFlags()...),
 		run: publishSeed,
 	}
 }
@@ -61,7 +60,7 @@ func publishSeed(ctx context.Context, sh *shell) error {
 	if err := checkModule(sh.args[0], module, members); err != nil {
 		return err
 	}
-	k, err := sh.putBlob(ctx, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(module)), nil })
+	k, err := sh.putBlob(ctx, inMemory(module))
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func TestSeeds(t *testing.T) {
 }
 
 // vacant is an address where nobody listens.
-func vacant(t *testing.T) string {
+func vacant(t testing.TB) string {
 	t.Helper()
 	return fmt.Sprintf("127.0.0.1:%d", consultest.FreePorts(t, 1)[0])
 }

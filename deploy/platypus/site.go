@@ -28,14 +28,14 @@ func siteVerb() verb {
 answer for the host NAME and for each --host. Files whose name begins with a dot, and links, are left out and listed.
 404.html answers for what is not there; with --fallback another page does, as single-page apps want it.`,
 		examples: []string{"platypus site ./public my-site", "platypus site ./dist app --host www.example.com --fallback /index.html"},
-		flags: []cli.Flag{
+		flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "host", Usage: "another `NAME` that it answers for"},
 			&cli.StringFlag{Name: "fallback", Usage: "`PATH` that answers, with 200, in place of what is not there"},
 			&cli.StringFlag{Name: "not-found", Usage: "`PATH` of the page that says 404"},
 			&cli.StringFlag{Name: "max-age", Usage: "how long a cache may keep a page without asking, such as 1h"},
 			&cli.StringSliceFlag{Name: "redirect", Usage: "`FROM=TO`: a path, and a path or address"},
-			socketFlag(), messageFlag(), dryRunFlag(),
-		},
+			messageFlag(), dryRunFlag(),
+		}, uploadFlags()...),
 		run: publishSite,
 	}
 }
@@ -61,7 +61,7 @@ func publishSite(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	k, err := sh.putBlob(ctx, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
+	k, err := sh.putBlob(ctx, inMemory(data))
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (sh *shell) manifest(ctx context.Context, dir string) (intent.Manifest, err
 
 // publishPage publishes one file, and beside it the same compressed where that saves a tenth.
 func (sh *shell) publishPage(ctx context.Context, root *os.Root, at string) (intent.File, error) {
-	k, err := sh.putBlob(ctx, func() (io.ReadCloser, error) { return root.Open(at) })
+	k, err := sh.putBlob(ctx, func() (io.ReadSeekCloser, error) { return root.Open(at) })
 	if err != nil {
 		return intent.File{}, err
 	}
@@ -142,7 +142,7 @@ func (sh *shell) publishPage(ctx context.Context, root *os.Root, at string) (int
 	if err != nil || int64(packed.Len()) > k.Size*9/10 {
 		return file, err
 	}
-	k, err = sh.putBlob(ctx, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed.Bytes())), nil })
+	k, err = sh.putBlob(ctx, inMemory(packed.Bytes()))
 	file.Gzip = k.SHA256
 	return file, err
 }

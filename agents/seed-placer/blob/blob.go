@@ -121,47 +121,66 @@ func (s *Store) finish(f *os.File, digest string) error {
 	return host.SyncDir(s.dir)
 }
 
-// Source gives the content of a blob from an offset on.
+// Source gives the content of a blob from an offset on. It fails with [ErrOffset] when it has less than that.
 type Source func(ctx context.Context, offset int64) (io.ReadCloser, error)
 
 // Fetch keeps a blob that comes from elsewhere. What an earlier try has got is hashed again and gone on from; content
-// that turns out to be another is thrown away, and that is [ErrDigest].
+// that turns out to be another is thrown away, and that is [ErrDigest]. What was there before may be to blame for that,
+// from somebody who lied and broke off: the source is then asked once more for the whole.
 func (s *Store) Fetch(ctx context.Context, digest string, most int64, from Source) error {
 	if !Valid(digest) {
 		return fmt.Errorf("fetch blob: %q is not 64 hexadecimal digits", digest)
 	}
-	f, err := os.OpenFile(filepath.Join(s.dir, partial, digest), os.O_RDWR|os.O_CREATE, 0o600)
+	resumed, err := s.fetch(ctx, digest, most, from)
+	if resumed && errors.Is(err, ErrDigest) {
+		_, err = s.fetch(ctx, digest, most, from)
+	}
 	if err != nil {
 		return fmt.Errorf("fetch blob %s: %w", digest, err)
+	}
+	return nil
+}
+
+// fetch tries once, and reports whether something was there before.
+func (s *Store) fetch(ctx context.Context, digest string, most int64, from Source) (resumed bool, err error) {
+	f, err := os.OpenFile(filepath.Join(s.dir, partial, digest), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return false, err
 	}
 	defer f.Close()
 	sum := sha256.New()
 	have, err := io.Copy(sum, f)
 	if err != nil {
-		return fmt.Errorf("fetch blob %s: %w", digest, err)
+		return false, err
 	}
 	if hex.EncodeToString(sum.Sum(nil)) != digest {
 		if err := download(ctx, f, sum, have, most, from); err != nil {
-			return fmt.Errorf("fetch blob %s: %w", digest, err)
+			return have > 0, err
 		}
 	}
 	if hex.EncodeToString(sum.Sum(nil)) != digest {
 		_ = os.Remove(f.Name())
-		return fmt.Errorf("fetch blob %s: %w", digest, ErrDigest)
+		return have > 0, ErrDigest
 	}
-	return s.finish(f, digest)
+	return have > 0, s.finish(f, digest)
 }
 
+// download appends what is missing. What cannot be gone on with, since there is more than the source has or may have, is
+// thrown away.
 func download(ctx context.Context, f *os.File, sum hash.Hash, have, most int64, from Source) error {
 	body, err := from(ctx, have)
+	if errors.Is(err, ErrOffset) {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("%w: %w", ErrDigest, err)
+	}
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	n, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(body, most-have+1))
+	n, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(body, max(0, most-have)+1))
 	if err == nil && have+n > most {
 		_ = os.Remove(f.Name())
-		return fmt.Errorf("it is larger than %d bytes", most)
+		return fmt.Errorf("it is larger than %d bytes: %w", most, ErrDigest)
 	}
 	return err
 }

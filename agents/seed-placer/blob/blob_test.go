@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func digest(data []byte) string {
@@ -119,5 +120,62 @@ func TestFetchRefusesOtherContent(t *testing.T) {
 	}
 	if err := s.Fetch(t.Context(), name, 100, cut([]byte("what is wanted"), 100, &offsets)); err != nil || !s.Has(name) {
 		t.Fatalf("a bad try leaves nothing behind: %v", err)
+	}
+}
+
+// TestFetchAfterALie: what somebody sent who lied and broke off does not stand in the way of who tells the truth, and
+// neither does more than there is.
+func TestFetchAfterALie(t *testing.T) {
+	good, name := bytes.Repeat([]byte("good"), 1000), digest(bytes.Repeat([]byte("good"), 1000))
+	for _, lie := range [][]byte{bytes.Repeat([]byte("evil"), 1000), bytes.Repeat([]byte("evil"), 5000)} {
+		s, offsets := open(t), []int64{}
+		if err := s.Fetch(t.Context(), name, 1<<20, cut(lie, len(lie)-100, &offsets)); err == nil || errors.Is(err, ErrDigest) {
+			t.Fatalf("a lie that breaks off: %v", err)
+		}
+		honest := func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+			if offset > int64(len(good)) {
+				return nil, ErrOffset
+			}
+			return cut(good, len(good), &offsets)(ctx, offset)
+		}
+		if err := s.Fetch(t.Context(), name, 1<<20, honest); err != nil || !s.Has(name) {
+			t.Errorf("the truth after %d bytes of a lie, asked from %v: %v", len(lie)-100, offsets, err)
+		}
+	}
+}
+
+func TestAppend(t *testing.T) {
+	s, data := open(t), bytes.Repeat([]byte("0123456789"), 1000)
+	name, total := digest(data), int64(10000)
+	if err := s.Append(name, 0, total, bytes.NewReader(data[:4000])); !errors.Is(err, io.ErrUnexpectedEOF) || s.Have(name) != 4000 || s.Has(name) {
+		t.Fatalf("cut short: %v, %d bytes", err, s.Have(name))
+	}
+	for _, at := range []int64{1, 3999, 4001} {
+		if err := s.Append(name, at, total, bytes.NewReader(data[at:])); !errors.Is(err, ErrOffset) || s.Have(name) != 4000 {
+			t.Errorf("a part from %d on: %v, %d bytes", at, err, s.Have(name))
+		}
+	}
+	if err := s.Append(name, 4000, total, io.MultiReader(bytes.NewReader(data[4000:5000]), failing{})); err == nil || s.Have(name) != 5000 {
+		t.Errorf("broken off: %v, %d bytes", err, s.Have(name))
+	}
+	if err := s.Append(name, 5000, total, bytes.NewReader(append(data[5000:], "more"...))); err != nil || !s.Has(name) || s.Have(name) != 0 {
+		t.Fatalf("the rest: %v", err)
+	}
+	if back, err := s.Read(name, 1<<20); err != nil || !bytes.Equal(back, data) {
+		t.Errorf("%d bytes, %v", len(back), err)
+	}
+	other := digest([]byte("other"))
+	if err := s.Append(other, 0, total, bytes.NewReader(data)); !errors.Is(err, ErrDigest) || s.Has(other) || s.Have(other) != 0 {
+		t.Errorf("something else: %v", err)
+	}
+	if err := s.Append("../x", 0, total, bytes.NewReader(data)); err == nil {
+		t.Error("a name that is no digest")
+	}
+	_ = s.Append(other, 0, total, bytes.NewReader(data[:10]))
+	if err := s.Sweep(time.Hour); err != nil || s.Have(other) != 10 {
+		t.Errorf("what is young is swept away: %v", err)
+	}
+	if err := s.Sweep(0); err != nil || s.Have(other) != 0 || !s.Has(name) {
+		t.Errorf("what is old stays: %v", err)
 	}
 }

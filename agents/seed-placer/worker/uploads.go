@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"time"
 )
 
 // upload hands a blob that comes with a certificate to the agent, which keeps it. Nobody else may publish here.
@@ -16,7 +17,7 @@ func (w *Worker) upload(rw http.ResponseWriter, r *http.Request) {
 			"(platypus blob put --to https://… --tls-cert … --tls-key … --tls-ca …)", http.StatusForbidden)
 		return
 	}
-	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true, WriteBufferSize: 64 << 10,
+	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true, WriteBufferSize: 64 << 10, ExpectContinueTimeout: time.Second,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", now.uploads)
 		}}
