@@ -170,7 +170,9 @@ func stale(err error) error {
 func (h *hands) commit(ctx context.Context, b *batch) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitPatience)
 	defer cancel()
+	start := time.Now()
 	index, err := h.store.Commit(ctx, changes(b.ops))
+	h.turn.took(time.Since(start))
 	h.count(b, err)
 	var news []news
 	switch {

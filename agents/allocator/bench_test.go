@@ -65,6 +65,31 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
+// BenchmarkConflicts is how many transactions are refused when four allocators, as processes, place vms undisturbed.
+func BenchmarkConflicts(b *testing.B) {
+	address := storeProcess(b)
+	const vms = 120
+	all, refused := 0, 0
+	for b.Loop() {
+		root := fmt.Sprintf("calm%d/", all)
+		k := newKitchen(b, address, root)
+		k.inventory(99, 32)
+		crew := newCrew(b, 4, root, address)
+		testhost.Eventually(b, "all are heard of", func() bool {
+			alive, _, err := k.store.List(b.Context(), k.tree.Alives(), store.Consistent)
+			return err == nil && len(alive) == 4
+		})
+		for n := range vms {
+			k.put(k.tree.VM(intent.Name(fmt.Sprintf("vm%d", n))), fmt.Sprintf(`{"region":%q,"cores":1,"memory":"8GB"}`, k.region(n)))
+		}
+		k.settled(vms)
+		commits, _, conflicts := crew.end()
+		all, refused = all+commits, refused+conflicts
+	}
+	b.ReportMetric(100*float64(refused)/float64(all), "conflicts-%")
+	b.ReportMetric(0, "ns/op")
+}
+
 func median(of []time.Duration) time.Duration {
 	sorted := slices.Sorted(slices.Values(of))
 	return sorted[len(sorted)/2]

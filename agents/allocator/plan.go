@@ -202,8 +202,10 @@ func (p *planner) unwanted(i intent.Instance) string {
 // leaves is the phase of what stays behind when an instance goes: the share of an app is free when the app is gone, and
 // not before, unless its machine is dead.
 func (p *planner) leaves(e fleet.Held) intent.Phase {
-	m := p.actual.Fleet.Machine(e.Spot)
-	if e.App == "" || m != nil && m.Spec.Is(intent.MachineDead) {
+	if e.App == "" {
+		return intent.PhasePlaced
+	}
+	if m := p.actual.Fleet.Machine(e.Spot); m != nil && m.Spec.Is(intent.MachineDead) {
 		return intent.PhasePlaced
 	}
 	return intent.PhaseLeaving

@@ -32,6 +32,7 @@ type turn struct {
 	suspect map[intent.Name]time.Time
 	unsure  map[errand]bool // steps that are to be looked at before they are taken
 	known   crowd
+	pace    time.Duration // of transactions, when the store or the machine is slow
 	timer   *time.Timer
 }
 
@@ -93,7 +94,7 @@ func (t *turn) mine(steps []fleet.Step, peers []intent.Name, now time.Time, regi
 		for _, before := range lines[region][:rank] {
 			t.suspect[before] = now
 		}
-		if rank > 0 || now.Sub(t.known.since) < grace {
+		if rank > 0 || now.Sub(t.known.since) < t.grace() {
 			t.unsure[e] = true
 		}
 		mine = append(mine, s)
@@ -112,16 +113,27 @@ func (t *turn) mine(steps []fleet.Step, peers []intent.Name, now time.Time, regi
 func (t *turn) wait(verb fleet.Verb, rank int, due time.Time, region intent.Name) time.Time {
 	if verb == fleet.Mend {
 		// What is to be mended may be somebody's commit of which only a part was heard of yet.
-		return due.Add(time.Duration(max(rank, 1)) * grace)
+		return due.Add(time.Duration(max(rank, 1)) * t.grace())
 	}
 	from := due
 	if work := t.work[region]; rank > 0 && work.After(due) {
 		from = work // somebody is at it: many vms at once, or a slow machine
-		if last := due.Add((mostGraces - 1) * grace); from.After(last) {
+		if last := due.Add((mostGraces - 1) * t.grace()); from.After(last) {
 			from = last
 		}
 	}
-	return from.Add(time.Duration(rank) * grace)
+	return from.Add(time.Duration(rank) * t.grace())
+}
+
+// grace is how long this allocator leaves a step to the one before it: others have the same store, and where its own
+// transactions take long theirs do.
+func (t *turn) grace() time.Duration { return max(grace, min(3*t.pace, mostGraces*grace)) }
+
+// took notes how long a transaction was under way.
+func (t *turn) took(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pace = max(d, t.pace*7/8)
 }
 
 // heard notes that somebody else did something in a region: whoever is before this one in its line is not absent.

@@ -75,6 +75,7 @@ var figures = []figure{
 	{What: "vms: commits a second, batched / bare txns, embedded store", Package: allocator, Benchmark: "BenchmarkCommit/embedded/batched", Metric: "ours/raw", Bar: 0.8, AtLeast: true},
 	{What: "vms: commits a second, one txn each / bare txns, Consul", Package: allocator, Benchmark: "BenchmarkCommit/consul/one", Metric: "ours/raw", Bar: 0.8, AtLeast: true},
 	{What: "vms: commits a second, batched / bare txns, Consul", Package: allocator, Benchmark: "BenchmarkCommit/consul/batched", Metric: "ours/raw", Bar: 0.8, AtLeast: true},
+	{What: "vms: transactions refused with 4 allocators at work, %", Package: allocator, Benchmark: "BenchmarkConflicts", Metric: "conflicts-%", Bar: 10},
 	{What: "launch, start to answer, p50, ms, embedded store", Package: cli, Benchmark: "BenchmarkLaunch/embedded", Metric: "launch-ms", Bar: 30},
 	{What: "launch, start to answer, p50, ms, Consul", Package: cli, Benchmark: "BenchmarkLaunch/consul", Metric: "launch-ms", Bar: 30},
 	{What: "idle preparer with 20 apps: processor, %", Package: story, Benchmark: "BenchmarkIdle", Metric: "preparer-cpu-%", Bar: 0.2},
