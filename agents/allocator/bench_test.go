@@ -13,6 +13,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/intent/fleet"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // benchVMs is how many vms each round of BenchmarkCommit places.
@@ -22,7 +23,7 @@ const benchVMs = 960
 // bare transactions of as many operations and bytes, as many at once.
 func BenchmarkCommit(b *testing.B) {
 	for name, start := range map[string]func(testing.TB) string{
-		"embedded": embeddedStore, "consul": func(t testing.TB) string { return testhost.Consul(t, "bench") },
+		"embedded": embedtest.Start, "consul": func(t testing.TB) string { return testhost.Consul(t, "bench") },
 	} {
 		for kind, batch := range map[string]int{"one": 1, "batched": 16} {
 			b.Run(name+"/"+kind, func(b *testing.B) {

@@ -24,6 +24,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/intent/fleet"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // launches is how many vms each run of the chaos wishes for: a thousand under make faults, fewer in every test run.
@@ -39,7 +40,7 @@ func launches() int {
 // instance has two places. In the end every vm that is wished for has its place.
 func TestFaultManyAllocators(t *testing.T) {
 	for name, start := range map[string]func(testing.TB) string{
-		"embedded": embeddedStore, "consul": func(t testing.TB) string { return testhost.Consul(t, "chaos") },
+		"embedded": embedtest.Start, "consul": func(t testing.TB) string { return testhost.Consul(t, "chaos") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			address := start(t)
@@ -85,7 +86,7 @@ func chaos(t *testing.T, address string, many int) {
 // others what is theirs, however long a busy machine lets them take for it.
 func TestFewConflicts(t *testing.T) {
 	t.Setenv("PLATYPUS_TEST_GRACE", "10m")
-	address := embeddedStore(t)
+	address := embedtest.Start(t)
 	k := newKitchen(t, address, "calm/")
 	k.inventory(99, 32)
 	crew := newCrew(t, 4, address, "calm/")
