@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net/http/httptest"
 	"os"
 	"runtime"
 	"sync"
@@ -16,7 +15,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 	"github.com/platypus-platform/platypus/store/consultest"
-	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // hang is what nothing here may take unless something hangs; a blocking query is cut off after 74 s.
@@ -64,26 +63,10 @@ type lasting struct{ testing.TB }
 
 func (lasting) Cleanup(func()) {}
 
-// fresh is the embedded store, empty, in this process.
-func fresh(t testing.TB) *httptest.Server {
-	t.Helper()
-	s, err := embedded.Open(t.TempDir(), embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(s.Handler())
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-		_ = s.Close()
-	})
-	return server
-}
-
 // each runs a test on the embedded store and on a real Consul, in a tree of its own.
 func each(t *testing.T, test func(t *testing.T, s *store.Store, tree intent.Tree)) {
 	t.Run("embedded", func(t *testing.T) {
-		test(t, opened(t, fresh(t).URL), anyTree(t))
+		test(t, opened(t, embedtest.Start(t)), anyTree(t))
 	})
 	t.Run("consul", func(t *testing.T) {
 		test(t, opened(t, shared.addr(t)), anyTree(t))

@@ -22,6 +22,7 @@ import (
 
 	"github.com/platypus-platform/platypus/store"
 	"github.com/platypus-platform/platypus/store/consultest"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // authority signs certificates.
@@ -87,7 +88,7 @@ func writePEM(t *testing.T, path, kind string, der []byte) {
 
 // sealed is a store that speaks TLS and wants the client's certificate.
 func sealed(t *testing.T, clients authority, serves *atomic.Pointer[tls.Certificate]) string {
-	behind := fresh(t)
+	behind := embedtest.Server(t)
 	pool := x509.NewCertPool()
 	pool.AddCert(clients.cert)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

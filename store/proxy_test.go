@@ -17,6 +17,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 func isDenied(err error) bool { return errors.Is(err, store.ErrDenied) }
@@ -172,7 +173,7 @@ func TestFaultsOnTheWire(t *testing.T) {
 	try := func(do fault, heard bool) func(t *testing.T) {
 		return func(t *testing.T) {
 			t.Parallel()
-			behind := fresh(t)
+			behind := embedtest.Server(t)
 			direct, tree := opened(t, behind.URL), anyTree(t)
 			assign(t, direct, tree, "slug", "v1")
 			wire := between(t, behind)
@@ -211,7 +212,7 @@ func TestKindsOfErrors(t *testing.T) {
 	for name, do := range broken {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			behind := fresh(t)
+			behind := embedtest.Server(t)
 			put(t, opened(t, behind.URL), "a/key", "value")
 			wire := between(t, behind)
 			wire.now(do)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // reporting runs a reporter for as long as stop was not called.
@@ -104,7 +105,7 @@ func TestReportIsWrittenOnChangeOnly(t *testing.T) {
 
 // TestReportIsWrittenAtMostOnceASecond counts what a watcher would see.
 func TestReportIsWrittenAtMostOnceASecond(t *testing.T) {
-	s, tree := opened(t, fresh(t).URL), anyTree(t)
+	s, tree := opened(t, embedtest.Start(t)), anyTree(t)
 	key := tree.Status("preparer", "web1")
 	r, _, _ := reporting(t, s, key)
 	writes := map[uint64]bool{}
@@ -124,7 +125,7 @@ func TestReportIsWrittenAtMostOnceASecond(t *testing.T) {
 // TestReportOfAnotherPhaseIsWrittenAtOnce: a change of phase does not wait for the interval, which would outlast this test,
 // unless changes follow each other without end; what says nothing new does.
 func TestReportOfAnotherPhaseIsWrittenAtOnce(t *testing.T) {
-	s, tree := opened(t, fresh(t).URL), anyTree(t)
+	s, tree := opened(t, embedtest.Start(t)), anyTree(t)
 	store.ReportEvery(t, time.Hour)
 	key := tree.Status("preparer", "web1")
 	r, outcomes, _ := reporting(t, s, key)
@@ -161,7 +162,7 @@ func TestReportOfAnotherPhaseIsWrittenAtOnce(t *testing.T) {
 
 // TestReportOutlivesAStoreThatIsDown and the last word is not lost at the end.
 func TestReportOutlivesAStoreThatIsDown(t *testing.T) {
-	behind := fresh(t)
+	behind := embedtest.Server(t)
 	direct, tree := opened(t, behind.URL), anyTree(t)
 	key := tree.Status("preparer", "web1")
 	wire := between(t, behind)

@@ -11,6 +11,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 	"github.com/platypus-platform/platypus/store/consultest"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // TestSnapshotRestored puts a real Consul back to an older state while a node is watched: the index goes backwards, and
@@ -64,7 +65,7 @@ func TestImportExport(t *testing.T) {
 		if err := os.WriteFile(file, []byte(want), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for kind, address := range map[string]string{"embedded": fresh(t).URL, "consul": consultest.Start(t, consultest.Config{}).Addr} {
+		for kind, address := range map[string]string{"embedded": embedtest.Start(t), "consul": consultest.Start(t, consultest.Config{}).Addr} {
 			consul(address, "kv", "import", "@"+file)
 			if got := consul(address, "kv", "export", prefix); got != want {
 				t.Errorf("on %s: %d bytes, want %d", kind, len(got), len(want))

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // done carries a request out and then answers in its own way.
@@ -35,7 +36,7 @@ func TestUnknownOutcome(t *testing.T) {
 	for name, do := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			behind := fresh(t)
+			behind := embedtest.Server(t)
 			direct := opened(t, behind.URL)
 			put(t, direct, "old", "1")
 			session, err := direct.NewSession(t.Context(), "n", store.MinTTL, 0, store.ReleaseKeys)
@@ -75,7 +76,7 @@ func TestUnknownOutcome(t *testing.T) {
 
 // TestNobodyElsesYes: a lock is held only when the store says so in so many words.
 func TestNobodyElsesYes(t *testing.T) {
-	behind := fresh(t)
+	behind := embedtest.Server(t)
 	wire := between(t, behind)
 	s := opened(t, wire.URL)
 	session, err := s.NewSession(t.Context(), "n", store.MinTTL, 0, store.ReleaseKeys)

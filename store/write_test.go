@@ -10,6 +10,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 func TestReadAndWrite(t *testing.T) {
@@ -143,7 +144,7 @@ func TestSessionIsRenewedAndLost(t *testing.T) {
 		t.Skip("it takes more than two TTLs of 10 s")
 	}
 	t.Parallel()
-	wire := between(t, fresh(t))
+	wire := between(t, embedtest.Server(t))
 	s := opened(t, wire.URL)
 	session, err := s.NewSession(t.Context(), "mine", store.MinTTL, time.Millisecond, store.DeleteKeys)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // TestMain makes the test binary be the allocator, or the store, when it is run by that name.
@@ -46,24 +46,8 @@ func serveStore(data string) {
 	panic(embedded.Serve(context.Background(), config, func(address string) { fmt.Println(address) }))
 }
 
-// embeddedStore serves a one-machine store that ends with the test, and returns its address.
-func embeddedStore(t testing.TB) string {
-	t.Helper()
-	s, err := embedded.Open(t.TempDir(), embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(s.Handler())
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-		_ = s.Close()
-	})
-	return strings.TrimPrefix(server.URL, "http://")
-}
-
 // TestStories runs testdata/*.txtar, each in a tree of its own.
-func TestStories(t *testing.T) { stories(t, embeddedStore(t)) }
+func TestStories(t *testing.T) { stories(t, embedtest.Start(t)) }
 
 // TestStoriesOnConsul runs them against a real Consul.
 func TestStoriesOnConsul(t *testing.T) { stories(t, testhost.Consul(t, "a1")) }

@@ -24,6 +24,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/intent/fleet"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // launches is how many vms each run of the chaos wishes for: a thousand under make faults, fewer in every test run.
@@ -39,7 +40,7 @@ func launches() int {
 // instance has two places. In the end every vm that is wished for has its place.
 func TestFaultManyAllocators(t *testing.T) {
 	for name, start := range map[string]func(testing.TB) string{
-		"embedded": embeddedStore, "consul": func(t testing.TB) string { return testhost.Consul(t, "chaos") },
+		"embedded": embedtest.Start, "consul": func(t testing.TB) string { return testhost.Consul(t, "chaos") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			address := start(t)

@@ -11,11 +11,12 @@ import (
 	"testing"
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // TestMeters: what an allocator did is on its page, beside what every agent shows.
 func TestMeters(t *testing.T) {
-	address := embeddedStore(t)
+	address := embedtest.Start(t)
 	k := newKitchen(t, address, "meters/")
 	k.put(k.tree.Machine("R0", "m0"), `{"cores":2,"memory":"8GB"}`)
 	k.put(k.tree.VM("fits"), `{"region":"R0","cores":1,"memory":"1GB","count":2}`)

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
+	"github.com/platypus-platform/platypus/store/consultest"
 )
 
 // inside says that this process already is in a network of its own.
@@ -214,16 +215,8 @@ func startConsul(t testing.TB) string {
 	if consulOnce.addr != "" {
 		return consulOnce.addr
 	}
-	program, err := exec.LookPath("consul")
-	if err != nil {
-		cache, _ := os.UserCacheDir()
-		found, _ := filepath.Glob(filepath.Join(cache, "platypus/consul-*/consul"))
-		if len(found) == 0 {
-			t.Skip("skipped: no consul on PATH; scripts/consul/build.sh builds one")
-		}
-		program = found[0]
-		os.Setenv("PATH", filepath.Dir(program)+":"+os.Getenv("PATH"))
-	}
+	program := consultest.Need(t)
+	os.Setenv("PATH", filepath.Dir(program)+":"+os.Getenv("PATH"))
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		t.Skipf("skipped: ip link: %v: %s", err, out)
 	}

@@ -25,7 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/platypus-platform/platypus/intent"
-	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 func TestMain(m *testing.M) {
@@ -40,18 +40,9 @@ func TestStories(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
-			data, err := os.MkdirTemp("", "preparer-store-")
-			if err != nil {
-				return err
-			}
-			s, err := embedded.Open(data, embedded.Options{})
-			if err != nil {
-				return err
-			}
-			api := httptest.NewServer(s.Handler())
 			files := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(env.WorkDir, "repo"))))
-			env.Defer(func() { api.Close(); files.Close(); s.Close(); os.RemoveAll(data) })
-			env.Setenv("CONSUL_HTTP_ADDR", api.URL)
+			env.Defer(files.Close)
+			env.Setenv("CONSUL_HTTP_ADDR", embedtest.Server(t).URL)
 			env.Setenv("WEB", files.URL)
 			env.Setenv("PLATYPUS_NODE", "web1")
 			env.Setenv("PLATYPUS_REPO", "file://"+filepath.Join(env.WorkDir, "repo"))

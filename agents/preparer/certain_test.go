@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,16 +13,14 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
-	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // TestPruningRestsOnAConsistentRead: a server that lags behind a leader's change still says that v2 is not wanted. It is
 // not believed, and what it asks for besides that is done.
 func TestPruningRestsOnAConsistentRead(t *testing.T) {
 	r := newRig(t)
-	past, err := embedded.Open(t.TempDir(), embedded.Options{})
-	r.check(err)
-	t.Cleanup(func() { r.check(past.Close()) })
+	past := embedtest.Open(t)
 	r.publish("v1", "v2", "v3")
 	once := func(code int, says string) {
 		t.Helper()
@@ -38,13 +35,12 @@ func TestPruningRestsOnAConsistentRead(t *testing.T) {
 	r.put("clusters/slug/c/config", `{"versions":{"v1":"active","v2":"prep"}}`)
 	once(0, "")
 
-	behind := httptest.NewServer(past.Handler())
-	t.Cleanup(behind.Close)
+	behind := embedtest.Serve(t, past)
 	lag := &rig{T: t, api: behind}
 	for key, value := range map[string]string{"nodes/web1/slug": `{"cluster":"c"}`, "clusters/slug/c/deploy_config": deploy, "clusters/slug/c/config": `{"versions":{"v1":"active","v3":"prep"}}`} {
 		lag.put(key, value)
 	}
-	r.stale = past.Handler()
+	r.stale = past
 	once(1, "slug/v2: held: the store's newest intent does not ask for it")
 	if got := fmt.Sprint(r.whole("stale")); got != "[slug_v1 slug_v2 slug_v3]" {
 		t.Errorf("installs are %s", got)

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/platypus-platform/platypus/intent"
-	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // rig is a host, a store and a web server on which the agent runs as a process that may be killed.
@@ -37,10 +37,8 @@ func newRig(t *testing.T) *rig {
 	r.check(err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	r.check(os.Chmod(r.dir, 0o755))
-	s, err := embedded.Open(t.TempDir(), embedded.Options{})
-	r.check(err)
-	present := s.Handler()
-	r.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	present := embedtest.Open(t)
+	r.api = embedtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if r.stale != nil && req.Method == http.MethodGet && !req.URL.Query().Has("consistent") && strings.HasPrefix(req.URL.Path, "/v1/kv/platypus/intent/") {
 			r.stale.ServeHTTP(w, req)
 			return
@@ -50,10 +48,7 @@ func newRig(t *testing.T) *rig {
 	r.files = httptest.NewServer(http.HandlerFunc(r.serve))
 	t.Cleanup(func() {
 		r.files.CloseClientConnections()
-		r.api.CloseClientConnections()
 		r.files.Close()
-		r.api.Close()
-		r.check(s.Close())
 	})
 	r.put("nodes/web1/slug", `{"cluster":"c"}`)
 	r.put("clusters/slug/c/deploy_config", fmt.Sprintf(`{"basedir":%q,"keep":1}`, r.basedir()))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,7 +17,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
-	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/embedtest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -27,17 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // stores start a store for as long as the test runs, and return its address.
-var stores = map[string]func(testing.TB) string{"embedded": startEmbedded, "consul": func(t testing.TB) string { return testhost.Consul(t, "r1") }}
-
-func startEmbedded(t testing.TB) string {
-	s, err := embedded.Open(t.TempDir(), embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	api := httptest.NewServer(s.Handler())
-	t.Cleanup(func() { api.CloseClientConnections(); api.Close(); s.Close() })
-	return strings.TrimPrefix(api.URL, "http://")
-}
+var stores = map[string]func(testing.TB) string{"embedded": embedtest.Start, "consul": func(t testing.TB) string { return testhost.Consul(t, "r1") }}
 
 // TestStories runs testdata/*.txtar with the agent as a process, on every store there is.
 func TestStories(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -219,7 +220,7 @@ func TestSnapshotRestored(t *testing.T) {
 // TestImported: all keys are carried to another Consul, as `consul kv export` and `import` do. All indexes are new and all
 // values are the same: nothing happened that would have to be recorded.
 func TestImported(t *testing.T) {
-	r := newRig(t, startEmbedded(t))
+	r := newRig(t, embedtest.Start(t))
 	r.put("nodes/n/a", "1")
 	r.put("nodes/n/b", "1")
 	r.once()

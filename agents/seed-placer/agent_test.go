@@ -18,7 +18,7 @@ import (
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
-	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // hang is how long a test waits for what happens within seconds.
@@ -30,26 +30,7 @@ func TestMain(m *testing.M) {
 
 // stores start a store for as long as the test runs and return its address.
 var stores = map[string]func(testing.TB) string{
-	"embedded": startEmbedded, "consul": func(t testing.TB) string { return testhost.Consul(t, "seeds") },
-}
-
-func startEmbedded(t testing.TB) string {
-	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	ready, served := make(chan string, 1), make(chan error, 1)
-	config := embedded.Config{Data: t.TempDir(), Listen: "127.0.0.1:0"}
-	go func() { served <- embedded.Serve(ctx, config, func(at string) { ready <- at }) }()
-	t.Cleanup(func() {
-		stop()
-		<-served
-	})
-	select {
-	case address := <-ready:
-		return address
-	case err := <-served:
-		t.Fatal(err)
-	}
-	return ""
+	"embedded": embedtest.Start, "consul": func(t testing.TB) string { return testhost.Consul(t, "seeds") },
 }
 
 // TestStories runs the scripts of testdata, on each store.

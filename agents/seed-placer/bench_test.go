@@ -16,6 +16,7 @@ import (
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // plainHTTP is the reference: net/http alone.
@@ -64,7 +65,7 @@ func BenchmarkHTTP(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = plain.Process.Kill(); _ = plain.Wait() }()
-	c := newCluster(b, startEmbedded(b))
+	c := newCluster(b, embedtest.Start(b))
 	m := c.start(1)
 	module := fixture.Go(b, "reactor+")
 	c.publish(m, module, "checked", nil)
@@ -101,7 +102,7 @@ func median(v []float64) float64 {
 // BenchmarkRestart stops an agent, starts it again and waits for the first answer of a Go seed of 3.4 MB whose code is in
 // the cache; and kills the worker alone.
 func BenchmarkRestart(b *testing.B) {
-	c := newCluster(b, startEmbedded(b))
+	c := newCluster(b, embedtest.Start(b))
 	m := c.start(1)
 	c.publish(m, fixture.Go(b, "reactor+"), "hello", nil)
 	c.ready("hello", 1)
@@ -133,7 +134,7 @@ func BenchmarkOverload(b *testing.B) {
 	if text := os.Getenv("PLATYPUS_BENCH_SPAN"); text != "" {
 		span, _ = time.ParseDuration(text)
 	}
-	c := newCluster(b, startEmbedded(b))
+	c := newCluster(b, embedtest.Start(b))
 	m := c.start(1)
 	c.publish(m, fixture.Go(b, "reactor+"), "sum", nil)
 	c.ready("sum", 1)

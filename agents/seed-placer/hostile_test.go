@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // TestHostileSeeds has every hostile module do its worst, several calls of each at once, while another seed of the same
 // worker is called all the time and must always answer; the agent and its worker stay.
 func TestHostileSeeds(t *testing.T) {
-	c := newCluster(t, startEmbedded(t))
+	c := newCluster(t, embedtest.Start(t))
 	m := c.start(1)
 	c.publish(m, fixture.Go(t, "reactor+"), "good", nil)
 	c.publish(m, fixture.Go(t, "reactor+"), "target", nil) // of those that flood another seed with calls

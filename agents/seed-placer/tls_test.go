@@ -18,6 +18,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
 	"github.com/platypus-platform/platypus/agents/seed-placer/seal"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // sealed starts a node that answers others only with certificates, at 127.0.0.<i>, with one that is good for life.
@@ -114,7 +115,7 @@ func refusedWithout(t *testing.T, a, stranger *fixture.Authority, addresses ...s
 // TestRenewal renews the certificates of every node, then their authority, while calls go from node to node: none fails,
 // and whom only the old authority vouches for is out, even on a connection of before.
 func TestRenewal(t *testing.T) {
-	c, a := newCluster(t, startEmbedded(t)), fixture.NewAuthority(t)
+	c, a := newCluster(t, embedtest.Start(t)), fixture.NewAuthority(t)
 	n1, at := c.sealed(a, 1, time.Hour)
 	n2, _ := c.sealed(a, 2, time.Hour)
 	c.publish(n1, fixture.Go(t, "hello"), "hello", map[string]any{"labels": map[string]string{"only": "n2"}})
@@ -237,7 +238,7 @@ func TestWhoseCertificate(t *testing.T) {
 		}, "n2 at https://127.0.0.2:%d shows a certificate that expired on", "n1 at https://127.0.0.1:%d does not accept this node: --tls-cert n2.crt expired on"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			c, a := newCluster(t, startEmbedded(t)), fixture.NewAuthority(t)
+			c, a := newCluster(t, embedtest.Start(t)), fixture.NewAuthority(t)
 			n1, _ := c.sealed(a, 1, time.Hour)
 			n2 := other.start(c, a)
 			c.publish(n2, fixture.Go(t, "hello"), "hello", map[string]any{"labels": map[string]string{"only": "n2"}})
@@ -281,7 +282,7 @@ func TestKeyStaysInTheAgent(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to read the memory of others")
 	}
-	c, a := newCluster(t, startEmbedded(t)), fixture.NewAuthority(t)
+	c, a := newCluster(t, embedtest.Start(t)), fixture.NewAuthority(t)
 	n1, at := c.sealed(a, 1, time.Hour)
 	c.publish(n1, fixture.Go(t, "hello"), "hello", nil)
 	c.ready("hello", 1)

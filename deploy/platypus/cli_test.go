@@ -16,7 +16,7 @@ import (
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
 	"github.com/platypus-platform/platypus/store/consultest"
-	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 func TestMain(m *testing.M) {
@@ -82,29 +82,7 @@ func kv(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // stores start a store for as long as the test runs and return its address.
-var stores = map[string]func(testing.TB) string{"consul": startConsul, "embedded": startEmbedded}
-
-func startEmbedded(t testing.TB) string {
-	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	ready, served := make(chan string, 1), make(chan error, 1)
-	config := embedded.Config{Data: t.TempDir(), Listen: "127.0.0.1:0"}
-	go func() { served <- embedded.Serve(ctx, config, func(at string) { ready <- at }) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case address := <-ready:
-		return address
-	case err := <-served:
-		served <- err
-		t.Fatal(err)
-	}
-	return ""
-}
+var stores = map[string]func(testing.TB) string{"consul": startConsul, "embedded": embedtest.Start}
 
 func startConsul(t testing.TB) string { return consultest.Start(t, consultest.Config{}).Addr }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // endless are the verbs that serve until they are ended: what they write is what they are for.
@@ -166,7 +167,7 @@ func TestDryRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s, err := store.Open(store.Config{Address: startEmbedded(t)})
+	s, err := store.Open(store.Config{Address: embedtest.Start(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

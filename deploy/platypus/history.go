@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -160,10 +159,13 @@ func (sh *shell) importable(ctx context.Context, log *history.Log, in io.Reader)
 	if err == nil && head.Seq > 0 {
 		err = fmt.Errorf("import: the history: %w", history.ErrExists)
 	}
+	if err != nil {
+		return err
+	}
 	n := 0
-	for _, bad := range gitlog.Commits(in) {
-		if err != nil || bad != nil {
-			return errors.Join(err, bad)
+	for _, err := range gitlog.Commits(in) {
+		if err != nil {
+			return fmt.Errorf("import: %w", err)
 		}
 		n++
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 	"github.com/platypus-platform/platypus/store/history"
 	"github.com/platypus-platform/platypus/store/history/merge"
 )
@@ -132,7 +133,7 @@ func (f *family) same(s *side) {
 // every order that comes: what they have in common is always what they were joined on last.
 func TestJoinsInEveryOrder(t *testing.T) {
 	t.Setenv("CONSUL_HTTP_TOKEN", "")
-	address, n := startEmbedded(t), 0
+	address, n := embedtest.Start(t), 0
 	rapid.Check(t, func(t *rapid.T) {
 		if n++; n > 40 { // each takes dozens of runs of the program
 			return

@@ -23,6 +23,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // authority signs certificates for 127.0.0.1, for a test.
@@ -166,7 +167,7 @@ type lab struct {
 
 func newLab(t testing.TB) *lab {
 	t.Helper()
-	address := startEmbedded(t)
+	address := embedtest.Start(t)
 	l := &lab{TB: t, authority: newAuthority(t), bin: binaries(t, "agents/seed-placer", "deploy/platypus"), at: vacant(t), plain: vacant(t)}
 	l.issue("n1", time.Hour)
 	l.issue("me", time.Hour)

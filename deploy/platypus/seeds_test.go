@@ -10,6 +10,7 @@ import (
 
 	"github.com/platypus-platform/platypus/deploy/acl"
 	"github.com/platypus-platform/platypus/store/consultest"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // TestSeeds runs the stories of testdata/seeds with a real seed-placer on this node, on every store there is. The Consul
@@ -20,7 +21,7 @@ func TestSeeds(t *testing.T) {
 		write(t, filepath.Join(modules, file), string(buildSeed(t, source)))
 	}
 	for name, start := range map[string]func(*testing.T) (address, person, agent string){
-		"embedded": func(t *testing.T) (string, string, string) { return startEmbedded(t), "", "" },
+		"embedded": func(t *testing.T) (string, string, string) { return embedtest.Start(t), "", "" },
 		"consul": func(t *testing.T) (string, string, string) {
 			address := startGuardedConsul(t)
 			return address, token(t, address, acl.Operator, ""), token(t, address, acl.SeedPlacer, "n1")

@@ -43,10 +43,11 @@ func Need(t testing.TB) string {
 
 // Config says what a server is like; the zero value is one in memory that allows everything.
 type Config struct {
-	Node  string         // its name; default: n1
-	Data  string         // directory; empty keeps everything in memory, so that a killed server comes back empty
-	Token string         // the token that may do everything: access rules are on then, and deny by default
-	More  map[string]any // further settings, by their names in Consul's configuration
+	Node   string         // its name; default: n1
+	Data   string         // directory; empty keeps everything in memory, so that a killed server comes back empty
+	Socket string         // path of a socket that it answers at, in place of a port: one that other networks reach, too
+	Token  string         // the token that may do everything: access rules are on then, and deny by default
+	More   map[string]any // further settings, by their names in Consul's configuration
 }
 
 // Start returns a server that has elected itself and knows its own node, which sessions need. It ends with the test.
@@ -102,6 +103,10 @@ func newServer(t testing.TB, c Config, bind string) *Server {
 	if c.Token != "" {
 		s.settings["acl"] = map[string]any{"enabled": true, "default_policy": "deny",
 			"tokens": map[string]string{"initial_management": c.Token, "agent": c.Token}}
+	}
+	if c.Socket != "" {
+		s.Addr = unixScheme + c.Socket
+		s.settings["addresses"] = map[string]any{"http": s.Addr}
 	}
 	for name, value := range c.More {
 		merge(s.settings, name, value)

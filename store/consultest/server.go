@@ -2,9 +2,11 @@ package consultest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -18,7 +20,7 @@ const hang = time.Minute
 
 // Server is one Consul server. Its methods fail the test when what they are for cannot be had.
 type Server struct {
-	Addr string // host:port of its HTTP API
+	Addr string // host:port of its HTTP API, or unix://PATH
 
 	t        testing.TB
 	binary   string
@@ -116,7 +118,12 @@ func (s *Server) Ask(method, path, body string) (code int, answer string, err er
 
 // AskAs sends a request with a token.
 func (s *Server) AskAs(token, method, path, body string) (code int, answer string, err error) {
-	request, err := http.NewRequest(method, "http://"+s.Addr+path, strings.NewReader(body))
+	address, isSocket := strings.CutPrefix(s.Addr, unixScheme)
+	client := client
+	if isSocket {
+		client, address = over(address), "consul"
+	}
+	request, err := http.NewRequest(method, "http://"+address+path, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
@@ -132,6 +139,17 @@ func (s *Server) AskAs(token, method, path, body string) (code int, answer strin
 
 // client keeps a connection for a moment only, so that hardly anything of it outlives a test.
 var client = &http.Client{Transport: &http.Transport{IdleConnTimeout: time.Second}, Timeout: hang}
+
+// unixScheme begins the address of a server that listens at a path.
+const unixScheme = "unix://"
+
+// over is a client of who listens at a path.
+func over(socket string) *http.Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	return &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: hang}
+}
 
 // Must is Ask for what the test itself needs.
 func (s *Server) Must(method, path, body string) string {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -23,7 +24,7 @@ func benchWorld(b *testing.B) *store.Store {
 	if addr := os.Getenv(benchAddr); addr != "" {
 		return opened(b, addr)
 	}
-	return opened(b, fresh(b).URL)
+	return opened(b, embedtest.Start(b))
 }
 
 // repository is git doing the same on files.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -111,7 +112,7 @@ func newWorldOn(w *world) *world {
 
 // TestForgedRest damages what is not an entry.
 func TestForgedRest(t *testing.T) {
-	w := newWorld(t, fresh(t).URL)
+	w := newWorld(t, embedtest.Start(t))
 	p := newPast(w, 230)
 	// The newest entry is vouched for by the head.
 	x := newWorldOn(w)
@@ -276,7 +277,7 @@ func TestStoreFilledAnew(t *testing.T) {
 			w.observe()
 		}
 		head, _ := w.log.Head(t.Context())
-		other := newWorld(t, fresh(t).URL)
+		other := newWorld(t, embedtest.Start(t))
 		other.tree, other.log = w.tree, history.Open(other.store, w.tree)
 		copyAll(t, w, other)
 		if got := other.observe(); len(got) != 0 {
@@ -321,7 +322,7 @@ func (w *world) restore(then []intent.Pair) {
 
 // TestRewound puts everything back to what it was, as the restore of a snapshot does, under a log that is kept open.
 func TestRewound(t *testing.T) {
-	w := newWorld(t, fresh(t).URL)
+	w := newWorld(t, embedtest.Start(t))
 	w.commit("", edit("nodes/a/x", "1"))
 	w.commit("", edit("nodes/a/x", "2"))
 	then, _, err := w.store.List(t.Context(), w.tree.Own(), store.Consistent)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -238,7 +239,7 @@ func TestCompactWhileWriting(t *testing.T) {
 
 // TestPinsRace sets tags while a compactor runs: a tag that was given can be read.
 func TestPinsRace(t *testing.T) {
-	w := newWorld(t, fresh(t).URL)
+	w := newWorld(t, embedtest.Start(t))
 	p := newPast(w, 300)
 	other := history.Open(w.store, w.tree)
 	compacted := make(chan error, 1)

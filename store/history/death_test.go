@@ -11,12 +11,13 @@ import (
 
 	"github.com/platypus-platform/platypus/store"
 	"github.com/platypus-platform/platypus/store/consultest"
+	"github.com/platypus-platform/platypus/store/embedtest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
 // address is where an embedded store of its own, or a real Consul, listens.
 var addresses = map[string]func(testing.TB) string{
-	"embedded": func(t testing.TB) string { return strings.TrimPrefix(fresh(t).URL, "http://") },
+	"embedded": func(t testing.TB) string { return embedtest.Start(t) },
 	"consul":   func(t testing.TB) string { return consultest.Start(t, consultest.Config{}).Addr },
 }
 

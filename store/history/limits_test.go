@@ -9,6 +9,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -122,7 +123,7 @@ func TestAdoptsAnything(t *testing.T) {
 
 // TestKeysOfOthers refuses keys that are not of the tree.
 func TestKeysOfOthers(t *testing.T) {
-	w := newWorld(t, fresh(t).URL)
+	w := newWorld(t, embedtest.Start(t))
 	for _, key := range []string{"", "/", "a//b", "a/", "/a", "../status/x", "a/../../b", "a/./b"} {
 		if c, err := w.log.Commit(t.Context(), history.Request{Edits: []history.Edit{edit(key, "1")}}); err == nil {
 			t.Errorf("%q: %+v", key, c)
@@ -136,7 +137,7 @@ func TestKeysOfOthers(t *testing.T) {
 
 // TestOldLayout keeps the history of a tree of 2014, at the top of the store, without looking at what else is there.
 func TestOldLayout(t *testing.T) {
-	w := newWorld(t, fresh(t).URL)
+	w := newWorld(t, embedtest.Start(t))
 	tree, err := intent.ParseRoot("")
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package history_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -14,7 +13,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 	"github.com/platypus-platform/platypus/store/consultest"
-	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/embedtest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -28,22 +27,6 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(code)
-}
-
-// fresh is the embedded store, empty, in this process.
-func fresh(t testing.TB) *httptest.Server {
-	t.Helper()
-	s, err := embedded.Open(t.TempDir(), embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(s.Handler())
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-		_ = s.Close()
-	})
-	return server
 }
 
 func opened(t testing.TB, address string) *store.Store {
@@ -66,7 +49,7 @@ func anyTree(t testing.TB) intent.Tree {
 
 // each runs a test on the embedded store and on a real Consul.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
-	t.Run("embedded", func(t *testing.T) { test(t, newWorld(t, fresh(t).URL)) })
+	t.Run("embedded", func(t *testing.T) { test(t, newWorld(t, embedtest.Start(t))) })
 	t.Run("consul", func(t *testing.T) { test(t, newWorld(t, consultest.Start(t, consultest.Config{}).Addr)) })
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/platypus-platform/platypus/store/embedtest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -115,7 +116,7 @@ func TestTags(t *testing.T) {
 
 // TestUnknownPoints asks for what is not there.
 func TestUnknownPoints(t *testing.T) {
-	w := newWorld(t, fresh(t).URL)
+	w := newWorld(t, embedtest.Start(t))
 	if state, err := w.log.At(t.Context(), 0); err != nil || state.Len() != 0 {
 		t.Error(state, err)
 	}
@@ -174,7 +175,7 @@ func TestImport(t *testing.T) {
 
 // TestImportIsGoneOnWith interrupts an import: nobody writes to half of one, and the next begins anew.
 func TestImportIsGoneOnWith(t *testing.T) {
-	w := newWorld(t, fresh(t).URL)
+	w := newWorld(t, embedtest.Start(t))
 	newPast(w, 130)
 	all := w.all(history.Query{})
 	broken := errors.New("the file ends")

@@ -16,7 +16,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
-	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 func TestNobodyElseMakesLinesInTheLog(t *testing.T) {
@@ -183,13 +183,7 @@ func TestIdentity(t *testing.T) {
 // TestConfirmationsDoNotLast: they are of a person's clock, and count by this host's for an hour. A clock that was set,
 // here or there, makes one count for less, never for something else or for ever.
 func TestConfirmationsDoNotLast(t *testing.T) {
-	data, err := embedded.Open(t.TempDir(), embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(data.Handler())
-	defer func() { server.Close(); _ = data.Close() }()
-	s, err := store.Open(store.Config{Address: server.URL})
+	s, err := store.Open(store.Config{Address: embedtest.Start(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

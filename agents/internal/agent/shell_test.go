@@ -23,7 +23,7 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
-	"github.com/platypus-platform/platypus/store/embedded"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 const hang = 60 * time.Second
@@ -58,13 +58,7 @@ func TestStories(t *testing.T) {
 		Dir:  "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 		Setup: func(e *testscript.Env) error {
-			s, err := embedded.Open(filepath.Join(e.WorkDir, ".store"), embedded.Options{})
-			if err != nil {
-				return err
-			}
-			server := httptest.NewServer(s.Handler())
-			e.Defer(func() { server.CloseClientConnections(); server.Close(); _ = s.Close() })
-			e.Setenv("CONSUL_HTTP_ADDR", server.URL)
+			e.Setenv("CONSUL_HTTP_ADDR", embedtest.Start(t))
 			e.Setenv("PLATYPUS_NODE", "web1")
 			e.Setenv("NOW", time.Now().UTC().Format(time.RFC3339))
 			e.Setenv("PLATYPUS_STATE_DIR", filepath.Join(e.WorkDir, "state"))
@@ -103,13 +97,8 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	s, err := embedded.Open(t.TempDir(), embedded.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t: t, dir: t.TempDir()}
-	handler := s.Handler()
-	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	w, handler := &world{t: t, dir: t.TempDir()}, embedtest.Open(t)
+	w.server = embedtest.Serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.gate.RLock()
 		shut := w.shut
 		w.gate.RUnlock()
@@ -119,7 +108,7 @@ func newWorld(t *testing.T) *world {
 		}
 		handler.ServeHTTP(rw, r)
 	}))
-	t.Cleanup(func() { w.server.CloseClientConnections(); w.server.Close(); _ = s.Close() })
+	var err error
 	if w.store, err = store.Open(store.Config{Address: w.server.URL}); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
+	"github.com/platypus-platform/platypus/store/consultest"
 )
 
 // TestLinesAsTyped runs the lines that the documentation promises, with the paths and ports that they name, on a
@@ -14,7 +15,7 @@ import (
 func TestLinesAsTyped(t *testing.T) {
 	testhost.NeedRoot(t)
 	testhost.NeedTools(t, "unshare", "ip", "curl", "runsvdir", "iptables")
-	consul := consulBinary(t)
+	consul := consultest.Need(t)
 	bin, err := built()
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store/consultest"
 )
 
 // node is the name of the one host in these stories.
@@ -106,34 +107,12 @@ func (w *world) startStore(kind string) {
 	case "embedded":
 		w.store = w.start("platypus", "store", "--data", data, "--listen", "unix:"+w.socket)
 	case "consul":
-		consul := consulBinary(w.TB)
-		config := filepath.Join(w.dir, "consul.json")
-		w.write(config, `{"ports":{"dns":-1,"grpc":-1,"grpc_tls":-1,"serf_wan":-1,"http":8500,"serf_lan":`+freePort(w.TB)+`,"server":`+freePort(w.TB)+`},
-			"addresses":{"http":"unix://`+w.socket+`"}}`)
-		w.store = w.run(exec.Command(consul, "agent", "-server", "-bootstrap-expect=1", "-node=store", "-bind=127.0.0.1",
-			"-data-dir="+data, "-config-file="+config, "-log-level=warn"))
+		consultest.Start(w.TB, consultest.Config{Node: "store", Data: data, Socket: w.socket})
 	}
 	w.eventually("the store answers", func() error {
 		_, err := w.try(http.MethodPut, "probe", "1")
 		return err
 	})
-}
-
-// consulBinary finds the Consul that scripts/consul keeps.
-func consulBinary(t testing.TB) string {
-	t.Helper()
-	if path := os.Getenv("PLATYPUS_TEST_CONSUL"); path != "" {
-		return path
-	}
-	if path, err := exec.LookPath("consul"); err == nil {
-		return path
-	}
-	home, _ := os.UserHomeDir()
-	cached, _ := filepath.Glob(filepath.Join(home, ".cache/platypus/consul-*/consul"))
-	if len(cached) == 0 {
-		t.Skip("needs consul: run scripts/consul/build.sh")
-	}
-	return cached[len(cached)-1]
 }
 
 func freePort(t testing.TB) string {
