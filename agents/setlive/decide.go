@@ -273,3 +273,8 @@ func orSo(text, otherwise string) string {
 func install(s service.Spec, version string) string {
 	return intent.Install(s.Basedir, intent.Name(s.App), intent.Name(version))
 }
+
+// kept reports whether something of an app runs, or is to be started again.
+func (a App) kept() bool {
+	return a.owned() && (a.Service.Up || a.Service.Process.Running() || a.Service.Boot)
+}
