@@ -15,7 +15,8 @@
 //   - New intent in the middle of a subject's steps: the step under way is finished, then everything is planned anew.
 //   - In the steady state it is silent. A step is one Info line, however often it is tried; a fault that repeats is one
 //     Warn line and, when it ends, a count.
-//   - A step that destroys something ([Destroyer]) is planned once more, on a consistent read of intent, before it is done.
+//   - A step that destroys something ([Destroyer]) is planned once more, on a consistent read of intent, before it is done;
+//     until that confirms it, its subject is held. No other step waits for that read.
 //   - A subject whose steps go well and whose plan is never empty is at fault too ([ErrUnsettled]), and backs off.
 package converge
 
@@ -30,7 +31,7 @@ type Step interface {
 	String() string  // what is done and why, in one line
 }
 
-// Destroyer is a step that may take away what cannot be had back. When the loop's [Guard] can read intent anew, such a
+// Destroyer is a step that may take away what somebody still uses or what cannot be had back. When the loop's [Guard] can read intent anew, such a
 // step is done only if planning on that gives the very same step again, so it must be comparable with ==.
 type Destroyer interface {
 	Destroys() bool
@@ -41,7 +42,8 @@ type Loop[D, A any, S Step] struct {
 	// Observe reads the host. It is told nothing of what is desired: what an agent owns must be recognisable on the
 	// host alone. An error ends the pass; nothing is planned on half a view.
 	Observe func(context.Context) (A, error)
-	// Plan decides everything and touches nothing. Its order is deterministic.
+	// Plan decides everything and touches nothing, neither the host nor what it is given: it may be asked from several
+	// goroutines. Its order is deterministic.
 	Plan func(D, A) []S
 	// Apply does one step. Its context ends when the agent shall stop; a step that must not be cut in the middle
 	// shields itself with context.WithoutCancel and a bound of its own, at most 4 s (less than [Grace]).
@@ -77,6 +79,8 @@ const (
 	Working   = "working"   // steps are planned or under way
 	Waiting   = "waiting"   // a precondition is absent; no step can help
 	Failed    = "failed"    // the last step failed; it is tried again
+
+	Unconfirmed = "held" // a step that destroys something waits until a consistent read confirms it; that is tried again
 )
 
 // Log is where the loop speaks. Subject is "" for the agent as a whole.

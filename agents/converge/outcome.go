@@ -44,7 +44,7 @@ func wholeOf(name string, states map[string]State) (string, bool) {
 func (e *engine[D, A, S]) with(o Outcome, part *subject) Outcome {
 	switch {
 	case part.err != nil:
-		o.Phase = Failed
+		o.Phase = phaseOf(part.err)
 	case o.Phase == "" || o.Phase == Converged:
 		o.Phase = Working
 	}
@@ -57,6 +57,14 @@ func (e *engine[D, A, S]) with(o Outcome, part *subject) Outcome {
 	return o
 }
 
+// phaseOf is where a subject stands whose last round ended with err.
+func phaseOf(err error) string {
+	if doubtful(err) {
+		return Unconfirmed
+	}
+	return Failed
+}
+
 func (e *engine[D, A, S]) subjectOutcome(name string, state State, planned bool) Outcome {
 	o := Outcome{State: state}
 	s := e.subjects[name]
@@ -66,7 +74,7 @@ func (e *engine[D, A, S]) subjectOutcome(name string, state State, planned bool)
 	o.Err, o.Attempts, o.NextTry = s.err, s.attempts, s.nextTry
 	switch {
 	case s.err != nil:
-		o.Phase = Failed // until a try goes well, so that a report does not flicker at each try
+		o.Phase = phaseOf(s.err) // until a try goes well, so that a report does not flicker at each try
 	case (planned || s.running) && (o.Phase == "" || o.Phase == Converged):
 		o.Phase = Working
 	}

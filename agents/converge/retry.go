@@ -18,7 +18,7 @@ const (
 type subject struct {
 	running    bool
 	begun      time.Time // when its last worker began
-	rounds     int       // that ended, since its plan was empty or intent was new
+	rounds     int       // that went well, since its plan was empty, intent was new or one failed
 	err        error     // of its last round
 	failedStep string    // that err is of
 	attempts   int       // that failed, in a row

@@ -3,6 +3,7 @@ package converge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -58,14 +59,19 @@ func (l *Loop[D, A, S]) Once(ctx context.Context, desired D) Pass {
 	}
 }
 
-// DryRun returns the very steps that Apply would run first, and changes nothing.
+// DryRun returns the very steps that Apply would run first, and changes nothing. Those that destroy something and are not
+// confirmed are left out, with all that comes after them for their subject.
 func (l *Loop[D, A, S]) DryRun(ctx context.Context, desired D) ([]S, error) {
 	actual, err := l.Observe(ctx)
 	if err != nil {
 		return nil, err
 	}
 	desired, _ = l.Guard.check(ctx, desired, actual)
-	return l.Plan(desired, actual), nil
+	steps, certain, held := l.Plan(desired, actual), l.certainty(actual), map[string]bool{}
+	return slices.DeleteFunc(steps, func(s S) bool {
+		held[s.Subject()] = held[s.Subject()] || certain(ctx, s) != nil
+		return held[s.Subject()]
+	}), nil
 }
 
 // engine is the state of one run of a loop. Only its own goroutine touches it, generation aside; workers send what
@@ -85,10 +91,12 @@ type engine[D, A any, S Step] struct {
 
 // result is what became of the steps of one subject.
 type result struct {
-	subject string
-	step    string // the last one that was begun
-	err     error
-	stale   bool // there was newer intent before it ended
+	subject    string
+	generation uint64 // of the intent that asked for it
+	step       string // the last one that was begun
+	err        error
+	stale      bool // there was newer intent before it ended
+	held       bool // only what comes before a step in doubt was to be done
 }
 
 func newEngine[D, A any, S Step](l *Loop[D, A, S], newest <-chan D) *engine[D, A, S] {

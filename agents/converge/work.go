@@ -22,21 +22,39 @@ func (e *engine[D, A, S]) dispatch(ctx context.Context, steps []S, certain certa
 		if !now.Before(s.nextTry) {
 			s.nextTry = time.Time{} // due: from now on it only waits for a worker
 		}
+		steps, waits := bySubject[name], !s.nextTry.IsZero()
+		held := waits && doubtful(s.err)
+		if held { // what comes before the step in doubt is done all the same
+			steps = harmless(steps)
+		}
 		switch {
-		case s.running || ctx.Err() != nil || !s.nextTry.IsZero() || e.once && s.err != nil:
+		case s.running || ctx.Err() != nil || waits && !held || len(steps) == 0 || e.once && s.err != nil:
 		case e.Parallel > 0 && e.running() >= e.Parallel:
 		default:
 			s.running, s.begun = true, now
-			go e.work(ctx, e.generation.Load(), s.failedStep, bySubject[name], certain)
+			go e.work(ctx, result{subject: name, generation: e.generation.Load(), held: held}, s.failedStep, steps, certain)
 		}
 	}
+	e.forget(planned)
+	return planned
+}
+
+// forget drops the idle subjects that have no steps any more.
+func (e *engine[D, A, S]) forget(planned map[string]bool) {
 	for name, s := range e.subjects {
 		if !planned[name] && !s.running {
 			e.faults.heard(name, nil) // whatever failed is no longer needed
 			delete(e.subjects, name)
 		}
 	}
-	return planned
+}
+
+// harmless returns the steps before the first that destroys something.
+func harmless[S Step](steps []S) []S {
+	if first := slices.IndexFunc(steps, destroys); first >= 0 {
+		return steps[:first]
+	}
+	return steps
 }
 
 // inTurn returns the subjects with those first that have not been worked on for the longest time, then by name: with
@@ -49,10 +67,9 @@ func (e *engine[D, A, S]) inTurn(bySubject map[string][]S) []string {
 
 // work runs the steps of one subject until one fails or there is newer intent. A step that failed before is not
 // announced at each new try.
-func (e *engine[D, A, S]) work(ctx context.Context, generation uint64, failedStep string, steps []S, certain certainty[S]) {
-	r := result{subject: steps[0].Subject()}
+func (e *engine[D, A, S]) work(ctx context.Context, r result, failedStep string, steps []S, certain certainty[S]) {
 	for i, step := range steps {
-		if r.err != nil || ctx.Err() != nil || i > 0 && e.generation.Load() != generation {
+		if r.err != nil || ctx.Err() != nil || i > 0 && e.generation.Load() != r.generation {
 			break
 		}
 		if r.step = step.String(); e.Log != nil && r.step != failedStep {
@@ -62,7 +79,7 @@ func (e *engine[D, A, S]) work(ctx context.Context, generation uint64, failedSte
 			r.err = e.Apply(ctx, step)
 		}
 	}
-	r.stale = e.generation.Load() != generation
+	r.stale = e.generation.Load() != r.generation
 	e.done <- r
 }
 
@@ -70,11 +87,17 @@ func (e *engine[D, A, S]) work(ctx context.Context, generation uint64, failedSte
 func (e *engine[D, A, S]) finish(r result, stopping bool) {
 	s := e.subject(r.subject)
 	s.running = false
-	if s.rounds++; r.err == nil && s.rounds >= maxRounds {
+	switch s.rounds++; {
+	case r.err != nil:
+		s.rounds = 0 // it backs off: those to come do not follow at once
+	case s.rounds >= maxRounds:
 		r.err = ErrUnsettled
 	}
 	if r.err != nil && stopping {
 		return
+	}
+	if r.err == nil && r.held {
+		return // the doubt stays, and when to ask again
 	}
 	recovered := s.err != nil && r.err == nil
 	switch {

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			os.Exit(code)
 		}
 	}
-	testscript.Main(stopConsul{m}, map[string]func(){"port-authority": main, "probe": probe})
+	testscript.Main(stopConsul{m}, map[string]func(){"port-authority": main, "probe": probe, "raw-port-authority": rawMain})
 }
 
 // again runs this program once more in namespaces of its own.
@@ -72,7 +72,7 @@ func TestStories(t *testing.T) {
 				Setup: func(env *testscript.Env) error { return network(env, backend, consul) },
 				Cmds:  map[string]func(*testscript.TestScript, bool, []string){"until": until, "same": same, "kv": kv, "stale": stale(consul, testhost.NewStale(t, consul))},
 				Condition: func(name string) (bool, error) {
-					return name == backend, nil
+					return name == backend || name == "faults" && os.Getenv("PLATYPUS_FAULTS") != "", nil
 				},
 			})
 		})
@@ -109,6 +109,7 @@ func network(env *testscript.Env, backend, consul string) error {
 	env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
 	env.Setenv("XTABLES_LOCKFILE", filepath.Join(env.WorkDir, ".lock"))
 	env.Setenv("CONSUL_HTTP_ADDR", consul)
+	env.Setenv("CONSUL", consul) // the store itself, whatever is put before it
 	env.Setenv("PLATYPUS_ROOT", fmt.Sprintf("test-%d-%d/", os.Getpid(), holder.Process.Pid))
 	env.Setenv("PLATYPUS_NODE", "web1")
 	env.Setenv("PLATYPUS_STATE_DIR", filepath.Join(env.WorkDir, ".state"))

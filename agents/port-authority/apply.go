@@ -28,7 +28,6 @@ type authority struct {
 	walls []*firewall
 	files *folder // nil: the files of 2014 are not written
 	good  *lastGood
-	sure  *certainty
 	warn  func(text string)
 	told  map[Family]string // what was warned of last
 }
@@ -70,7 +69,7 @@ func (p *authority) states(n intent.Node, a Actual) map[string]converge.State {
 		}
 		p.told[family] = text
 	}
-	return p.sure.states(states(n, a))
+	return states(n, a)
 }
 
 // apply does one step.

@@ -57,10 +57,11 @@ func settle(n intent.Node, a Actual) claims {
 	return c
 }
 
-// taken holds, for each protocol and port, one more than the number of the app that has it.
-type taken struct{ tcp, udp [65536]int32 }
+// taken holds, for each protocol and port, one more than the number of the app that has it. It comes in pages of 256
+// ports, for most hosts open a few: all at once would be half a MiB to be had and given back at every pass.
+type taken struct{ tcp, udp [256]*[256]int32 }
 
-func (t *taken) of(protocol intent.Protocol) *[65536]int32 {
+func (t *taken) of(protocol intent.Protocol) *[256]*[256]int32 {
 	if protocol == intent.UDP {
 		return &t.udp
 	}
@@ -69,8 +70,12 @@ func (t *taken) of(protocol intent.Protocol) *[65536]int32 {
 
 // by returns the first other app that has one of these ports, or -1.
 func (t *taken) by(p intent.Port, app int32) int32 {
-	for _, owner := range t.of(p.Protocol)[p.First : p.Last+1] {
-		if owner != 0 && owner != app+1 {
+	pages := t.of(p.Protocol)
+	for port := p.First; port <= p.Last; port++ {
+		page := pages[port>>8]
+		if page == nil {
+			port |= 0xff // to the next page
+		} else if owner := page[port&0xff]; owner != 0 && owner != app+1 {
 			return owner - 1
 		}
 	}
@@ -78,10 +83,13 @@ func (t *taken) by(p intent.Port, app int32) int32 {
 }
 
 func (t *taken) take(s span, app int32) {
-	ports := t.of(s.Protocol)[s.First : s.Last+1]
-	for i := range ports {
-		if ports[i] == 0 {
-			ports[i] = app + 1
+	pages := t.of(s.Protocol)
+	for port := s.First; port <= s.Last; port++ {
+		if pages[port>>8] == nil {
+			pages[port>>8] = new([256]int32)
+		}
+		if owner := &pages[port>>8][port&0xff]; *owner == 0 {
+			*owner = app + 1
 		}
 	}
 }

@@ -27,8 +27,11 @@ type Files struct {
 type WriteFile struct {
 	App     intent.Name
 	Content string
-	Over    bool // something is there already, which it may say less than
+	Closes  bool // what is there already says a port that Content does not, or is not this agent's
 }
+
+// Destroys reports whether somebody may lose what they use.
+func (s WriteFile) Destroys() bool { return s.Closes }
 
 // RemoveFile takes away the file of an app that is no longer on this node.
 type RemoveFile struct{ App intent.Name }
@@ -58,15 +61,11 @@ func (s Rebuild) String() string { return "run rebuild: the files changed, or it
 
 // planFiles returns what makes the directory say what intent says. The command runs whenever what lies there is not
 // what it last saw; so one app whose file cannot be written keeps no other closed.
-func planFiles(n intent.Node, c claims, keep map[intent.Name]bool, f Files) (steps []converge.Step) {
+func planFiles(n intent.Node, c claims, f Files) (steps []converge.Step) {
 	for _, app := range n.Apps {
 		content, _ := format2014(app.Name, c.granted[app.Name])
 		if app.Sound() && (f.Content[app.Name] != content || !f.Written[app.Name]) {
-			_, there := f.Content[app.Name]
-			if there && keep[app.Name] {
-				continue
-			}
-			steps = append(steps, WriteFile{app.Name, content, there})
+			steps = append(steps, WriteFile{app.Name, content, f.closes(app.Name, content)})
 		}
 	}
 	for _, app := range slices.Sorted(maps.Keys(f.Written)) {
@@ -80,6 +79,25 @@ func planFiles(n intent.Node, c claims, keep map[intent.Name]bool, f Files) (ste
 	return steps
 }
 
+// closes reports whether the file of an app says a port that content does not, or anything at all that this agent did not
+// write.
+func (f Files) closes(app intent.Name, content string) bool {
+	before, there := f.Content[app]
+	if !there || before == none2014 {
+		return false
+	}
+	stays := map[string]bool{}
+	for line := range strings.Lines(content) {
+		stays[line] = true
+	}
+	for line := range strings.Lines(before) { // the first line of each entry has both its port and its protocol
+		if !strings.HasPrefix(line, "  ") && !stays[line] {
+			return true
+		}
+	}
+	return !f.Written[app]
+}
+
 // digest stands for all files that are this agent's.
 func (f Files) digest() string {
 	h := sha256.New()
@@ -89,6 +107,9 @@ func (f Files) digest() string {
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
+
+// none2014 is the file of an app without ports.
+const none2014 = "{}\n"
 
 // format2014 writes ports as the agent of 2014 did, in the order of its YAML library: by number, tcp before udp. That
 // format has no word for a source. A port with sources is left out and counted, for leaving out the sources would open
@@ -105,7 +126,7 @@ func format2014(app intent.Name, ports []intent.Port) (content string, leftOut i
 		}
 	}
 	if len(all) == 0 {
-		return "{}\n", leftOut
+		return none2014, leftOut
 	}
 	slices.SortFunc(all, func(x, y span) int {
 		if x.First != y.First {

@@ -14,10 +14,9 @@ import (
 )
 
 // open makes the loop out of the flags.
-func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[intent.Node, Actual, converge.Step], error) {
+func open(_ context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[intent.Node, Actual, converge.Step], error) {
 	p, program, dir := &authority{told: map[Family]string{}}, c.String("iptables"), c.String("config-dir")
 	p.warn = func(text string) { a.Log.Warn("", text) }
-	p.sure = newCertainty(func() (intent.Node, error) { return a.Latest(ctx) }, a.DryRun)
 	if !strings.HasPrefix(filepath.Base(program), "iptables") {
 		return nil, agent.Usage("--iptables %q is not a program named iptables or iptables-…", program)
 	}
@@ -35,8 +34,7 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 		}
 	}
 	loop := &converge.Loop[intent.Node, Actual, converge.Step]{
-		Observe: p.observe, Apply: p.apply, States: p.states,
-		Plan: p.sure.plan, Wake: p.sure.wake,
+		Observe: p.observe, Plan: plan, Apply: p.apply, States: p.states,
 		Guard: agent.GuardApps(a, Actual.owned),
 	}
 	if !c.IsSet("resync") {

@@ -15,7 +15,6 @@ type Actual struct {
 	Chains map[Family]*Chain
 	Files  *Files
 	Good   map[intent.Name][]intent.Port // what intent last asked for soundly
-	Keep   map[intent.Name]bool          // apps of which nothing may be closed yet
 }
 
 // Chain is the firewall of one family, as far as it is this agent's.
@@ -68,9 +67,12 @@ func (a Actual) owned() []string {
 type Restore struct {
 	Family Family
 	Input  string // for iptables-restore --noflush
-	Closes string // apps that lose a port though the node still has them, with blanks between
+	Closes bool   // an app that the node still has loses a port
 	Why    string
 }
+
+// Destroys reports whether somebody may lose what they use.
+func (s Restore) Destroys() bool { return s.Closes }
 
 // Subject keeps the families apart: one may fail and the other still converges. No app can have a name with a space.
 func (s Restore) Subject() string { return chainSubject(s.Family) }
@@ -88,30 +90,54 @@ func plan(n intent.Node, a Actual) (steps []converge.Step) {
 		if chain == nil || !chain.writable() {
 			continue
 		}
-		want := wanted(n, c, a.Keep, chain, family)
-		if why := chain.drift(want); why != "" {
-			steps = append(steps, Restore{Family: family, Input: input(want, chain.Jumps), Closes: closings(n, chain.Rules, want), Why: why})
-		}
+		steps = append(steps, rebuild(family, chain, n, wanted(n, c, chain, family))...)
 	}
 	if a.Files != nil {
-		steps = append(steps, planFiles(n, c, a.Keep, *a.Files)...)
+		steps = append(steps, planFiles(n, c, *a.Files)...)
 	}
 	return steps
+}
+
+// rebuild returns what makes a chain hold the rules in want. All is opened first, and what an app that the node still has
+// loses is closed after that, in a step of its own, so that nothing waits until the closing is confirmed. That of apps
+// that left the node is confirmed already.
+func rebuild(family Family, chain *Chain, n intent.Node, want map[intent.Name][]Rule) (steps []converge.Step) {
+	first := widened(n, chain.Rules, want)
+	if why := chain.drift(first); why != "" {
+		steps = append(steps, Restore{Family: family, Input: input(first, chain.Jumps), Why: why})
+		chain = &Chain{Exists: true, Jumps: 1, Rules: first}
+	}
+	if why := chain.drift(want); why != "" {
+		steps = append(steps, Restore{Family: family, Input: input(want, chain.Jumps), Closes: true, Why: why})
+	}
+	return steps
+}
+
+// widened adds to want what apps of the node would lose of their rules, those made by hand aside.
+func widened(n intent.Node, have, want map[intent.Name][]Rule) map[intent.Name][]Rule {
+	all := maps.Clone(want)
+	for _, app := range n.Apps {
+		if slices.Equal(have[app.Name], want[app.Name]) {
+			continue
+		}
+		lost := slices.DeleteFunc(without(have[app.Name], want[app.Name]), func(r Rule) bool { return r.Raw != "" })
+		if len(lost) > 0 {
+			all[app.Name] = sorted(slices.Concat(want[app.Name], lost))
+		}
+	}
+	return all
 }
 
 func (c *Chain) writable() bool { return c.Off == "" && c.Elsewhere == "" }
 
 // wanted returns the rules that the chain should hold: of sound apps what they may have; of others what is there, or,
 // when nothing is, what they last could have.
-func wanted(n intent.Node, c claims, keep map[intent.Name]bool, chain *Chain, family Family) map[intent.Name][]Rule {
+func wanted(n intent.Node, c claims, chain *Chain, family Family) map[intent.Name][]Rule {
 	want := make(map[intent.Name][]Rule, len(n.Apps))
 	for _, app := range n.Apps {
 		rules := chain.Rules[app.Name]
 		if app.Sound() || len(rules) == 0 {
 			rules = rulesOf(c.granted[app.Name], family)
-		}
-		if keep[app.Name] {
-			rules = sorted(slices.Concat(rules, without(chain.Rules[app.Name], rules)))
 		}
 		if len(rules) > 0 {
 			want[app.Name] = rules

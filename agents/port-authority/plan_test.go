@@ -196,6 +196,55 @@ func reached(t *rapid.T, n intent.Node, good map[intent.Name][]intent.Port, befo
 	}
 }
 
+// unharmed demands that a step takes nothing from an app that the node still has, unless it says so and takes something.
+func unharmed(t *rapid.T, n intent.Node, step converge.Step, before, after machine) {
+	lost := false
+	for _, app := range n.Apps {
+		for family, k := range before {
+			have := set(after[family].of(app.Name))
+			lost = lost || slices.ContainsFunc(k.of(app.Name), func(line string) bool {
+				_, r := parseRule(line)
+				return r.Raw == "" && !slices.Contains(have, line)
+			})
+		}
+	}
+	if lost != step.(converge.Destroyer).Destroys() {
+		t.Fatalf("%q takes something: %t, and says so: %t", step, lost, !lost)
+	}
+}
+
+// TestAFileClosesOnlyWhatItSaysNoMore: only then it waits for the store's word.
+func TestAFileClosesOnlyWhatItSaysNoMore(t *testing.T) {
+	file := func(ports ...int) string {
+		var all []intent.Port
+		for _, port := range ports {
+			all = append(all, intent.Port{First: port, Last: port, Protocol: intent.TCP})
+		}
+		content, _ := format2014("slug", all)
+		return content
+	}
+	for _, c := range []struct {
+		before, after string
+		ours, closes  bool
+	}{
+		{file(80), file(80, 443), true, false},
+		{file(80, 443), file(443), true, true},
+		{file(80), file(81), true, true},
+		{file(80), file(), true, true},
+		{file(), file(80), true, false},
+		{file(80), file(80, 443), false, true},
+		{"written by hand\n", file(80), false, true},
+	} {
+		f := Files{Content: map[intent.Name]string{"slug": c.before}, Written: map[intent.Name]bool{"slug": c.ours}}
+		if got := f.closes("slug", c.after); got != c.closes {
+			t.Errorf("%q to %q closes: %t", c.before, c.after, got)
+		}
+	}
+	if (Files{}).closes("slug", file()) {
+		t.Error("a first file closes nothing")
+	}
+}
+
 // TestPlan checks goal, fixpoint, ownership, safety from a crash after any step, and freedom of order.
 func TestPlan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -207,9 +256,11 @@ func TestPlan(t *testing.T) {
 		reached(t, n, good, before, done)
 
 		backwards := before.clone()
-		slices.Reverse(steps)
+		slices.SortStableFunc(steps, func(a, b converge.Step) int { return strings.Compare(b.Subject(), a.Subject()) })
 		for i, step := range steps { // a crash after each step, and the other order
+			had := backwards.clone()
 			backwards.apply(t, []converge.Step{step})
+			unharmed(t, n, step, had, backwards)
 			crashed := backwards.clone()
 			crashed.apply(t, plan(n, crashed.actual(good)))
 			reached(t, n, good, before, crashed)

@@ -19,7 +19,7 @@ func states(n intent.Node, a Actual) map[string]converge.State {
 	want, blocked := map[Family]map[intent.Name][]Rule{}, map[Family]string{}
 	for _, family := range families {
 		if chain := a.Chains[family]; chain != nil {
-			want[family] = wanted(n, c, a.Keep, chain, family)
+			want[family] = wanted(n, c, chain, family)
 			all[chainSubject(family)], blocked[family] = chain.state(want[family])
 		}
 	}
@@ -107,7 +107,9 @@ func appState(app intent.App, c claims, a Actual, wanted map[Family]map[intent.N
 		case blocked[family] != "" && len(want) > 0:
 			notes = append(notes, fmt.Sprintf("not opened in %s: %s", family, blocked[family]))
 		case blocked[family] == "" && !slices.Equal(chain.Rules[app.Name], want):
-			s.Phase = converge.Working
+			if s.Phase = converge.Working; len(without(want, chain.Rules[app.Name])) == 0 {
+				s.Reason = "what is open too much is closed once the store confirms that"
+			}
 		case len(want) > 0:
 			open++
 		}
@@ -122,7 +124,7 @@ func appState(app intent.App, c claims, a Actual, wanted map[Family]map[intent.N
 	if won := c.won[app.Name]; len(won) > 0 {
 		notes = append(notes, wonText(won))
 	}
-	s.Reason = strings.Join(append(reasons, notes...), "; ")
+	s.Reason = cmp.Or(strings.Join(append(reasons, notes...), "; "), s.Reason)
 	return s
 }
 

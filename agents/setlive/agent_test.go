@@ -117,7 +117,7 @@ func (w *world) commands() map[string]command {
 	return map[string]command{
 		"put": w.put, "del": w.del, "prepare": w.prepare, "once": w.once, "agent": w.start, "end": w.finish,
 		"runs": w.runs, "current": w.current, "report": w.report, "listed": w.listed, "remember": w.remember, "same": w.same,
-		"peer": w.peer, "hold": w.hold, "release": w.release, "sweep": w.sweep,
+		"peer": w.peer, "hold": w.hold, "release": w.release, "sweep": w.sweep, "refuse": w.refuse, "expire": w.expire,
 		"stale": w.stale, "steady": w.steady, "heard": w.heard, "old": w.oldService, "killed": w.killed,
 		"disk": w.disk, "fill": w.fill, "roomy": w.fill, "readonly": w.remount, "writable": w.remount,
 		"trapped": w.trapped, "says": w.says, "freeze": w.freeze, "thaw": w.freeze, "supervisor": w.supervisor,

@@ -78,6 +78,7 @@ func (h *host) stop(ctx context.Context, s Step) error {
 		}
 	}
 	if s.Final {
+		h.leaving.Store(app, true)
 		_ = h.catalog.Drop(ctx, app) // the catalog tries again by itself
 	}
 	return h.services.Stop(ctx, app, service.Stopping{Grace: s.Spec.Grace(), Final: s.Final})

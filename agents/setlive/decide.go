@@ -147,17 +147,7 @@ func (a App) have() string {
 // fail for want of room is done before anything is stopped.
 func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	s, spec := app.Service, w.Spec
-	why, differs := "", false
-	switch p := s.Process; {
-	case p.Running() && p.Version != target:
-		why, differs = fmt.Sprintf("it takes the place of %s", orUnknown(p.Version)), true
-	case p.Running() && p.Settings != "" && p.Settings != spec.Settings() && !patient(p, spec):
-		why, differs = "its settings changed", true
-	case !p.Running() && s.Up && (app.Links.Current != target || s.Fingerprint != spec.Fingerprint()):
-		why, differs = "what keeps ending is replaced", true
-	case !p.Running():
-		why = "nothing runs"
-	}
+	why, differs := differs(spec, app, target)
 	var trial Attempt
 	if app.Links.Current != target && !parked && s.Process.Version != target {
 		trial = Attempt{Goal: w.Goal, To: target, From: origin(app, target)}
@@ -200,6 +190,22 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 		steps = append(steps, Step{Verb: Tell, Spec: spec, Signal: signal, Why: "its user_config changed"})
 	}
 	return steps
+}
+
+// differs says why target has to be started, and whether what runs, or keeps ending, must be stopped for that.
+func differs(spec service.Spec, app App, target string) (why string, differs bool) {
+	s := app.Service
+	switch p := s.Process; {
+	case p.Running() && p.Version != target:
+		return fmt.Sprintf("it takes the place of %s", orUnknown(p.Version)), true
+	case p.Running() && p.Settings != "" && p.Settings != spec.Settings() && !patient(p, spec):
+		return "its settings changed", true
+	case !p.Running() && s.Up && (app.Links.Current != target || s.Fingerprint != spec.Fingerprint()):
+		return "what keeps ending is replaced", true
+	case !p.Running():
+		return "nothing runs", false
+	}
+	return "", false
 }
 
 // patient reports whether a process runs with another user_config, and nothing else that differs, and need not be
@@ -272,4 +278,9 @@ func orSo(text, otherwise string) string {
 // install is the directory of a version.
 func install(s service.Spec, version string) string {
 	return intent.Install(s.Basedir, intent.Name(s.App), intent.Name(version))
+}
+
+// kept reports whether something of an app runs, or is to be started again.
+func (a App) kept() bool {
+	return a.owned() && (a.Service.Up || a.Service.Process.Running() || a.Service.Boot)
 }

@@ -39,7 +39,6 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 		services: services, attempts: attempts(filepath.Join(a.StateDir, "attempts")), watch: health.NewWatch(),
 		peers: peers.New(a.Store, a.Tree, a.Node), catalog: catalog.New(a.Store, a.Node),
 		arrivals: newArrivals(), passive: a.DryRun, sound: map[string]Wanted{},
-		sure: certainty{latest: a.Latest, sure: map[string]uint64{}},
 	}
 	if !a.DryRun {
 		go h.catalog.Run(ctx)
@@ -47,7 +46,8 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 	}
 	return &converge.Loop[intent.Node, Actual, Step]{
 		Plan:    func(node intent.Node, a Actual) []Step { return h.plan(ctx, node, a) },
-		Observe: h.observe, Apply: h.apply, States: h.states, Wake: h.wake(ctx),
+		States:  func(node intent.Node, a Actual) map[string]converge.State { return h.states(ctx, node, a) },
+		Observe: h.observe, Apply: h.apply, Wake: h.wake(ctx),
 		Guard: agent.GuardApps(a, owned),
 	}, nil
 }

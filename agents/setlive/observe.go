@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/agents/setlive/catalog"
@@ -18,8 +20,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// host is the machine as setlive works on it. Only the loop's own goroutine observes and plans; steps are applied side
-// by side.
+// host is the machine as setlive works on it. Only the loop's own goroutine observes and says where things stand; steps
+// are planned and applied side by side.
 type host struct {
 	services service.Supervisor
 	attempts attempts
@@ -27,7 +29,7 @@ type host struct {
 	peers    *peers.Peers
 	catalog  *catalog.Catalog
 	arrivals *arrivals
-	sure     certainty
+	leaving  sync.Map          // apps that a confirmed step stops for good, until they are wanted again
 	passive  bool              // nothing may be asked, taken or told: --dry-run
 	sound    map[string]Wanted // what was wanted of each app when that could last be used
 }
@@ -53,7 +55,9 @@ func (h *host) observe(ctx context.Context) (Actual, error) {
 }
 
 // complete adds what can be seen where intent says that an app lies: setlive owns nothing there yet, or elsewhere.
-func (h *host) complete(ctx context.Context, d Desired, a Actual) {
+// What was observed stays as it is.
+func (h *host) complete(ctx context.Context, d Desired, a Actual) Actual {
+	whole := maps.Clone(a)
 	for name, w := range d {
 		app, known := a[name]
 		if w.Phase != "" || known && app.Service.Basedir == w.Spec.Basedir {
@@ -63,8 +67,9 @@ func (h *host) complete(ctx context.Context, d Desired, a Actual) {
 		if !app.owned() {
 			app.Before = h.services.Before(ctx, w.Spec)
 		}
-		a[name] = app
+		whole[name] = app
 	}
+	return whole
 }
 
 // look reads what lies below a basedir, and the note of an attempt.
@@ -129,22 +134,17 @@ func installed(app, basedir string) ([]string, error) {
 	return versions, nil
 }
 
-// plan is [plan], and lets what goes on in the background know what is wanted of it.
+// plan is [plan] on all that matters to it.
 func (h *host) plan(ctx context.Context, node intent.Node, a Actual) []Step {
 	d := desired(node)
-	h.complete(ctx, d, a)
-	h.sure.doubt(ctx, node, d, a)
-	h.sure.mark(d)
-	if !h.passive {
-		h.follow(d, a)
-	}
-	return plan(d, a)
+	return plan(d, h.complete(ctx, d, a))
 }
 
-// states says where each app stands.
-func (h *host) states(node intent.Node, a Actual) map[string]converge.State {
+// states says where each app stands, and lets what goes on in the background know what is wanted of it.
+func (h *host) states(ctx context.Context, node intent.Node, a Actual) map[string]converge.State {
 	d := desired(node)
-	h.sure.mark(d)
+	a = h.complete(ctx, d, a)
+	h.follow(d, a)
 	states := map[string]converge.State{}
 	for _, app := range subjects(d, a) {
 		states[app] = decide(app, d, a).state
@@ -158,7 +158,8 @@ func (h *host) follow(d Desired, a Actual) {
 	var wishes []peers.Wish
 	for name, app := range a {
 		w, named := d[name]
-		if named && w.Phase == "" {
+		doubted := h.doubted(name, w, app)
+		if named && w.Phase == "" && !doubted {
 			h.sound[name] = w
 		}
 		if !named {
@@ -166,12 +167,14 @@ func (h *host) follow(d Desired, a Actual) {
 		}
 		last, known := h.sound[name]
 		if !known || !app.owned() {
-			keep[name] = named && w.Phase != ""
+			keep[name] = named && (w.Phase != "" || doubted)
 			continue
 		}
 		why := "stopping it"
 		if last.Version != "" {
-			why = "switching to " + last.Version
+			if !doubted {
+				why = "switching to " + last.Version
+			}
 			entries[name] = entry(last, app)
 		} else if !app.Service.Process.Running() {
 			continue
@@ -185,6 +188,16 @@ func (h *host) follow(d Desired, a Actual) {
 	h.watch.Follow(targets)
 	h.peers.Want(wishes)
 	h.catalog.Want(entries, keep)
+}
+
+// doubted reports whether an app is to be stopped for good and that is not confirmed yet: until then it is listed and
+// asked after as before.
+func (h *host) doubted(name string, w Wanted, app App) bool {
+	if w.Version != "" {
+		h.leaving.Delete(name)
+	}
+	_, leaving := h.leaving.Load(name)
+	return w.Phase == "" && w.Version == "" && app.kept() && !leaving
 }
 
 // target is what is asked after an app's health.

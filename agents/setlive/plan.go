@@ -101,6 +101,9 @@ type Step struct {
 	Why     string
 }
 
+// Destroys implements [converge.Destroyer]: what is stopped for good nobody starts again.
+func (s Step) Destroys() bool { return s.Verb == Stop && s.Final }
+
 // Subject implements [converge.Step].
 func (s Step) Subject() string { return s.Spec.App }
 

@@ -47,6 +47,7 @@ var figures = []figure{
 	{What: "intent PUT to new process running, p50, ms", Package: story, Benchmark: "BenchmarkSwitch", Metric: "switch-ms", Bar: 60},
 	{What: "the same / sv stop, ln, sv up by hand", Package: story, Benchmark: "BenchmarkSwitch", Metric: "switch-ratio", Bar: 2},
 	{What: "intent PUT to firewall rule, minus raw watch and restore, p50, ms", Package: ports, Benchmark: "BenchmarkIntentToRule/nft", Metric: "overhead-ms", Bar: 5},
+	{What: "intent PUT to firewall rule, minus raw watch and restore, p50, ms, legacy iptables", Package: ports, Benchmark: "BenchmarkIntentToRule/legacy", Metric: "overhead-ms", Bar: 5},
 	{What: "10,000 ports: converge / raw iptables-restore", Package: ports, Benchmark: "BenchmarkManyPorts/nft", Metric: "open/restore", Bar: 1.5},
 	{What: "10,000 ports: no-op pass / raw iptables-save", Package: ports, Benchmark: "BenchmarkManyPorts/nft", Metric: "idle/save", Bar: 1.5},
 	{What: "install of 200 MB, 5,000 files / sha256sum && tar xzf", Package: unpack, Benchmark: "BenchmarkInstall", Metric: "ratio", Bar: 0.9},

@@ -103,7 +103,7 @@ func GuardApps[A any](a *Agent, owned func(A) []string) *converge.Guard[intent.N
 	return &converge.Guard[intent.Node, A]{
 		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.Confirmed, Hold: hold,
 		Blank: func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) },
-		Moved: is.moved, Settled: is.settled, Reread: a.Latest,
+		Moved: is.moved, Settled: is.settled, Reread: a.latest,
 	}
 }
 
