@@ -193,5 +193,5 @@ func TestMany(t *testing.T) {
 	}
 	b.open("/?q=metal")
 	b.do(chromedp.Click("a[rel=next]"))
-	b.until("the next page", "document.getElementById('title').innerText.includes('241 to 480')")
+	b.until("the next page", "document.getElementById('title')?.innerText.includes('241 to 480')")
 }
