@@ -21,6 +21,7 @@ func pack(t *testing.T) string {
 		}
 	}
 	cmd := exec.Command("deb/build.sh", t.TempDir())
+	cmd.Env = append(os.Environ(), "LEVEL=0") // a package that lasts for a test need not be small
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -41,6 +42,7 @@ func TestPackage(t *testing.T) {
 		}
 	})
 	t.Run("systemd", func(t *testing.T) {
+		t.Parallel()
 		h := boot(t, "systemd")
 		h.give(deb, "/tmp/p.deb")
 		h.run("dpkg -i /tmp/p.deb")
@@ -73,6 +75,7 @@ func TestPackage(t *testing.T) {
 		checkPurge(h)
 	})
 	t.Run("runit", func(t *testing.T) {
+		t.Parallel()
 		h := boot(t, "runit")
 		h.give(deb, "/tmp/p.deb")
 		h.run("dpkg -i /tmp/p.deb")

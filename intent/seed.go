@@ -72,6 +72,10 @@ const (
 	Fresh          Freshness = "fresh" // nothing
 )
 
+// PhaseQuarantined is the phase of a seed that ended its process again and again: it rests until its intent or its module
+// changes.
+const PhaseQuarantined = "quarantined"
+
 // Digest is the digest that the module must have, 64 hexadecimal digits.
 func (m Module) Digest() string {
 	if digest, ok := digestOf(m.Source); ok {

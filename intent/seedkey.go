@@ -57,11 +57,13 @@ type Replica struct {
 
 // Host is what a node that takes seeds says of itself. It falls away with the node's session.
 type Host struct {
-	Address string            `json:"address"` // host:port that answers calls and holds blobs
-	Region  string            `json:"region,omitempty"`
-	Labels  map[string]string `json:"labels,omitempty"`
-	Weight  int               `json:"weight,omitempty"` // share of the seeds beside other nodes'; 1 when unset
-	Closed  bool              `json:"closed,omitempty"` // takes nothing new and gives away what it has
+	Address  string            `json:"address"` // host:port that answers calls and holds blobs
+	Region   string            `json:"region,omitempty"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Weight   int               `json:"weight,omitempty"`   // share of the seeds beside other nodes'; 1 when unset
+	Memory   Size              `json:"memory,omitempty"`   // what its seeds may have together; without a bound when unset
+	Closed   bool              `json:"closed,omitempty"`   // takes nothing new and gives away what it has
+	Cordoned bool              `json:"cordoned,omitempty"` // takes nothing new and keeps what it has
 }
 
 // Holder says that a node holds a blob whole.

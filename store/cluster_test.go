@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -124,13 +125,23 @@ func TestFaultCluster(t *testing.T) {
 	defer stop()
 	lease := holds(t, x)
 
+	killed := time.Now()
 	servers[first].Kill()
 	x.goesOn("the leader was killed")
-	assign(t, x.store, x.tree, "slug", "v2")
+	took := time.Since(killed)
+	declare := func(version string) {
+		eventually(t, "a write", func() bool { // the servers may vote once more
+			return x.store.Put(t.Context(), x.tree.Config("slug", "c"), fmt.Appendf(nil, `{"versions":{%q:"active"}}`, version)) == nil
+		})
+	}
+	declare("v2")
 	w.until("slug at v2", active("slug", "v2"))
 	select {
-	case <-lease.Lost():
-		t.Error("a change of the leader costs the lease")
+	case <-lease.Lost(): // it may be when the servers took longer for their vote than it lives without a renewal
+		if t.Logf("the vote took %s", took); took < store.MinTTL/2 {
+			t.Error("a change of the leader costs the lease")
+		}
+		lease = holds(t, x)
 	default:
 	}
 	servers[first].Start()
@@ -159,9 +170,7 @@ func TestFaultCluster(t *testing.T) {
 		}
 	}
 	x.goesOn("two servers came back")
-	eventually(t, "a write", func() bool {
-		return x.store.Put(t.Context(), x.tree.Config("slug", "c"), []byte(`{"versions":{"v3":"active"}}`)) == nil
-	})
+	declare("v3")
 	w.until("slug at v3", active("slug", "v3"))
 	stop()
 	pair, _, err := x.store.Get(t.Context(), string(x.tree.Own())+"count", store.Consistent)
@@ -184,8 +193,9 @@ func holds(t *testing.T, x *traffic) *store.Session {
 		defer cancel()
 		_ = session.Close(ctx)
 	})
-	if held, err := session.Acquire(t.Context(), string(x.tree.Own())+"lease", nil); !held || err != nil {
-		t.Fatalf("held %v: %v", held, err)
-	}
+	eventually(t, "the lease", func() bool { // one that was lost is the store's to give only some time after
+		held, err := session.Acquire(t.Context(), string(x.tree.Own())+"lease", nil)
+		return held && err == nil
+	})
 	return session
 }

@@ -169,7 +169,7 @@ func (f *feed) follow(ctx context.Context, prefix intent.Prefix) {
 		}
 	}
 	go func() {
-		f.store.watch(watched, prefix, changed, failed)
+		f.store.watch(watched, prefix, 0, changed, failed)
 		if ctx.Err() == nil {
 			f.failed(prefix, nil) // no longer followed: a fault of it is nobody's any more
 		}

@@ -168,6 +168,7 @@ var odd = map[string]fault{
 // TestFaultsOnTheWire: whatever the wire does, what is delivered is complete and true, and once the fault is gone the
 // news arrives.
 func TestFaultsOnTheWire(t *testing.T) {
+	t.Parallel()
 	try := func(do fault, heard bool) func(t *testing.T) {
 		return func(t *testing.T) {
 			t.Parallel()
@@ -206,6 +207,7 @@ func TestFaultsOnTheWire(t *testing.T) {
 
 // TestKindsOfErrors also shows that no broken answer makes a key absent.
 func TestKindsOfErrors(t *testing.T) {
+	t.Parallel()
 	for name, do := range broken {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,6 +16,7 @@ import (
 // TestOneClusterRefused lets a node read one of its two clusters alone: its other app goes on, and of this one the last
 // good values stay, marked; once it may be read again that is told, too. Consul says no in two ways.
 func TestOneClusterRefused(t *testing.T) {
+	t.Parallel()
 	for _, keyList := range []bool{false, true} {
 		t.Run(fmt.Sprintf("enable_key_list_policy=%t", keyList), func(t *testing.T) {
 			t.Parallel()

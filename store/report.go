@@ -9,8 +9,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// reportInterval is the least time between two writes of one report.
-const reportInterval = time.Second
+// reportInterval is the least time between two writes of one report that say the same of how things stand. Tests set it.
+var reportInterval = time.Second
 
 // reread is how long a reporter trusts that what it wrote still stands there.
 const reread = 5 * time.Minute
@@ -37,14 +37,19 @@ func (r *Reporter) Set(report intent.Report) {
 }
 
 // Run writes until ctx ends. failed hears the outcome of each write. What could not be written is left to Flush.
+//
+// A report that says nothing new of how things stand waits until the last write is an interval old; one by which a
+// subject comes, goes or enters another phase is written at once, a few times in a row.
 func (r *Reporter) Run(ctx context.Context, failed func(error)) {
 	var written stored
-	for wait := reportInterval; ; {
-		var report intent.Report
-		select {
-		case report = <-r.newest:
-		case <-ctx.Done():
+	credit, wait, pause := float64(reportBurst), reportInterval, time.Duration(0)
+	for last := time.Now(); ; last = time.Now() {
+		report, early, ok := r.next(ctx, written, pause, credit >= 1)
+		if !ok {
 			return
+		}
+		if credit = min(reportBurst, credit+float64(time.Since(last))/float64(reportInterval)); early {
+			credit--
 		}
 		if time.Since(written.seen) > reread {
 			written = stored{} // somebody may have removed it
@@ -53,18 +58,60 @@ func (r *Reporter) Run(ctx context.Context, failed func(error)) {
 		if ctx.Err() == nil {
 			failed(err)
 		}
-		if written = now; err != nil {
-			select {
-			case r.newest <- report: // again, unless a newer one came
-			default:
-			}
-			sleep(ctx, wait)
-			wait = min(2*wait, lastWait)
+		if written, pause = now, reportInterval; err == nil {
+			wait = reportInterval
 			continue
 		}
-		wait = reportInterval
-		sleep(ctx, wait)
+		r.back(report) // again, unless a newer one came
+		credit, pause = 0, wait
+		wait = min(2*wait, lastWait)
 	}
+}
+
+// reportBurst is how many reports may be written in a row before their interval is over.
+const reportBurst = 5
+
+// next waits for a report that may be written: any once pause is over, and before that, where hurry allows, one that says
+// other things than the one that was written. ok is false when ctx ended; what came before that is left to Flush.
+func (r *Reporter) next(ctx context.Context, written stored, pause time.Duration, hurry bool) (report intent.Report, early, ok bool) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	due, have := false, false
+	for !have || !due && !(hurry && news(report, written.report)) {
+		select {
+		case report = <-r.newest:
+			have = true
+		case <-timer.C:
+			due = true
+		case <-ctx.Done():
+			if have {
+				r.back(report)
+			}
+			return report, false, false
+		}
+	}
+	return report, !due, true
+}
+
+// back puts a report back, unless a newer one is there.
+func (r *Reporter) back(report intent.Report) {
+	select {
+	case r.newest <- report:
+	default:
+	}
+}
+
+// news reports whether somebody who waits for something would want to read the report at once.
+func news(now, before intent.Report) bool {
+	if now.Converged != before.Converged || (now.Held == nil) != (before.Held == nil) || len(now.Subjects) != len(before.Subjects) {
+		return true
+	}
+	for name, s := range now.Subjects {
+		if b, known := before.Subjects[name]; !known || b.Phase != s.Phase {
+			return true
+		}
+	}
+	return false
 }
 
 // Flush writes the newest report now, for an agent that is about to end. [Reporter.Run] must have returned.

@@ -121,6 +121,44 @@ func TestReportIsWrittenAtMostOnceASecond(t *testing.T) {
 	}
 }
 
+// TestReportOfAnotherPhaseIsWrittenAtOnce: a change of phase does not wait for the interval, which would outlast this test,
+// unless changes follow each other without end; what says nothing new does.
+func TestReportOfAnotherPhaseIsWrittenAtOnce(t *testing.T) {
+	s, tree := opened(t, fresh(t).URL), anyTree(t)
+	store.ReportEvery(t, time.Hour)
+	key := tree.Status("preparer", "web1")
+	r, outcomes, _ := reporting(t, s, key)
+	phased := func(phase, reason string) intent.Report {
+		one := report("v1")
+		one.Subjects["slug"] = intent.State{Phase: phase, Reason: reason}
+		return one
+	}
+	for i := range 4 {
+		phase := []string{"working", "converged"}[i%2]
+		r.Set(phased(phase, "meanwhile")) // the first of each phase is written, and what follows is not
+		if err := heard(t, outcomes); err != nil {
+			t.Fatal(err)
+		}
+		if now, _ := standing(t, s, key); now.Subjects["slug"].Phase != phase {
+			t.Fatalf("%+v", now)
+		}
+		r.Set(phased(phase, "later"))
+	}
+	before, index := standing(t, s, key)
+	for i := range 100 {
+		r.Set(phased([]string{"working", "converged"}[i%2], fmt.Sprint(i)))
+		time.Sleep(5 * time.Millisecond)
+	}
+	writes := 0
+	for len(outcomes) > 0 {
+		<-outcomes
+		writes++
+	}
+	if after, again := standing(t, s, key); writes > 5 || (writes == 0) != (again == index) || before.Subjects["slug"].Reason == "later" {
+		t.Errorf("%d writes, from %+v to %+v", writes, before, after)
+	}
+}
+
 // TestReportOutlivesAStoreThatIsDown and the last word is not lost at the end.
 func TestReportOutlivesAStoreThatIsDown(t *testing.T) {
 	behind := fresh(t)

@@ -33,6 +33,7 @@ type Config struct {
 	KeyFile   string
 	Namespace string
 	Partition string
+	Dry       bool // reads alone: every write is a [DryError], and is not sent
 }
 
 // Store is an open store. It is safe for use by many goroutines.
@@ -61,6 +62,9 @@ func (s *Store) Reload() error {
 		return fmt.Errorf("open store %s: %w", c.Address, err)
 	}
 	c.HttpClient.Transport = strict{c.HttpClient.Transport}
+	if s.config.Dry {
+		c.HttpClient.Transport = reader{c.HttpClient.Transport}
+	}
 	s.client.Store(client)
 	s.files.Store(&files)
 	return nil

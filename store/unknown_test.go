@@ -21,6 +21,7 @@ func done(answer fault) fault {
 // TestUnknownOutcome: a write that fails either did not happen or says that this is not known, whatever the wire does
 // before or after the store has taken it.
 func TestUnknownOutcome(t *testing.T) {
+	t.Parallel()
 	certain := map[string]bool{"403": true, "429": true, "500 no leader": true, "404 of a lost proxy": true, "refused": true}
 	faults := map[string]fault{"refused": nil}
 	for name, do := range broken {

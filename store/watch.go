@@ -20,16 +20,30 @@ import (
 const (
 	waitTime  = 60 * time.Second
 	patience  = 10 * time.Second
-	firstWait = 250 * time.Millisecond // after an error, doubling to lastWait; and between two queries once the burst is used
+	firstWait = 250 * time.Millisecond // after an error, doubling to lastWait; and between two reads once the burst is used
 	lastWait  = 15 * time.Second
-	burst     = 2
+)
+
+// How often a watch reads while its prefix keeps changing. Each read takes a token; one comes back every firstWait. So a
+// change after a quiet time is answered at once, as are the next few, and under change without end there are no more than
+// four reads a second, each of which takes in all that came meanwhile. An answer takes a token more for every parcel of
+// bytes, as far as there are any: what is dear to read is soon read four times a second and no more.
+const (
+	burst  = 50
+	parcel = 32 << 10 // bytes
 )
 
 // Watch delivers everything below prefix, first once it was read and then whenever it changed, or may be read again, until
 // ctx ends; the newest snapshot replaces one that was not taken yet. failed hears the outcome of each read, nil when it worked.
 func (s *Store) Watch(ctx context.Context, prefix intent.Prefix, failed func(intent.Prefix, error)) <-chan Snapshot {
+	return s.WatchAfter(ctx, prefix, 0, failed)
+}
+
+// WatchAfter is [Store.Watch] for who knows how things stood at an index, such as that of a write of their own: what it
+// delivers first is newer, or was still so after a minute. Nothing is read before there is something to hear.
+func (s *Store) WatchAfter(ctx context.Context, prefix intent.Prefix, index uint64, failed func(intent.Prefix, error)) <-chan Snapshot {
 	out := make(chan Snapshot, 1)
-	go s.watch(ctx, prefix, func(pairs []intent.Pair, index uint64) {
+	go s.watch(ctx, prefix, index, func(pairs []intent.Pair, index uint64) {
 		select {
 		case <-out: // not taken yet: newest wins
 		default:
@@ -39,11 +53,11 @@ func (s *Store) Watch(ctx context.Context, prefix intent.Prefix, failed func(int
 	return out
 }
 
-// watch follows one prefix until ctx ends. changed gets each state that differs from the one before; failed gets the
-// outcome of each read, nil when it worked.
-func (s *Store) watch(ctx context.Context, prefix intent.Prefix, changed func([]intent.Pair, uint64), failed func(intent.Prefix, error)) {
+// watch follows one prefix until ctx ends, from an index on, or from the beginning when that is 0. changed gets each state
+// that differs from the one before; failed gets the outcome of each read, nil when it worked.
+func (s *Store) watch(ctx context.Context, prefix intent.Prefix, index uint64, changed func([]intent.Pair, uint64), failed func(intent.Prefix, error)) {
 	limit := rate.NewLimiter(rate.Every(firstWait), burst)
-	var index, told uint64
+	var told uint64
 	var sum [sha256.Size]byte
 	backoff := firstWait
 	for limit.Wait(ctx) == nil {
@@ -62,6 +76,7 @@ func (s *Store) watch(ctx context.Context, prefix intent.Prefix, changed func([]
 			continue
 		}
 		backoff = firstWait
+		charge(limit, pairs)
 		if now := digest(pairs); told == 0 || now != sum {
 			sum, told = now, next
 			changed(pairs, next)
@@ -73,6 +88,16 @@ func (s *Store) watch(ctx context.Context, prefix intent.Prefix, changed func([]
 		}
 		index = next
 	}
+}
+
+// charge takes the tokens of an answer, beyond the one of its read.
+func charge(limit *rate.Limiter, pairs []intent.Pair) {
+	size := 0
+	for _, p := range pairs {
+		size += len(p.Key) + len(p.Value)
+	}
+	now := time.Now()
+	limit.AllowN(now, max(0, min(size/parcel, int(limit.TokensAt(now)))))
 }
 
 // block asks once; it waits for news only when an index is known, and is cut off soon when it need not wait.

@@ -19,6 +19,9 @@ const (
 
 // Put writes one key. An error that is [ErrUnknown] leaves open whether it did.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
+	if err := s.dry(Change{Verb: Set, Key: key, Value: value}); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err := s.kv().Put(&api.KVPair{Key: key, Value: value}, new(api.WriteOptions).WithContext(ctx))
@@ -27,6 +30,9 @@ func (s *Store) Put(ctx context.Context, key string, value []byte) error {
 
 // Delete removes one key; a key that is absent is no error.
 func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := s.dry(Change{Verb: Remove, Key: key}); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err := s.kv().Delete(key, new(api.WriteOptions).WithContext(ctx))
@@ -59,6 +65,9 @@ const (
 // error is [ErrConflict] and names the key; when the answer did not arrive it is [ErrUnknown].
 func (s *Store) Commit(ctx context.Context, changes []Change) (uint64, error) {
 	if err := Fits(changes); err != nil {
+		return 0, err
+	}
+	if err := s.dry(changes...); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)

@@ -23,12 +23,27 @@ import (
 	"github.com/platypus-platform/platypus/store/embedded"
 )
 
-// TestMain makes the test binary be the allocator when it is run by that name.
+// TestMain makes the test binary be the allocator, or the store, when it is run by that name.
 func TestMain(m *testing.M) {
-	if os.Getenv("PLATYPUS_TEST_PROGRAM") == program {
+	switch os.Getenv("PLATYPUS_TEST_PROGRAM") {
+	case program:
+		if longer, err := time.ParseDuration(os.Getenv("PLATYPUS_TEST_GRACE")); err == nil {
+			grace = longer
+		}
 		main()
+	case storeProgram:
+		serveStore(os.Args[1])
 	}
 	testscript.Main(m, map[string]func(){program: main})
+}
+
+// storeProgram is the name under which the test binary is the one-machine store.
+const storeProgram = "store"
+
+// serveStore serves the store in a folder until the process is killed, and says where.
+func serveStore(data string) {
+	config := embedded.Config{Data: data, Listen: "127.0.0.1:0"}
+	panic(embedded.Serve(context.Background(), config, func(address string) { fmt.Println(address) }))
 }
 
 // embeddedStore serves a one-machine store that ends with the test, and returns its address.
@@ -117,15 +132,19 @@ func (k *talk) until(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s is %q", args[0], last)
 }
 
-// still FOLDER… watches that nothing below them is written for a while, once a report that was due has been.
+// still FOLDER… waits until nothing below them has been written for a while: a report may be due, and late. What is
+// written again and again never is still.
 func (k *talk) still(ts *testscript.TestScript, _ bool, args []string) {
-	time.Sleep(1500 * time.Millisecond)
-	before := k.state(ts, args)
-	for range 10 {
-		time.Sleep(100 * time.Millisecond)
-		if now := k.state(ts, args); !slices.Equal(before, now) {
+	before, since := k.state(ts, args), time.Now()
+	for end := since.Add(testhost.HangLimit); time.Since(since) < 2500*time.Millisecond; time.Sleep(100 * time.Millisecond) {
+		now := k.state(ts, args)
+		if slices.Equal(before, now) {
+			continue
+		}
+		if time.Now().After(end) {
 			ts.Fatalf("it was %v and is %v", before, now)
 		}
+		before, since = now, time.Now()
 	}
 }
 

@@ -10,12 +10,6 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// request is a step that waits for its transaction.
-type request struct {
-	step fleet.Step
-	done chan error
-}
-
 // batch is the steps of one transaction.
 type batch struct {
 	requests []*request
@@ -24,40 +18,48 @@ type batch struct {
 
 // apply does one step: it returns when the store has taken it, or when it is clear that it must be planned anew.
 func (h *hands) apply(ctx context.Context, s fleet.Step) error {
-	r := &request{step: s, done: make(chan error, 1)}
-	select {
-	case h.asked <- r:
-	case <-ctx.Done():
-		return ctx.Err()
+	if h.turn.isUnsure(s) {
+		if asPlanned, err := h.look(ctx, s); err != nil || !asPlanned {
+			return err
+		}
 	}
-	return <-r.done
+	r := &request{step: s, done: make(chan error, 1)}
+	h.waiting.add(r)
+	return <-r.done // once its context has ended serve ends all that wait
 }
 
-// inFlight is how many transactions are under way at once.
-const inFlight = 4
+// inFlight is how many transactions are under way at once, and ahead how many more are made meanwhile: when one ends the
+// next goes out at once. A store writes those to disk together that come together.
+const (
+	inFlight = 4
+	ahead    = 4
+)
 
 // serve makes transactions out of steps until ctx ends. While some are under way the steps that come meanwhile gather,
 // so that a lone step goes at once and many share one transaction. Steps that touch one machine never are in two
 // transactions at once: an allocator has no conflicts with itself.
 func (h *hands) serve(ctx context.Context) {
-	var waiting []*request
 	busy := map[fleet.Spot]bool{}
-	ended := make(chan *batch)
+	ready, ended := make(chan *batch, inFlight+ahead), make(chan *batch, inFlight+ahead)
+	defer close(ready)
+	for range inFlight {
+		go h.send(ctx, ready, ended)
+	}
 	for running := 0; ; {
-		for running < inFlight && len(waiting) > 0 && ctx.Err() == nil {
-			var b *batch
-			if b, waiting = h.gather(waiting, busy); b == nil {
+		most := inFlight
+		if running > 0 && !h.waiting.comes() {
+			most += ahead // but not while more comes, which might share what is made ahead
+		}
+		for running < most && ctx.Err() == nil {
+			b := h.gather(busy)
+			if b == nil {
 				break
 			}
 			running++
-			go func() {
-				h.commit(ctx, b)
-				ended <- b
-			}()
+			ready <- b
 		}
 		select {
-		case r := <-h.asked:
-			waiting = append(waiting, r)
+		case <-h.waiting.news:
 		case b := <-ended:
 			running--
 			for _, r := range b.requests {
@@ -65,24 +67,25 @@ func (h *hands) serve(ctx context.Context) {
 				delete(busy, r.step.To)
 			}
 		case <-ctx.Done():
-			for _, r := range waiting {
-				r.done <- ctx.Err()
-			}
-			if waiting = nil; running == 0 {
+			if h.waiting.end(ctx.Err()); running == 0 {
 				h.tell()
 				return
 			}
 			<-ended
 			running--
 		}
-		for more := true; more; { // take what is there already
-			select {
-			case r := <-h.asked:
-				waiting = append(waiting, r)
-			default:
-				more = false
-			}
+	}
+}
+
+// send commits one transaction after the other. Those that have not gone out when ctx ends never do.
+func (h *hands) send(ctx context.Context, ready <-chan *batch, ended chan<- *batch) {
+	for b := range ready {
+		if err := ctx.Err(); err != nil {
+			h.settle(b, nil, err)
+		} else {
+			h.commit(ctx, b)
 		}
+		ended <- b
 	}
 }
 
@@ -92,51 +95,63 @@ const (
 	maxBytes = 400 << 10
 )
 
-// gather puts as many waiting steps of one machine as go into one transaction. Those that no longer fit what is known are ended, to be
-// planned anew.
-func (h *hands) gather(waiting []*request, busy map[fleet.Spot]bool) (*batch, []*request) {
+// gather puts as many waiting steps of one machine as go into one transaction. Those that no longer fit what is known are
+// ended, to be planned anew.
+func (h *hands) gather(busy map[fleet.Spot]bool) *batch {
 	h.book.mu.Lock()
 	defer h.book.mu.Unlock()
-	draft, b := fleet.NewDraft(h.book.tree, h.book), &batch{}
-	var rest []*request
-	for i, r := range waiting {
-		if busy[r.step.From] && r.step.From != (fleet.Spot{}) || busy[r.step.To] && r.step.To != (fleet.Spot{}) {
+	return h.waiting.first(func(to fleet.Spot) bool { return taken(busy, to) }, func(lane []*request) (*batch, []*request) {
+		b, rest := h.fill(lane, busy)
+		if b != nil {
+			for _, r := range b.requests {
+				busy[r.step.From], busy[r.step.To] = true, true
+				h.book.moving[r.step.Instance.String()] = r.step
+			}
+		}
+		return b, rest
+	})
+}
+
+func taken(busy map[fleet.Spot]bool, s fleet.Spot) bool { return s != fleet.Spot{} && busy[s] }
+
+// fill makes one transaction out of steps of one lane, and returns those that are left for another.
+func (h *hands) fill(lane []*request, busy map[fleet.Spot]bool) (b *batch, rest []*request) {
+	draft := fleet.NewDraft(h.book.tree, h.book)
+	b = &batch{}
+	for i, r := range lane {
+		if taken(busy, r.step.From) {
 			rest = append(rest, r)
 			continue
 		}
-		if ops, bytes := draft.Size(); len(b.requests) > 0 && (ops+stepOps > maxOps || bytes > maxBytes) {
-			rest = append(rest, waiting[i:]...)
-			break
-		}
-		if len(b.requests) > 0 && r.step.To != b.requests[0].step.To {
-			rest = append(rest, r) // another machine's steps need not wait for these
-			continue
+		ops, bytes := draft.Size()
+		if len(b.requests) >= h.options.batch || len(b.requests) > 0 && (ops+stepOps > maxOps || bytes > maxBytes) {
+			if len(rest) == 0 {
+				return sealed(draft, b), lane[i:]
+			}
+			return sealed(draft, b), append(rest, lane[i:]...)
 		}
 		if err := draft.Add(r.step); err != nil {
 			r.done <- stale(err)
 			continue
 		}
 		b.requests = append(b.requests, r)
-		if len(b.requests) >= h.options.batch {
-			rest = append(rest, waiting[i+1:]...)
-			break
-		}
 	}
+	return sealed(draft, b), rest
+}
+
+// sealed is a batch with its operations, or nil when there is nothing to do.
+func sealed(draft *fleet.Draft, b *batch) *batch {
 	if len(b.requests) == 0 {
-		return nil, rest
+		return nil
 	}
 	var err error
 	if b.ops, err = draft.Ops(); err != nil {
 		for _, r := range b.requests {
 			r.done <- err
 		}
-		return nil, rest
+		return nil
 	}
-	for _, r := range b.requests {
-		busy[r.step.From], busy[r.step.To] = true, true
-		h.book.moving[r.step.Instance.String()] = r.step
-	}
-	return b, rest
+	return b
 }
 
 // stepOps is how many operations one step adds at most: two ledgers and one that is only looked at, two machines, two
@@ -151,7 +166,7 @@ func stale(err error) error {
 	return err
 }
 
-// commit runs one transaction and tells every step of it what became of it.
+// commit runs one transaction.
 func (h *hands) commit(ctx context.Context, b *batch) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitPatience)
 	defer cancel()
@@ -165,6 +180,11 @@ func (h *hands) commit(ctx context.Context, b *batch) {
 		h.turn.trust()
 		news, err = h.refresh(ctx, b.ops)
 	}
+	h.settle(b, news, err)
+}
+
+// settle takes over what became of a transaction, and tells every step of it.
+func (h *hands) settle(b *batch, news []news, err error) {
 	h.book.settle(news, b.requests)
 	for _, r := range b.requests {
 		if err == nil && r.step.Leaves == intent.PhaseLost {
@@ -207,16 +227,15 @@ func written(ops []fleet.Op, index uint64) (all []news) {
 
 // refresh reads again what a refused transaction was about: somebody else came first, and the next pass must see it.
 func (h *hands) refresh(ctx context.Context, ops []fleet.Op) (all []news, err error) {
+	var keys []string
 	for _, op := range ops {
-		if op.Verb == fleet.OpSet || op.Verb == fleet.OpDelete {
-			continue
+		if op.Verb != fleet.OpSet && op.Verb != fleet.OpDelete {
+			keys = append(keys, op.Key)
 		}
-		p, found, err := h.store.Get(ctx, op.Key, store.Default)
-		if err != nil {
-			return all, err
-		}
-		p.Key = op.Key
-		all = append(all, news{p, found, nil})
 	}
-	return all, nil
+	pairs, err := h.store.Together(ctx, keys)
+	for _, p := range pairs {
+		all = append(all, news{p, p.ModifyIndex > 0, nil})
+	}
+	return all, err
 }

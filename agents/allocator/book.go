@@ -19,6 +19,16 @@ type book struct {
 	papers papers
 	signs  signs
 	moving map[string]fleet.Step // by instance: being committed
+
+	version uint64 // counts changes
+	seen    view
+}
+
+// view is what was made of the book at some version of it. Nobody changes it.
+type view struct {
+	fleet   *fleet.Fleet
+	held    map[string][]fleet.Held
+	version uint64
 }
 
 // inventory is what people declare of machines.
@@ -90,6 +100,7 @@ func (b *book) take(s source, snapshot store.Snapshot) {
 	defer b.mu.Unlock()
 	s.take(snapshot)
 	b.sort(s)
+	b.version++
 }
 
 // sort brings what is asked by node into that order.
@@ -115,10 +126,27 @@ func (b *book) sort(s source) {
 	}
 }
 
+// listen has heard called, with the book locked, when a machine's ledger was changed by somebody else.
+func (b *book) listen(heard func(region intent.Name)) {
+	b.papers.ledgers.heard = func(rest string) {
+		region, machine, _ := strings.Cut(rest, "/")
+		spot := fleet.Spot{Region: intent.Name(region), Machine: intent.Name(machine)}
+		for _, s := range b.moving {
+			if s.To == spot || s.From == spot {
+				return // the answer to this allocator's own transaction may be on its way
+			}
+		}
+		heard(spot.Region)
+	}
+}
+
 // settle takes over what became of a transaction. Until then its steps count as being under way, and never as both.
 func (b *book) settle(all []news, requests []*request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(all) > 0 {
+		b.version++
+	}
 	for _, n := range all {
 		_ = b.papers.vms.note(n) || b.papers.ledgers.note(n) || b.papers.placements.note(n) ||
 			b.papers.apps.note(n) || b.stock.machines.note(n)
@@ -148,13 +176,12 @@ func (b *book) desired() Desired {
 // current are the steps whose wish is still known as it was planned for. Of the others a refused transaction has shown
 // that there is a newer one, which is on its way.
 func (b *book) current(d Desired, steps []fleet.Step) []fleet.Step {
-	planned := make(map[intent.Name]uint64, len(d.VMs))
-	for _, v := range d.VMs {
-		planned[v.Name] = v.Index
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.DeleteFunc(steps, func(s fleet.Step) bool { return b.Wish(s.Instance.VM).Index != planned[s.Instance.VM] })
+	return slices.DeleteFunc(steps, func(s fleet.Step) bool {
+		planned, _ := d.vm(s.Instance.VM)
+		return b.Wish(s.Instance.VM).Index != planned.Index
+	})
 }
 
 // Wish returns a vm as it is known now.

@@ -81,8 +81,10 @@ func chaos(t *testing.T, address string, many int) {
 		many, launches(), k.audited, crew.killed, commits, steps, conflicts)
 }
 
-// TestFewConflicts measures how many transactions are refused when four allocators work undisturbed.
+// TestFewConflicts measures how many transactions are refused when four allocators work undisturbed, each leaving to the
+// others what is theirs, however long a busy machine lets them take for it.
 func TestFewConflicts(t *testing.T) {
+	t.Setenv("PLATYPUS_TEST_GRACE", "10m")
 	address := embeddedStore(t)
 	k := newKitchen(t, address, "calm/")
 	k.inventory(99, 32)
@@ -98,7 +100,7 @@ func TestFewConflicts(t *testing.T) {
 	k.settled(launches())
 	commits, steps, conflicts := crew.end()
 	t.Logf("4 allocators: %d transactions for %d steps, %d refused; the bar is a tenth", commits, steps, conflicts)
-	if steps < launches() || 2*conflicts >= commits { // on a machine so busy that an allocator seems to be away, others step in
+	if steps < launches() || 2*conflicts >= commits { // until each has heard of the others, all do everything
 		t.Errorf("%d of %d transactions were refused", conflicts, commits)
 	}
 }
@@ -155,7 +157,7 @@ func (k *kitchen) read() *fleet.Fleet {
 // has to go and one that still has to be placed make up for each other.
 func (k *kitchen) settled(wanted int) {
 	k.Helper()
-	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		placed, held := 0, 0
 		f := k.read()
 		for _, p := range f.Placements {

@@ -48,7 +48,7 @@ type hands struct {
 	options   options
 	book      *book
 	turn      *turn
-	asked     chan *request
+	waiting   *queue
 	wake      chan struct{}
 	replacing *rate.Limiter
 	tally
@@ -60,15 +60,17 @@ type tally struct {
 	commits   atomic.Int64
 	steps     atomic.Int64
 	conflicts atomic.Int64
+	meters    *meters
 }
 
 func newHands(a *agent.Agent, o options) *hands {
-	h := &hands{self: a.Node, store: a.Store, log: a.Log, options: o, book: newBook(a.Tree), asked: make(chan *request),
+	h := &hands{self: a.Node, store: a.Store, log: a.Log, options: o, book: newBook(a.Tree), waiting: newQueue(),
 		wake: make(chan struct{}, 1), replacing: rate.NewLimiter(rate.Every(time.Minute/time.Duration(max(1, o.replace))), max(1, o.replace))}
 	if o.replace == 0 {
 		h.replacing = rate.NewLimiter(0, 0)
 	}
-	h.turn = newTurn(a.Node, h.stir)
+	h.turn, h.meters = newTurn(a.Node, h.stir), newMeters()
+	h.book.listen(func(region intent.Name) { h.turn.heard(region, time.Now()) })
 	return h
 }
 
@@ -83,6 +85,7 @@ func (h *hands) stir() {
 // count keeps the score of transactions.
 func (h *hands) count(b *batch, err error) {
 	h.commits.Add(1)
+	h.meters.committed(b, err)
 	if err == nil {
 		h.steps.Add(int64(len(b.requests)))
 		return

@@ -8,7 +8,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -36,9 +35,10 @@ func main() {
 				return nil, err
 			}
 			h = newHands(a, o)
+			a.Meters = h.meters.all()
 			go h.serve(ctx)
 			return &converge.Loop[Desired, Actual, fleet.Step]{
-				Observe: h.observe, Plan: h.plan, Apply: h.apply, States: states, Guard: guard(a), Wake: h.wake,
+				Observe: h.observe, Plan: h.plan, Apply: h.apply, States: h.states, Guard: guard(a), Wake: h.wake,
 			}, nil
 		},
 	})
@@ -46,14 +46,11 @@ func main() {
 
 // plan is what is to be done by this allocator.
 func (h *hands) plan(d Desired, a Actual) []fleet.Step {
-	first := make(map[intent.Name]intent.Name, len(d.VMs))
-	for _, v := range d.VMs {
-		if len(v.Spec.Region) > 0 {
-			first[v.Name] = v.Spec.Region[0]
-		}
-	}
 	steps := h.book.current(d, plan(d, a))
 	return h.turn.mine(steps, h.book.peers(h.self), time.Now(), func(s fleet.Step) intent.Name {
-		return cmp.Or(first[s.Instance.VM], s.From.Region)
+		if v, _ := d.vm(s.Instance.VM); len(v.Spec.Region) > 0 {
+			return v.Spec.Region[0]
+		}
+		return s.From.Region
 	})
 }

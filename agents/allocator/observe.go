@@ -20,6 +20,7 @@ const settled = 70 * time.Second
 
 // observe puts together what is held and what is known of the machines. Without a watch it reads the store.
 func (h *hands) observe(ctx context.Context) (Actual, error) {
+	h.meters.began = time.Now()
 	if !h.watching.Load() {
 		if err := h.read(ctx); err != nil {
 			return Actual{}, err
@@ -47,7 +48,8 @@ func (h *hands) read(ctx context.Context) error {
 func (b *book) actual(now time.Time, lossAfter time.Duration) Actual {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	a := Actual{Fleet: b.fleet(), Moving: maps.Clone(b.moving), Gone: map[Trace]bool{}, Now: now}
+	f, held := b.look()
+	a := Actual{Fleet: f, held: held, Moving: maps.Clone(b.moving), Gone: map[Trace]bool{}, Now: now}
 	a.Lost = b.lost(a.Fleet, now, lossAfter)
 	fading := map[Trace]time.Time{}
 	for _, m := range a.Fleet.Machines {
@@ -66,6 +68,15 @@ func (b *book) actual(now time.Time, lossAfter time.Duration) Actual {
 	}
 	b.signs.fading = fading
 	return a
+}
+
+// look returns the fleet and its entries, which are put together anew only when something of them has changed.
+func (b *book) look() (*fleet.Fleet, map[string][]fleet.Held) {
+	if b.seen.fleet == nil || b.seen.version != b.version {
+		f := b.fleet()
+		b.seen = view{f, f.Entries(), b.version}
+	}
+	return b.seen.fleet, b.seen.held
 }
 
 // fleet is all tables but the wishes, put together.

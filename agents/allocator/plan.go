@@ -17,6 +17,9 @@ type Desired struct {
 	Frozen string                 // why nothing at all may be released or moved
 }
 
+// vm returns the wish of that name.
+func (d Desired) vm(name intent.Name) (fleet.VM, bool) { return (&fleet.Fleet{VMs: d.VMs}).VM(name) }
+
 // Actual is what is held and what is known of the machines. Its fleet has no VMs.
 type Actual struct {
 	Fleet  *fleet.Fleet
@@ -25,6 +28,16 @@ type Actual struct {
 	Lost   map[intent.Name]bool  // machines not heard of for so long that their vms get others
 	Budget int                   // how many instances may be replaced now
 	Now    time.Time
+
+	held map[string][]fleet.Held // the entries of Fleet, when they were looked up already
+}
+
+// entries are those of all ledgers, by instance.
+func (a *Actual) entries() map[string][]fleet.Held {
+	if a.held == nil {
+		a.held = a.Fleet.Entries()
+	}
+	return a.held
 }
 
 // Trace is one entry on one machine.
@@ -39,9 +52,10 @@ type planner struct {
 	desired Desired
 	actual  Actual
 	room    *fleet.Room
-	wishes  map[intent.Name]fleet.VM
+	wishes  map[intent.Name]*fleet.VM
+	line    []wish                  // every instance that is wanted, the oldest wish first
 	held    map[string][]fleet.Held // entries, by instance
-	home    map[string]fleet.Held   // the one entry of each instance that counts as its place
+	home    map[string]*fleet.Held  // the one entry of each instance that counts as its place
 	steps   []fleet.Step
 	leaving map[fleet.Spot]int // instances on their way from a machine
 	freeing bool               // something will be free that is not yet
@@ -49,11 +63,13 @@ type planner struct {
 
 // plan decides everything and touches nothing. The same state gives the same steps in the same order.
 func plan(d Desired, a Actual) []fleet.Step {
-	p := &planner{desired: d, actual: a, room: fleet.NewRoom(a.Fleet), wishes: make(map[intent.Name]fleet.VM, len(d.VMs)),
-		held: a.Fleet.Entries(), home: map[string]fleet.Held{}, leaving: map[fleet.Spot]int{}}
-	for _, v := range d.VMs {
-		p.wishes[v.Name] = v
+	p := &planner{desired: d, actual: a, room: fleet.NewRoom(a.Fleet), wishes: make(map[intent.Name]*fleet.VM, len(d.VMs)),
+		held: a.entries(), leaving: map[fleet.Spot]int{}}
+	p.home = make(map[string]*fleet.Held, len(p.held))
+	for n := range d.VMs {
+		p.wishes[d.VMs[n].Name] = &d.VMs[n]
 	}
+	p.queue()
 	p.settle()
 	p.depart()
 	p.stay()
@@ -75,32 +91,38 @@ func (p *planner) settle() {
 		}
 	}
 	for name, entries := range p.held {
-		said := p.actual.Fleet.Placements[name]
-		for _, e := range entries {
+		for n := range entries {
+			e := &entries[n]
 			if e.Phase == intent.PhaseLeaving {
 				p.leaving[e.Spot]++
 			}
 			if e.Phase != intent.PhasePlaced {
 				continue
 			}
-			if _, known := p.home[name]; !known || said.Region == e.Region && said.Machine == e.Spot.Machine {
+			if p.home[name] == nil || p.saidToBeOn(name, e.Spot) {
 				p.home[name] = e
 			}
 		}
 	}
 }
 
-// wanted returns the vm of an instance, and whether this instance of it is wished for.
-func (p *planner) wanted(i intent.Instance) (fleet.VM, bool) {
-	v, declared := p.wishes[i.VM]
-	return v, declared && (v.Fault != "" || i.Number < v.Spec.Count)
+func (p *planner) saidToBeOn(name string, s fleet.Spot) bool {
+	said := p.actual.Fleet.Placements[name]
+	return said.Region == s.Region && said.Machine == s.Machine
+}
+
+// wanted reports whether an instance is wished for.
+func (p *planner) wanted(i intent.Instance) bool {
+	v := p.wishes[i.VM]
+	return v != nil && (v.Fault != "" || i.Number < v.Spec.Count)
 }
 
 // untouchable reports whether nothing of an instance may change.
 func (p *planner) untouchable(i intent.Instance) bool {
 	_, moving := p.actual.Moving[i.String()]
 	_, held := p.desired.Held[i.VM]
-	return moving || held || p.wishes[i.VM].Fault != ""
+	v := p.wishes[i.VM]
+	return moving || held || v != nil && v.Fault != ""
 }
 
 // fixed reports whether an instance must not lose the place that it has.
@@ -108,7 +130,7 @@ func (p *planner) fixed(i intent.Instance) bool { return p.desired.Frozen != "" 
 
 // depart frees what is gone and releases what is not wanted.
 func (p *planner) depart() {
-	for _, name := range sortedKeys(p.held) {
+	for _, name := range p.unsettled() {
 		i, err := intent.ParseInstance(name)
 		if err != nil {
 			continue // no ledger that can be read holds such a name
@@ -116,7 +138,7 @@ func (p *planner) depart() {
 		if _, moving := p.actual.Moving[name]; moving {
 			continue
 		}
-		_, wanted := p.wanted(i)
+		wanted := p.wanted(i)
 		for _, e := range p.held[name] {
 			switch {
 			case e.Phase != intent.PhasePlaced:
@@ -138,6 +160,38 @@ func (p *planner) depart() {
 	}
 }
 
+// unsettled are the instances, sorted, of which an entry may have to go: all but those that are wanted and stand in one
+// place, which is nearly all there are.
+func (p *planner) unsettled() (names []string) {
+	settled := 0
+	for n := range p.line {
+		w := &p.line[n]
+		if entries := p.held[w.name]; len(entries) == 1 && entries[0].Phase == intent.PhasePlaced {
+			settled++
+		}
+	}
+	if settled == len(p.held) {
+		return nil
+	}
+	wanted := p.inLine()
+	for name, entries := range p.held {
+		if len(entries) != 1 || entries[0].Phase != intent.PhasePlaced || !wanted[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// inLine are the names of the instances that are wanted.
+func (p *planner) inLine() map[string]bool {
+	names := make(map[string]bool, len(p.line))
+	for n := range p.line {
+		names[p.line[n].name] = true
+	}
+	return names
+}
+
 func (p *planner) unwanted(i intent.Instance) string {
 	if _, declared := p.wishes[i.VM]; declared {
 		return "fewer are wanted"
@@ -155,15 +209,26 @@ func (p *planner) leaves(e fleet.Held) intent.Phase {
 	return intent.PhaseLeaving
 }
 
-// inOrder are the instances that are wanted, the oldest wish first.
-func (p *planner) inOrder(do func(fleet.VM, intent.Instance)) {
-	vms := slices.Clone(p.desired.VMs)
-	slices.SortFunc(vms, func(a, b fleet.VM) int { return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Name, b.Name)) })
+// wish is one instance that is wanted.
+type wish struct {
+	vm       *fleet.VM
+	instance intent.Instance
+	name     string // of the instance
+}
+
+// queue lines up what is wanted.
+func (p *planner) queue() {
+	vms := make([]*fleet.VM, 0, len(p.desired.VMs))
+	for n := range p.desired.VMs {
+		vms = append(vms, &p.desired.VMs[n])
+	}
+	slices.SortFunc(vms, func(a, b *fleet.VM) int { return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Name, b.Name)) })
+	p.line = make([]wish, 0, len(vms))
 	for _, v := range vms {
 		for n := range v.Spec.Count {
-			i := intent.Instance{VM: v.Name, Number: n}
-			if v.Fault == "" && !p.untouchable(i) {
-				do(v, i)
+			if v.Fault == "" {
+				i := intent.Instance{VM: v.Name, Number: n}
+				p.line = append(p.line, wish{v, i, i.String()})
 			}
 		}
 	}
@@ -171,11 +236,14 @@ func (p *planner) inOrder(do func(fleet.VM, intent.Instance)) {
 
 // arrive finds places for what has none.
 func (p *planner) arrive() {
-	p.inOrder(func(v fleet.VM, i intent.Instance) {
-		name := i.String()
-		said := p.actual.Fleet.Placements[name]
-		if _, placed := p.home[name]; placed || said.State == intent.Placed && p.corrupt(said) {
-			return
+	for n := range p.line {
+		w := &p.line[n]
+		if p.home[w.name] != nil || p.untouchable(w.instance) {
+			continue
+		}
+		v, i, said := *w.vm, w.instance, p.actual.Fleet.Placements[w.name]
+		if said.State == intent.Placed && p.corrupt(said) {
+			continue
 		}
 		want := fleet.WantOf(v)
 		attempt := said.Attempt + 1
@@ -183,14 +251,14 @@ func (p *planner) arrive() {
 			s := fleet.Step{Verb: fleet.Place, Instance: i, Entry: entryOf(v, i), To: c.Spot, Attempt: attempt}
 			p.room.Apply(s)
 			p.add(s)
-			return
+			continue
 		}
 		refused := p.room.Refusals(&want)
 		if p.freeing || said.State == intent.Pending && said.Fault == "" && alike(said.Refused, refused.Map()) {
-			return // there may be room soon, or it was said already: a steady pending instance writes nothing
+			continue // there may be room soon, or it was said already: a steady pending instance writes nothing
 		}
 		p.add(fleet.Step{Verb: fleet.Pend, Instance: i, Attempt: said.Attempt, Refused: refused, Why: p.noRoom(v, refused)})
-	})
+	}
 }
 
 // corrupt reports whether the machine that an instance is said to be on has a ledger that cannot be read: it may well be
@@ -202,11 +270,26 @@ func (p *planner) corrupt(said fleet.Placed) bool {
 
 // forget removes what is said of instances that are not wanted and that nothing holds.
 func (p *planner) forget() {
-	for _, name := range sortedKeys(p.actual.Fleet.Placements) {
+	said := 0
+	for n := range p.line {
+		if _, is := p.actual.Fleet.Placements[p.line[n].name]; is {
+			said++
+		}
+	}
+	if said == len(p.actual.Fleet.Placements) {
+		return
+	}
+	var names []string
+	wanted := p.inLine()
+	for name := range p.actual.Fleet.Placements {
+		if !wanted[name] && p.home[name] == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
 		i, err := intent.ParseInstance(name)
-		_, wanted := p.wanted(i)
-		_, placed := p.home[name]
-		if said := p.actual.Fleet.Placements[name]; err == nil && !wanted && !placed && !p.fixed(i) && !p.corrupt(said) {
+		if said := p.actual.Fleet.Placements[name]; err == nil && !p.wanted(i) && !p.fixed(i) && !p.corrupt(said) {
 			p.add(fleet.Step{Verb: fleet.Forget, Instance: i, Why: p.unwanted(i)})
 		}
 	}

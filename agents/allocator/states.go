@@ -11,10 +11,15 @@ import (
 // mostStates bounds a report: what is well is counted, and of what is not so many are told one by one.
 const mostStates = 200
 
-// states tells a person how many instances have a place, which have none and why, and which machines need a look.
-func states(d Desired, a Actual) map[string]converge.State {
-	t := &telling{all: map[string]converge.State{}}
-	entries := a.Fleet.Entries()
+// tell says to a person how many instances have a place, which have none and why, and which machines need a look.
+func tell(d Desired, a Actual) *telling {
+	t := &telling{all: map[string]converge.State{}, closing: map[fleet.Spot]*fleet.Machine{}}
+	entries := a.entries()
+	for _, m := range a.Fleet.Machines {
+		if a.Lost[m.Name()] || m.Index > 0 && (m.Spec.Is(intent.MachineDraining) || m.Spec.Is(intent.MachineDead)) {
+			t.closing[m.Spot] = m
+		}
+	}
 	for _, v := range d.VMs {
 		if v.Fault != "" {
 			t.tell(string(v.Name), converge.State{Phase: intent.PhaseInvalid, Reason: v.Fault})
@@ -39,13 +44,14 @@ func states(d Desired, a Actual) map[string]converge.State {
 	if t.left > 0 {
 		t.all["more"] = converge.State{Phase: converge.Waiting, Reason: fmt.Sprintf("%d more are not told here: platypus vms", t.left)}
 	}
-	return t.all
+	return t
 }
 
 // telling is a report in the making.
 type telling struct {
 	all                  map[string]converge.State
 	wanted, placed, left int
+	closing              map[fleet.Spot]*fleet.Machine // that are lost, or to be left
 }
 
 func (t *telling) tell(name string, s converge.State) {
@@ -61,9 +67,11 @@ func (t *telling) instance(i intent.Instance, v fleet.VM, a Actual, entries map[
 	for _, e := range entries[name] {
 		if e.Phase == intent.PhasePlaced {
 			t.placed++
-			if m := a.Fleet.Machine(e.Spot); m != nil && a.Lost[m.Name()] {
+			switch m := t.closing[e.Spot]; {
+			case m == nil:
+			case a.Lost[m.Name()]:
 				t.tell(name, converge.State{Have: e.Spot.String(), Phase: converge.Waiting, Reason: "its machine has not been heard of for long"})
-			} else if m != nil && m.Index > 0 && (m.Spec.Is(intent.MachineDraining) || m.Spec.Is(intent.MachineDead)) {
+			default:
 				t.tell(name, converge.State{Have: e.Spot.String(), Phase: converge.Waiting, Reason: "it is to leave its machine, which is " + string(m.Spec.State)})
 			}
 			return

@@ -13,23 +13,24 @@ import (
 
 // stay decides for the instances that have a place whether they keep it.
 func (p *planner) stay() {
-	p.inOrder(func(v fleet.VM, i intent.Instance) {
-		e, placed := p.home[i.String()]
-		if !placed {
-			return
+	for n := range p.line {
+		w := &p.line[n]
+		e := p.home[w.name]
+		if e == nil || p.untouchable(w.instance) {
+			continue
 		}
-		m := p.actual.Fleet.Machine(e.Spot)
-		if why, phase := p.mustGo(v, e, m); why != "" && p.desired.Frozen == "" {
-			p.move(v, i, e, why, phase)
-			return
+		m := p.room.Host(e.Spot).Machine
+		if why, phase := p.mustGo(w.vm, e, m); why != "" && p.desired.Frozen == "" {
+			p.move(*w.vm, w.instance, *e, why, phase)
+			continue
 		}
-		p.tend(v, i, e)
-	})
+		p.tend(w, e)
+	}
 }
 
 // mustGo says why an instance cannot stay where it is, and what is to stay behind of it.
-func (p *planner) mustGo(v fleet.VM, e fleet.Held, m *fleet.Machine) (why string, leaves intent.Phase) {
-	leaves = p.leaves(e)
+func (p *planner) mustGo(v *fleet.VM, e *fleet.Held, m *fleet.Machine) (why string, leaves intent.Phase) {
+	leaves = p.leaves(*e)
 	switch {
 	case m.Spec.Is(intent.MachineDead) && m.Index > 0:
 		return "the machine is dead", leaves
@@ -46,7 +47,7 @@ func (p *planner) mustGo(v fleet.VM, e fleet.Held, m *fleet.Machine) (why string
 }
 
 // suits reports whether an instance may be on a machine at all, room aside.
-func suits(v fleet.VM, m *fleet.Machine) bool {
+func suits(v *fleet.VM, m *fleet.Machine) bool {
 	if !slices.Contains(v.Spec.Region, m.Region) && !slices.Contains(v.Spec.Region, intent.AnyRegion) {
 		return false
 	}
@@ -104,21 +105,26 @@ func (p *planner) move(v fleet.VM, i intent.Instance, e fleet.Held, why string, 
 }
 
 // tend keeps an instance where it is, in the size that is wanted, and what is said of it true.
-func (p *planner) tend(v fleet.VM, i intent.Instance, e fleet.Held) {
-	said := p.actual.Fleet.Placements[i.String()]
-	if e.Share() != v.Spec.Share() || e.Cluster != v.Spec.Cluster {
+func (p *planner) tend(w *wish, e *fleet.Held) {
+	said, i := p.actual.Fleet.Placements[w.name], w.instance
+	if spec := &w.vm.Spec; e.Share() != spec.Share() || e.Cluster != spec.Cluster {
+		v := *w.vm
 		s := fleet.Step{Verb: fleet.Resize, Instance: i, Entry: entryOf(v, i), To: e.Spot, Attempt: max(1, said.Attempt), Why: "another size is wanted"}
-		if p.grows(v, e) {
+		if p.grows(v, *e) {
 			p.room.Apply(s)
 			p.add(s)
 			return
 		}
-		if c := p.elsewhere(v, i, e); c != nil {
+		if c := p.elsewhere(v, i, *e); c != nil {
 			p.add(*c)
 			return
 		}
 	}
-	app, brought := p.actual.Fleet.Apps[string(e.Spot.Machine)+"/"+string(e.App)]
+	var app fleet.App
+	brought := false
+	if e.App != "" {
+		app, brought = p.actual.Fleet.Apps[string(e.Spot.Machine)+"/"+string(e.App)]
+	}
 	switch {
 	case said.State != intent.Placed || said.Fault != "" || said.Region != e.Region || said.Machine != e.Spot.Machine:
 		p.add(fleet.Step{Verb: fleet.Mend, Instance: i, Entry: e.Entry, To: e.Spot, Attempt: max(1, said.Attempt), Why: "it did not say so"})

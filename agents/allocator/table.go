@@ -13,6 +13,7 @@ type table[T any] struct {
 	parse  func(intent.Pair) (T, string)
 	rows   map[string]row[T] // by what follows the prefix
 	index  uint64            // of the snapshot taken last; 0: none was
+	heard  func(rest string) // if set, called for a row that is new to a table that was known
 }
 
 type row[T any] struct {
@@ -37,6 +38,7 @@ func (t *table[T]) take(s store.Snapshot) {
 	if s.Index < t.index {
 		clear(t.rows) // another store, or an older state of it: nothing that was known counts
 	}
+	known := t.known()
 	t.index = s.Index
 	seen := make(map[string]bool, len(s.Pairs))
 	for _, p := range s.Pairs {
@@ -45,8 +47,11 @@ func (t *table[T]) take(s store.Snapshot) {
 			continue
 		}
 		seen[rest] = true
-		if have, known := t.rows[rest]; !known || have.index < p.ModifyIndex {
+		if have, there := t.rows[rest]; !there || have.index < p.ModifyIndex {
 			t.put(rest, p)
+			if t.heard != nil && known {
+				t.heard(rest)
+			}
 		}
 	}
 	for rest, have := range t.rows {

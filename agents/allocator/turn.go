@@ -11,20 +11,34 @@ import (
 	"github.com/platypus-platform/platypus/intent/fleet"
 )
 
-// grace is how long an allocator leaves a vm to the one before it in the line.
-const grace = 1500 * time.Millisecond
+// grace is how long an allocator leaves a vm to the one before it in the line. Tests that measure who steps in for whom
+// make it longer than a busy machine takes for anything.
+var grace = 1500 * time.Millisecond
+
+// mostGraces is how many times that an allocator leaves it to one that is seen to be at work, and only slow.
+const mostGraces = 10
 
 // turn says which steps are this allocator's to take. Several allocators need no leader, for the store refuses whoever
 // comes second; but if all of them went for the same vm at once, most of their work would be refused. So each region has
-// its line of allocators, in an order that all of them know, and the next in line steps in when nothing happens. Being
-// wrong about it costs a conflict and nothing else.
+// its line of allocators, in an order that all of them know, and the next in line steps in when nothing happens there.
+// Whoever steps in, or knows the others for too short a time, looks at the store before it does. Being wrong about it
+// costs a conflict and nothing else.
 type turn struct {
 	self    intent.Name
 	stir    func()
 	mu      sync.Mutex
-	since   map[errand]time.Time // when a step of somebody else was first seen to be due
+	since   map[errand]time.Time      // when a step of somebody else was first seen to be due
+	work    map[intent.Name]time.Time // by region: when somebody else was last seen to do something there
 	suspect map[intent.Name]time.Time
+	unsure  map[errand]bool // steps that are to be looked at before they are taken
+	known   crowd
 	timer   *time.Timer
+}
+
+// crowd is who is heard of, and since when.
+type crowd struct {
+	peers []intent.Name
+	since time.Time
 }
 
 // errand is what a step is about, wherever it would go.
@@ -34,7 +48,8 @@ type errand struct {
 }
 
 func newTurn(self intent.Name, stir func()) *turn {
-	return &turn{self: self, stir: stir, since: map[errand]time.Time{}, suspect: map[intent.Name]time.Time{}}
+	return &turn{self: self, stir: stir, since: map[errand]time.Time{}, work: map[intent.Name]time.Time{},
+		suspect: map[intent.Name]time.Time{}, unsure: map[errand]bool{}}
 }
 
 // suspicion is how long an allocator that let its steps lie is passed over.
@@ -42,11 +57,16 @@ const suspicion = time.Minute
 
 // mine returns those steps that are this allocator's to take now.
 func (t *turn) mine(steps []fleet.Step, peers []intent.Name, now time.Time, regionOf func(fleet.Step) intent.Name) []fleet.Step {
-	if len(peers) < 2 {
-		return steps
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !slices.Equal(peers, t.known.peers) {
+		t.known = crowd{peers, now}
+	}
+	clear(t.unsure)
+	if len(peers) < 2 {
+		clear(t.since)
+		return steps
+	}
 	lines := map[intent.Name][]intent.Name{}
 	since := map[errand]time.Time{}
 	var mine []fleet.Step
@@ -57,18 +77,13 @@ func (t *turn) mine(steps []fleet.Step, peers []intent.Name, now time.Time, regi
 			lines[region] = t.line(region, peers, now)
 		}
 		rank := slices.Index(lines[region], t.self)
-		if rank == 0 && s.Verb != fleet.Mend {
-			mine = append(mine, s)
-			continue
-		}
 		e := errand{s.Verb, s.Instance}
 		due, known := t.since[e]
 		if !known {
 			due = now
 		}
 		since[e] = due
-		// What is to be mended may be somebody's commit of which only a part was heard of yet.
-		wait := due.Add(time.Duration(max(rank, 1)) * grace).Sub(now)
+		wait := t.wait(s.Verb, rank, due, region).Sub(now)
 		if wait > 0 {
 			if next == 0 || wait < next {
 				next = wait
@@ -77,6 +92,9 @@ func (t *turn) mine(steps []fleet.Step, peers []intent.Name, now time.Time, regi
 		}
 		for _, before := range lines[region][:rank] {
 			t.suspect[before] = now
+		}
+		if rank > 0 || now.Sub(t.known.since) < grace {
+			t.unsure[e] = true
 		}
 		mine = append(mine, s)
 	}
@@ -88,6 +106,40 @@ func (t *turn) mine(steps []fleet.Step, peers []intent.Name, now time.Time, regi
 		t.timer = time.AfterFunc(next, t.stir)
 	}
 	return mine
+}
+
+// wait returns when a step that is due is to be taken, by one that has this rank in the line.
+func (t *turn) wait(verb fleet.Verb, rank int, due time.Time, region intent.Name) time.Time {
+	if verb == fleet.Mend {
+		// What is to be mended may be somebody's commit of which only a part was heard of yet.
+		return due.Add(time.Duration(max(rank, 1)) * grace)
+	}
+	from := due
+	if work := t.work[region]; rank > 0 && work.After(due) {
+		from = work // somebody is at it: many vms at once, or a slow machine
+		if last := due.Add((mostGraces - 1) * grace); from.After(last) {
+			from = last
+		}
+	}
+	return from.Add(time.Duration(rank) * grace)
+}
+
+// heard notes that somebody else did something in a region: whoever is before this one in its line is not absent.
+func (t *turn) heard(region intent.Name, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.work[region] = now
+	line := t.line(region, t.known.peers, now.Add(suspicion)) // nobody is under suspicion by then
+	for _, before := range line[:max(0, slices.Index(line, t.self))] {
+		delete(t.suspect, before)
+	}
+}
+
+// isUnsure reports whether a step is to be looked at before it is taken.
+func (t *turn) isUnsure(s fleet.Step) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.unsure[errand{s.Verb, s.Instance}]
 }
 
 // line is the order in which allocators turn to a region: those that let steps lie lately come last.

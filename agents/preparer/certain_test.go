@@ -84,7 +84,7 @@ func TestTermAmidAnExtraction(t *testing.T) {
 		if err != nil {
 			t.Errorf("ends with %v: %s", err, out)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(hang):
 		t.Fatal("does not stop")
 	}
 	t.Logf("stopped after %s", time.Since(begin))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/internal/fetch"
+	"github.com/platypus-platform/platypus/intent"
 )
 
 // requests is how often something was asked for, such as "GET /slug/slug_v1.tar.gz".
@@ -38,11 +39,12 @@ func TestABadArtifactIsParked(t *testing.T) {
 	r.check(os.WriteFile(path, append([]byte("x"), good...), 0o644))
 	r.nudge(0)
 	cmd, out, ended := r.run()
+	var s intent.State
 	r.eventually("it is parked", func() bool {
-		s := r.state()
+		s = r.state()
 		return s.Phase == "failed" && strings.HasPrefix(s.Reason, "v1: digest_mismatch: ") && strings.HasSuffix(s.Reason, whyParked)
 	})
-	if s := r.state(); s.Attempts < 2 || !s.NextTry.After(time.Now().Add(-time.Minute)) || s.Error == "" {
+	if s.Attempts < 2 || !s.NextTry.After(time.Now().Add(-time.Minute)) || s.Error == "" {
 		t.Errorf("state %+v", s)
 	}
 	looked := r.requests(head)

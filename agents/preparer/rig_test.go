@@ -116,6 +116,13 @@ func (r *rig) publish(versions ...string) {
 	}
 }
 
+// replace puts another content in place of a file that the agent may be reading just now: it finds the one or the other.
+func (r *rig) replace(path string, data []byte) {
+	r.Helper()
+	r.check(os.WriteFile(path+".new", data, 0o644))
+	r.check(os.Rename(path+".new", path))
+}
+
 // agent is the agent as a process: this very test binary, which TestMain turns into it.
 func (r *rig) agent(wrapper []string, args ...string) *exec.Cmd {
 	self, err := os.Executable()
@@ -127,12 +134,15 @@ func (r *rig) agent(wrapper []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// eventually waits until ok; a minute without it is a hang.
+// hang is what nothing here may take unless something hangs.
+const hang = 2 * time.Minute
+
+// eventually waits until ok.
 func (r *rig) eventually(what string, ok func() bool) {
 	r.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(hang); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			r.Fatalf("still not so after a minute: %s", what)
+			r.Fatalf("still not so after %s: %s", hang, what)
 		}
 	}
 }
@@ -176,7 +186,7 @@ func TestSlowFetch(t *testing.T) {
 		if err != nil {
 			t.Errorf("ends with %v: %s", err, out)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(hang):
 		t.Fatal("does not stop")
 	}
 	// The server still sends only half of what is asked for from the start: success means that it was resumed.
@@ -204,7 +214,7 @@ func TestAFaultIsToldOnce(t *testing.T) {
 		s := r.state()
 		return s.Phase == "failed" && strings.Contains(s.Reason, "digest_mismatch") && s.Attempts >= 2
 	})
-	r.check(os.WriteFile(path, good, 0o644))
+	r.replace(path, good)
 	r.eventually("it is installed", func() bool { return r.state().Phase == "converged" })
 	r.check(cmd.Process.Signal(syscall.SIGTERM))
 	<-ended

@@ -74,7 +74,11 @@ func (p *placer) say(ctx context.Context, seed string, r intent.Replica) error {
 	return err
 }
 
-func (p *placer) zone() string { return p.self.Labels["zone"] }
+func (p *placer) zone() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return zoneOf(p.now)
+}
 
 // join says that this node takes seeds. What a predecessor of this very node said is taken over: there is only one, for
 // it would hold the lock of the state directory.
@@ -83,10 +87,13 @@ func (p *placer) join(ctx context.Context) error {
 	if session == nil {
 		return errNoSession
 	}
-	if err := p.hold(ctx, p.agent.Tree.Host(p.agent.Node), p.self); err != nil {
+	p.mu.Lock()
+	now := p.now
+	p.mu.Unlock()
+	if err := p.hold(ctx, p.agent.Tree.Host(p.agent.Node), now); err != nil {
 		return err
 	}
-	p.lease.join(session)
+	p.lease.join(session, now)
 	return nil
 }
 

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+	"github.com/platypus-platform/platypus/agents/seed-placer/worker"
 )
 
 // crew are the workers of this node: one that owns the node's address and runs every seed that is not trusted, and one
@@ -18,15 +19,15 @@ import (
 type crew struct {
 	ctx     context.Context
 	placer  *placer
-	address *net.TCPListener // the node's, handed to each process of the first worker
+	doors   doors // the node's, handed to each process of the first worker
 	mu      sync.Mutex
 	told    string
 	workers map[string]*process
 	ended   sync.WaitGroup
 }
 
-func newCrew(ctx context.Context, p *placer, address *net.TCPListener) *crew {
-	return &crew{ctx: ctx, placer: p, address: address, workers: map[string]*process{}}
+func newCrew(ctx context.Context, p *placer, d doors) *crew {
+	return &crew{ctx: ctx, placer: p, doors: d, workers: map[string]*process{}}
 }
 
 // tell gives each worker its table, starts those that are new, and ends those that have nothing left to do.
@@ -35,20 +36,20 @@ func (c *crew) tell(set tableSet, digest string) error {
 	defer c.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		table := set[name]
-		table.Blobs, table.Cache = c.placer.blobs.Dir(), c.placer.cacheDir(name)
+		table.Blobs, table.Cache, table.Sealed = c.placer.blobs.Dir(), c.placer.cacheDir(name), c.placer.sealed()
 		w := c.workers[name]
 		if w == nil {
-			listener, err := c.listener(name)
+			d, err := c.doorsOf(name)
 			if err != nil {
 				return err
 			}
-			w = &process{crew: c, name: name, listener: listener, seeds: map[string]wire.Status{}, news: make(chan struct{}, 1)}
+			w = &process{crew: c, name: name, doors: d, seeds: map[string]wire.Status{}, news: make(chan struct{}, 1)}
 			c.workers[name] = w
 			ctx, cancel := context.WithCancel(c.ctx)
 			w.stop = cancel
 			c.ended.Go(func() { w.run(ctx) })
 		}
-		w.set(table)
+		w.set(func(t *wire.Table) { *t = table })
 	}
 	for name, w := range c.workers {
 		if _, stays := set[name]; !stays {
@@ -60,20 +61,25 @@ func (c *crew) tell(set tableSet, digest string) error {
 	return nil
 }
 
-// listener is the node's own for the first worker, and one beside it for another.
-func (c *crew) listener(name string) (*net.TCPListener, error) {
+// reseal tells each worker what the node proves itself with now.
+func (c *crew) reseal() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.workers {
+		w.set(func(t *wire.Table) { t.Sealed = c.placer.sealed() })
+	}
+}
+
+// doorsOf are the node's own for the first worker, and one beside the other nodes' for another.
+func (c *crew) doorsOf(name string) (doors, error) {
 	if name == front {
-		return c.address, nil
+		return c.doors, nil
 	}
-	host, _, err := net.SplitHostPort(c.placer.self.Address)
+	d, err := c.doors.beside()
 	if err != nil {
-		return nil, err
+		return d, fmt.Errorf("listen for %s: %w", name, err)
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return nil, fmt.Errorf("listen for %s: %w", name, err)
-	}
-	return l.(*net.TCPListener), nil
+	return d, nil
 }
 
 // observe returns what the workers were told to have, what they say of it, and the digest of what they were told.
@@ -102,6 +108,23 @@ func (c *crew) heard(line string) {
 	default:
 		log.Warn(seed, text)
 	}
+}
+
+// notes is a file that only this agent and one worker have.
+func (c *crew) notes() (*os.File, error) {
+	f, err := os.CreateTemp(c.placer.agent.StateDir, ".busy-")
+	if err != nil {
+		return nil, fmt.Errorf("make notes for a worker: %w", err)
+	}
+	err = os.Remove(f.Name())
+	if err == nil {
+		err = f.Truncate(worker.BusySize)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("make notes for a worker: %w", err)
+	}
+	return f, nil
 }
 
 // restartAfter is how long a worker that ended stays down, doubling up to the second.

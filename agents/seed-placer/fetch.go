@@ -57,7 +57,7 @@ func (p *placer) sources(s Step) (from []origin) {
 	defer p.mu.Unlock()
 	for _, node := range p.desired.Holders[s.Digest] {
 		if host, live := p.desired.Hosts[node]; live && node != string(p.agent.Node) {
-			from = append(from, origin{node, fromHTTP("http://" + host.Address + "/blob/" + s.Digest)})
+			from = append(from, origin{node, p.proof.fromNode(node, host.Address, s.Digest)})
 		}
 	}
 	for _, w := range p.desired.Seeds {
@@ -67,7 +67,7 @@ func (p *placer) sources(s Step) (from []origin) {
 		if u, err := url.Parse(w.Seed.Source); err == nil && u.Scheme == "file" {
 			from = append(from, origin{w.Seed.Source, fromFile(u.Path)})
 		} else if strings.HasPrefix(w.Seed.Source, "https://") {
-			from = append(from, origin{w.Seed.Source, fromHTTP(w.Seed.Source)})
+			from = append(from, origin{w.Seed.Source, fromHTTP(outside, w.Seed.Source)})
 		}
 	}
 	return from
@@ -88,11 +88,28 @@ func fromFile(path string) blob.Source {
 	}
 }
 
-var fetcher = &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+// outside is the client for sources that intent names.
+var outside = &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 	ResponseHeaderTimeout: stall, DisableCompression: true, Proxy: http.ProxyFromEnvironment}}
 
+// fromNode asks another node, as nodes ask each other.
+func (p *proof) fromNode(node, address, digest string) blob.Source {
+	return func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+		public, client := p.public(), p.client.Load()
+		target, err := public.URL(node, address, "/blob/"+digest)
+		if err != nil {
+			return nil, err
+		}
+		body, err := fromHTTP(client, target)(ctx, offset)
+		if fault := public.Explain(err, node, address); fault != nil {
+			return nil, fault
+		}
+		return body, err
+	}
+}
+
 // fromHTTP asks for what is missing. A server that sends the whole in spite of that is read past what is there.
-func fromHTTP(address string) blob.Source {
+func fromHTTP(client *http.Client, address string) blob.Source {
 	return func(ctx context.Context, offset int64) (io.ReadCloser, error) {
 		ctx, cancel := context.WithCancel(ctx)
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -103,7 +120,7 @@ func fromHTTP(address string) blob.Source {
 		if offset > 0 {
 			request.Header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 		}
-		response, err := fetcher.Do(request)
+		response, err := client.Do(request)
 		if err != nil {
 			cancel()
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 )
 
@@ -19,7 +20,7 @@ const silence = 6 * time.Second
 type lease struct {
 	mu      sync.Mutex
 	session *store.Session
-	joined  bool // the node's own key is held through it
+	said    *intent.Host // what the node's own key says, once it is held through the session
 }
 
 // newLease keeps a session until ctx ends; nudge is called when it comes or goes.
@@ -59,22 +60,24 @@ func newLease(ctx context.Context, s *store.Store, id string, nudge func()) *lea
 func (l *lease) set(s *store.Session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.session, l.joined = s, false
+	l.session, l.said = s, nil
 }
 
-// get returns the session that lives, or nil, and whether the node's key is held through it.
-func (l *lease) get() (*store.Session, bool) {
+// get returns the session that lives, or nil, and what the node's key says that is held through it, or nil.
+func (l *lease) get() (*store.Session, *intent.Host) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.session == nil || !l.session.Alive() {
-		return nil, false
+		return nil, nil
 	}
-	return l.session, l.joined
+	return l.session, l.said
 }
 
-// join notes that the node's key is held through a session.
-func (l *lease) join(s *store.Session) {
+// join notes that the node's key is held through a session, and what it says.
+func (l *lease) join(s *store.Session, said intent.Host) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.joined = l.session == s
+	if l.session == s {
+		l.said = &said
+	}
 }

@@ -27,8 +27,11 @@ func (p *placer) observe(context.Context) (Actual, error) {
 	for _, e := range entries {
 		a.Blobs[e.Digest] = Kept{Size: e.Size, Old: time.Since(e.Time) > uploadGrace}
 	}
-	_, a.Joined = p.lease.get()
+	if _, said := p.lease.get(); said != nil {
+		a.Joined, a.Said = true, *said
+	}
 	a.Sent, a.Workers, a.Told = p.crew.observe()
+	a.Ward = p.ward.records()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, since := range p.draining {

@@ -12,101 +12,76 @@ import (
 
 // Placement is where a seed shall be.
 type Placement struct {
-	Nodes   []string // the best first
-	Want    int      // how many there should be
-	Problem string   // what could not be satisfied; what could be is done, and holds steady
+	Nodes   []string               // the best first
+	Want    int                    // how many there should be
+	Problem string                 // what could not be satisfied; what could be is done, and holds steady
+	Room    map[string]intent.Size // of nodes that would have it if it needed no more than this, in bytes
 }
 
-// slack is how far above its share of all replicas a node is filled before the next in rank is taken. It keeps the
-// fullest node near the mean, and is wide enough for a seed to seldom move for another's sake.
-const slack = 1.3
-
-// placements chooses the nodes of every seed. Every node that sees the same nodes and the same load chooses the same.
+// placements chooses the nodes of every seed. Every node that sees the same nodes, claims and load chooses the same.
+//
+// Who has a seed keeps it, unless its node has far too many: a node that comes gets a share of what others have, and
+// nothing moves among these. Where nobody has a seed yet, the hash of both names decides, up to about the node's share.
+// No choice depends on how far others have come: a claim that follows it changes nothing, and one that is made stays.
 func placements(d Desired) map[string]Placement {
-	total, weights := 0, 0
-	for _, wish := range d.Seeds {
-		if wish.Invalid == "" {
-			least, _ := wish.Seed.Replicas()
-			total += least
-		}
+	g := newGround(d)
+	for _, s := range g.seeds {
+		g.count(s, s.had, 1)
 	}
-	open := map[string]intent.Host{}
-	for name, h := range d.Hosts {
-		if !h.Closed {
-			open[name] = h
-			weights += max(1, h.Weight)
-		}
+	for _, s := range g.seeds {
+		g.count(s, s.had, -1)
+		g.choose(s, s.least)
+		g.count(s, s.Nodes, 1)
 	}
-	held := map[string]int{}
-	full := func(node string) bool {
-		return float64(held[node]) >= math.Ceil(slack*float64(total)*float64(max(1, open[node].Weight))/float64(weights))
-	}
-	// The order decides who gets the last place on a node: by hash, so that no name is favoured.
-	order := slices.SortedFunc(slices.Values(d.Seeds), func(a, b SeedWish) int {
-		return cmp.Or(cmp.Compare(hashOf(a.Name), hashOf(b.Name)), cmp.Compare(a.Name, b.Name))
-	})
+	g.level()
 	all := map[string]Placement{}
-	for _, wish := range order {
-		if wish.Invalid != "" {
-			continue
+	for _, s := range g.seeds {
+		g.choose(s, s.Want) // what load adds comes last: it takes no place from others
+		for _, node := range s.Nodes[min(s.least, len(s.Nodes)):] {
+			g.taken[node] += s.need
 		}
-		p := choose(d, wish, open, full)
-		least, _ := wish.Seed.Replicas()
-		for _, node := range p.Nodes[:min(least, len(p.Nodes))] { // what load adds takes no place from others
-			held[node]++
-		}
-		all[wish.Name] = p
+		slices.SortFunc(s.Nodes, func(a, b string) int { return cmp.Compare(s.place[a], s.place[b]) })
+		s.Problem = g.problem(s)
+		all[s.name] = s.Placement
 	}
 	return all
 }
 
-// choose takes the nodes of one seed: of those that may have it the ones that rank highest and are not full, spread over
-// the values of a label. Where that leaves too few, full ones do as well.
-func choose(d Desired, wish SeedWish, open map[string]intent.Host, full func(string) bool) Placement {
-	hosts := map[string]intent.Host{}
-	for name, h := range open {
-		if eligible(h, wish.Seed.Replication) {
-			hosts[name] = h
-		}
-	}
-	p := Placement{Want: replicas(d, wish)}
-	ranked := rank("seed/"+wish.Name, hosts)
-	if len(ranked) < p.Want {
-		p.Problem = fmt.Sprintf("%d replicas are wanted and %d of %d nodes may have it", p.Want, len(ranked), len(d.Hosts))
-	}
-	over, used := wish.Seed.Over, map[string]int{}
-	group := func(node string) string {
-		if over == "" {
-			return ""
-		}
-		return hosts[node].Labels[over]
-	}
-	least, _ := wish.Seed.Replicas()
-	for len(p.Nodes) < p.Want && len(ranked) > 0 {
-		best := slices.IndexFunc(ranked, func(node string) bool {
-			return !slices.ContainsFunc(ranked, func(other string) bool {
-				return used[group(other)] < used[group(node)] ||
-					used[group(other)] == used[group(node)] && len(p.Nodes) < least && full(node) && !full(other)
-			})
-		})
-		used[group(ranked[best])]++
-		p.Nodes = append(p.Nodes, ranked[best])
-		ranked = slices.Delete(ranked, best, best+1)
-	}
-	if over != "" && p.Problem == "" && uneven(used, hosts, over) {
-		p.Problem = fmt.Sprintf("it cannot be spread evenly over %q: some value has too few nodes", over)
-	}
-	return p
+// seeking is a seed that looks for its nodes.
+type seeking struct {
+	Placement
+	name   string
+	over   string // the label over which it is spread
+	need   intent.Size
+	least  int
+	ranked []string       // the nodes that may have it, the best first
+	place  map[string]int // of a node within ranked
+	had    []string       // of those that have it now, the best, as many as there shall be at least
+	has    map[string]bool
+	used   map[string]int // nodes chosen, by value of the label
 }
 
-// uneven reports whether replicas lie more than one apart over the values of a label that the nodes have.
-func uneven(used map[string]int, hosts map[string]intent.Host, over string) bool {
-	least, most := math.MaxInt, 0
-	for _, h := range hosts {
-		n := used[h.Labels[over]]
-		least, most = min(least, n), max(most, n)
+func newSeeking(d Desired, wish SeedWish, open map[string]intent.Host) *seeking {
+	s := &seeking{name: wish.Name, over: wish.Seed.Over, need: wish.Seed.Bounds.Or().Memory, place: map[string]int{},
+		has: map[string]bool{}, used: map[string]int{}}
+	s.Want, s.Room = replicas(d, wish), map[string]intent.Size{}
+	s.least, _ = wish.Seed.Replicas()
+	may := map[string]intent.Host{}
+	for name, h := range open {
+		c, claimed := d.Claims[wish.Name][name]
+		s.has[name] = claimed && c.State != intent.ReplicaDraining
+		if eligible(h, wish.Seed.Replication) && (s.has[name] || !h.Cordoned) {
+			may[name] = h
+		}
 	}
-	return most-least > 1
+	s.ranked = rank("seed/"+wish.Name, may)
+	for i, node := range s.ranked {
+		s.place[node] = i
+		if s.has[node] && len(s.had) < s.least {
+			s.had = append(s.had, node)
+		}
+	}
+	return s
 }
 
 func eligible(h intent.Host, r intent.Replication) bool {
@@ -162,4 +137,17 @@ func mix(x uint64) uint64 {
 	x ^= x >> 33
 	x *= 0xc4ceb9fe1a85ec53
 	return x ^ x>>33
+}
+
+// problem says what a seed must do without, or nothing.
+func (g *ground) problem(s *seeking) string {
+	switch {
+	case len(s.ranked) < s.Want:
+		return fmt.Sprintf("%d replicas are wanted and %d of %d nodes may have it", s.Want, len(s.ranked), g.nodes)
+	case len(s.Nodes) < s.Want:
+		return fmt.Sprintf("%d replicas are wanted and %d of the %d nodes that may have it have %v of memory left for it", s.Want, len(s.Nodes), len(s.ranked), s.need)
+	case s.over != "" && g.uneven(s):
+		return fmt.Sprintf("it cannot be spread evenly over %q: some value has too few nodes", s.over)
+	}
+	return ""
 }

@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -21,34 +18,45 @@ import (
 )
 
 func flags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "serve", Usage: "answer calls, sites and blobs at HOST:PORT", Value: "127.0.0.1:8080", EnvVars: agent.Env("serve")},
 		&cli.StringFlag{Name: "socket", Usage: "unix socket at which blobs are put (default: seeds.sock in --state-dir)", EnvVars: agent.Env("seed-socket")},
-		&cli.StringFlag{Name: "region", Usage: "region of this node, for seeds that name one", EnvVars: agent.Env("region")},
-		&cli.StringSliceFlag{Name: "label", Usage: "`KEY=VALUE` of this node; calls stay within one \"zone\" where they can", EnvVars: agent.Env("label")},
+		&cli.StringFlag{Name: "region", Usage: "region of this node, for seeds that name one (default: the inventory's)", EnvVars: agent.Env("region")},
+		&cli.StringSliceFlag{Name: "label", Usage: "`KEY=VALUE` of this node, over the inventory's; calls stay within one \"zone\" where they can", EnvVars: agent.Env("label")},
+		&cli.StringFlag{Name: "memory", Usage: "what all seeds here may have together, such as 8GiB, or \"none\" for no bound (default: half of the machine's)", EnvVars: agent.Env("memory")},
 		&cli.IntFlag{Name: "weight", Usage: "share of the seeds that this node takes, beside others", Value: 1, EnvVars: agent.Env("weight")},
 		&cli.BoolFlag{Name: "closed", Usage: "take nothing new, and give away what is here", EnvVars: agent.Env("closed")},
-		&cli.BoolFlag{Name: "open-to-network", Usage: "serve at an address beyond this machine, without certificates", EnvVars: agent.Env("open-to-network")},
-	}
+		&cli.BoolFlag{Name: "open-to-network", Usage: "let --serve be at an address beyond this machine, for everybody there", EnvVars: agent.Env("open-to-network")},
+	}, proofFlags()...)
 }
 
 // placer is the agent's hands and eyes on this node.
 type placer struct {
 	agent *agent.Agent
 	self  intent.Host
-	blobs *blob.Store
 	crew  *crew
 	lease *lease
 	own   *own
+	ward  *ward
 	wake  chan struct{}
+	proof *proof
 
 	memory
-	fetches chan struct{} // bounds how many blobs are fetched at once
+	outlets
+}
+
+// outlets are how blobs come and go.
+type outlets struct {
+	blobs   *blob.Store
+	socket  string        // at which they are put
+	fetches chan struct{} // bounds how many are fetched at once
 }
 
 // memory is what one pass leaves for the steps that it planned, and steps for the next pass.
 type memory struct {
 	mu       sync.Mutex
+	listed   *Listed              // what the inventory said of this node last
+	now      intent.Host          // this node as it shall be known
 	next     tableSet             // what the plan under way wants the workers to be told
 	desired  Desired              // that of the plan under way
 	draining map[string]time.Time // since when, by seed
@@ -61,43 +69,39 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 	if err != nil {
 		return nil, err
 	}
-	p := &placer{agent: a, self: self, own: newOwn(), wake: make(chan struct{}, 1), fetches: make(chan struct{}, fetchSlot),
-		memory: memory{draining: map[string]time.Time{}, files: map[string][]string{}, faults: map[string]string{}}}
+	proof, err := proofOf(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &placer{agent: a, self: self, own: newOwn(), wake: make(chan struct{}, 1), proof: proof,
+		outlets: outlets{socket: c.String("socket"), fetches: make(chan struct{}, fetchSlot)},
+		memory:  memory{draining: map[string]time.Time{}, files: map[string][]string{}, faults: map[string]string{}}}
 	if a.DryRun {
+		p.ward, _ = openWard("")
 		p.blobs, p.crew, p.lease = blob.At(filepath.Join(a.StateDir, "blobs")), &crew{}, &lease{}
 		return p, nil
 	}
 	if p.blobs, err = blob.Open(filepath.Join(a.StateDir, "blobs")); err != nil {
 		return nil, err
 	}
-	listener, err := listen(ctx, self.Address)
+	if p.ward, err = openWard(filepath.Join(a.StateDir, "quarantine.json")); err != nil {
+		a.Log.Warn("", err.Error())
+	}
+	d, err := openDoors(ctx, self.Address, proof.address)
 	if err != nil {
 		return nil, err
 	}
-	p.self.Address = listener.Addr().String()
-	p.crew = newCrew(ctx, p, listener.(*net.TCPListener))
+	p.self.Address = d.address
+	p.crew = newCrew(ctx, p, d)
 	p.lease = newLease(ctx, a.Store, "seed-placer-"+string(a.Node), func() { p.own.forget(); p.nudge() })
-	socket := c.String("socket")
-	if socket == "" {
-		socket = filepath.Join(a.StateDir, "seeds.sock")
+	if p.socket == "" {
+		p.socket = filepath.Join(a.StateDir, "seeds.sock")
 	}
-	return p, p.serveSocket(ctx, socket)
-}
-
-// vacated is how long the worker of an agent that was killed may still hold the address: it ends a moment later.
-const vacated = 5 * time.Second
-
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	for begin := time.Now(); ; {
-		listener, err := net.Listen("tcp", address)
-		if err == nil {
-			return listener, nil
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) || time.Since(begin) > vacated || ctx.Err() != nil {
-			return nil, fmt.Errorf("serve at %s: %w", address, err)
-		}
-		time.Sleep(5 * time.Millisecond)
+	if proof.current != nil {
+		keepToItself()
+		go p.renew(ctx)
 	}
+	return p, p.serveSocket(ctx, p.socket)
 }
 
 // hostOf is what the flags say of this node.
@@ -109,13 +113,16 @@ func hostOf(c *cli.Context) (intent.Host, error) {
 	}
 	ip := net.ParseIP(host)
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) && !c.Bool("open-to-network") {
-		return h, agent.Usage("--serve %s can be reached from other machines, and anybody there could call every seed: stay on 127.0.0.1, or say --open-to-network", h.Address)
+		return h, agent.Usage("--serve %s can be reached from other machines, and anybody there could call every seed: stay on 127.0.0.1 and answer other nodes with certificates at --serve-tls, or say --open-to-network", h.Address)
 	}
 	if ip != nil && ip.IsUnspecified() {
 		return h, agent.Usage("--serve %s: name the very address by which other nodes reach this one", h.Address)
 	}
 	if h.Weight < 1 || h.Weight > 1000 {
 		return h, agent.Usage("--weight must be within 1 to 1000")
+	}
+	if h.Memory, err = memoryFlag(c.String("memory")); err != nil {
+		return h, err
 	}
 	for _, label := range c.StringSlice("label") {
 		key, value, ok := strings.Cut(label, "=")
@@ -125,6 +132,21 @@ func hostOf(c *cli.Context) (intent.Host, error) {
 		h.Labels[key] = value
 	}
 	return h, nil
+}
+
+// memoryFlag reads --memory.
+func memoryFlag(text string) (intent.Size, error) {
+	switch text {
+	case "":
+		return machineMemory() / 2, nil
+	case "none":
+		return 0, nil
+	}
+	size, err := intent.ParseSize(text)
+	if err != nil {
+		return 0, agent.Usage("--memory: %w", err)
+	}
+	return size, nil
 }
 
 // nudge asks for a pass.
@@ -183,7 +205,8 @@ func executable() (string, error) { return os.Executable() }
 
 // plan notes what the steps of this pass will need besides what they hold.
 func (p *placer) plan(d Desired, a Actual) []Step {
-	d = p.own.over(d, a.Node)
+	d, a.Self = p.own.over(d, a.Node), p.selfOf(d)
+	p.ward.forget(d)
 	for _, w := range d.Sites {
 		digest := w.Site.Digest()
 		if _, here := a.Blobs[digest]; here && a.Files[digest] == nil {
@@ -198,5 +221,6 @@ func (p *placer) plan(d Desired, a Actual) []Step {
 
 // states are those of what was read and what this node wrote of late.
 func (p *placer) states(d Desired, a Actual) map[string]converge.State {
+	a.Self = p.selfOf(d)
 	return states(p.own.over(d, a.Node), a)
 }

@@ -20,12 +20,16 @@ type Desired struct {
 	Holders map[string][]string                  // by digest, the live nodes that hold the blob, sorted
 	Held    map[string]string                    // subjects that must be left as they are, with the reason
 	Index   uint64
+
+	Listed   *Listed // this node's record in the inventory, if it has one that can be used
+	Unlisted string  // what is wrong with the record
 }
 
 // SeedWish is one seed that is declared.
 type SeedWish struct {
 	Name    string
 	Seed    intent.Seed
+	Since   uint64 // the store's index when it was declared
 	Invalid string // why it cannot be used
 }
 
@@ -39,16 +43,28 @@ type SiteWish struct {
 
 // Actual is what this node has.
 type Actual struct {
-	Node    string
-	Self    intent.Host
-	Joined  bool                   // the node's session lives and its key is held
+	Node string
+	Self intent.Host
+	Sign
 	Blobs   map[string]Kept        // by digest
 	Sent    map[string]wire.Seed   // what the workers were told to have
 	Workers map[string]wire.Status // what they say of it
 	Told    string                 // digest of the tables that the workers were told
 	Files   map[string][]string    // by manifest, the files that it names
 	Quiet   map[string]bool        // draining for long enough that nobody calls any more
-	Faults  map[string]string      // by subject, what the last try met
+	Troubles
+}
+
+// Sign is what the store says of this node by this node's own word.
+type Sign struct {
+	Joined bool        // the node's session lives and its key is held
+	Said   intent.Host // what that key says
+}
+
+// Troubles are what went wrong here.
+type Troubles struct {
+	Faults map[string]string // by subject, what the last try met
+	Ward   map[string]Patient
 }
 
 // Kept is one blob on this node.
@@ -102,8 +118,11 @@ func (s Step) String() string {
 
 // plan compares what is wanted with what is there. Each subject takes the steps that are possible now.
 func plan(d Desired, a Actual) (steps []Step) {
-	if !a.Joined {
+	switch {
+	case !a.Joined:
 		steps = append(steps, Step{Kind: Join, About: nodeSubject, Why: "this node takes seeds at " + a.Self.Address})
+	case !sameHost(a.Said, a.Self):
+		steps = append(steps, Step{Kind: Join, About: nodeSubject, Why: "other things are said of this node now: " + describe(a.Self)})
 	}
 	if told := tables(d, a).digest(); told != a.Told {
 		steps = append(steps, Step{Kind: Tell, About: nodeSubject, Digest: told, Why: "what shall run, or where else it runs, has changed"})
@@ -121,6 +140,21 @@ func plan(d Desired, a Actual) (steps []Step) {
 		}
 	}
 	return append(steps, planBlobs(d, a)...)
+}
+
+// describe is a node in words.
+func describe(h intent.Host) string {
+	text := fmt.Sprintf("region %q", h.Region)
+	for _, name := range slices.Sorted(maps.Keys(h.Labels)) {
+		text += fmt.Sprintf(", %s=%s", name, h.Labels[name])
+	}
+	switch {
+	case h.Closed:
+		text += "; it gives its seeds away"
+	case h.Cordoned:
+		text += "; it takes no new seeds"
+	}
+	return text
 }
 
 func (d Desired) declared() map[string]bool {
@@ -153,7 +187,7 @@ func planSeed(d Desired, a Actual, wish SeedWish, p Placement) []Step {
 	switch {
 	case status.State == wire.Ready && status.Digest == digest:
 		load := status.Load.Wants
-		if claim.State != intent.ReplicaReady || claim.Digest != digest || claim.Address != status.Address || claim.Load != load {
+		if claim.Zone != zoneOf(a.Self) || claim.State != intent.ReplicaReady || claim.Digest != digest || claim.Address != status.Address || claim.Load != load {
 			return []Step{{Kind: Announce, About: wish.Name, Digest: digest, State: intent.ReplicaReady, Address: status.Address, Load: load,
 				Why: why(claim, digest, load)}}
 		}
@@ -162,6 +196,8 @@ func planSeed(d Desired, a Actual, wish SeedWish, p Placement) []Step {
 	}
 	return nil
 }
+
+func zoneOf(h intent.Host) string { return h.Labels["zone"] }
 
 func why(claim intent.Replica, digest string, load int) string {
 	if claim.State == intent.ReplicaReady && claim.Digest == digest && claim.Load != load {

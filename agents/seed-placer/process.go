@@ -4,9 +4,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"sync"
@@ -18,21 +18,25 @@ import (
 
 // process is one worker, started again whenever it ends.
 type process struct {
-	crew     *crew
-	name     string
-	listener *net.TCPListener
-	stop     context.CancelFunc
-	news     chan struct{} // the table has changed
+	crew  *crew
+	name  string
+	doors doors
+	stop  context.CancelFunc
+	news  chan struct{} // the table has changed
 
 	mu    sync.Mutex
 	table wire.Table
 	seeds map[string]wire.Status
 	heard time.Time // the last report
+	ended ended
 }
 
-func (w *process) set(t wire.Table) {
+// ended is what a worker was at work on when it ended.
+type ended struct{ loading, calling []string }
+
+func (w *process) set(change func(*wire.Table)) {
 	w.mu.Lock()
-	w.table = t
+	change(&w.table)
 	w.mu.Unlock()
 	select {
 	case w.news <- struct{}{}:
@@ -47,7 +51,7 @@ func (w *process) observe(sent map[string]wire.Seed, said map[string]wire.Status
 	for _, seed := range w.table.Seeds {
 		sent[seed.Name] = seed
 		status := w.seeds[seed.Name]
-		status.Address = w.listener.Addr().String()
+		status.Address = w.doors.address
 		said[seed.Name] = status
 	}
 }
@@ -55,23 +59,37 @@ func (w *process) observe(sent map[string]wire.Seed, said map[string]wire.Status
 // run keeps the worker up until ctx ends.
 func (w *process) run(ctx context.Context) {
 	if w.name != front {
-		defer w.listener.Close()
+		defer w.doors.close()
 	}
-	for wait := restartAfter; ctx.Err() == nil; wait = min(2*wait, restartMost) {
+	for wait := restartAfter; ctx.Err() == nil; {
 		began := time.Now()
-		err := w.once(ctx)
+		started, err := w.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		w.note(wire.Report{})
-		w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker %s ended: %v; it is started again", label(w.name), err))
-		if time.Since(began) > time.Minute {
+		lived := time.Since(began)
+		if lived > goodLife {
 			wait = restartAfter
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		switch {
+		case !started:
+			w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker %s cannot be started: %v", label(w.name), err))
+		case w.name == front:
+			w.suspects(err)
+		default:
+			w.alone(ctx, err, lived)
+			continue
 		}
+		pause(ctx, wait)
+		wait = min(2*wait, restartMost)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 
@@ -82,46 +100,63 @@ func label(name string) string {
 	return "of " + name
 }
 
-// once is one life of the worker.
-func (w *process) once(ctx context.Context) error {
+// once is one life of the worker. It did not even begin when started is false.
+func (w *process) once(ctx context.Context) (started bool, err error) {
 	self, err := executable()
 	if err != nil {
-		return err
+		return false, err
 	}
-	file, err := w.listener.File()
+	open, err := w.doors.open()
 	if err != nil {
-		return err
+		return false, err
 	}
-	defer file.Close()
-	cmd := exec.Command(self, worker.Word)
-	cmd.ExtraFiles = []*os.File{file}
+	defer open.hangUp()
+	defer open.close()
+	notes, err := w.crew.notes()
+	if err != nil {
+		return false, err
+	}
+	defer notes.Close()
+	cmd := exec.Command(self, append([]string{worker.Word, wire.Notes}, open.names...)...)
+	cmd.ExtraFiles = append([]*os.File{notes}, open.files...)
 	cmd.Env = environment()
 	cmd.SysProcAttr = attributes()
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return err
+		return false, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return false, err
 	}
 	words, err := cmd.StderrPipe()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := start(cmd); err != nil {
-		return err
+		return false, err
 	}
+	open.close() // what is the process's alone ends with it
 	var side sync.WaitGroup
 	life, end := context.WithCancel(ctx)
+	side.Go(func() { open.lend(w.crew.placer.proof.current) })
 	side.Go(func() { w.write(life, in) })
 	side.Go(func() { w.watch(life, cmd.Process) })
 	side.Go(func() { w.read(out); end() })
 	side.Go(func() { w.listen(words) })
 	side.Wait()
 	end()
-	return cmd.Wait()
+	err = cmd.Wait()
+	w.mu.Lock()
+	w.ended.loading, w.ended.calling = worker.Busy(notes)
+	w.mu.Unlock()
+	if err == nil {
+		err = errEnded
+	}
+	return true, err
 }
+
+var errEnded = errors.New("it ended by itself")
 
 // environment is that of a worker: nothing but what Go itself goes by.
 func environment() []string {

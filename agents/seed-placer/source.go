@@ -14,7 +14,7 @@ import (
 
 // prefixes are the parts of the store that concern seeds.
 func prefixes(t intent.Tree) []intent.Prefix {
-	return []intent.Prefix{t.Seeds(), t.Sites(), t.Blobs(), t.Hosts(), t.Replicas(), t.Holders()}
+	return []intent.Prefix{t.Seeds(), t.Sites(), t.Blobs(), t.Hosts(), t.Replicas(), t.Holders(), t.Machines()}
 }
 
 // source reads and watches them as one.
@@ -31,7 +31,7 @@ func source(a *agent.Agent) agent.Source[Desired] {
 				}
 				parts[p] = store.Snapshot{Pairs: pairs, Index: index}
 			}
-			return assemble(a.Tree, parts), nil
+			return assemble(a.Tree, a.Node, parts), nil
 		},
 		Watch: func(ctx context.Context, heard func(intent.Prefix, error)) <-chan Desired {
 			return follow(ctx, a, heard)
@@ -80,14 +80,14 @@ func follow(ctx context.Context, a *agent.Agent, heard func(intent.Prefix, error
 			case <-out:
 			default:
 			}
-			out <- assemble(a.Tree, parts)
+			out <- assemble(a.Tree, a.Node, parts)
 		}
 	}()
 	return out
 }
 
 // assemble makes what is desired out of what was read. What cannot be used stays, with the reason.
-func assemble(t intent.Tree, parts map[intent.Prefix]store.Snapshot) Desired {
+func assemble(t intent.Tree, node intent.Name, parts map[intent.Prefix]store.Snapshot) Desired {
 	d := Desired{Blobs: map[string]intent.Blob{}, Hosts: map[string]intent.Host{},
 		Claims: map[string]map[string]intent.Replica{}, Holders: map[string][]string{}}
 	for prefix, part := range parts {
@@ -98,7 +98,7 @@ func assemble(t intent.Tree, parts map[intent.Prefix]store.Snapshot) Desired {
 			switch first, second, _ := strings.Cut(rest, "/"); prefix {
 			case t.Seeds():
 				seed, problems := intent.SeedOf(key, pair.Value)
-				d.Seeds = append(d.Seeds, SeedWish{Name: first, Seed: seed, Invalid: fault(key, problems)})
+				d.Seeds = append(d.Seeds, SeedWish{Name: first, Seed: seed, Since: pair.CreateIndex, Invalid: fault(key, problems)})
 			case t.Sites():
 				site, problems := intent.SiteOf(key, pair.Value)
 				d.Sites = append(d.Sites, SiteWish{Name: first, Site: site, Invalid: fault(key, problems)})
@@ -118,6 +118,7 @@ func assemble(t intent.Tree, parts map[intent.Prefix]store.Snapshot) Desired {
 			}
 		}
 	}
+	d.Listed, d.Unlisted = listed(t, node, parts[t.Machines()])
 	slices.SortFunc(d.Seeds, byName)
 	slices.SortFunc(d.Sites, func(a, b SiteWish) int { return strings.Compare(a.Name, b.Name) })
 	return d

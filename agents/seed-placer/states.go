@@ -24,6 +24,9 @@ func states(d Desired, a Actual) map[string]converge.State {
 			all[name] = converge.State{Have: have(d, a, name), Phase: intent.PhaseHeld, Reason: reason}
 		}
 	}
+	if d.Unlisted != "" {
+		all[nodeSubject] = converge.State{Phase: intent.PhaseInvalid, Reason: d.Unlisted}
+	}
 	if fault := a.Faults[nodeSubject]; fault != "" {
 		all[nodeSubject] = converge.State{Phase: converge.Working, Reason: fault, Moves: true}
 	}
@@ -56,9 +59,15 @@ func seedState(d Desired, a Actual, wish SeedWish, p Placement) converge.State {
 		}
 	}
 	status := a.Workers[wish.Name]
+	record, sick := a.Ward[wish.Name]
+	sick = sick && claimed && record.of(wish.Seed)
 	switch {
 	case !mine && !claimed:
 		s.Reason = notHere(d, a, wish, p)
+	case sick && record.Parked():
+		s.Phase, s.Reason = intent.PhaseQuarantined, fmt.Sprintf("%s; it is parked until its intent or its module changes", record)
+	case sick && status.State == "":
+		s.Phase, s.Reason, s.Moves = converge.Failed, fmt.Sprintf("%s; it is tried again at %s", record, clock(record.Next)), true
 	case status.State == wire.Failed:
 		s.Phase, s.Reason = converge.Failed, "it cannot run: "+status.Error
 	case claim.State == intent.ReplicaReady && claim.Digest == wish.Seed.Digest() && mine:
@@ -66,6 +75,9 @@ func seedState(d Desired, a Actual, wish SeedWish, p Placement) converge.State {
 		s.Phase, s.Reason, s.Moves = converge.Working, "other nodes shall have it: it stays until they are ready", true
 	default:
 		s.Phase, s.Reason, s.Moves = converge.Working, working(a, wish, status), true
+	}
+	if sick && s.Phase == converge.Converged {
+		s.Reason += fmt.Sprintf("; it has a worker of its own, for %s", record)
 	}
 	if p.Problem != "" {
 		s.Reason = strings.TrimPrefix(s.Reason+"; "+p.Problem, "; ")
@@ -95,7 +107,12 @@ func notHere(d Desired, a Actual, wish SeedWish, p Placement) string {
 	case self.Closed:
 		return "this node is closed"
 	case !eligible(self, wish.Seed.Replication):
-		return "this node is not of the region or does not have the labels that it asks for"
+		return "this node is not of the region or does not have the labels that it asks for: it is " + describe(self)
+	case self.Cordoned:
+		return "this node is cordoned: it takes no new seeds"
+	}
+	if left, lacks := p.Room[a.Node]; lacks {
+		return fmt.Sprintf("it may take %v of memory, and of the %v that this node has for seeds (--memory) %v are left", wish.Seed.Bounds.Or().Memory, self.Memory, left)
 	}
 	return fmt.Sprintf("%d replicas are wanted, and these nodes rank higher: %s", p.Want, strings.Join(p.Nodes, ", "))
 }

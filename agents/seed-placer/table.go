@@ -30,16 +30,18 @@ func (t tableSet) digest() string {
 }
 
 // tables says what each worker shall do: run the seeds that this node has claimed and whose module is here, and send on
-// what others have ready.
+// what others have ready. A seed that is trusted, or may have ended the worker of all, is alone; one that is parked rests.
 func tables(d Desired, a Actual) tableSet {
 	routes := routesOf(d, a)
-	first := wire.Table{Node: a.Node, Zone: a.Self.Labels["zone"], Routes: routes}
+	first := wire.Table{Node: a.Node, Zone: zoneOf(a.Self), Routes: routes}
 	set := tableSet{}
 	for _, wish := range d.Seeds {
 		seed, ok := running(d, a, wish)
+		record, sick := a.Ward[wish.Name]
+		sick = sick && record.of(seed.Seed)
 		switch {
-		case !ok:
-		case seed.Seed.Trusted:
+		case !ok || sick && record.Parked():
+		case seed.Seed.Trusted || sick:
 			set[wish.Name] = wire.Table{Node: a.Node, Zone: first.Zone, Routes: routes, Seeds: []wire.Seed{seed}}
 		default:
 			first.Seeds = append(first.Seeds, seed)
@@ -57,7 +59,26 @@ func tables(d Desired, a Actual) tableSet {
 		}
 	}
 	set[front] = first
+	set.ration(int64(a.Self.Memory))
 	return set
+}
+
+// ration shares the node's memory out: each worker has what one instance of each of its seeds may take, and all have the
+// same part of the rest. A node without a bound gives none.
+func (t tableSet) ration(total int64) {
+	parts, sum := map[string]int64{}, int64(0)
+	for name, table := range t {
+		for _, s := range table.Seeds {
+			parts[name] += int64(s.Seed.Bounds.Or().Memory)
+		}
+		sum += parts[name]
+	}
+	for name, table := range t {
+		if total > 0 {
+			table.Memory = parts[name] + max(0, total-sum)/int64(len(t))
+		}
+		t[name] = table
+	}
 }
 
 // running is how a seed runs here, if it shall. A seed whose intent cannot be used, or whose new module is not here yet,

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 
 // TestStoriesOnRunit runs testdata/*.txtar against a real runit and a real Consul.
 func TestStoriesOnRunit(t *testing.T) {
+	t.Parallel() // with those on systemd: most of the time they wait
 	consul := testhost.Consul(t, "web1")
 	stories(t, consul, func(w *world) []string {
 		w.runit = testhost.NewRunit(w.T)
@@ -36,11 +37,13 @@ func TestStoriesOnRunit(t *testing.T) {
 
 // TestStoriesOnSystemd runs the same stories against a real systemd.
 func TestStoriesOnSystemd(t *testing.T) {
+	t.Parallel()
+	address := ""
 	if testhost.SharedDir() == "" {
 		testhost.NeedRoot(t)
-		t.Setenv("CONSUL_HTTP_ADDR", testhost.Consul(t, "web1"))
+		address = "CONSUL_HTTP_ADDR=" + testhost.Consul(t, "web1")
 	}
-	if !testhost.InSystemd(t) {
+	if !testhost.InSystemd(t, address) {
 		return
 	}
 	stories(t, os.Getenv("CONSUL_HTTP_ADDR"), func(w *world) []string {
@@ -262,14 +265,27 @@ func (w *world) runs(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
+// mains are the processes of an app that no other of its processes started: what those start comes and goes.
+func (w *world) mains(app string) (mains string) {
+	_, pids := w.versions(app)
+	all := strings.Fields(pids)
+	for _, pid := range all {
+		stat, _ := os.ReadFile("/proc/" + pid + "/stat")
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		if fields := strings.Fields(rest); len(fields) > 1 && !slices.Contains(all, fields[1]) {
+			mains += pid + " "
+		}
+	}
+	return mains
+}
+
 // remember APP notes the processes of an app; same APP checks that they are still the same.
 func (w *world) remember(ts *testscript.TestScript, _ bool, args []string) {
-	_, pids := w.versions(args[0])
-	ts.Setenv("PIDS_"+args[0], pids)
+	ts.Setenv("PIDS_"+args[0], w.mains(args[0]))
 }
 
 func (w *world) same(ts *testscript.TestScript, neg bool, args []string) {
-	_, pids := w.versions(args[0])
+	pids := w.mains(args[0])
 	if was := ts.Getenv("PIDS_" + args[0]); (pids == was) == neg {
 		ts.Fatalf("processes were %s and are %s", was, pids)
 	}

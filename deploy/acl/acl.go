@@ -50,7 +50,7 @@ type scope struct {
 	Own     string   // what the keys that agents write begin with, such as "platypus/"
 	Wishes  []string // the prefixes that together are all intent
 	Fleet   []string // the prefixes of intent that placing depends on
-	Seeds   []string // the prefixes that say which seeds, sites and blobs there shall be, and on which nodes they are
+	Seeds   []string // the prefixes that say which seeds, sites and blobs there shall be, and what nodes are like
 	Reports []string // the prefixes that people read and agents write
 	Shown   []string // the prefixes that the dashboard shows
 }
@@ -108,7 +108,7 @@ func under(root string) (scope, error) {
 	for _, noun := range []string{"nodes", "regions", "machines", "vms"} {
 		s.Fleet = append(s.Fleet, s.Intent+noun+"/")
 	}
-	for _, noun := range []string{"seeds", "sites", "blobs"} {
+	for _, noun := range []string{"seeds", "sites", "blobs", "machines"} {
 		s.Seeds = append(s.Seeds, s.Intent+noun+"/")
 	}
 	for _, noun := range []string{"regions", "machines", "vms"} {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/platypus-platform/platypus/deploy/acl"
 )
@@ -43,7 +42,7 @@ func grants(wish, own string) []grant {
 		{acl.Allocator, "web1", []string{own + "ledger/", own + "placement/vms/", own + "placement/nodes/", own + "status/allocator/web1", own + "alive/web1/allocator"},
 			[]string{wish + "nodes/", wish + "regions/", wish + "machines/", wish + "vms/", own + "status/setlive/", own + "alive/", own + "confirm/web1/"}, true, ""},
 		{acl.SeedPlacer, "web1", []string{own + "placement/hosts/web1", own + "placement/seeds/", own + "placement/blobs/", own + "status/seed-placer/web1", own + "alive/web1/seed-placer"},
-			[]string{wish + "seeds/", wish + "sites/", wish + "blobs/", own + "placement/hosts/", own + "placement/seeds/", own + "placement/blobs/", own + "confirm/web1/"}, true, "seed-placer"},
+			[]string{wish + "seeds/", wish + "sites/", wish + "blobs/", wish + "machines/", own + "placement/hosts/", own + "placement/seeds/", own + "placement/blobs/", own + "confirm/web1/"}, true, "seed-placer"},
 		{acl.Dashboard, "", nil, []string{wish + "regions/", wish + "machines/", wish + "vms/",
 			own + "ledger/", own + "placement/", own + "status/", own + "alive/", own + "history/"}, false, ""},
 		{acl.Developer, "slug/production", []string{wish + "clusters/slug/production/config", own + "history/"},
@@ -222,9 +221,9 @@ func checkBeyondKV(c consul, token string, g grant) {
 	}
 	expect("PUT", "/v1/agent/service/register", `{"Name": "slug", "Port": 1212}`, code(g.service == "*"))
 	if g.service == "*" {
-		if answer := expect("GET", "/v1/health/service/slug", "", http.StatusOK); !strings.Contains(answer, "1212") {
-			c.t.Errorf("health of slug: %s", answer)
-		}
+		c.eventually("the catalog has slug", func() bool { // the agent tells it, some time after
+			return strings.Contains(expect("GET", "/v1/health/service/slug", "", http.StatusOK), "1212")
+		})
 		expect("PUT", "/v1/agent/service/deregister/slug", "", http.StatusOK)
 	}
 	expect("PUT", "/v1/agent/maintenance?enable=true", "", http.StatusForbidden)
@@ -240,6 +239,10 @@ func checkBeyondKV(c consul, token string, g grant) {
 // checkChecked holds a key through a session that falls with the check of the agent's own service.
 func checkChecked(c consul, g grant, expect func(method, path, body string, want int) string) {
 	expect("PUT", "/v1/agent/check/update/service:sp", `{"Status": "passing"}`, http.StatusOK)
+	c.eventually("the catalog has its check", func() bool {
+		_, answer, err := c.Ask("GET", "/v1/health/checks/seed-placer", "")
+		return err == nil && strings.Contains(answer, `"passing"`)
+	})
 	made := expect("PUT", "/v1/session/create", `{"TTL": "10s", "Behavior": "delete", "LockDelay": "0s", "ServiceChecks": [{"ID": "service:sp"}]}`, http.StatusOK)
 	id := strings.Split(made, `"`)[3]
 	host := g.writes[0]
@@ -247,15 +250,10 @@ func checkChecked(c consul, g grant, expect func(method, path, body string, want
 		c.t.Errorf("acquire %s: %s", host, answer)
 	}
 	expect("PUT", "/v1/agent/check/update/service:sp", `{"Status": "critical"}`, http.StatusOK)
-	gone := func() bool {
+	c.eventually(host+" is gone with its check", func() bool {
 		code, _, err := c.Ask("GET", "/v1/kv/"+host, "")
 		return err == nil && code == http.StatusNotFound
-	}
-	for begin := time.Now(); !gone(); time.Sleep(50 * time.Millisecond) {
-		if time.Since(begin) > time.Minute {
-			c.t.Fatalf("%s is there though its check is critical", host)
-		}
-	}
+	})
 	expect("PUT", "/v1/agent/service/deregister/sp", "", http.StatusOK)
 	// It announces itself and decides nothing about who may speak to whom.
 	expect("PUT", "/v1/connect/intentions/exact?source=a&destination=seed-placer", `{"Action": "deny"}`, http.StatusForbidden)

@@ -3,6 +3,7 @@ package acl_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/platypus-platform/platypus/store/consultest"
 )
@@ -41,3 +42,13 @@ func (c consul) must(method, path, body string) string {
 
 // token makes a token that has these rules and no others.
 func (c consul) token(rules string) string { return c.NewToken(rules) }
+
+// eventually waits until ok.
+func (c consul) eventually(what string, ok func() bool) {
+	c.t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			c.t.Fatalf("still not so: %s", what)
+		}
+	}
+}

@@ -10,6 +10,7 @@ Builds every program and puts them, with units, run scripts and settings, into D
 (default DIR: dist). Prints the path of the package. Needs no root.
 
   VERSION   version of the package (default: the newest tag, or 0.0.0 with the commit)
+  LEVEL     how hard xz tries, 0 to 9 (default: 6)
 EOF
 }
 case ${1-} in
@@ -72,5 +73,5 @@ mkdir -p "$control"
 install -m 755 "$here/postinst" "$here/prerm" "$here/postrm" "$control/"
 sed -e "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@SIZE@/$(du -sk "$root" | cut -f1)/" "$here/control" >"$control/control"
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-dpkg-deb --root-owner-group -Zxz --build "$root" "$out/platypus_${version}_$arch.deb" >&2
+dpkg-deb --root-owner-group -Zxz "-z${LEVEL:-6}" --build "$root" "$out/platypus_${version}_$arch.deb" >&2
 echo "$out/platypus_${version}_$arch.deb"

@@ -24,6 +24,7 @@ func TestTokens(t *testing.T) {
 	operator := token(t, address, acl.Operator, "")
 	developer := token(t, address, acl.Developer, "slug/production")
 	preparer, setlive := token(t, address, acl.Preparer, "web1"), token(t, address, acl.Setlive, "web1")
+	placer := token(t, address, acl.SeedPlacer, "web1")
 	file, other := filepath.Join(dir, "slug.json"), filepath.Join(dir, "other.json")
 	write(t, file, `{"nodes/web1/slug": {"cluster": "production"}, "clusters/slug/production/config": {"versions": {"1.0": "active"}, "min_nodes": 1},
 		"clusters/slug/production/deploy_config": {"basedir": "/srv/slug"}}`)
@@ -49,6 +50,9 @@ func TestTokens(t *testing.T) {
 		{preparer, "it is what preparer on web1 needs", 0, []string{"doctor", "--as", "preparer", "--node", "web1"}},
 		{preparer, "preparer cannot read the intent of web2", exitError, []string{"doctor", "--as", "preparer", "--node", "web2"}},
 		{setlive, "it is what setlive on web1 needs", 0, []string{"doctor", "--as", "setlive", "--node", "web1"}},
+		{placer, "it is what seed-placer on web1 needs", 0, []string{"doctor", "--as", "seed-placer", "--node", "web1"}},
+		{placer, "seed-placer cannot read confirmations", exitError, []string{"doctor", "--as", "seed-placer", "--node", "web2"}},
+		{setlive, "seed-placer cannot read platypus/intent/seeds/", exitError, []string{"doctor", "--as", "seed-placer", "--node", "web1"}},
 		{setlive, "give the token the policy of platypus acl preparer --node web1", exitError, []string{"doctor", "--as", "preparer", "--node", "web1"}},
 		{operator, "port-authority may not write platypus/status/port-authority/web1", exitError, []string{"doctor", "--as", "port-authority", "--node", "web1"}},
 		{"nobody", "give the token the policy of platypus acl preparer --node web1", exitError, []string{"doctor", "--as", "preparer", "--node", "web1"}},

@@ -138,7 +138,7 @@ func (v verb) command() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return v.run(c.Context, sh)
+			return sh.dryEnd(v.run(c.Context, sh))
 		},
 	}
 }

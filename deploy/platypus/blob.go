@@ -29,7 +29,7 @@ from any node that holds it, and writes nothing unless the digest is right; ls l
 		examples: []string{"platypus blob put big.iso --copies 3", "platypus blob get sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a out.iso", "platypus blob ls"},
 		flags: []cli.Flag{
 			&cli.IntFlag{Name: "copies", Usage: "on how many nodes it is kept", Value: intent.DefaultCopies},
-			socketFlag(), messageFlag(), outputFlag(),
+			socketFlag(), messageFlag(), dryRunFlag(), outputFlag(),
 		},
 		run: func(ctx context.Context, sh *shell) error {
 			switch verb, n := sh.args[0], len(sh.args); {

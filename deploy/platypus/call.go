@@ -43,16 +43,21 @@ func callSeed(ctx context.Context, sh *shell) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, sh.flags.Duration("timeout"))
 	defer cancel()
+	var because error // of the last try that was heard to its end
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		output, err := sh.callOnce(ctx, name, sh.args[1], input)
 		if err == nil {
 			_, err = sh.out.Write(output)
 			return err
 		}
+		if ctx.Err() != nil && because != nil { // a try that time cut off says nothing of the seed
+			err = because
+		}
 		var later retryable
 		if !errors.As(err, &later) {
 			return err
 		}
+		because = err
 		select {
 		case <-time.After(max(wait, later.after)/2 + rand.N(wait)):
 		case <-ctx.Done():

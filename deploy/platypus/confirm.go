@@ -21,7 +21,7 @@ func confirmVerb() verb {
 		text: `An agent that would have to remove most of what it has at once does nothing and reports what it holds back: too
 often that is a mistake in the store. This shows it and, when you agree, allows exactly these removals for an hour.`,
 		examples: []string{"platypus confirm web1", "platypus confirm web1 --yes"},
-		flags:    []cli.Flag{yesFlag(), outputFlag()},
+		flags:    []cli.Flag{dryRunFlag(), yesFlag(), outputFlag()},
 		run:      confirm,
 	}
 }

@@ -18,7 +18,7 @@ func doctorVerb() verb {
 		name: "doctor", usage: "look for what would keep Platypus from working here", max: 0,
 		text: `Checks the store (does it answer, what may the token do, do the clocks agree) and this host (space and inodes,
 who holds the locks of agents, second copies of them, firewall, supervisor, ports that somebody else listens on).
---as checks the token on behalf of an agent: may it read and write what that agent needs, and no more. Each line that is
+--as checks the token on behalf of an agent that runs on a node: may it read and write what that agent needs, and no more. Each line that is
 not ok says what to do; root sees more than others. Nothing is changed, neither here nor in the store.
 Exit code 1 when something fails; warnings do not count.`,
 		examples: []string{"platypus doctor", "sudo platypus doctor --node web1 -o json",
@@ -59,8 +59,9 @@ func doctor(ctx context.Context, sh *shell) error {
 		return usage("--node: %w", err)
 	}
 	as := sh.flags.String("as")
-	if as != "" && !slices.Contains(agentNames, as) {
-		return usage("--as %q is not one of %s", as, strings.Join(agentNames, ", "))
+	known := append(slices.Clone(agentNames), seedPlacer)
+	if as != "" && !slices.Contains(known, as) {
+		return usage("--as %q is not one of %s", as, strings.Join(known, ", "))
 	}
 	found, apps := sh.lookAtStore(ctx, name, as)
 	found = append(found, lookAtHost(ctx, sh.flags.String("state-dir"), apps)...)

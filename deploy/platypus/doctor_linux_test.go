@@ -145,6 +145,8 @@ func TestDoctorSeesAgentsThatRunTwice(t *testing.T) {
 
 func TestDoctorSeesWhoHasThePortsOfApps(t *testing.T) {
 	_, own := companion(t, "", "PLATYPUS_APP=slug")
+	name := filepath.Base(os.Args[0])
+	name = name[:min(len(name), 15)] // which is all that the kernel keeps
 	neighbour, taken := companion(t, "", "PLATYPUS_APP=snail")
 	stranger, foreign := companion(t, "")
 	app := func(port int) []intent.App {
@@ -157,8 +159,8 @@ func TestDoctorSeesWhoHasThePortsOfApps(t *testing.T) {
 		want string
 	}{
 		{own, "ok nobody else listens on the ports"},
-		{taken, fmt.Sprintf("warn port %d/tcp of slug is held by the app snail (platypus.test, pid %d)", taken, neighbour)},
-		{foreign, fmt.Sprintf("warn port %d/tcp of slug is held by platypus.test (pid %d), which is no app", foreign, stranger)},
+		{taken, fmt.Sprintf("warn port %d/tcp of slug is held by the app snail (%s, pid %d)", taken, name, neighbour)},
+		{foreign, fmt.Sprintf("warn port %d/tcp of slug is held by %s (pid %d), which is no app", foreign, name, stranger)},
 	} {
 		if got := fmt.Sprint(one(ports(app(c.port)), "ports")); !strings.Contains(got, c.want) {
 			t.Errorf("%s, want %s", got, c.want)

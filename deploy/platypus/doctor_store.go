@@ -25,7 +25,11 @@ func (sh *shell) lookAtStore(ctx context.Context, node intent.Name, as string) (
 	}
 	found := []finding{{"store", levelOK, fmt.Sprintf("%s answers in %s, leader %s", sh.store.Address(), took.Round(100*time.Microsecond), leader), ""}}
 	found = append(found, sh.clock(ctx))
-	if as != "" {
+	switch as {
+	case "":
+	case seedPlacer:
+		return append(found, sh.mayPlace(ctx, node)), nil
+	default:
 		more, apps := sh.mayServe(ctx, node, as)
 		return append(found, more...), apps
 	}

@@ -24,12 +24,15 @@ func uncordonVerb() verb {
 }
 
 func stateVerb(v verb, state intent.MachineState) verb {
-	v.args, v.min, v.max, v.flags = "MACHINE…", 1, -1, []cli.Flag{messageFlag(), outputFlag()}
+	v.args, v.min, v.max, v.flags = "MACHINE…", 1, -1, []cli.Flag{messageFlag(), dryRunFlag(), outputFlag()}
 	v.run = func(ctx context.Context, sh *shell) error {
 		for i := range sh.args {
-			if _, err := sh.setState(ctx, i, state, nil); err != nil {
+			if _, err := sh.setState(ctx, i, state, nil); err != nil && !sh.setAside(err) {
 				return err
 			}
+		}
+		if len(sh.aside) > 0 {
+			return nil
 		}
 		if sh.json {
 			return sh.printJSON(v.name, map[string]any{"machines": sh.args, "state": state})
@@ -87,7 +90,7 @@ nothing is. The machine stays draining until platypus uncordon.`,
 		flags: []cli.Flag{&cli.DurationFlag{Name: "deadline", Usage: "after so long all that is left goes at once"},
 			&cli.IntFlag{Name: "parallel", Usage: "vms on their way at once", Value: intent.DefaultDrainParallel},
 			boolFlag("wait", "wait until the machine is empty"), &cli.DurationFlag{Name: "timeout", Usage: "how long to wait", Value: defaultTimeout},
-			messageFlag(), outputFlag()},
+			messageFlag(), dryRunFlag(), outputFlag()},
 		run: drain,
 	}
 }

@@ -53,7 +53,7 @@ func (sh *shell) readFleet(ctx context.Context) (*fleet.Fleet, error) {
 // writeKey writes one key of intent through the history; index is that of the value before, 0 for none, and a nil value
 // removes the key.
 func (sh *shell) writeKey(ctx context.Context, key string, before []byte, index uint64, after []byte, message string) (history.Commit, error) {
-	c, changed := change.Between(strings.TrimPrefix(key, string(sh.tree.Intent())), before, after)
+	c, changed := change.Between(sh.below(key), before, after)
 	if !changed {
 		return history.Commit{}, history.ErrUnchanged
 	}
@@ -64,6 +64,9 @@ func (sh *shell) writeKey(ctx context.Context, key string, before []byte, index 
 	}
 	return commits[0], nil
 }
+
+// below is a key of the store as the history calls it.
+func (sh *shell) below(key string) string { return strings.TrimPrefix(key, string(sh.tree.Intent())) }
 
 // machineArg finds the machine that an argument names, as NAME or REGION/NAME.
 func (sh *shell) machineArg(ctx context.Context, i int) (intent.Pair, error) {
@@ -129,6 +132,27 @@ func (sh *shell) knownRegion(ctx context.Context, code intent.Name) error {
 		return usage("region %s is not known, nor is any other: platypus import regions FILE.csv", code)
 	}
 	return usage("region %s is not known%s; known are %s, and any", code, meant(string(code), words), strings.Join(words, " "))
+}
+
+// judgeRegions makes a commit look at the regions of a wish in the very read that it begins with, and refuse one that is
+// not known.
+func (sh *shell) judgeRegions(codes intent.Regions) (keys []string, judge func(context.Context, map[string]intent.Pair) error) {
+	for _, code := range codes {
+		if code != intent.AnyRegion {
+			keys = append(keys, sh.below(sh.tree.Region(code)))
+		}
+	}
+	return keys, func(ctx context.Context, live map[string]intent.Pair) error {
+		for _, code := range codes {
+			if live[sh.below(sh.tree.Region(code))].ModifyIndex > 0 {
+				continue
+			}
+			if err := sh.knownRegion(ctx, code); err != nil { // it may have machines all the same
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // withMembers is a JSON object with some members set, or removed where the value is nil; all others stay as they are.

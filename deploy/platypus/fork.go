@@ -18,7 +18,7 @@ of its own. Point agents of a staging host and these verbs at it with --root pla
 brings what changed there back. Without a name it lists the forks; with --delete it removes one with its history.
 ` + pointText,
 		examples: []string{`platypus fork staging -m "rehearse 1.2"`, "platypus fork audit golden", "platypus fork --delete staging --yes"},
-		flags:    []cli.Flag{messageFlag(), boolFlag("delete", "remove the fork", "d"), yesFlag(), outputFlag()},
+		flags:    []cli.Flag{messageFlag(), boolFlag("delete", "remove the fork", "d"), dryRunFlag(), yesFlag(), outputFlag()},
 		run:      fork,
 	}
 }
@@ -65,6 +65,9 @@ func fork(ctx context.Context, sh *shell) error {
 
 // catchUp records the plain writes that nobody recorded yet, so that what is read from the history is what stands.
 func (sh *shell) catchUp(ctx context.Context, log *history.Log) error {
+	if sh.dry() {
+		return nil
+	}
 	s, err := log.Survey(ctx)
 	if err == nil {
 		_, err = log.Observe(ctx, s)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -30,7 +32,7 @@ func historyVerb() verb {
 			&cli.IntFlag{Name: "keep-commits", Usage: "compact: keep at least so `MANY`", Value: history.DefaultKeep.Commits},
 			&cli.DurationFlag{Name: "keep-age", Usage: "compact: keep all that are younger", Value: history.DefaultKeep.Age},
 			&cli.StringFlag{Name: "branch", Usage: "export: the branch to make", Value: "intent"},
-			outputFlag(),
+			dryRunFlag(), outputFlag(),
 		},
 		run: func(ctx context.Context, sh *shell) error {
 			do, known := map[string]func(context.Context, *history.Log) error{
@@ -76,7 +78,9 @@ func (sh *shell) verify(ctx context.Context, log *history.Log) error {
 
 func (sh *shell) export(ctx context.Context, log *history.Log) error {
 	out, done := sh.out, func() error { return nil }
-	if len(sh.args) == 2 {
+	if sh.dry() {
+		out = io.Discard
+	} else if len(sh.args) == 2 {
 		f, err := os.Create(sh.args[1])
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
@@ -107,6 +111,9 @@ func (sh *shell) importHistory(ctx context.Context, log *history.Log) error {
 		defer f.Close()
 		in = f
 	}
+	if sh.dry() {
+		return sh.importable(ctx, log, in)
+	}
 	head, err := gitlog.Import(ctx, log, in)
 	if err != nil {
 		return err
@@ -126,6 +133,9 @@ func (sh *shell) compact(ctx context.Context, log *history.Log) error {
 	if keep.Commits < 1 || keep.Age < 0 {
 		return usage("--keep-commits is at least 1, and --keep-age is not negative")
 	}
+	if sh.dry() {
+		return sh.excess(ctx, log, keep)
+	}
 	c, err := log.Compact(ctx, keep)
 	if err != nil {
 		return err
@@ -142,6 +152,50 @@ func (sh *shell) compact(ctx context.Context, log *history.Log) error {
 		sh.say("more could go but for %s", c.Pin)
 	}
 	return nil
+}
+
+// importable reads what would be imported, and writes none of it.
+func (sh *shell) importable(ctx context.Context, log *history.Log, in io.Reader) error {
+	head, err := log.Head(ctx)
+	if err == nil && head.Seq > 0 {
+		err = fmt.Errorf("import: the history: %w", history.ErrExists)
+	}
+	n := 0
+	for _, bad := range gitlog.Commits(in) {
+		if err != nil || bad != nil {
+			return errors.Join(err, bad)
+		}
+		n++
+	}
+	return sh.wouldChange("import", plural(n, "commit"), n)
+}
+
+// excess tells what compacting would let go of.
+func (sh *shell) excess(ctx context.Context, log *history.Log, keep history.Keep) error {
+	to, err := log.Excess(ctx, keep)
+	if err != nil {
+		return err
+	}
+	floor, _, err := log.Floor(ctx)
+	if err != nil {
+		return err
+	}
+	return sh.wouldChange("compact", plural(int(max(to, 1)-max(floor, 1)), "commit"), int(to))
+}
+
+// wouldChange ends the dry run of an action that takes many writes.
+func (sh *shell) wouldChange(action, what string, n int) error {
+	if sh.json {
+		if err := sh.printJSON("dry-run", map[string]any{"action": action, "commits": what}); err != nil {
+			return err
+		}
+	}
+	if n == 0 {
+		sh.say("%s: there is nothing to do", action)
+		return nil
+	}
+	sh.say("would %s %s; nothing was written: --dry-run", action, what)
+	return exit(exitPending)
 }
 
 func (sh *shell) repair(ctx context.Context, log *history.Log) error {

@@ -25,7 +25,7 @@ the recorder then logs it. Without a key it lists the holds.`,
 		examples: []string{`platypus hold clusters/slug/ --for 2h -m "1.2 eats memory"`, "platypus hold --delete clusters/slug/"},
 		flags: []cli.Flag{
 			&cli.DurationFlag{Name: "for", Usage: "how long", Value: defaultHold},
-			messageFlag(), boolFlag("delete", "take the hold back", "d"), outputFlag(),
+			messageFlag(), boolFlag("delete", "take the hold back", "d"), dryRunFlag(), outputFlag(),
 		},
 		run: hold,
 	}

@@ -52,10 +52,8 @@ func (sh *shell) join(ctx context.Context, source *history.Log) error {
 	if err != nil {
 		return err
 	}
-	if !sh.flags.Bool("dry-run") {
-		if err := sh.catchUp(ctx, source); err != nil {
-			return err
-		}
+	if err := sh.catchUp(ctx, source); err != nil {
+		return err
 	}
 	head, err := source.Head(ctx)
 	if err != nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,8 +47,24 @@ type kept struct {
 	Node   string `json:"node"`
 }
 
+// digestOf is what a node would say of a blob that it had taken.
+func digestOf(open func() (io.ReadCloser, error)) (k kept, err error) {
+	body, err := open()
+	if err != nil {
+		return k, err
+	}
+	defer body.Close()
+	sum := sha256.New()
+	k.Size, err = io.Copy(sum, body)
+	k.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return k, err
+}
+
 // putBlob gives a blob to the node's agent. open is called anew for each try.
 func (sh *shell) putBlob(ctx context.Context, open func() (io.ReadCloser, error)) (k kept, err error) {
+	if sh.dry() {
+		return digestOf(open)
+	}
 	path := sh.flags.String("socket")
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)

@@ -28,9 +28,14 @@ type seat struct {
 }
 
 func place(ctx context.Context, sh *shell) error {
-	spec, err := sh.vmWanted(ctx)
+	spec, err := sh.vmWanted()
 	if err != nil {
 		return err
+	}
+	for _, code := range spec.Region {
+		if err := sh.knownRegion(ctx, code); err != nil {
+			return err
+		}
 	}
 	name := intent.Name("place")
 	if len(sh.args) > 0 {

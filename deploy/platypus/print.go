@@ -34,7 +34,7 @@ func (s style) phase(phase string) string {
 	switch phase {
 	case "converged", "ok":
 		return s.green(phase)
-	case "failed", "failing", "conflict", "invalid", "reverted", "silent", "stale", "held", "fail":
+	case "failed", "failing", "conflict", "invalid", "reverted", "silent", "stale", "held", "quarantined", "fail":
 		return s.red(phase)
 	}
 	return s.yellow(phase)

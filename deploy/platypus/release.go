@@ -18,7 +18,7 @@ func releaseVerb() verb {
 so, nothing is held back however many vms are released at once. A share whose app still runs is free when it does not.`,
 		examples: []string{"platypus release web", "platypus release web db --timeout 1m -o json"},
 		flags: []cli.Flag{boolFlag("no-wait", "remove the wish at once, and leave the rest to the allocator"),
-			&cli.DurationFlag{Name: "timeout", Usage: "how long to wait", Value: 30 * time.Second}, messageFlag(), outputFlag()},
+			&cli.DurationFlag{Name: "timeout", Usage: "how long to wait", Value: 30 * time.Second}, messageFlag(), dryRunFlag(), outputFlag()},
 		run: release,
 	}
 }
@@ -31,6 +31,9 @@ func release(ctx context.Context, sh *shell) error {
 			return err
 		}
 		done, err := sh.releaseOne(ctx, name)
+		if sh.setAside(err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -42,6 +45,9 @@ func release(ctx context.Context, sh *shell) error {
 			sh.say("%s: no allocator released it within %s: is one running? Its count is 0; next: platypus vms, platypus verify, then release again",
 				name, sh.flags.Duration("timeout"))
 		}
+	}
+	if len(sh.aside) > 0 {
+		return nil
 	}
 	if sh.json {
 		if err := sh.printJSON("release", map[string]any{"released": released, "left": left}); err != nil {
@@ -95,7 +101,7 @@ func (sh *shell) releaseOne(ctx context.Context, name intent.Name) (done bool, e
 func (sh *shell) awaitRelease(ctx context.Context, name intent.Name) bool {
 	ctx, cancel := context.WithTimeout(ctx, sh.flags.Duration("timeout"))
 	defer cancel()
-	placements := sh.watchPlacements(ctx, name)
+	placements := sh.watchPlacements(ctx, name, 0)
 	for {
 		select {
 		case seen := <-placements:

@@ -39,7 +39,7 @@ declared. The module is a WASI preview 1 command (GOOS=wasip1 GOARCH=wasm go bui
 			&cli.StringSliceFlag{Name: "calls", Usage: "`SEED` that it may call, or *"},
 			&cli.StringSliceFlag{Name: "env", Usage: "`NAME=VALUE` in its environment; no place for secrets"},
 			boolFlag("trusted", "run it in a process of its own, at full speed"),
-			socketFlag(), messageFlag(),
+			socketFlag(), messageFlag(), dryRunFlag(),
 		},
 		run: publishSeed,
 	}

@@ -24,7 +24,8 @@ type shell struct {
 	json  bool
 	tree  intent.Tree
 	store *store.Store
-	style style // of out
+	style style          // of out
+	aside []store.Change // what a dry run of a verb with several arguments would have written so far
 }
 
 func newShell(c *cli.Context) (*shell, error) {
@@ -35,7 +36,7 @@ func newShell(c *cli.Context) (*shell, error) {
 	s, err := store.Open(store.Config{
 		Address: c.String("http-addr"), TokenFile: c.String("token-file"), CAFile: c.String("ca-file"),
 		CertFile: c.String("client-cert"), KeyFile: c.String("client-key"),
-		Namespace: c.String("namespace"), Partition: c.String("partition"),
+		Namespace: c.String("namespace"), Partition: c.String("partition"), Dry: c.Bool("dry-run"),
 	})
 	if err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func (sh *shell) name(i int, what string) (intent.Name, error) {
 
 // agree asks a question on a terminal. Off a terminal nobody can answer, so that is an error that names --yes.
 func (sh *shell) agree(question string) error {
-	if sh.flags.Bool("yes") {
+	if sh.flags.Bool("yes") || sh.dry() {
 		return nil
 	}
 	if !terminal(sh.in) {

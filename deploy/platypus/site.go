@@ -34,7 +34,7 @@ answer for the host NAME and for each --host. Files whose name begins with a dot
 			&cli.StringFlag{Name: "not-found", Usage: "`PATH` of the page that says 404"},
 			&cli.StringFlag{Name: "max-age", Usage: "how long a cache may keep a page without asking, such as 1h"},
 			&cli.StringSliceFlag{Name: "redirect", Usage: "`FROM=TO`: a path, and a path or address"},
-			socketFlag(), messageFlag(),
+			socketFlag(), messageFlag(), dryRunFlag(),
 		},
 		run: publishSite,
 	}

@@ -17,7 +17,7 @@ func tagVerb() verb {
 the tags; with --delete it takes the name away.
 ` + pointText,
 		examples: []string{`platypus tag golden -m "before the move"`, "platypus tag --delete golden"},
-		flags:    []cli.Flag{messageFlag(), boolFlag("delete", "take the name away", "d"), outputFlag()},
+		flags:    []cli.Flag{messageFlag(), boolFlag("delete", "take the name away", "d"), dryRunFlag(), outputFlag()},
 		run:      tag,
 	}
 }

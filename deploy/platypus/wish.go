@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -28,7 +27,7 @@ func vmFlags() []cli.Flag {
 }
 
 // vmWanted reads what the flags say. What is wrong with it is told by flag.
-func (sh *shell) vmWanted(ctx context.Context) (intent.VM, error) {
+func (sh *shell) vmWanted() (intent.VM, error) {
 	v := intent.VM{Count: sh.flags.Int("count"), Spread: intent.Spread(sh.flags.String("spread"))}
 	for _, name := range []string{"vm-region", "vm-memory", "vm-cores"} {
 		if sh.flags.String(name) == "" {
@@ -47,9 +46,6 @@ func (sh *shell) vmWanted(ctx context.Context) (intent.VM, error) {
 		name, err := intent.ParseName(strings.TrimSpace(code))
 		if err != nil {
 			return v, usage("--vm-region: %w", err)
-		}
-		if err := sh.knownRegion(ctx, name); err != nil {
-			return v, err
 		}
 		v.Region = append(v.Region, name)
 	}

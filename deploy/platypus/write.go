@@ -26,10 +26,6 @@ func checkIndexFlag() cli.Flag {
 	return &cli.Uint64Flag{Name: "check-index", Usage: "refuse unless intent is as it was at the `INDEX` that plan printed"}
 }
 
-func dryRunFlag() cli.Flag {
-	return boolFlag("dry-run", "only show what would be written; exit code 2 when something would")
-}
-
 func forceFlag() cli.Flag {
 	return boolFlag("force", "write to keys that are held: platypus hold shows them")
 }

@@ -141,10 +141,19 @@ type Held struct {
 
 // Entries returns every entry of every ledger that can be read, by instance, in the order of the machines.
 func (f *Fleet) Entries() map[string][]Held {
-	held := map[string][]Held{}
+	n := 0
+	for _, m := range f.Machines {
+		n += len(m.Ledger.Entries)
+	}
+	held, all := make(map[string][]Held, n), make([]Held, 0, n)
 	for _, m := range f.Machines {
 		for _, e := range m.Ledger.Entries {
-			held[e.VM] = append(held[e.VM], Held{m.Spot, e})
+			all = append(all, Held{m.Spot, e})
+			if others := held[e.VM]; others != nil {
+				held[e.VM] = append(others, all[len(all)-1])
+			} else {
+				held[e.VM] = all[len(all)-1 : len(all) : len(all)]
+			}
 		}
 	}
 	return held

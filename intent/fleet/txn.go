@@ -1,10 +1,7 @@
 package fleet
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/platypus-platform/platypus/intent"
@@ -22,217 +19,31 @@ type Draft struct {
 	checks  map[string]Op
 	ledgers map[Spot]*Host
 	writes  map[string]Op
+	bytes   int // of writes, at most
 }
 
 // NewDraft returns an empty transaction.
 func NewDraft(tree intent.Tree, look Look) *Draft {
-	return &Draft{tree, look, map[string]Op{}, map[Spot]*Host{}, map[string]Op{}}
+	return &Draft{tree: tree, look: look, checks: map[string]Op{}, ledgers: map[Spot]*Host{}, writes: map[string]Op{}}
 }
 
 // Add puts a step into the transaction, or says why it no longer can be; the transaction is then as it was before.
 func (d *Draft) Add(s Step) error {
-	next := &Draft{d.tree, d.look, maps.Clone(d.checks), make(map[Spot]*Host, len(d.ledgers)+1), maps.Clone(d.writes)}
-	for spot, h := range d.ledgers {
-		same := *h
-		next.ledgers[spot] = &same
-	}
-	err := next.add(s)
-	if err == nil {
-		*d = *next
-	}
-	return err
-}
-
-func (d *Draft) add(s Step) error {
-	placed := d.look.Placement(s.Instance.String())
-	if err := d.wish(s); err != nil {
+	a := addition{Draft: d}
+	if err := a.add(s); err != nil {
 		return err
 	}
-	if err := d.elsewhere(s, placed); err != nil {
-		return err
+	for _, op := range a.newChecks {
+		d.checks[op.Key] = op
 	}
-	if s.From != (Spot{}) {
-		if err := d.leave(s); err != nil {
-			return err
-		}
+	for _, op := range a.newWrites {
+		d.writes[op.Key] = op
+		d.bytes += len(op.Key) + len(op.Value)
 	}
-	switch s.Verb {
-	case Place, Move, Resize:
-		if err := d.arrive(s); err != nil {
-			return err
-		}
-	case Mend:
-		if err := d.mend(s); err != nil {
-			return err
-		}
-	case Free:
-		return nil // a placement is of where the instance is now, not of where it was
-	}
-	key := d.tree.PlacedVM(s.Instance)
-	placement, wanted := s.placement()
-	if !wanted {
-		if placed.Index > 0 {
-			d.writes[key] = Op{Verb: OpDeleteCAS, Key: key, Index: placed.Index}
-		}
-		return nil
-	}
-	value, err := json.Marshal(placement)
-	d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: placed.Index, Noun: placement}
-	return err
-}
-
-// wish makes the transaction hold only while what people want is what it was planned for.
-func (d *Draft) wish(s Step) error {
-	key, index := d.tree.VM(s.Instance.VM), d.look.Wish(s.Instance.VM).Index
-	switch s.Verb {
-	case Place, Move, Resize, Pend, Evict, Mend:
-		if index == 0 {
-			return fmt.Errorf("%s %s: %w: the vm is no longer wanted", s.Verb, s.Instance, ErrStale)
-		}
-		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
-	case Release, Forget:
-		v := d.look.Wish(s.Instance.VM)
-		switch {
-		case index == 0:
-			d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
-		case v.Fault != "" || s.Instance.Number < v.Spec.Count:
-			return fmt.Errorf("%s %s: %w: it is wanted", s.Verb, s.Instance, ErrStale)
-		default:
-			d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: index}
-		}
+	for _, h := range a.hosts {
+		d.ledgers[h.Spot] = h
 	}
 	return nil
-}
-
-// elsewhere makes sure, before the placement of an instance is written anew, that the machine which it names does not hold
-// the instance: ledgers and placements are read one after the other, and what was read of the one may be older.
-func (d *Draft) elsewhere(s Step, placed Placed) error {
-	said := Spot{placed.Region, placed.Machine}
-	if s.Verb != Place && s.Verb != Pend && s.Verb != Forget || placed.State != intent.Placed || said == s.To {
-		return nil
-	}
-	key := d.tree.Ledger(said.Region, said.Machine)
-	m := d.look.Machine(said)
-	switch {
-	case m == nil || m.LedgerIndex == 0:
-		d.checks[key] = Op{Verb: OpCheckNotExists, Key: key}
-		return nil
-	case m.Corrupt:
-		return fmt.Errorf("%s %s: %w: the ledger of %s cannot be used", s.Verb, s.Instance, ErrStale, said)
-	}
-	if _, there := m.Ledger.Entry(s.Instance.String(), intent.PhasePlaced); there {
-		return fmt.Errorf("%s %s: %w: it is on %s", s.Verb, s.Instance, ErrStale, said)
-	}
-	if d.ledgers[said] == nil {
-		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex}
-	}
-	return nil
-}
-
-// host is a machine whose ledger is to be written, as the steps so far leave it.
-func (d *Draft) host(s Spot) (*Host, error) {
-	if h := d.ledgers[s]; h != nil {
-		return h, nil
-	}
-	m := d.look.Machine(s)
-	switch {
-	case m == nil:
-		return nil, fmt.Errorf("%s: %w: there is no such machine", s, ErrStale)
-	case m.Corrupt:
-		return nil, fmt.Errorf("%s: %w: its ledger cannot be used", s, ErrStale)
-	}
-	h := HostOf(m)
-	d.ledgers[s] = h
-	return h, nil
-}
-
-func (h *Host) put(l intent.Ledger) {
-	h.Lodged, h.Left = l.Entries, h.Spec.Usable().Minus(l.Taken())
-}
-
-// leave takes the entry off the machine where it is, or marks it as leaving.
-func (d *Draft) leave(s Step) error {
-	h, err := d.host(s.From)
-	if err != nil {
-		return err
-	}
-	phase := intent.PhasePlaced
-	if s.Verb == Free {
-		phase = s.Entry.Phase
-	}
-	ledger := intent.Ledger{Entries: h.Lodged}
-	old, there := ledger.Entry(s.Instance.String(), phase)
-	if !there {
-		return fmt.Errorf("%s %s: %w: %s does not hold it", s.Verb, s.Instance, ErrStale, s.From)
-	}
-	ledger = ledger.Without(old.VM, old.Phase)
-	if s.Verb != Free && s.Leaves != intent.PhasePlaced {
-		gone := old
-		gone.Phase = s.Leaves
-		ledger = ledger.With(gone)
-	}
-	h.put(ledger)
-	if old.App != "" && phase == intent.PhasePlaced {
-		key := d.tree.Placement(s.From.Machine, old.App)
-		d.writes[key] = Op{Verb: OpDelete, Key: key}
-	}
-	return nil
-}
-
-// arrive puts the entry onto the machine where it goes, if it fits there.
-func (d *Draft) arrive(s Step) error {
-	h, err := d.host(s.To)
-	if err != nil {
-		return err
-	}
-	ledger := intent.Ledger{Entries: h.Lodged}
-	want := WantOf(d.look.Wish(s.Instance.VM))
-	want.Share, want.App = s.Entry.Share(), s.Entry.App
-	without := *h
-	without.put(ledger.Without(s.Entry.VM, s.Entry.Phase))
-	reason := without.Holds(&want)
-	if s.Verb != Resize && reason == Fits {
-		reason = without.Shut()
-	}
-	if _, there := ledger.Entry(s.Entry.VM, s.Entry.Phase); reason != Fits || there != (s.Verb == Resize) {
-		return fmt.Errorf("%s %s on %s: %w: %s", s.Verb, s.Instance, s.To, ErrStale, h.Explain(&want, reason))
-	}
-	h.put(ledger.With(s.Entry))
-	key := d.tree.Machine(s.To.Region, s.To.Machine)
-	d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: h.Index}
-	return d.assign(s)
-}
-
-// assign brings the app of an instance to its node, unless a person did so.
-func (d *Draft) assign(s Step) error {
-	if s.Entry.App == "" {
-		return nil
-	}
-	own := d.tree.Assignment(s.To.Machine, s.Entry.App)
-	if s.Verb != Mend {
-		d.checks[own] = Op{Verb: OpCheckNotExists, Key: own}
-	}
-	assigned := intent.Assignment{Cluster: s.Entry.Cluster}
-	value, err := json.Marshal(assigned)
-	key := d.tree.Placement(s.To.Machine, s.Entry.App)
-	d.writes[key] = Op{Verb: OpSet, Key: key, Value: value, Noun: assigned}
-	return err
-}
-
-// mend writes what follows from an entry; the entry must be there and stay so.
-func (d *Draft) mend(s Step) error {
-	m := d.look.Machine(s.To)
-	if m == nil || m.Corrupt {
-		return fmt.Errorf("mend %s: %w: %s cannot be read", s.Instance, ErrStale, s.To)
-	}
-	if _, there := m.Ledger.Entry(s.Instance.String(), intent.PhasePlaced); !there {
-		return fmt.Errorf("mend %s: %w: %s does not hold it", s.Instance, ErrStale, s.To)
-	}
-	if d.ledgers[s.To] == nil {
-		key := d.tree.Ledger(s.To.Region, s.To.Machine)
-		d.checks[key] = Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex}
-	}
-	return d.assign(s)
 }
 
 // Ops returns the operations, checks first, in the order of their keys.
@@ -243,7 +54,7 @@ func (d *Draft) Ops() ([]Op, error) {
 			entries = []intent.Entry{}
 		}
 		ledger := intent.Ledger{Entries: entries}
-		value, err := json.Marshal(ledger)
+		value, err := encodeLedger(ledger)
 		if err != nil {
 			return nil, err
 		}
@@ -256,9 +67,7 @@ func (d *Draft) Ops() ([]Op, error) {
 
 // Size is how many operations there are, and how many bytes they write at most.
 func (d *Draft) Size() (ops, bytes int) {
-	for _, op := range d.writes {
-		bytes += len(op.Key) + len(op.Value)
-	}
+	bytes = d.bytes
 	for _, h := range d.ledgers {
 		bytes += 256 + 256*len(h.Lodged)
 	}

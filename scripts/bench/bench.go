@@ -61,6 +61,8 @@ var figures = []figure{
 	{What: "10,000 blocked watchers: memory, MiB", Package: embedded, Benchmark: "BenchmarkWatchers", Metric: "MiB-waiting", Bar: 300},
 	{What: "history: commit of a 2 kB intent / a raw transaction", Package: past, Benchmark: "BenchmarkCommit", Metric: "commit/txn", Bar: 3},
 	{What: "the same / git commit of a file", Package: past, Benchmark: "BenchmarkCommit", Metric: "commit/git", Bar: 1},
+	{What: "history: first commit of a new program / a raw transaction", Package: past, Benchmark: "BenchmarkFirstCommit", Metric: "first-commit/txn", Bar: 3},
+	{What: "the same when it creates an intent", Package: past, Benchmark: "BenchmarkFirstCommit", Metric: "first-creation/txn", Bar: 3},
 	{What: "history: 1,000 keys of the past / a plain recursive read of now", Package: past, Benchmark: "BenchmarkPast", Metric: "past/now", Bar: 3},
 	{What: "the same / git archive", Package: past, Benchmark: "BenchmarkPast", Metric: "past/git", Bar: 1},
 	{What: "history: bytes kept of a change of a 10 kB intent", Package: past, Benchmark: "BenchmarkKept", Metric: "B/change", Bar: 700},

@@ -17,7 +17,7 @@ import (
 )
 
 // hang is what no answer takes unless something hangs.
-const hang = 30 * time.Second
+const hang = 2 * time.Minute
 
 // Run runs the suite on the store at addr, host:port. It works below the prefix "conformance/" with sessions and
 // services of its own, and takes those away again.

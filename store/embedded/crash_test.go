@@ -140,7 +140,11 @@ func TestLinearizable(t *testing.T) {
 		t.Logf("this machine was too slow for %d operations", wanted)
 	}
 	h.finish(t, "http://"+addr+"/v1/kv/crash/")
-	if got := porcupine.CheckOperationsTimeout(model(), h.ops, hang); got != porcupine.Ok {
+	switch got := porcupine.CheckOperationsTimeout(model(), h.ops, 2*hang); got {
+	case porcupine.Ok:
+	case porcupine.Unknown:
+		t.Logf("this machine was too slow to check the history")
+	default:
 		t.Errorf("history of %d operations: %s", len(h.ops), got)
 	}
 }

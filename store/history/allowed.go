@@ -16,6 +16,11 @@ func (l *Log) allowed(ctx context.Context, r Request, v look) error {
 			return fmt.Errorf("commit: %w: %s is at index %d, not at %d", ErrChanged, key, now, was)
 		}
 	}
+	if r.Judge != nil {
+		if err := r.Judge(ctx, v.live); err != nil {
+			return err
+		}
+	}
 	if r.CheckIndex > 0 {
 		for _, prefix := range l.tree.Declared() {
 			_, now, err := l.store.List(ctx, prefix, store.Default)

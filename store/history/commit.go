@@ -1,6 +1,7 @@
 package history
 
 import (
+	"context"
 	"time"
 
 	"github.com/platypus-platform/platypus/intent"
@@ -124,6 +125,11 @@ type Request struct {
 	CheckIndex uint64            // unless 0: nothing of the tree may be newer than this index
 	Force      bool              // pass holds
 	Joined     *Joined           // what a join adds to the record of a fork, in the same transaction
+	Also       []string          // further keys below the tree that Judge is to see
+
+	// Judge, unless nil, hears how the keys of the request and those of Also stood at one moment, before anything is written;
+	// ModifyIndex is 0 where there is none. Its error ends the commit. It is called again when a commit is tried again.
+	Judge func(ctx context.Context, live map[string]intent.Pair) error
 }
 
 // Joined says that the commit to be made contains all of another tree as of one of its commits.

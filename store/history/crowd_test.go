@@ -74,7 +74,7 @@ func TestStorm(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		type write struct {
 			n  int
-			at time.Time
+			at time.Time // before it was asked for
 		}
 		written := map[string][]write{} // by key, in order; the value is the number
 		keys := []string{"nodes/a/x", "nodes/b/x", "nodes/c/x", "nodes/d/x"}
@@ -84,12 +84,13 @@ func TestStorm(t *testing.T) {
 		for _, key := range keys {
 			group.Go(func() {
 				for n := range puts / len(keys) {
+					began := time.Now()
 					if err := w.store.Put(t.Context(), string(w.tree.Intent())+key, []byte(fmt.Sprint(n))); err != nil {
 						t.Error(err)
 						return
 					}
 					mu.Lock()
-					written[key] = append(written[key], write{n, time.Now()})
+					written[key] = append(written[key], write{n, began})
 					mu.Unlock()
 				}
 			})

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/platypus-platform/platypus/store"
 	"github.com/platypus-platform/platypus/store/consultest"
@@ -52,9 +51,15 @@ func writerDies(t *testing.T, address string, n int, worst fate, before int) boo
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), hang)
 	defer cancel()
-	x.now(dies(n, worst))
+	die := dies(n, worst)
+	x.now(func(at int, r *http.Request) fate {
+		if at > n { // it asks again, so nothing of it is under way any more: now it is dead
+			cancel()
+		}
+		return die(at, r)
+	})
 	_, err = history.Open(s, w.tree).Commit(ctx, history.Request{Note: history.Note{Author: me, Message: "dying"}, Edits: []history.Edit{
 		edit("clusters/a/c/config", big(rng, 20_000)), edit("clusters/b/c/config", touched(rng, b)), edit("nodes/web1/a", "last"),
 		edit("nodes/web2/a", "new")}})

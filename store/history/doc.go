@@ -5,11 +5,12 @@
 //
 // Everything of a tree lies below [intent.Tree.History], outside of what agents watch:
 //
-//	head                         JSON {seq, id, hash}: the only contended key, checked and set by every commit
+//	head                         JSON {seq, id, hash, …}: the only contended key, checked and set by every commit
 //	window                       JSON: the floor, the checkpoints, and how often pins changed
 //	c/<10 digits>/<2 digits>     commit number <12 digits>, one binary record, never overwritten
 //	cp/<12 digits>/<3 digits>    a checkpoint: the whole tree after that commit, deflated, in parts
 //	b/<sha256>                   a value whose deflated form is larger than 4 kB
+//	names/<hex digit>            which keys the newest state has, as short hashes: a short cut for who commits once
 //	tag/<name> hold/<key> forks/<name> fork
 //
 // Commits lie in hundreds, so that one list reads up to a hundred of them and none that was not asked for.

@@ -120,6 +120,10 @@ func expect(path string, index uint64) store.Change {
 func (l *Log) chain(p plan, head Head) (plan, error) {
 	p.ops, p.commits = slices.Clone(p.ops), slices.Clone(p.commits)
 	at := l.tip.At
+	shelving, ok := l.shelve(p.commits, head)
+	if n := len(p.ops) + len(p.commits) + 1; n+len(shelving) > store.MostOps || !head.named && head.Seq > 0 && n+len(shelving) > store.MaxOps {
+		shelving, ok = nil, false
+	}
 	for i := range p.commits {
 		c := &p.commits[i]
 		c.Seq, c.Prev, c.At = head.Seq+1, head.Hash, later(l.moment(*c), at)
@@ -132,10 +136,17 @@ func (l *Log) chain(p plan, head Head) (plan, error) {
 		}
 		c.Hash, at = HashOf(record), c.At
 		p.ops = append(p.ops, store.Change{Verb: store.CAS, Key: l.commitKey(c.Seq), Value: record})
-		head = Head{Seq: c.Seq, ID: c.ID, Hash: c.Hash, index: head.index}
+		head = Head{Seq: c.Seq, ID: c.ID, Hash: c.Hash, index: head.index, at: c.At}
 	}
-	p.ops = append(p.ops, store.Change{Verb: store.CAS, Key: l.headKey(), Value: head.encode(), Index: head.index})
-	return p, store.Fits(p.ops)
+	bare := append(slices.Clone(p.ops), store.Change{Verb: store.CAS, Key: l.headKey(), Value: head.encode(), Index: head.index})
+	head.named = ok
+	p.ops = append(append(p.ops, shelving...), store.Change{Verb: store.CAS, Key: l.headKey(), Value: head.encode(), Index: head.index})
+	err := store.Fits(p.ops)
+	if ok && err != nil { // whether all goes into one transaction is no matter of names
+		p.ops = bare
+		err = store.Fits(p.ops)
+	}
+	return p, err
 }
 
 // moment is when a commit was made: now, unless it comes from elsewhere.

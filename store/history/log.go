@@ -24,6 +24,7 @@ type Log struct {
 	tip    *State             // as of the newest commit seen; never nil, its Seq is 0 at first
 	frames map[footing][]byte // values that deltas rest on
 	lost   *Head              // the newest commit that was seen and is gone
+	short  bool               // a commit was made by a short cut: from the next one on the log is read
 }
 
 // The errors that callers tell apart, beside those of the store.
@@ -54,6 +55,15 @@ type Head struct {
 	index   uint64 // of its key; 0: it does not exist
 	created uint64
 	flags   uint64
+	at      time.Time // of the commit; zero when the head does not say
+	named   bool      // the shelves of names are complete
+}
+
+// headValue is the head as it is kept.
+type headValue struct {
+	Head
+	At    int64 `json:"t,omitempty"` // milliseconds
+	Named bool  `json:"n,omitempty"`
 }
 
 // Head reads which commit is the newest.
@@ -69,17 +79,26 @@ func parseHead(pair intent.Pair) (Head, error) {
 	if pair.ModifyIndex == 0 {
 		return Head{}, nil
 	}
-	h := Head{index: pair.ModifyIndex, created: pair.CreateIndex, flags: pair.Flags}
-	if err := json.Unmarshal(pair.Value, &h); err != nil || h.Seq == 0 || h.Seq > maxSeq {
+	var v headValue
+	if err := json.Unmarshal(pair.Value, &v); err != nil || v.Seq == 0 || v.Seq > maxSeq {
 		return Head{}, fmt.Errorf("read %s: %w: it is no head: %.60q", pair.Key, ErrForged, pair.Value)
+	}
+	h := v.Head
+	h.index, h.created, h.flags, h.named = pair.ModifyIndex, pair.CreateIndex, pair.Flags, v.Named
+	if v.At > 0 {
+		h.at = time.UnixMilli(v.At).UTC()
 	}
 	return h, nil
 }
 
 func (h Head) encode() []byte {
-	data, err := json.Marshal(h)
+	v := headValue{Head: h, Named: h.named}
+	if !h.at.IsZero() {
+		v.At = h.at.UnixMilli()
+	}
+	data, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // a number and two strings
+		panic(err) // numbers and strings
 	}
 	return data
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,5 +174,29 @@ func (w *world) same() {
 	}
 	if state.Len() != len(pairs) {
 		w.Fatalf("%d keys live, %d in the log", len(pairs), state.Len())
+	}
+	w.named(state.Len())
+}
+
+// named fails unless the shelves hold as many names as there are keys, or the head does not say that they do.
+func (w *world) named(keys int) {
+	w.Helper()
+	pairs, err := w.store.Together(w.Context(), []string{w.tree.History().Key("head")})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if !strings.Contains(string(pairs[0].Value), `"n":true`) {
+		return
+	}
+	shelves, _, err := w.store.List(w.Context(), w.tree.History().Join("names"), store.Consistent)
+	if err != nil {
+		w.Fatal(err)
+	}
+	bytes := 0
+	for _, p := range shelves {
+		bytes += len(p.Value)
+	}
+	if bytes != 5*keys {
+		w.Fatalf("%d bytes of names for %d keys", bytes, keys)
 	}
 }

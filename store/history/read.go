@@ -25,7 +25,7 @@ func (l *Log) load(ctx context.Context, from, to uint64, head Head) ([]Commit, e
 	}
 	commits := make([]Commit, 0, last-from+1)
 	for seq := from; seq <= last; seq++ {
-		commits = append(commits, read(seq, pairs[seq]))
+		commits = append(commits, readEntry(seq, pairs[seq]))
 	}
 	distrust(commits, head)
 	return commits[:to-from+1], nil
@@ -59,8 +59,8 @@ func (l *Log) fetch(ctx context.Context, from, to uint64) (map[uint64]intent.Pai
 	return pairs, nil
 }
 
-// read makes a commit of what lies at its key.
-func read(seq uint64, pair intent.Pair) Commit {
+// readEntry makes a commit of what lies at its key.
+func readEntry(seq uint64, pair intent.Pair) Commit {
 	if pair.ModifyIndex == 0 {
 		return Commit{Seq: seq, Fault: fmt.Errorf("%w: entry %d is gone", ErrForged, seq)}
 	}

@@ -22,6 +22,7 @@ type State struct {
 	gone    map[string]grave // keys deleted since the state that this one was made from
 	since   grave            // that state
 	weight  int              // bytes of the log since then, roughly
+	names   names            // unless nil, the entries are of some keys only, and these say which others there are
 }
 
 // Fault is an entry of the log that cannot be believed.

@@ -13,36 +13,51 @@ type look struct {
 	window window
 	live   map[string]intent.Pair // by key below the tree; ModifyIndex 0: absent
 	fresh  []Commit               // those that came since the log was last looked at
+	short  bool                   // the tip knows the keys of a request alone
 }
 
 // look reads the head, the window and some keys, and brings the tip up to date. l.mu must be held.
 func (l *Log) look(ctx context.Context, keys []string) (look, error) {
-	v := look{live: make(map[string]intent.Pair, len(keys))}
+	v, _, err := l.read(ctx, keys, nil)
+	if err != nil {
+		return v, err
+	}
+	v.fresh, err = l.catchUp(ctx, v.head, v.window)
+	return v, err
+}
+
+// read reads the head, the window, some keys and some shelves of names.
+func (l *Log) read(ctx context.Context, keys []string, shelves []int) (v look, n names, err error) {
+	v, n = look{live: make(map[string]intent.Pair, len(keys))}, names{}
 	paths := []string{l.headKey(), l.windowKey()}
 	for _, key := range keys {
 		paths = append(paths, l.path(key))
+	}
+	for _, shelf := range shelves {
+		paths = append(paths, l.shelfKey(shelf))
 	}
 	var pairs []intent.Pair
 	for len(paths) > 0 {
 		n := min(len(paths), store.MostOps)
 		some, err := l.store.Together(ctx, paths[:n])
 		if err != nil {
-			return v, err
+			return v, nil, err
 		}
 		pairs, paths = append(pairs, some...), paths[n:]
 	}
-	var err error
 	if v.head, err = parseHead(pairs[0]); err != nil {
-		return v, err
+		return v, nil, err
 	}
 	if v.window, err = parseWindow(pairs[1]); err != nil {
-		return v, err
+		return v, nil, err
 	}
 	for i, key := range keys {
 		v.live[key] = pairs[i+2]
 	}
-	v.fresh, err = l.catchUp(ctx, v.head, v.window)
-	return v, err
+	for i, shelf := range shelves {
+		n[shelf] = pairs[i+2+len(keys)].Value
+	}
+	return v, n, nil
 }
 
 // catchUp brings the tip to the head and returns the commits that it did not know.

@@ -79,7 +79,7 @@ func (l *Log) anchors(ctx context.Context, wants []want) (map[footing]want, erro
 		}
 	}
 	err := l.together(ctx, keys, func(pair intent.Pair) {
-		c := read(seqIn(l, pair.Key), pair)
+		c := readEntry(seqIn(l, pair.Key), pair)
 		for _, x := range c.Changes {
 			if x.Op == Put {
 				found[footing{c.Seq, x.Key}] = want{x.Key, x.SHA, x.stored}

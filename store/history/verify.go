@@ -108,7 +108,7 @@ func (l *Log) Repair(ctx context.Context) (Head, error) {
 	if err != nil {
 		return Head{}, err
 	}
-	c := read(seq, pair)
+	c := readEntry(seq, pair)
 	head = Head{Seq: seq, ID: c.ID, Hash: c.Hash}
 	_, err = l.turn(ctx, func(now *window, _ Head) ([]store.Change, error) {
 		now.Born, now.Rebased = 0, rebase{seq, max(pair.ModifyIndex, w.index)}

@@ -75,9 +75,12 @@ func (a *attempt) lost(err error) error {
 // try looks at the store as it is and writes once.
 func (a *attempt) try(ctx context.Context) (Commit, error) {
 	l, r := a.log, a.request
-	v, err := l.look(ctx, r.keys())
+	v, err := a.look(ctx)
 	if err != nil {
 		return Commit{}, err
+	}
+	if v.short {
+		defer func() { l.tip, l.short = emptyState(), true }()
 	}
 	for _, c := range v.fresh {
 		if a.sent && c.ID == a.id {
@@ -113,6 +116,15 @@ func (a *attempt) try(ctx context.Context) (Commit, error) {
 	c := p.landed(l, index)
 	l.afterCommit(ctx, c, len(p.commits), v.window)
 	return c, again(p.partial)
+}
+
+// look is by a short cut the first time, if the log was not read before: a program that commits once, as a person's does,
+// need not know the rest of it.
+func (a *attempt) look(ctx context.Context) (look, error) {
+	if l := a.log; l.tip.Seq == 0 && !l.short && !a.sent {
+		return l.glance(ctx, a.request)
+	}
+	return a.log.look(ctx, a.request.keys())
 }
 
 // again makes the caller start over.
@@ -159,7 +171,7 @@ func (r Request) keys() (keys []string) {
 			keys = append(keys, key)
 		}
 	}
-	return keys
+	return append(keys, r.Also...)
 }
 
 func (r Request) edits(key string) bool {

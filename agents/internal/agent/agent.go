@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/urfave/cli/v2"
 
 	"github.com/platypus-platform/platypus/agents/converge"
@@ -61,6 +62,7 @@ type Agent struct {
 	DryRun   bool
 	Once     bool
 	Log      *Log
+	Meters   []prometheus.Collector // of the program's own, shown beside those that every agent has; set in Open
 
 	warned map[string]bool // warnings of intent that were logged
 }

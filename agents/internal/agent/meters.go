@@ -51,6 +51,7 @@ func newMeters(a *Agent, up *upstream) *meters {
 		ConstLabels: prometheus.Labels{"agent": a.Name, "version": Version, "goversion": runtime.Version()}}, func() float64 { return 1 })
 	m.registry.MustRegister(m.passes, m.seconds, m.subjects, m.success, store, build,
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(a.Meters...)
 	return m
 }
 

@@ -256,6 +256,7 @@ func TestALife(t *testing.T) {
 			t.Errorf("metrics lack %s:\n%s", name, metrics)
 		}
 	}
+	w.until("reported", func() bool { return w.report().Subjects["slug"].Have == "v2" }) // which is when all is said of it
 	quiet := w.said()
 	time.Sleep(2500 * time.Millisecond) // more than two passes
 	if now := w.said(); now != quiet {

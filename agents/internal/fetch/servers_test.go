@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/platypus-platform/platypus/agents/internal/testhost"
 )
 
 // TestServers runs every kind of server through one fetch.
@@ -177,7 +179,10 @@ func TestServers(t *testing.T) {
 			t.Parallel()
 			srv, count := serve(t, c.script)
 			address := strings.Replace(srv.URL, "://", "://user:secret@", 1) + "/slug.tar.gz?token=secret"
-			req := Request{URL: address, Partial: filepath.Join(t.TempDir(), "part"), MaxBytes: 1 << 20, Stall: 400 * time.Millisecond, RateOver: 600 * time.Millisecond, MinRate: 10_000}
+			req := Request{URL: address, Partial: filepath.Join(t.TempDir(), "part"), MaxBytes: 1 << 20, Stall: testhost.HangLimit, RateOver: testhost.HangLimit, MinRate: 10_000}
+			if c.want == Stalled { // only who is to be too slow has little time
+				req.Stall, req.RateOver = 400*time.Millisecond, 600*time.Millisecond
+			}
 			f, err := Get(t.Context(), req)
 			check(t, f, err, c.want, c.status)
 			if most := max(c.most, 1); count.Load() > most {

@@ -40,7 +40,7 @@ var nginx = program{
 		w.write(filepath.Join(dir, "bin/launch"), "#!/bin/sh\nhere=$(dirname \"$(dirname \"$0\")\")\nexec \"$here/bin/nginx\" -p \"$here\" -c conf/nginx.conf -e stderr\n")
 	},
 	asks: func(port string) (string, error) {
-		client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+		client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 		response, err := client.Get("http://127.0.0.1:" + port + "/")
 		if err != nil {
 			return "", err
@@ -54,7 +54,7 @@ var nginx = program{
 // redis names its version by the place it was started from; a broken release ends at once.
 var redis = program{
 	app:    "cache",
-	health: `{"port":%s,"interval":"100ms","min_healthy":"300ms","deadline":"5s"}`,
+	health: `{"port":%s,"interval":"100ms","min_healthy":"300ms","deadline":"30s"}`,
 	pack: func(w *world, dir, port, version string, broken bool) {
 		copyProgram(w, "redis-server", dir)
 		line := `exec "$here/bin/redis-server" --bind 127.0.0.1 --port ` + port + ` --save "" --daemonize no`

@@ -202,9 +202,17 @@ func TestASecondCopyStepsBack(t *testing.T) {
 	w.simple("a", 20000)
 	for _, name := range []string{"preparer", "setlive", "port-authority"} {
 		first := w.agent(name)
-		w.eventually(name+" holds its lock", func() error {
-			_, err := os.Stat(filepath.Join(w.dir, "state", name, "lock"))
-			return err
+		w.eventually(name+" holds its lock", func() error { // the file is there before it is locked
+			lock, err := os.OpenFile(filepath.Join(w.dir, "state", name, "lock"), os.O_RDWR, 0)
+			if err != nil {
+				return err
+			}
+			defer lock.Close()
+			holder := syscall.Flock_t{Type: syscall.F_WRLCK}
+			if err := syscall.FcntlFlock(lock.Fd(), syscall.F_GETLK, &holder); err != nil || int(holder.Pid) != first.cmd.Process.Pid {
+				return fmt.Errorf("%d holds it (%v)", holder.Pid, err)
+			}
+			return nil
 		})
 		code, out := 0, ""
 		w.eventually("the second steps back", func() error {

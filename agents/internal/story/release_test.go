@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
@@ -18,7 +19,10 @@ func TestRelease(t *testing.T) {
 	for _, store := range []string{"embedded", "consul"} {
 		for _, supervisor := range []string{"runit", "systemd"} {
 			for _, p := range []program{nginx, redis} {
-				t.Run(store+"/"+supervisor+"/"+p.app, func(t *testing.T) { release(newWorld(t, store, supervisor), p) })
+				t.Run(store+"/"+supervisor+"/"+p.app, func(t *testing.T) {
+					t.Parallel() // they wait most of the time
+					release(newWorld(t, store, supervisor), p)
+				})
 			}
 		}
 	}
@@ -119,6 +123,9 @@ func (w *world) converged() {
 	})
 }
 
+// networks counts those that this process has made.
+var networks atomic.Int64
+
 // firewall gives port-authority a network namespace of its own, when this user may make one.
 func (w *world) firewall() {
 	if os.Geteuid() != 0 {
@@ -126,7 +133,7 @@ func (w *world) firewall() {
 		return
 	}
 	testhost.NeedTools(w.TB, "ip", "iptables")
-	name := fmt.Sprintf("platypus-%d", os.Getpid())
+	name := fmt.Sprintf("platypus-%d-%d", os.Getpid(), networks.Add(1))
 	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
 		w.Logf("no network namespace, the story goes without port-authority: %s", out)
 		return

@@ -13,7 +13,10 @@ import (
 // node bring the app up, and when the vm is released the app goes and then its share is free.
 func TestPlacedApp(t *testing.T) {
 	for _, store := range []string{"embedded", "consul"} {
-		t.Run(store, func(t *testing.T) { placedApp(newWorld(t, store, "runit"), nginx) })
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			placedApp(newWorld(t, store, "runit"), nginx)
+		})
 	}
 }
 

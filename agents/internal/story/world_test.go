@@ -319,14 +319,14 @@ func (w *world) write(path, content string) {
 	}
 }
 
-// eventually waits until ok returns nil; a minute without it is a hang.
+// eventually waits until ok returns nil.
 func (w *world) eventually(what string, ok func() error) {
 	w.Helper()
 	var err error
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(testhost.HangLimit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if err = ok(); err == nil {
 			return
 		}
 	}
-	w.Fatalf("%s: still not so after a minute: %v", what, err)
+	w.Fatalf("%s: still not so after %s: %v", what, testhost.HangLimit, err)
 }

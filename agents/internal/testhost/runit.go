@@ -51,6 +51,7 @@ func (r *Runit) Boot(t testing.TB) {
 	defer log.Close()
 	r.cmd = exec.Command("runsvdir", "-P", r.Services)
 	r.cmd.Stdout, r.cmd.Stderr = log, log
+	r.cmd.Env = append(os.Environ(), r.mark())
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -89,8 +90,11 @@ func (r *Runit) end(t testing.TB) {
 	}
 }
 
+// mark is a variable in the environment of runsvdir and of all that it starts.
+func (r *Runit) mark() string { return "PLATYPUS_TEST_RUNIT=" + filepath.Dir(r.Services) }
+
 // descendants lists the processes that belong to this runsvdir, found by a working folder at or below the scratch
-// folders (runsv and svlogd stay in theirs) and by the session of such a runsv.
+// folders (runsv and svlogd stay in theirs) and by their environment, for a folder may have been on a disk that is gone.
 func (r *Runit) descendants() []int {
 	root := filepath.Dir(r.Services)
 	procs, _ := filepath.Glob("/proc/[0-9]*")
@@ -106,7 +110,7 @@ func (r *Runit) descendants() []int {
 			continue
 		}
 		env, _ := os.ReadFile(proc + "/environ")
-		if bytes.Contains(env, []byte("PLATYPUS_HOME="+root)) || bytes.Contains(env, []byte("PLATYPUS_CONFIG="+root)) {
+		if bytes.Contains(env, []byte(r.mark()+"\x00")) || bytes.Contains(env, []byte("PLATYPUS_HOME="+root)) || bytes.Contains(env, []byte("PLATYPUS_CONFIG="+root)) {
 			pids = append(pids, pid)
 		}
 	}

@@ -142,7 +142,9 @@ func (s *Systemd) end(t testing.TB) {
 // inside, reports its outcome and says false, whereupon the test returns. So a test begins with
 //
 //	if !testhost.InSystemd(t) { return }
-func InSystemd(t *testing.T) bool {
+//
+// The environment inside is that of the outside, and env.
+func InSystemd(t *testing.T, env ...string) bool {
 	t.Helper()
 	if os.Getenv(insideMark) != "" {
 		return true
@@ -166,7 +168,7 @@ func InSystemd(t *testing.T) bool {
 		args = append(args, "-test.v")
 	}
 	inside := s.Command("sh", append([]string{"-c", `cd "$0" && exec "$@"`, s.Shared, binary}, args...)...)
-	inside.Env = append(os.Environ(), insideMark+"="+s.Shared, "TMPDIR="+s.Shared)
+	inside.Env = append(append(os.Environ(), insideMark+"="+s.Shared, "TMPDIR="+s.Shared), env...)
 	stop := context.AfterFunc(ctx, func() { _ = inside.Process.Kill() })
 	defer stop()
 	out, err := inside.CombinedOutput()

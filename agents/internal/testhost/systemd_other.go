@@ -5,7 +5,7 @@ package testhost
 import "testing"
 
 // InSystemd skips the test: systemd is a thing of Linux.
-func InSystemd(t *testing.T) bool {
+func InSystemd(t *testing.T, env ...string) bool {
 	t.Helper()
 	t.Skip("systemd runs on Linux only")
 	return false

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 )
 
@@ -28,9 +29,15 @@ func (s *Seed) command(ctx context.Context, c *Call) error {
 		name, value, _ := strings.Cut(v, "=")
 		config = config.WithEnv(name, value)
 	}
+	memory, err := s.memory()
+	if err != nil {
+		return err
+	}
+	defer memory.Free()
 	i := &instance{seed: s, call: c, ctx: ctx}
 	began := time.Now()
-	module, err := s.runtime.InstantiateModule(context.WithValue(ctx, instanceKey{}, i), s.compiled, config)
+	inside := experimental.WithMemoryAllocator(context.WithValue(ctx, instanceKey{}, i), memory)
+	module, err := s.runtime.InstantiateModule(inside, s.compiled, config)
 	if module != nil {
 		_ = module.Close(context.Background())
 	}

@@ -51,13 +51,14 @@ type Engine struct {
 	cache   wazero.CompilationCache
 	outside Outside
 	slot    chan struct{} // held while a module is compiled
+	Memory  *Budget       // of the instances of all its seeds
 }
 
 // New returns an engine that keeps compiled code in cacheDir, which is made for this user alone: who can write there can
 // make this process run anything. With an empty cacheDir nothing is kept.
 func New(cacheDir string, outside Outside) (*Engine, error) {
 	if cacheDir == "" {
-		return &Engine{wazero.NewCompilationCache(), outside, make(chan struct{}, 1)}, nil
+		return &Engine{wazero.NewCompilationCache(), outside, make(chan struct{}, 1), NewBudget()}, nil
 	}
 	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cache of compiled seeds: %w", err)
@@ -69,7 +70,7 @@ func New(cacheDir string, outside Outside) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open cache of compiled seeds %s: %w", cacheDir, err)
 	}
-	return &Engine{cache, outside, make(chan struct{}, 1)}, nil
+	return &Engine{cache, outside, make(chan struct{}, 1), NewBudget()}, nil
 }
 
 // Close gives the compiled code of all seeds up. None of them may be called any more.
@@ -95,6 +96,7 @@ type Seed struct {
 	outside  Outside
 	pool     pool
 	log      *logLimit
+	budget   *Budget
 }
 
 // Load compiles a module, or takes its code from the cache, and starts a first instance, so that one that cannot start
@@ -108,7 +110,7 @@ func (e *Engine) Load(ctx context.Context, spec Spec, module []byte) (s *Seed, e
 		return nil, err
 	}
 	spec.Bounds = spec.Bounds.Or()
-	loading := &Seed{Spec: spec, Facts: facts, outside: e.outside, log: newLogLimit(maxLog)}
+	loading := &Seed{Spec: spec, Facts: facts, outside: e.outside, log: newLogLimit(maxLog), budget: e.Memory}
 	loading.pool.seed = loading
 	defer func() {
 		if r := recover(); r != nil {

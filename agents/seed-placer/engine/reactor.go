@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/platypus-platform/platypus/intent"
@@ -28,6 +29,7 @@ type instance struct {
 	uses      int
 	over      bool // the output was too large
 	stack     [1]uint64
+	memory    *linear
 }
 
 // instanceKey is where a context carries the instance.
@@ -38,14 +40,18 @@ const maxUses = 1_000_000
 
 // instantiate makes an instance and lets it initialise itself.
 func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
-	i := &instance{seed: s, functions: map[string]api.Function{}, kill: newKillSwitch()}
+	memory, err := s.memory()
+	if err != nil {
+		return nil, err
+	}
+	i := &instance{seed: s, functions: map[string]api.Function{}, kill: newKillSwitch(), memory: memory}
 	i.ctx = context.WithValue(i.kill, instanceKey{}, i)
 	i.call = &Call{Deadline: deadline}
 	words := s.words()
 	config := s.moduleConfig(i.kill.sleep, words).WithStdout(words).WithArgs(s.Name).WithStartFunctions("_initialize")
 	i.kill.arm(deadline)
 	defer i.kill.disarm()
-	module, err := s.runtime.InstantiateModule(i.ctx, s.compiled, config)
+	module, err := s.runtime.InstantiateModule(experimental.WithMemoryAllocator(i.ctx, memory), s.compiled, config)
 	if err != nil {
 		i.end()
 		return nil, trap(err, s.startTimeout())
@@ -143,6 +149,7 @@ func (i *instance) end() {
 	if i.module != nil {
 		_ = i.module.Close(context.Background())
 	}
+	i.memory.Free()
 	i.kill.retire()
 }
 

@@ -6,6 +6,7 @@ package wire
 import (
 	"time"
 
+	"github.com/platypus-platform/platypus/agents/seed-placer/seal"
 	"github.com/platypus-platform/platypus/intent"
 )
 
@@ -13,12 +14,29 @@ import (
 type Table struct {
 	Node   string `json:"node"`
 	Zone   string `json:"zone,omitempty"`
-	Blobs  string `json:"blobs"` // folder of the blobs of this node
-	Cache  string `json:"cache"` // folder of compiled code, the worker's own
+	Blobs  string `json:"blobs"`            // folder of the blobs of this node
+	Cache  string `json:"cache"`            // folder of compiled code, the worker's own
+	Memory int64  `json:"memory,omitempty"` // bytes that the instances of all seeds may have together; 0 for no bound
 	Seeds  []Seed `json:"seeds"`
 	Sites  []Site `json:"sites,omitempty"`
 	Routes Routes `json:"routes,omitempty"` // where else seeds are ready
+	Sealed Sealed `json:"sealed"`
 }
+
+// Sealed is what a worker needs where nodes have certificates.
+type Sealed struct {
+	Proof   *seal.Public `json:"proof,omitempty"`   // what the node shows; nil: it has none
+	Uploads string       `json:"uploads,omitempty"` // the agent's socket, to which blobs are handed that come with a certificate
+}
+
+// What a worker finds open besides its three standard files, in the order in which its arguments name them.
+const (
+	Plain     = "plain"     // the listener for everybody
+	Nodes     = "nodes"     // the listener for who has a certificate
+	Notes     = "notes"     // what the worker is at work on, for the agent to see when it has ended
+	Questions = "questions" // where to ask for signatures
+	Answers   = "answers"   // where they come from
+)
 
 // Seed is one that the worker shall have ready.
 type Seed struct {
@@ -40,7 +58,7 @@ type Routes map[string][]Peer
 // Peer is a node that answers calls of a seed.
 type Peer struct {
 	Node    string `json:"node"`
-	Address string `json:"address"`
+	Address string `json:"address"` // host:port, with https:// before it where only certificates are answered
 	Zone    string `json:"zone,omitempty"`
 }
 

@@ -145,7 +145,9 @@ func (w *Worker) compute(ctx context.Context, name string, r *running, c *engine
 		return &engine.Error{Code: engine.Overloaded, Text: "there is no processor free for " + name, RetryAfter: overloadedFor}
 	}
 	began := time.Now()
+	r.note.calls.Add(1)
 	err := r.Do(ctx, c)
+	r.note.calls.Add(-1)
 	took := int64(time.Since(began))
 	w.cpu.Leave()
 	if before := r.took.Load(); before > 0 {

@@ -35,6 +35,8 @@ var statuses = map[engine.Code]int{engine.NotFound: 404, engine.Overloaded: 429,
 func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch {
+	case isUpload(r):
+		w.upload(rw, r)
 	case strings.HasPrefix(path, "/seed/"):
 		name, rest, slash := strings.Cut(path[len("/seed/"):], "/")
 		if !slash {

@@ -12,6 +12,8 @@ import (
 type lines struct {
 	mu  sync.Mutex
 	out io.Writer
+
+	refused refusals
 }
 
 func (l *lines) say(seed string, level int, text string) {
@@ -27,14 +29,11 @@ func (l *lines) say(seed string, level int, text string) {
 }
 
 // standard is a logger for who wants one.
-func (l *lines) standard() *log.Logger { return log.New(serverLog{l}, "", 0) }
+func (l *lines) standard() *log.Logger { return log.New(serverLog{l, &l.refused}, "", 0) }
 
-type serverLog struct{ to *lines }
-
-// Write implements io.Writer. What a server says of a client that went away is worth no line by default.
-func (s serverLog) Write(p []byte) (int, error) {
-	s.to.say("-", 0, strings.TrimSpace(string(p)))
-	return len(p), nil
+type serverLog struct {
+	to      *lines
+	refused *refusals
 }
 
 // Log implements engine.Outside.

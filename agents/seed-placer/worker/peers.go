@@ -16,9 +16,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
+	"github.com/platypus-platform/platypus/agents/seed-placer/seal"
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
@@ -33,7 +35,8 @@ type peers struct {
 	mu     sync.RWMutex
 	routes wire.Routes
 	known  map[string]*peer // by address
-	client *http.Client
+	link   atomic.Pointer[link]
+	say    func(text string)
 	budget atomic.Int64 // of second tries, in tenths of a call: each call adds one, each second try takes ten
 }
 
@@ -41,12 +44,31 @@ type peer struct {
 	out     atomic.Int64 // calls that this worker waits for
 	load    atomic.Int64 // what the peer last said of itself
 	ejected atomic.Int64 // until when, in Unix milliseconds
+	said    atomic.Pointer[string]
 }
 
-func newPeers() *peers {
+// link is how other nodes are reached with what this node proves itself with, if it does.
+type link struct {
+	proven *proven
+	client *http.Client
+}
+
+func newPeers(say func(text string)) *peers {
+	return &peers{known: map[string]*peer{}, say: say}
+}
+
+// prove makes new connections with what this node proves itself with from now on. Calls under way end as they began.
+func (p *peers) prove(now *proven) {
+	before := p.link.Load()
+	if before != nil && before.proven == now {
+		return
+	}
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, MaxIdleConnsPerHost: 64,
-		IdleConnTimeout: time.Minute, DisableCompression: true}
-	return &peers{known: map[string]*peer{}, client: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+		IdleConnTimeout: time.Minute, DisableCompression: true, TLSClientConfig: now.client, TLSHandshakeTimeout: 2 * dialTimeout}
+	p.link.Store(&link{now, &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}})
+	if before != nil {
+		before.client.CloseIdleConnections()
+	}
 }
 
 func (p *peers) set(routes wire.Routes) {
@@ -133,17 +155,23 @@ func (p *peers) ask(ctx context.Context, to choice, name string, c *engine.Call)
 	ctx, cancel := context.WithDeadline(ctx, c.Deadline)
 	defer cancel()
 	path := "/call/" + url.PathEscape(name) + "/" + url.PathEscape(c.Function)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+to.Address+path, bytes.NewReader(c.Input))
+	link := p.link.Load()
+	target, err := link.proven.proof.URL(to.Node, to.Address, path)
+	if err != nil {
+		return p.unreachable(link, to, err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(c.Input))
 	if err != nil {
 		return false, &engine.Error{Code: engine.NotFound, Text: err.Error()}
 	}
 	stamp(request.Header, c)
 	to.out.Add(1)
-	response, err := p.client.Do(request)
+	response, err := link.client.Do(request)
 	to.out.Add(-1)
 	if err != nil {
-		return to.unreachable(err)
+		return p.unreachable(link, to, err)
 	}
+	to.said.Store(nil)
 	defer response.Body.Close()
 	if n, err := strconv.ParseInt(response.Header.Get(headerLoad), 10, 32); err == nil {
 		to.load.Store(n)
@@ -174,15 +202,27 @@ func stamp(h http.Header, c *engine.Call) {
 	}
 }
 
-// unreachable notes that a peer did not answer. A call that could not even connect did not run.
-func (c choice) unreachable(err error) (again bool, _ error) {
+// unreachable notes that a peer did not answer. A call that could not even connect, or whose certificate was not
+// accepted, did not run.
+func (p *peers) unreachable(l *link, c choice, err error) (again bool, _ error) {
+	var fault *seal.Fault
+	if !errors.As(err, &fault) {
+		fault = l.proven.proof.Explain(err, c.Node, c.Address)
+	}
 	var dial *net.OpError
-	again = errors.As(err, &dial) && dial.Op == "dial"
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	again = errors.As(err, &dial) && (dial.Op == "dial" || fault != nil && dial.Op == "remote error")
+	if fault == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
 		return false, engine.AsError(err)
 	}
 	c.ejected.Store(time.Now().Add(ejected).UnixMilli())
-	return again, &engine.Error{Code: engine.Unavailable, Text: fmt.Sprintf("%s does not answer", c.Node), RetryAfter: overloadedFor}
+	if fault == nil {
+		return again, &engine.Error{Code: engine.Unavailable, Text: fmt.Sprintf("%s does not answer", c.Node), RetryAfter: overloadedFor}
+	}
+	text := fault.Error()
+	if before := c.said.Swap(&text); before == nil || *before != text {
+		p.say(text)
+	}
+	return again || !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE), &engine.Error{Code: engine.Unavailable, Text: text, RetryAfter: overloadedFor}
 }
 
 // errorOf reads the error that a worker answered with.
@@ -204,16 +244,24 @@ func (w *Worker) forward(rw http.ResponseWriter, r *http.Request, name string) {
 		refuse(rw, w.absent(name))
 		return
 	}
+	link := w.peers.link.Load()
+	target, err := link.proven.proof.URL(to.Node, to.Address, "")
+	if err != nil {
+		_, err = w.peers.unreachable(link, to, err)
+		refuse(rw, err)
+		return
+	}
+	scheme, host, _ := strings.Cut(target, "://")
 	to.out.Add(1)
 	defer to.out.Add(-1)
 	proxy := &httputil.ReverseProxy{
-		Transport: w.peers.client.Transport, ErrorLog: w.log.standard(),
+		Transport: link.client.Transport, ErrorLog: w.log.standard(),
 		Rewrite: func(p *httputil.ProxyRequest) {
-			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", to.Address, p.In.Host
+			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = scheme, host, p.In.Host
 			p.Out.Header.Set(headerHop, "1")
 		},
 		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, err error) {
-			_, err = to.unreachable(err)
+			_, err = w.peers.unreachable(link, to, err)
 			refuse(rw, err)
 		},
 	}

@@ -214,8 +214,8 @@ func acceptsGzip(r *http.Request) bool {
 // serveBlob gives a blob to who knows its digest, whole or in parts.
 func (w *Worker) serveBlob(rw http.ResponseWriter, r *http.Request, digest string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		rw.Header().Set("Allow", "GET, HEAD")
-		http.Error(rw, "405 blobs are put through the socket of the node", http.StatusMethodNotAllowed)
+		rw.Header().Set("Allow", "GET, HEAD, PUT")
+		http.Error(rw, "405 a blob is only read and put", http.StatusMethodNotAllowed)
 		return
 	}
 	digest = strings.TrimPrefix(digest, "sha256:")

@@ -2,6 +2,8 @@ package worker
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -35,6 +37,7 @@ type running struct {
 	*engine.Seed
 	spec wire.Seed
 	gate *gate.Gate
+	note *note
 	uses sync.WaitGroup // calls under way
 	// computing counts the calls that have a processor or wait for one.
 	computing atomic.Int64
@@ -48,6 +51,7 @@ func (w *Worker) apply(t wire.Table) {
 	w.table = t
 	w.sites.set(t.Sites, w.blobs)
 	w.peers.set(t.Routes)
+	w.ration(t)
 	wanted := map[string]bool{}
 	for _, seed := range t.Seeds {
 		wanted[seed.Name] = true
@@ -87,10 +91,13 @@ func (w *Worker) load(s *slot, seed wire.Seed) {
 	s.cancel = cancel
 	s.set(wire.Loading, nil)
 	go func() {
-		module, err := w.blobs.Read(seed.Digest, maxModule)
-		var loaded *engine.Seed
-		if err == nil {
-			loaded, err = w.engine.Load(ctx, specOf(seed), module)
+		loaded, err := w.loaded(ctx, seed)
+		for try := 1; err != nil && ctx.Err() == nil && try < tries; try++ {
+			wait := time.Duration(float64(firstTry<<(try-1)) * (0.8 + 0.4*rand.Float64()))
+			s.set(wire.Failed, fmt.Errorf("%w; try %d of %d failed, the next in %v", err, try, tries, wait.Round(100*time.Millisecond)))
+			w.tell()
+			pause(ctx, wait)
+			loaded, err = w.loaded(ctx, seed)
 		}
 		if ctx.Err() != nil {
 			if loaded != nil {
@@ -100,13 +107,38 @@ func (w *Worker) load(s *slot, seed wire.Seed) {
 		}
 		if err == nil {
 			bounds := seed.Seed.Bounds.Or()
-			s.retire(s.current.Swap(&running{Seed: loaded, spec: seed, gate: gate.New(bounds.Concurrency, bounds.Queue)}))
+			s.retire(s.current.Swap(&running{Seed: loaded, spec: seed, note: w.notes.of(seed.Name), gate: gate.New(bounds.Concurrency, bounds.Queue)}))
 			s.set(wire.Ready, nil)
 		} else {
-			s.set(wire.Failed, err)
+			s.set(wire.Failed, fmt.Errorf("%w; it failed %d times and is parked until its intent or its module changes", err, tries))
 		}
 		w.tell()
 	}()
+}
+
+// A seed that cannot be made ready is tried so often, and then waits for another intent.
+const (
+	tries    = 5
+	firstTry = time.Second // until the second try; it doubles, a fifth more or less
+)
+
+// loaded makes a seed ready once.
+func (w *Worker) loaded(ctx context.Context, seed wire.Seed) (*engine.Seed, error) {
+	module, err := w.blobs.Read(seed.Digest, maxModule)
+	if err != nil {
+		return nil, err
+	}
+	note := w.notes.of(seed.Name)
+	note.loads.Add(1)
+	defer note.loads.Add(-1)
+	return w.engine.Load(ctx, specOf(seed), module)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 func specOf(s wire.Seed) engine.Spec {

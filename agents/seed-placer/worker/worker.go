@@ -1,6 +1,6 @@
 // Package worker is the process in which seeds run. It is told what to do by a table on its standard input and reports on
-// its standard output; it owns the listener that calls arrive at, so that a call passes through no other process. It has
-// no access to the store, and nothing secret in its environment.
+// its standard output; it owns the listeners that calls arrive at, so that a call passes through no other process. It has
+// no access to the store, nothing secret in its environment, and no key: see [Doors].
 package worker
 
 import (
@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"runtime"
 	"sync"
@@ -26,23 +24,27 @@ import (
 // Word is the first argument of a process that shall be a worker.
 const Word = "worker"
 
-// listenerFD is the file on which a worker gets its listener.
-const listenerFD = 3
-
 // Main is a worker. It ends when its standard input does, and returns the exit code of the process.
 func Main() int {
 	if err := limitProcess(); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}
-	file := os.NewFile(listenerFD, "listener")
-	listener, err := net.FileListener(file)
+	files := map[string]*os.File{}
+	for i, name := range os.Args[2:] {
+		files[name] = os.NewFile(uintptr(3+i), name)
+	}
+	d, err := openDoors(files)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "worker: it is started by seed-placer, not by hand:", err)
 		return 64
 	}
-	_ = file.Close()
-	if err := Run(context.Background(), os.Stdin, os.Stdout, os.Stderr, listener); err != nil {
+	notes, err := openNotes(files[wire.Notes])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		return 1
+	}
+	if err := run(context.Background(), os.Stdin, os.Stdout, os.Stderr, d, notes); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}
@@ -57,18 +59,36 @@ type Worker struct {
 	sites  *sites
 	engine *engine.Engine
 	blobs  *blob.Store
-	peers  *peers
-	news   chan struct{} // asks for a report
-	log    *lines
-	cpu    *gate.Gate // bounds how many seeds compute at once
+	ways
+	news chan struct{} // asks for a report
+	log  *lines
+	ledger
+}
+
+// ledger is who computes, and who is called.
+type ledger struct {
+	cpu   *gate.Gate // bounds how many seeds compute at once
+	notes *notes
+}
+
+// ways are how a worker reaches others and is reached.
+type ways struct {
+	peers *peers
+	doors *Doors
 }
 
 // Run works on the tables that it reads from in until that ends.
-func Run(ctx context.Context, in io.Reader, out, log io.Writer, listener net.Listener) error {
+func Run(ctx context.Context, in io.Reader, out, log io.Writer, doors *Doors) error {
+	return run(ctx, in, out, log, doors, nil)
+}
+
+func run(ctx context.Context, in io.Reader, out, log io.Writer, doors *Doors, notes *notes) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: &lines{out: log}, peers: newPeers(), sites: &sites{},
-		cpu: gate.New(runtime.GOMAXPROCS(0), maxRunnable)}
+	said := &lines{out: log}
+	w := &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: said, sites: &sites{},
+		ways:   ways{newPeers(func(text string) { said.say("-", engine.Warn, text) }), doors},
+		ledger: ledger{cpu: gate.New(runtime.GOMAXPROCS(0), maxRunnable), notes: notes}}
 	tables := bufio.NewReaderSize(in, 1<<16)
 	first, err := readTable(tables)
 	if err != nil {
@@ -80,10 +100,11 @@ func Run(ctx context.Context, in io.Reader, out, log io.Writer, listener net.Lis
 	if w.engine, err = engine.New(first.Cache, w); err != nil {
 		return err
 	}
-	w.apply(first)
-	server := &http.Server{Handler: w, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: w.log.standard()}
-	go func() { _ = server.Serve(listener) }()
-	defer server.Close()
+	w.engine.Memory.Reclaim = w.reclaim
+	if err := w.take(first); err != nil {
+		return err
+	}
+	defer w.serve().Close()
 	go w.report(ctx, json.NewEncoder(out))
 	for {
 		table, err := readTable(tables)
@@ -93,8 +114,21 @@ func Run(ctx context.Context, in io.Reader, out, log io.Writer, listener net.Lis
 		if err != nil {
 			return err
 		}
-		w.apply(table)
+		if err := w.take(table); err != nil {
+			return err
+		}
 	}
+}
+
+// take does what a table says.
+func (w *Worker) take(t wire.Table) error {
+	proven, err := w.doors.prove(t.Sealed)
+	if err != nil {
+		return err
+	}
+	w.peers.prove(proven)
+	w.apply(t)
+	return nil
 }
 
 // maxTable bounds a table, in bytes.

@@ -1,7 +1,7 @@
 # seed-placer on {{.Node}}
 
-# Which seeds, sites and blobs there shall be. "list" is "read" and, where enable_key_list_policy is on, the reading of a
-# prefix. It changes none of it.
+# Which seeds, sites and blobs there shall be, and what the inventory says of its node. "list" is "read" and, where
+# enable_key_list_policy is on, the reading of a prefix. It changes none of it.
 {{range .Seeds}}key_prefix "{{.}}" {
   policy = "list"
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -128,11 +129,14 @@ func person(a history.Author) gitstream.Person {
 	return gitstream.Person{Name: "unknown", Email: "unknown"}
 }
 
-// Import reads a stream into a history that has no commit, and its tags. It returns the newest commit.
-func Import(ctx context.Context, log *history.Log, r io.Reader) (history.Head, error) {
-	in := gitstream.NewReader(r)
-	ids := map[uint64]string{} // by mark
-	head, err := log.Import(ctx, func(yield func(history.Commit, error) bool) {
+// Commits reads the commits of a stream, oldest first. An error ends it.
+func Commits(r io.Reader) iter.Seq2[history.Commit, error] {
+	return commits(gitstream.NewReader(r), map[uint64]string{})
+}
+
+// commits notes the id of each commit by its mark.
+func commits(in *gitstream.Reader, ids map[uint64]string) iter.Seq2[history.Commit, error] {
+	return func(yield func(history.Commit, error) bool) {
 		for {
 			g, err := in.Next()
 			if err == io.EOF {
@@ -147,7 +151,14 @@ func Import(ctx context.Context, log *history.Log, r io.Reader) (history.Head, e
 				return
 			}
 		}
-	})
+	}
+}
+
+// Import reads a stream into a history that has no commit, and its tags. It returns the newest commit.
+func Import(ctx context.Context, log *history.Log, r io.Reader) (history.Head, error) {
+	in := gitstream.NewReader(r)
+	ids := map[uint64]string{} // by mark
+	head, err := log.Import(ctx, commits(in, ids))
 	if err != nil {
 		return head, err
 	}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// Listed is what the inventory says of this node, under intent/machines.
+type Listed struct {
+	Region  string
+	Machine intent.Machine
+}
+
+// listed finds this node in the inventory, and says what is wrong with its record there.
+func listed(t intent.Tree, node intent.Name, part store.Snapshot) (found *Listed, fault string) {
+	for _, pair := range part.Pairs {
+		rest, _ := t.Machines().Below(pair.Key)
+		region, name, _ := strings.Cut(rest, "/")
+		if name != string(node) {
+			continue
+		}
+		key := strings.TrimPrefix(pair.Key, string(t.Intent()))
+		machine, problems := intent.Decode[intent.Machine](key, pair.Value)
+		switch err := problems.Err(); {
+		case found != nil:
+			return found, fmt.Sprintf("the inventory names this node in %s and in %s: the first counts", found.Region, region)
+		case err != nil:
+			fault = err.Error()
+		default:
+			found = &Listed{Region: region, Machine: machine}
+		}
+	}
+	return found, fault
+}
+
+// over is the node as the inventory has it, with what the flags say over that.
+func (l *Listed) over(flags intent.Host) intent.Host {
+	if l == nil {
+		return flags
+	}
+	h, m := flags, l.Machine
+	h.Region = cmp.Or(flags.Region, l.Region)
+	h.Labels = map[string]string{}
+	if m.Datacenter != "" { // machines that fail together are a zone
+		h.Labels["datacenter"], h.Labels["zone"] = m.Datacenter, m.Datacenter
+	}
+	for name, value := range m.Labels {
+		h.Labels[string(name)] = value
+	}
+	maps.Copy(h.Labels, flags.Labels)
+	h.Closed = flags.Closed || m.Is(intent.MachineDraining) || m.Is(intent.MachineDead)
+	h.Cordoned = m.Is(intent.MachineCordoned)
+	return h
+}
+
+// sameHost reports whether nothing need be said anew.
+func sameHost(a, b intent.Host) bool {
+	same := maps.Equal(a.Labels, b.Labels)
+	a.Labels, b.Labels = nil, nil
+	return same && a.Address == b.Address && a.Region == b.Region && a.Weight == b.Weight && a.Memory == b.Memory &&
+		a.Closed == b.Closed && a.Cordoned == b.Cordoned
+}
+
+// selfOf is this node as it shall be known. A record that is gone from the inventory, or cannot be read, leaves what it
+// said last: seeds must not move because somebody's list was empty for a moment.
+func (p *placer) selfOf(d Desired) intent.Host {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d.Listed != nil {
+		p.listed = d.Listed
+	}
+	p.now = p.listed.over(p.self)
+	return p.now
+}

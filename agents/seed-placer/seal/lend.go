@@ -1,0 +1,149 @@
+package seal
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+)
+
+// A question is a head and the message to sign; an answer is the length of the signature, 0 for a refusal, and it.
+type head struct {
+	Cert name
+	Hash uint8
+	Size uint16
+}
+
+// maxMessage is more than what a handshake has signed: 64 spaces, a word, and at most 64 bytes of digest.
+const maxMessage = 256
+
+// Lend answers a worker's questions for signatures until the worker is gone. The key stays here. What runs in a worker,
+// and even what has broken out of its engine there, can have the handshakes of TLS 1.3 signed for as long as the worker
+// lives, which is how long the worker is trusted with the node's address anyway; it can neither carry the key away nor
+// have anything else signed, for the words of a handshake are part of what is signed and are looked at.
+func Lend(c *Current, questions io.Reader, answers io.Writer) error {
+	for {
+		var h head
+		if err := binary.Read(questions, binary.BigEndian, &h); err != nil {
+			return err
+		}
+		if h.Size > maxMessage {
+			return fmt.Errorf("sign for a worker: a message of %d bytes", h.Size)
+		}
+		message := make([]byte, h.Size)
+		if _, err := io.ReadFull(questions, message); err != nil {
+			return err
+		}
+		signature := c.sign(h.Cert, crypto.Hash(h.Hash), message)
+		if _, err := answers.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(signature))), signature...)); err != nil {
+			return err
+		}
+	}
+}
+
+// isHandshake reports whether a message is what RFC 8446, section 4.4.3 has signed.
+func isHandshake(message []byte) bool {
+	rest, ok := strings.CutPrefix(string(message), strings.Repeat(" ", 64))
+	for _, side := range []string{"server", "client"} {
+		if digest, is := strings.CutPrefix(rest, "TLS 1.3, "+side+" CertificateVerify\x00"); ok && is && (len(digest) == 32 || len(digest) == 48) {
+			return true
+		}
+	}
+	return false
+}
+
+// sign signs a handshake with the key of a certificate that this node shows, or showed before the last renewal: a
+// handshake may be under way. Anything else is refused with nothing.
+func (c *Current) sign(of name, hash crypto.Hash, message []byte) []byte {
+	known := hash == 0 || hash == crypto.SHA256 || hash == crypto.SHA384 || hash == crypto.SHA512
+	if key := c.keyOf(of); key != nil && known && isHandshake(message) {
+		signature, err := signWith(key, hash, message)
+		if err == nil && len(signature) < 1<<16 {
+			return signature
+		}
+	}
+	return nil
+}
+
+func signWith(key crypto.Signer, hash crypto.Hash, message []byte) ([]byte, error) {
+	var opts crypto.SignerOpts = hash
+	switch key.Public().(type) {
+	case *rsa.PublicKey: // TLS 1.3 knows no other padding
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
+	case ed25519.PublicKey, *ecdsa.PublicKey:
+	default:
+		return nil, fmt.Errorf("key of unknown kind %T", key.Public())
+	}
+	return crypto.SignMessage(key, rand.Reader, message, opts)
+}
+
+// Borrowed signs with a key that the agent holds.
+type Borrowed struct {
+	mu        sync.Mutex
+	questions io.Writer
+	answers   io.Reader
+}
+
+// NewBorrowed asks at one pipe and gets answers at the other.
+func NewBorrowed(questions io.Writer, answers io.Reader) *Borrowed {
+	return &Borrowed{questions: questions, answers: answers}
+}
+
+// For is the signer of one certificate.
+func (b *Borrowed) For(p Public) (crypto.Signer, error) {
+	leaf, err := x509.ParseCertificate(p.Chain[0])
+	if err != nil {
+		return nil, fmt.Errorf("read --tls-cert %s: %w", p.CertFile, err)
+	}
+	return borrowedKey{b, p.name(), leaf.PublicKey}, nil
+}
+
+type borrowedKey struct {
+	from   *Borrowed
+	name   name
+	public crypto.PublicKey
+}
+
+// Public implements crypto.Signer.
+func (k borrowedKey) Public() crypto.PublicKey { return k.public }
+
+// Sign implements crypto.Signer. It always fails: a digest does not show what it is of.
+func (k borrowedKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("sign: the key of the node signs whole messages only")
+}
+
+// SignMessage implements crypto.MessageSigner.
+func (k borrowedKey) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if len(message) > maxMessage {
+		return nil, fmt.Errorf("sign: a message of %d bytes", len(message))
+	}
+	question, err := binary.Append(nil, binary.BigEndian, head{k.name, uint8(opts.HashFunc()), uint16(len(message))})
+	if err != nil {
+		return nil, err
+	}
+	k.from.mu.Lock()
+	defer k.from.mu.Unlock()
+	if _, err := k.from.questions.Write(append(question, message...)); err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	var size uint16
+	if err := binary.Read(k.from.answers, binary.BigEndian, &size); err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	signature := make([]byte, size)
+	if _, err := io.ReadFull(k.from.answers, signature); err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	if size == 0 {
+		return nil, errors.New("sign: the agent refuses: the certificate was renewed meanwhile")
+	}
+	return signature, nil
+}

@@ -1,0 +1,189 @@
+package seal
+
+import (
+	"crypto"
+	"crypto/tls"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
+)
+
+const host = "127.0.0.1"
+
+func filesOf(a *fixture.Authority, name string) Files {
+	cert, key := a.Files(name)
+	return Files{cert, key, a.CA()}
+}
+
+// TestRead takes only what other nodes would accept, and says which file is at fault.
+func TestRead(t *testing.T) {
+	a, stranger := fixture.NewAuthority(t), fixture.NewAuthority(t)
+	a.Issue("n1", host, time.Hour)
+	a.Issue("other", "127.0.0.2", time.Hour)
+	a.Issue("old", host, -time.Minute)
+	a.Issue("open", host, time.Hour)
+	good, old, open := filesOf(a, "n1"), filesOf(a, "old"), filesOf(a, "open")
+	if i, err := Read(good, host); err != nil || i.Untimely() != "" {
+		t.Fatal(err, i.Untimely())
+	}
+	if _, err := Read(good, "n1"); err != nil {
+		t.Errorf("a name instead of an address: %v", err)
+	}
+	if i, err := Read(old, host); err != nil || !strings.Contains(i.Untimely(), "old.crt expired on") {
+		t.Errorf("one that expired is to be renewed while the node runs: %v %q", err, i.Untimely())
+	}
+	if err := os.Chmod(open.Key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for want, f := range map[string]Files{
+		"n1.crt is not signed by --tls-ca":            {good.Cert, good.Key, stranger.CA()},
+		"other.key: tls: private key does not match":  {good.Cert, filesOf(a, "other").Key, a.CA()},
+		"other.crt does not name 127.0.0.1":           filesOf(a, "other"),
+		"open.key is open to everybody":               open,
+		"none.crt: no such file":                      filesOf(a, "none"),
+		"n1.key: it holds no certificate":             {good.Cert, good.Key, good.Key},
+		"read --tls-cert " + good.Key + " with --tls": {good.Key, good.Key, a.CA()},
+	} {
+		if _, err := Read(f, host); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+// lent is a borrowed key of an identity, over real pipes.
+func lent(t *testing.T, c *Current) *Borrowed {
+	t.Helper()
+	asked, asks, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hears, answers, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- Lend(c, asked, answers); answers.Close() }()
+	t.Cleanup(func() { asks.Close(); <-ended; asked.Close(); hears.Close() })
+	return NewBorrowed(asks, hears)
+}
+
+// TestLend: handshakes of both sides are signed by the lender, before and after a renewal, and nothing else is.
+func TestLend(t *testing.T) {
+	a := fixture.NewAuthority(t)
+	a.Issue("n1", host, time.Hour)
+	c, err := Open(filesOf(a, "n1"), host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	borrowed, before := lent(t, c), c.Identity().Public
+	greet(t, before, borrowed)
+	a.Issue("n1", host, time.Hour)
+	if changed, err := c.Refresh(); err != nil || !changed {
+		t.Fatal(changed, err)
+	}
+	if changed, err := c.Refresh(); err != nil || changed {
+		t.Errorf("nothing has changed: %v %v", changed, err)
+	}
+	greet(t, c.Identity().Public, borrowed)
+	greet(t, before, borrowed) // a handshake may be under way
+	key, err := borrowed.For(c.Identity().Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.Repeat(" ", 64) + "TLS 1.3, server CertificateVerify\x00" + strings.Repeat("d", 32)
+	if s, err := crypto.SignMessage(key, nil, []byte(words), crypto.SHA256); err != nil || len(s) == 0 {
+		t.Errorf("a handshake is refused: %v", err)
+	}
+	for _, bad := range []string{"", "anything", words[1:], words + "d", strings.Replace(words, "server", "a page", 1), strings.Replace(words, "1.3", "1.2", 1),
+		strings.Repeat(" ", 64) + strings.Repeat("x", 100), strings.Repeat(" ", 200), strings.Repeat("x", 1000)} {
+		if s, err := crypto.SignMessage(key, nil, []byte(bad), crypto.SHA256); err == nil {
+			t.Errorf("%q is signed: %x", bad, s)
+		}
+	}
+	if s, err := key.Sign(nil, make([]byte, 32), crypto.SHA256); err == nil {
+		t.Errorf("a bare digest is signed: %x", s)
+	}
+	a.Issue("n1", host, time.Hour)
+	if _, err := c.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	oldest, err := borrowed.For(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := crypto.SignMessage(oldest, nil, []byte(words), crypto.SHA256); err == nil {
+		t.Error("the key of before the last but one renewal still signs")
+	}
+}
+
+// greet shakes hands, both sides with a borrowed key.
+func greet(t *testing.T, p Public, b *Borrowed) {
+	t.Helper()
+	key, err := b.For(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := p.Server(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := p.Client(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.ServerName = host
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	done := make(chan error, 1)
+	go func() {
+		conn := tls.Server(far, server)
+		_, err := io.WriteString(conn, "x")
+		done <- err
+	}()
+	conn := tls.Client(near, client)
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil || conn.ConnectionState().Version != tls.VersionTLS13 {
+		t.Fatal(err)
+	}
+}
+
+// TestHalfRenewed goes on with what it has, and takes the rest up once it is there.
+func TestHalfRenewed(t *testing.T) {
+	a := fixture.NewAuthority(t)
+	a.Issue("n1", host, time.Hour)
+	files := filesOf(a, "n1")
+	c, err := Open(files, host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := c.Identity()
+	old, err := os.ReadFile(files.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Issue("n1", host, time.Hour)
+	fresh, err := os.ReadFile(files.Cert)
+	if err == nil {
+		err = os.WriteFile(files.Cert, old, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := c.Refresh(); err == nil || changed || c.Identity() != before {
+		t.Errorf("a key without its certificate is taken: %v", err)
+	}
+	if err := os.WriteFile(files.Cert, fresh, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := c.Refresh(); err != nil || !changed || c.Identity() == before {
+		t.Errorf("the whole set is not taken: %v", err)
+	}
+}

@@ -1,0 +1,351 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/internal/testhost"
+	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
+	"github.com/platypus-platform/platypus/agents/seed-placer/seal"
+)
+
+// sealed starts a node that answers others only with certificates, at 127.0.0.<i>, with one that is good for life.
+func (c *cluster) sealed(a *fixture.Authority, i int, life time.Duration, args ...string) (m *member, at string) {
+	c.Helper()
+	name, host := fmt.Sprintf("n%d", i), fmt.Sprintf("127.0.0.%d", i)
+	at = fmt.Sprintf("%s:%d", host, testhost.FreePort(c))
+	args = append(append(a.Flags(name, host, life), "--serve-tls", at, "--label", "only="+name), args...)
+	return c.start(i, args...), seal.Scheme + at
+}
+
+// asks asks with a client configuration, on a connection of its own.
+func asks(config *tls.Config, target string) (*http.Response, string, error) {
+	client := &http.Client{Timeout: hang, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
+	return send(client, http.MethodPost, target, "", "you")
+}
+
+// eventually waits until a call at a node says what it shall.
+func (c *cluster) eventually(m *member, path, want string) {
+	c.Helper()
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		status, said := c.call(m, path, "you")
+		if strings.Contains(said, want) {
+			return
+		}
+		if time.Since(begin) > hang {
+			c.Fatalf("%s at %s: %d %s, want %q", path, m.name, status, said, want)
+		}
+	}
+}
+
+// TestNodesWithCertificates: modules and calls go between nodes that have certificates of one authority, and nobody else
+// gets a word in.
+func TestNodesWithCertificates(t *testing.T) {
+	for name, start := range stores {
+		t.Run(name, func(t *testing.T) {
+			c, a, stranger := newCluster(t, start(t)), fixture.NewAuthority(t), fixture.NewAuthority(t)
+			at := map[string]string{}
+			for i := 1; i <= 3; i++ {
+				m, address := c.sealed(a, i, time.Hour)
+				at[m.name] = address
+			}
+			c.publish(c.nodes["n1"], fixture.Go(t, "reactor+"), "r", map[string]any{"min_replicas": 2, "calls": []string{"hello"}})
+			c.publish(c.nodes["n1"], fixture.Go(t, "hello"), "hello", map[string]any{"min_replicas": 1, "labels": map[string]string{"only": "n3"}})
+			c.publish(c.nodes["n1"], fixture.Go(t, "reactor+"), "trusted", map[string]any{"min_replicas": 1, "trusted": true, "labels": map[string]string{"only": "n2"}})
+			c.ready("r", 2)
+			c.ready("hello", 1)
+			c.ready("trusted", 1)
+			for _, seed := range []string{"r", "hello", "trusted"} {
+				for node, r := range c.replicas(seed) {
+					if !strings.HasPrefix(r.Address, strings.TrimRight(at[node], "0123456789")) {
+						t.Errorf("%s is said to be at %s on %s", seed, r.Address, node)
+					}
+				}
+			}
+			for _, m := range c.nodes { // from each node to each seed: two of them are elsewhere
+				c.eventually(m, "hello/", "hello, you")
+				c.eventually(m, "trusted/upper", "YOU")
+			}
+			status, said := c.call(c.nodes["n1"], "r/relay", "pln://seed/hello/ you")
+			if status != 200 || said != "relayed hello, you" {
+				t.Errorf("a seed calls one elsewhere: %d %s", status, said)
+			}
+			refusedWithout(t, a, stranger, at["n3"], c.replicas("trusted")["n2"].Address)
+		})
+	}
+}
+
+// refusedWithout has everybody try who has no business at the addresses of nodes.
+func refusedWithout(t *testing.T, a, stranger *fixture.Authority, addresses ...string) {
+	t.Helper()
+	a.Issue("me", "", time.Hour)
+	a.Issue("expired", "", -time.Minute)
+	stranger.Issue("me", "", time.Hour)
+	foreign := stranger.Client("me")
+	foreign.RootCAs = a.Client("").RootCAs
+	old := a.Client("me")
+	old.MaxVersion = tls.VersionTLS12
+	for _, address := range addresses {
+		if response, said, err := asks(a.Client("me"), address+"/call/nobody/x"); err != nil || response.StatusCode != 404 {
+			t.Errorf("%s with a certificate: %v %s", address, err, said)
+		}
+		if response, said, err := asks(nil, "http://"+strings.TrimPrefix(address, seal.Scheme)+"/call/hello/"); err == nil && response.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s in plain: %s %s", address, response.Status, said)
+		}
+		for who, config := range map[string]*tls.Config{"nobody": a.Client(""), "a stranger": foreign, "one that expired": a.Client("expired"), "one of TLS 1.2": old} {
+			if response, said, err := asks(config, address+"/call/hello/"); err == nil {
+				t.Errorf("%s answers %s: %s %s", address, who, response.Status, said)
+			}
+		}
+	}
+}
+
+// TestRenewal renews the certificates of every node, then their authority, while calls go from node to node: none fails,
+// and whom only the old authority vouches for is out, even on a connection of before.
+func TestRenewal(t *testing.T) {
+	c, a := newCluster(t, startEmbedded(t)), fixture.NewAuthority(t)
+	n1, at := c.sealed(a, 1, time.Hour)
+	n2, _ := c.sealed(a, 2, time.Hour)
+	c.publish(n1, fixture.Go(t, "hello"), "hello", map[string]any{"labels": map[string]string{"only": "n2"}})
+	c.ready("hello", 1)
+	c.eventually(n1, "hello/", "hello, you")
+	a.Issue("me", "", time.Hour)
+	kept := &http.Client{Timeout: hang, Transport: &http.Transport{TLSClientConfig: a.Client("me")}}
+	stays := func() error { // on one connection, for as long as the other side lets it
+		_, _, err := send(kept, http.MethodPost, at+"/call/nobody/x", "", "")
+		return err
+	}
+	if err := stays(); err != nil {
+		t.Fatal(err)
+	}
+	var good atomic.Int64
+	stop, bad := make(chan struct{}), make(chan string, 1)
+	go func() {
+		defer close(bad)
+		for {
+			if status, said := c.call(n1, "hello/", "you"); status != 200 {
+				bad <- fmt.Sprint(status, " ", said)
+				return
+			}
+			good.Add(1)
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	goesOn := func(renewals int) { // both have taken it up, and then some more calls
+		t.Helper()
+		for _, m := range []*member{n1, n2} {
+			m.until(t, "are answered at", renewals)
+		}
+		for most, begin := good.Load()+50, time.Now(); good.Load() < most && time.Since(begin) < hang && len(bad) == 0; time.Sleep(10 * time.Millisecond) {
+		}
+	}
+	goesOn(1)
+	for i, m := range []*member{n1, n2} {
+		a.Issue(m.name, fmt.Sprintf("127.0.0.%d", i+1), time.Hour)
+	}
+	_ = n1.cmd.Process.Signal(syscall.SIGHUP)
+	goesOn(2)
+	next := fixture.NewAuthority(t)
+	old, _ := os.ReadFile(a.CA())
+	fresh, err := os.ReadFile(next.CA())
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := func(path string, content []byte) {
+		if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace(a.CA(), append(old, fresh...)) // first both are believed, then all have new ones, then one is believed
+	goesOn(3)
+	for i, m := range []*member{n1, n2} {
+		next.Issue(m.name, fmt.Sprintf("127.0.0.%d", i+1), time.Hour)
+		for _, kind := range []string{".crt", ".key"} {
+			content, err := os.ReadFile(filepath.Join(next.Dir, m.name+kind))
+			if err != nil {
+				t.Fatal(err)
+			}
+			replace(filepath.Join(a.Dir, m.name+kind), content)
+		}
+	}
+	goesOn(4)
+	replace(a.CA(), fresh)
+	goesOn(5)
+	close(stop)
+	if said, failed := <-bad; failed {
+		t.Errorf("a call failed: %s", said)
+	}
+	kept.Transport.(*http.Transport).TLSClientConfig.RootCAs = next.Client("").RootCAs
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // its last answer says that the connection ends
+		if stays() != nil {
+			break
+		}
+		if time.Since(begin) > hang {
+			t.Fatal("whom only the old authority vouches for is still answered")
+		}
+	}
+	if said := n1.log.String(); strings.Contains(said, "does not accept") {
+		t.Error("a node was not accepted meanwhile")
+	}
+}
+
+// until waits until a node has said something so many times.
+func (m *member) until(t testing.TB, text string, times int) {
+	t.Helper()
+	for begin := time.Now(); strings.Count(m.log.String(), text) < times; time.Sleep(20 * time.Millisecond) {
+		if time.Since(begin) > hang {
+			t.Fatalf("%s does not say %q %d times:\n%s", m.name, text, times, tail(m.log.String(), 3000))
+		}
+	}
+}
+
+// TestWhoseCertificate: nodes that cannot come together say whose certificate is at fault, in the answer to a call, in the
+// log, and in the report of a blob that does not come.
+func TestWhoseCertificate(t *testing.T) {
+	for what, other := range map[string]struct {
+		start func(c *cluster, a *fixture.Authority) *member // n2
+		ours  string                                         // what n1 says of n2
+		blob  string                                         // what n2 says of n1, from which a module shall come
+	}{
+		"plain": {func(c *cluster, _ *fixture.Authority) *member { return c.start(2, "--label", "only=n2") },
+			"n2 at 127.0.0.2:%d speaks plain, and this node (--tls-cert n1.crt) only TLS", "n1 at https://127.0.0.1:%d answers only who has a certificate: start this node with --tls-cert"},
+		"another authority": {func(c *cluster, _ *fixture.Authority) *member {
+			m, _ := c.sealed(fixture.NewAuthority(c), 2, time.Hour)
+			return m
+		}, "n2 at https://127.0.0.2:%d shows a certificate that --tls-ca ca.crt does not vouch for", "n1 at https://127.0.0.1:%d shows a certificate that --tls-ca ca.crt does not vouch for"},
+		"expired": {func(c *cluster, a *fixture.Authority) *member {
+			m, _ := c.sealed(a, 2, -time.Minute)
+			return m
+		}, "n2 at https://127.0.0.2:%d shows a certificate that expired on", "n1 at https://127.0.0.1:%d does not accept this node: --tls-cert n2.crt expired on"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			c, a := newCluster(t, startEmbedded(t)), fixture.NewAuthority(t)
+			n1, _ := c.sealed(a, 1, time.Hour)
+			n2 := other.start(c, a)
+			c.publish(n2, fixture.Go(t, "hello"), "hello", map[string]any{"labels": map[string]string{"only": "n2"}})
+			c.ready("hello", 1)
+			c.eventuallyLike(n1, "hello/", other.ours)
+			c.publish(n1, fixture.C(t, "creactor/reactor.c"), "far", map[string]any{"labels": map[string]string{"only": "n2"}})
+			for begin := time.Now(); !like(n2.log.String(), other.blob); time.Sleep(50 * time.Millisecond) {
+				if time.Since(begin) > hang {
+					t.Fatalf("n2 does not say %q", other.blob)
+				}
+			}
+			if !like(n1.log.String(), other.ours) {
+				t.Errorf("the log of n1 lacks %q", other.ours)
+			}
+		})
+	}
+}
+
+// eventuallyLike waits until a call at a node fails with words that are like those.
+func (c *cluster) eventuallyLike(m *member, path, want string) {
+	c.Helper()
+	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		status, said := c.call(m, path, "you")
+		if status == http.StatusServiceUnavailable && like(said, want) {
+			return
+		}
+		if time.Since(begin) > hang {
+			c.Fatalf("%s at %s: %d %s, want %q", path, m.name, status, said, want)
+		}
+	}
+}
+
+// like reports whether words stand in a text, whatever the ports and folders in them are.
+func like(text, words string) bool {
+	pattern := strings.ReplaceAll(regexp.QuoteMeta(words), "%d", "[0-9]+")
+	return regexp.MustCompile(regexp.MustCompile(`(n[12]|ca)\\.crt`).ReplaceAllString(pattern, `[^ ]*/$0`)).MatchString(text)
+}
+
+// TestKeyStaysInTheAgent searches the memory of agent and worker for the node's private number.
+func TestKeyStaysInTheAgent(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to read the memory of others")
+	}
+	c, a := newCluster(t, startEmbedded(t)), fixture.NewAuthority(t)
+	n1, at := c.sealed(a, 1, time.Hour)
+	c.publish(n1, fixture.Go(t, "hello"), "hello", nil)
+	c.ready("hello", 1)
+	a.Issue("me", "", time.Hour)
+	for range 5 { // so that the worker has shaken hands
+		if _, said, err := asks(a.Client("me"), at+"/call/hello/"); err != nil || said != "hello, you" {
+			t.Fatal(said, err)
+		}
+	}
+	secret := a.Secret("n1")
+	if !holds(t, n1.cmd.Process.Pid, secret) {
+		t.Error("the search finds nothing even in the agent")
+	}
+	for _, worker := range workersOf(t, n1.cmd.Process.Pid) {
+		if holds(t, worker, secret) {
+			t.Error("the key is in the memory of a worker")
+		}
+	}
+}
+
+// workersOf are the processes that an agent has started; there is at least one.
+func workersOf(t testing.TB, agent int) (pids []int) {
+	t.Helper()
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", agent))
+	for _, list := range lists {
+		data, _ := os.ReadFile(list)
+		for _, field := range strings.Fields(string(data)) {
+			var pid int
+			if _, err := fmt.Sscan(field, &pid); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	if len(pids) == 0 {
+		t.Fatal("the agent has no worker")
+	}
+	return pids
+}
+
+// holds reports whether a number is in what a process can write, either end first.
+func holds(t testing.TB, pid int, number []byte) bool {
+	t.Helper()
+	reversed := slices.Clone(number)
+	slices.Reverse(reversed)
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	chunk, found := make([]byte, 4<<20), false
+	for _, line := range strings.Split(string(maps), "\n") {
+		var from, to int64
+		var mode string
+		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &mode); n != 3 || !strings.HasPrefix(mode, "rw") || to-from > 1<<30 {
+			continue
+		}
+		for at := from; at < to; at += int64(len(chunk) - len(number)) {
+			n, _ := memory.ReadAt(chunk[:min(int64(len(chunk)), to-at)], at)
+			found = found || bytes.Contains(chunk[:n], number) || bytes.Contains(chunk[:n], reversed)
+		}
+	}
+	return found
+}

@@ -1,0 +1,37 @@
+package worker
+
+import (
+	"math"
+	"runtime/debug"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+)
+
+// beside is what a worker may need beside the memory of its seeds before its garbage is collected more eagerly, in bytes:
+// compiled code, and the inputs and outputs of calls.
+const beside = 256 << 20
+
+// ration bounds the memory that seeds may have. It must be called with the lock held.
+func (w *Worker) ration(t wire.Table) {
+	parts := map[string]int64{}
+	for _, s := range t.Seeds {
+		parts[s.Name] = int64(s.Seed.Bounds.Or().Memory)
+	}
+	w.engine.Memory.Set(t.Memory, parts)
+	limit := int64(math.MaxInt64)
+	if t.Memory > 0 {
+		limit = t.Memory + t.Memory/4 + beside
+	}
+	debug.SetMemoryLimit(limit)
+}
+
+// reclaim ends the instances that no call is in, of all seeds: one that is called has more need of their memory.
+func (w *Worker) reclaim() {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	for _, s := range w.seeds {
+		if r := s.current.Load(); r != nil {
+			r.Trim(0)
+		}
+	}
+}

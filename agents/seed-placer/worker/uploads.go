@@ -1,0 +1,37 @@
+package worker
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+)
+
+// upload hands a blob that comes with a certificate to the agent, which keeps it. Nobody else may publish here.
+func (w *Worker) upload(rw http.ResponseWriter, r *http.Request) {
+	now := w.doors.now.Load()
+	if r.TLS == nil || now.proof == nil || now.uploads == "" {
+		http.Error(rw, "403 blobs are put at the socket of this node (platypus blob put), or with a certificate at its address for those "+
+			"(platypus blob put --to https://… --tls-cert … --tls-key … --tls-ca …)", http.StatusForbidden)
+		return
+	}
+	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true, WriteBufferSize: 64 << 10,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", now.uploads)
+		}}
+	proxy := &httputil.ReverseProxy{
+		Transport: transport, ErrorLog: w.log.standard(),
+		Rewrite: func(p *httputil.ProxyRequest) { p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", "node", "node" },
+		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, err error) {
+			rw.Header().Set("Retry-After", "1")
+			http.Error(rw, "503 the blob was not taken: "+err.Error(), http.StatusServiceUnavailable)
+		},
+	}
+	proxy.ServeHTTP(rw, r)
+}
+
+// isUpload reports whether a request puts a blob.
+func isUpload(r *http.Request) bool {
+	return r.Method == http.MethodPut && (r.URL.Path == "/blob" || strings.HasPrefix(r.URL.Path, "/blob/"))
+}
