@@ -84,8 +84,8 @@ func followsLive(t *testing.T, on func(testing.TB) server) {
 	}
 }
 
-// TestReconnect takes the dashboard away, and then the store: the page says so, and catches up by itself.
-func TestReconnect(t *testing.T) {
+// TestAway takes the dashboard away, and then the store: the page says so, and catches up by itself.
+func TestAway(t *testing.T) {
 	w, b := openPage(t, embeddedServer, "/?region=SIN")
 	ask[bool](b, "window.same = true")
 	w.stopDashboard()
