@@ -18,7 +18,6 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/tmaxmax/go-sse"
 
-	"github.com/platypus-platform/platypus/agents/dashboard/fleet"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 )
@@ -186,66 +185,28 @@ func (w *world) resident() float64 {
 	return float64(kB) / 1024
 }
 
-// large is a fleet of that many machines, eight vms on each and three agents.
-func large(machines int) (tree intent.Tree, parts map[intent.Prefix][]intent.Pair) {
-	tree, _ = intent.ParseRoot(intent.DefaultRoot)
-	parts = map[intent.Prefix][]intent.Pair{}
-	index := uint64(0)
-	put := func(prefix intent.Prefix, key string, value any) {
-		data, err := json.Marshal(value)
-		if err != nil {
-			panic(err)
-		}
-		index++
-		parts[prefix] = append(parts[prefix], intent.Pair{Key: key, Value: data, CreateIndex: index, ModifyIndex: index})
-	}
-	for i := range machines {
-		region, name := intent.Name(fmt.Sprintf("R%02d", i%35)), intent.Name(fmt.Sprintf("metal-%04d.example.net", i))
-		if i < 35 {
-			put(tree.Regions(), tree.Region(region), intent.Region{Location: "Somewhere", Status: "Operational"})
-		}
-		put(tree.Machines(), tree.Machine(region, name), intent.Machine{Cores: 64, Memory: 2 * intent.TB, Address: string(name) + ":8500", Datacenter: "a"})
-		ledger := intent.Ledger{}
-		for v := range 8 {
-			instance := intent.Instance{VM: "web", Number: 8*i + v}
-			ledger.Entries = append(ledger.Entries, intent.Entry{VM: instance.String(), Cores: 4, Memory: 64 * intent.GB, Intent: 1})
-			put(tree.PlacedVMs(), tree.PlacedVM(instance), intent.Placement{State: intent.Placed, Region: region, Machine: name})
-		}
-		put(tree.Ledgers(), tree.Ledger(region, name), ledger)
-		for _, agent := range []intent.Name{"preparer", "port-authority", "setlive"} {
-			put(tree.Alives(), tree.Alive(name, agent), map[string]int{"pid": 1})
-			put(tree.Statuses(), tree.Status(agent, name), intent.Report{Agent: string(agent), Node: name, Converged: true, Subjects: map[string]intent.State{
-				"slug": {Want: "v2", Have: "v2", Phase: "converged", Since: time.Unix(int64(1700000000+i), 0)}}})
-		}
-	}
-	return tree, parts
-}
-
 // BenchmarkPageOfMany measures 5,000 machines: the first reading, one change until it is drawn, and what a browser gets.
 func BenchmarkPageOfMany(b *testing.B) {
-	tree, parts := large(5000)
+	s := large(5000)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	reader := fleet.NewReader(tree, time.Now)
 	began := time.Now()
-	for _, prefix := range reader.Prefixes() {
-		reader.Take(prefix, store.Snapshot{Pairs: parts[prefix], Index: 1})
-	}
+	reader := s.reader(time.Now)
 	now := reader.Fleet()
 	first := time.Since(began)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	all, region := render(now, selection{}), render(now, selection{Region: "R07"})
 	whole, part := encoded(difference(rendering{}, all)), encoded(difference(rendering{}, region))
-	ledgers := slices.Clone(parts[tree.Ledgers()])
+	ledgers := slices.Clone(s.parts[s.tree.Ledgers()])
 	const rounds = 30
 	sent := 0
 	began = time.Now()
 	for round := range rounds {
 		value, _ := json.Marshal(intent.Ledger{Entries: []intent.Entry{{VM: fmt.Sprintf("web.%d", round), Cores: 1 + round%60, Memory: intent.GB, Intent: 1}}})
 		ledgers[7].Value, ledgers[7].ModifyIndex = value, uint64(1e6+round)
-		reader.Take(tree.Ledgers(), store.Snapshot{Pairs: ledgers, Index: uint64(1e6 + round)})
+		reader.Take(s.tree.Ledgers(), store.Snapshot{Pairs: ledgers, Index: uint64(1e6 + round)})
 		next := render(reader.Fleet(), selection{Region: "R07"})
 		sent += len(encoded(difference(region, next)))
 		region = next

@@ -84,8 +84,8 @@ func followsLive(t *testing.T, on func(testing.TB) server) {
 	}
 }
 
-// TestReconnect takes the dashboard away, and then the store: the page says so, and catches up by itself.
-func TestReconnect(t *testing.T) {
+// TestAway takes the dashboard away, and then the store: the page says so, and catches up by itself.
+func TestAway(t *testing.T) {
 	w, b := openPage(t, embeddedServer, "/?region=SIN")
 	ask[bool](b, "window.same = true")
 	w.stopDashboard()
@@ -177,22 +177,35 @@ func TestHostile(t *testing.T) {
 	w := newWorld(t)
 	w.furnish()
 	evil := `</script><script>window.taken=1</script><img src=x onerror="window.taken=1">"'><svg onload=window.taken=1>{{.}}`
+	worse := evil + "\u202e\u2066\x00\x1b[31m\u200bزلابية 🦆" + strings.Repeat("W", 200)
 	w.put(w.tree.Region("EVL"), intent.Region{Location: evil, Status: evil})
 	w.put(w.tree.Machine("EVL", "m1"), intent.Machine{Cores: 4, Memory: intent.TB, Address: evil, Datacenter: "javascript:alert(1)", Labels: map[intent.Name]string{"a": evil}})
-	w.put(w.tree.PlacedVM(intent.Instance{VM: "v"}), intent.Placement{State: intent.Pending, Reason: evil, Refused: map[string]int{evil: 3}})
-	w.put(w.tree.Status("setlive", "m1"), intent.Report{Agent: evil, Node: "m1", Version: evil, Subjects: map[string]intent.State{evil: {Phase: evil, Reason: evil, Have: evil, Error: evil, Since: time.Now()}}})
+	w.put(w.tree.PlacedVM(intent.Instance{VM: "v"}), intent.Placement{State: intent.Pending, Reason: worse, Refused: map[string]int{worse: 3}})
+	w.put(w.tree.Status("setlive", "m1"), intent.Report{Agent: worse, Node: "m1", Version: worse, Subjects: map[string]intent.State{worse: {Phase: worse, Reason: worse, Want: worse, Have: evil, Error: worse, Since: time.Now()}}})
+	long := strings.Repeat("Ab-", 42) + "z9" // as long as a name may be
+	w.put(w.tree.Machine("EVL", intent.Name(long)), intent.Machine{Cores: 4, Memory: intent.TB})
+	w.put(w.tree.Ledger("EVL", intent.Name(long)), intent.Ledger{Entries: []intent.Entry{{VM: long[:120] + ".0", Cores: 1, Memory: intent.GB}}})
 	w.put(w.tree.Machine("EVL", "m2"), evil)
 	w.put(string(w.tree.Machines())+"EVL/"+evil[:60], "{}")
 	w.put(string(w.tree.Statuses())+"x/"+evil[:60], evil)
 	w.startDashboard()
 	b := w.browse(t)
-	for _, path := range []string{"/", "/?region=EVL", "/?region=EVL&machine=m1", "/?q=%3Cscript%3Ewindow.taken%3D1%3C%2Fscript%3E", "/?region=%22%3E%3Cscript%3E", "/?machine=%3Cimg%3E"} {
+	for _, path := range []string{"/", "/?region=EVL", "/?region=EVL&machine=m1", "/?region=EVL&machine=" + long, "/?q=%3Cscript%3Ewindow.taken%3D1%3C%2Fscript%3E", "/?region=%22%3E%3Cscript%3E", "/?machine=%3Cimg%3E"} {
 		b.open(path)
 		b.until("live", live)
 		w.put(w.tree.Region("EVL"), intent.Region{Location: evil + path, Status: evil})
 		b.until("the change is there", "document.getElementById('rail').innerText.includes('window.taken')")
 		if ask[bool](b, "window.taken !== undefined || document.querySelectorAll('script').length !== 1 || document.querySelector('img[src=x], svg[onload]') !== null") {
 			t.Errorf("%s: markup of the store became markup of the page", path)
+		}
+		if ask[bool](b, `/[\u202e\u2066\u200b\u001b]/.test(document.documentElement.outerHTML)`) {
+			t.Errorf("%s: what cannot be seen turns or hides what can", path)
+		}
+		for _, width := range []int64{390, 1440} {
+			b.dress(width, 900, "light")
+			if wide := ask[int64](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); wide > 0 {
+				t.Errorf("%s at %d: %d pixels stick out", path, width, wide)
+			}
 		}
 	}
 	b.shoot("hostile")

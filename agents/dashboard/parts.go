@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"html/template"
@@ -66,72 +67,6 @@ func railOf(f *fleet.Fleet, s selection) (items []item) {
 	return items
 }
 
-// title is the head of the middle of the page.
-type title struct {
-	regionPart
-	Selection selection
-	All       bool   // the whole fleet
-	Regions   string // of it, in words
-	Legend    bool
-	Missing   bool // what was asked for is not there
-	pages
-}
-
-// pages is which part of what was found is shown.
-type pages struct {
-	Found, From, To int
-	Prev, Next      string // addresses of the neighbouring pages
-}
-
-func titleOf(f *fleet.Fleet, s selection) title {
-	t := title{Selection: s, All: s.Region == "" && s.Query == "" && !s.All}
-	if r := s.region(f); r != nil {
-		t.regionPart = regionPartOf(r, s)
-	} else {
-		t.regionPart = regionPart{Region: &fleet.Region{Code: s.Region}}
-		t.Missing = s.Region != ""
-	}
-	if t.All && len(f.Machines) > 0 {
-		t.Regions = inWords(f)
-	}
-	t.Legend = len(f.Machines) > 0 && !t.Missing
-	found, _ := s.machines(f)
-	t.Found = len(found)
-	_, t.From, t.To = paged(found, s.Page)
-	if t.From > 1 {
-		t.Prev = withPage(s, s.Page-1)
-	}
-	if t.To < t.Found {
-		t.Next = withPage(s, s.Page+1)
-	}
-	return t
-}
-
-// inWords says how large the fleet is.
-func inWords(f *fleet.Fleet) string {
-	used, all := 0, 0
-	for _, r := range f.Regions {
-		all += bit(r.Code != "")
-		used += bit(r.Code != "" && len(r.Machines) > 0)
-	}
-	if all == 0 {
-		return plural(len(f.Machines), "node") + ", none of them in an inventory"
-	}
-	return fmt.Sprintf("%s, machines in %d of them", plural(all, "region"), used)
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-func withPage(s selection, page int) string {
-	s.Page, s.Machine = page, ""
-	return s.Href()
-}
-
 // paged is the page of a list, with the numbers of its first and last.
 func paged(all []*fleet.Machine, page int) (shown []*fleet.Machine, from, to int) {
 	first := min(page*maxCards, len(all))
@@ -162,6 +97,7 @@ type machinePart struct {
 	*fleet.Machine
 	Href, Back          string
 	Here                bool
+	Where               string // its region, where machines of several are listed
 	CoresBar, MemoryBar barShape
 	Labels              []string
 	Subjects            []subject
@@ -177,8 +113,12 @@ type subject struct {
 func machinePartOf(m *fleet.Machine, s selection) machinePart {
 	to, back := s, s
 	to.Machine, back.Machine = m.Name, ""
+	where := ""
+	if s.Region == "" && !s.All {
+		where = m.Region
+	}
 	return machinePart{
-		Machine: m, Href: to.Href() + "#detail", Back: back.Href(), Here: s.Machine == m.Name,
+		Machine: m, Where: where, Href: to.Href() + "#detail", Back: back.Href(), Here: s.Machine == m.Name,
 		CoresBar: bar("cores", m.Cores, cores), MemoryBar: bar("memory", m.Memory, fleet.Bytes),
 	}
 }
@@ -202,8 +142,22 @@ func detailOf(f *fleet.Fleet, s selection) []item {
 			p.Subjects = append(p.Subjects, subject{a.Name, name, a.Alive, a.Report.Subjects[name]})
 		}
 	}
+	slices.SortStableFunc(p.Subjects, func(x, y subject) int { return cmp.Compare(urgency(x), urgency(y)) })
 	p.Subjects = p.Subjects[:min(len(p.Subjects), maxPending*4)]
 	return []item{draw("machine", "d-"+string(m.Name), p)}
+}
+
+// urgency puts first what a person must look at.
+func urgency(s subject) int {
+	switch tone(s.Phase) {
+	case "bad":
+		return 0
+	case "good":
+		return 3
+	case "busy":
+		return 2
+	}
+	return 1
 }
 
 func runningOf(kind string, list []fleet.Running) (items []item) {
@@ -214,13 +168,33 @@ func runningOf(kind string, list []fleet.Running) (items []item) {
 }
 
 func pendingOf(f *fleet.Fleet) (items []item) {
+	more := f.VMs.Pending
 	for _, p := range f.Pending[:min(len(f.Pending), maxPending)] {
-		items = append(items, draw("pending", "p-"+p.VM, p))
+		more -= len(p.Instances)
+		items = append(items, draw("pending", "p-"+digest(p.VM, p.Reason, fmt.Sprint(p.Refused)), pendingPart{p, few(p.Instances)}))
 	}
-	if more := len(f.Pending) - maxPending; more > 0 {
+	if more > 0 {
 		items = append(items, draw("more", "p--more", plural(more, "more instance")))
 	}
 	return items
+}
+
+// pendingPart is what waits, with the names of some of its instances.
+type pendingPart struct {
+	fleet.Pending
+	Names string
+}
+
+// few are the first of several names.
+func few(names []string) string {
+	const most = 6
+	if len(names) == 1 {
+		return ""
+	}
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
 }
 
 func changesOf(f *fleet.Fleet) (items []item) {

@@ -101,6 +101,9 @@ func matches(m *fleet.Machine, text string) bool {
 	if has(string(m.Name)) || has(m.Noun.Address) || has(m.Noun.Datacenter) || has(m.Standing) || has(m.Region) {
 		return true
 	}
+	if text == overcommitted && m.Over() || text == holding && m.Held() {
+		return true
+	}
 	for name, value := range m.Noun.Labels {
 		if has(string(name) + "=" + value) {
 			return true
@@ -119,6 +122,25 @@ func matches(m *fleet.Machine, text string) bool {
 		}
 	}
 	return false
+}
+
+// Words by which machines are found that no value of theirs holds.
+const (
+	overcommitted = "over-committed"
+	holding       = "holding back removals"
+)
+
+// waiting counts the instances without a machine that the query finds.
+func (s selection) waiting(f *fleet.Fleet) (n int) {
+	if s.Query == "" {
+		return 0
+	}
+	for _, p := range f.Pending {
+		for _, i := range p.Instances {
+			n += bit(strings.Contains(strings.ToLower(i), strings.ToLower(s.Query)))
+		}
+	}
+	return n
 }
 
 // region returns the region that is chosen, if there is one.

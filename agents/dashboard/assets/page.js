@@ -26,7 +26,7 @@
   const glow = (el) => mark(el.closest(".card, .tile, .running, .note"), "data-glow");
 
   // morph makes one element say what another says, and touches nothing that is the same.
-  const marks = new Set(["data-flash", "data-glow"]);
+  const marks = new Set(["data-flash", "data-glow", "open"]); // what belongs to the page: flashes, and details that a person opened
   function morph(here, there) {
     if (here.isEqualNode(there)) return;
     if (here.nodeType === Node.TEXT_NODE) {
@@ -94,7 +94,7 @@
     if (s < 60) return s + " s";
     if (s < 3600) return Math.floor(s / 60) + " min";
     if (s < 86400) return Math.floor(s / 3600) + " h";
-    return Math.floor(s / 86400) + " d";
+    return s < 2 * 31557600 ? Math.floor(s / 86400) + " d" : Math.floor(s / 31557600) + " years";
   };
   function clock() {
     const now = Date.now();

@@ -7,30 +7,31 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// onNode is all that the agents of one node say.
-type onNode struct {
+// atNode is all that the agents of one node say.
+type atNode struct {
 	agents []Agent // by name
 	alive  bool    // one of them is
 }
 
-// heard is what the agents of all nodes say, and the reads that it was made of.
+// heard is what the agents of all nodes say, and the reads that it was made of: much, and most changes are none of it.
 type heard struct {
 	statuses, alives *part
-	nodes            map[intent.Name]*onNode
+	nodes            map[intent.Name]*atNode
+	changes          []Change // the newest of all that they tell, nil until it was asked for
 }
 
 // agents puts reports and signs of life together by node. They are most of a fleet, and most changes are none of theirs:
 // what was put together stays until one of them changes.
-func (r *Reader) agents() map[intent.Name]*onNode {
+func (r *Reader) agents() map[intent.Name]*atNode {
 	statuses, alives := r.parts[r.tree.Statuses()], r.parts[r.tree.Alives()]
 	if r.heard.nodes != nil && r.heard.statuses == statuses && r.heard.alives == alives {
 		return r.heard.nodes
 	}
-	nodes := map[intent.Name]*onNode{}
+	nodes := map[intent.Name]*atNode{}
 	agent := func(node, name intent.Name) *Agent {
 		n := nodes[node]
 		if n == nil {
-			n = &onNode{}
+			n = &atNode{}
 			nodes[node] = n
 		}
 		i := slices.IndexFunc(n.agents, func(a Agent) bool { return a.Name == string(name) })
@@ -53,6 +54,6 @@ func (r *Reader) agents() map[intent.Name]*onNode {
 	for _, n := range nodes {
 		slices.SortFunc(n.agents, func(x, y Agent) int { return cmp.Compare(x.Name, y.Name) })
 	}
-	r.heard = heard{statuses, alives, nodes}
+	r.heard = heard{statuses: statuses, alives: alives, nodes: nodes}
 	return nodes
 }

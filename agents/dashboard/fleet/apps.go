@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/intent"
@@ -31,45 +29,69 @@ func severity(phase string) int {
 
 // apps tells of each app and each seed on all nodes.
 func (b *builder) apps() {
-	apps, seeds := map[string]*Running{}, map[string]*Running{}
+	all := map[string]map[string]*Running{"app": {}, "seed": {}}
+	told := map[[2]string]bool{} // seeds on nodes that say something of them
 	for _, m := range b.fleet.Machines {
-		worst := map[string]OnNode{}
+		worst := map[[2]string]OnNode{}
 		for _, a := range m.Agents {
 			kind := kinds[a.Name]
-			if kind != "app" && kind != "seed" {
+			if all[kind] == nil {
 				continue
 			}
 			for subject, s := range a.Report.Subjects {
-				at, key := OnNode{string(m.Name), a.Name, Clip(s.Phase), Clip(cmp.Or(s.Error, s.Reason))}, kind+"/"+Clip(subject)
-				if !a.Alive {
-					at.Phase, at.Reason = "silent", a.Name+" is not running there; it last said: "+at.Phase
+				key := [2]string{kind, Clip(subject)}
+				run := running(all[kind], key[1])
+				if kind == "seed" {
+					told[[2]string{subject, string(m.Name)}] = true
 				}
-				if old, seen := worst[key]; !seen || severity(at.Phase) > severity(old.Phase) {
-					worst[key] = at
+				if elsewhere(kind, s) {
+					run.nowhere(string(m.Name), s.Reason)
+					continue
 				}
-				run := running(map[string]map[string]*Running{"app": apps, "seed": seeds}[kind], Clip(subject))
-				if s.Since.After(run.Latest) {
-					run.Latest = s.Since
+				at := onNode(m.Name, kind, a, s)
+				old, seen := worst[key]
+				has := cmp.Or(at.Has, old.Has)
+				if seen && severity(at.Phase) <= severity(old.Phase) {
+					at = old
 				}
+				at.Has = has
+				worst[key] = at
 			}
 		}
 		for key, at := range worst {
-			kind, name, _ := strings.Cut(key, "/")
-			running(map[string]map[string]*Running{"app": apps, "seed": seeds}[kind], name).on(at)
+			running(all[key[0]], key[1]).on(at)
 		}
 	}
-	b.claims(seeds)
-	b.fleet.Apps, b.fleet.Seeds = finished(apps), finished(seeds)
+	b.claims(all["seed"], told)
+	b.fleet.Apps, b.fleet.Seeds = finished(all["app"]), finished(all["seed"])
 }
 
-// claims counts the nodes that say they have a seed, where nothing better is known of them.
-func (b *builder) claims(seeds map[string]*Running) {
-	told := map[string]bool{}
-	for name := range seeds {
-		told[name] = true
+// elsewhere reports whether all is well because other nodes have it: every node that takes seeds tells of every seed.
+func elsewhere(kind string, s intent.State) bool {
+	return kind == "seed" && s.Phase == converge.Converged && s.Want == "" && s.Have == ""
+}
+
+// onNode is what one agent says of its subject. Of a seed that is well here its replica's state says more.
+func onNode(node intent.Name, kind string, a Agent, s intent.State) OnNode {
+	at := OnNode{Node: string(node), Agent: a.Name, Phase: Clip(s.Phase), Reason: Clip(cmp.Or(s.Error, s.Reason))}
+	switch {
+	case !a.Alive:
+		at.Phase, at.Reason = "silent", a.Name+" is not running there; it last said: "+at.Phase
+	case kind == "seed" && s.Phase == converge.Converged && s.Want == string(intent.ReplicaReady):
+		at.Phase = Clip(s.Have)
+	case kind == "seed" && s.Have != "" && s.Want == "":
+		at.Phase = Clip(s.Have)
 	}
+	if a.Name == "setlive" {
+		at.Has = Clip(s.Have)
+	}
+	return at
+}
+
+// claims adds the nodes that hold a replica of a seed and say nothing of it.
+func (b *builder) claims(seeds map[string]*Running, told map[[2]string]bool) {
 	b.reader.each(b.reader.placedSeeds(), 2, func(names []intent.Name, v value) {
-		if c, ok := v.noun.(claim); ok && !told[string(names[0])] {
+		if c, ok := v.noun.(claim); ok && !told[[2]string{string(names[0]), string(names[1])}] {
 			phase := cmp.Or(c.State, c.Phase, "claimed")
 			running(seeds, string(names[0])).on(OnNode{Node: string(names[1]), Agent: "seed-placer", Phase: Clip(phase)})
 		}
@@ -83,18 +105,36 @@ func running(in map[string]*Running, name string) *Running {
 	return in[name]
 }
 
+// nowhere keeps why a node does not have it, of the first node by name.
+func (r *Running) nowhere(node, reason string) {
+	if r.without == "" || node < r.without {
+		r.without, r.Why = node, Clip(reason)
+	}
+}
+
 // on adds a node.
 func (r *Running) on(at OnNode) {
 	r.Nodes++
-	i := slices.IndexFunc(r.Phases, func(c Count) bool { return c.What == at.Phase })
+	r.Phases = counted(r.Phases, at.Phase)
+	if at.Has != "" {
+		r.Versions = counted(r.Versions, at.Has)
+	}
+	if severity(at.Phase) == 0 {
+		r.Well = append(r.Well, at)
+		return
+	}
+	if r.Open = append(r.Open, at); severity(at.Phase) > 1 {
+		r.Wrong++
+	}
+}
+
+func counted(list []Count, what string) []Count {
+	i := slices.IndexFunc(list, func(c Count) bool { return c.What == what })
 	if i < 0 {
-		i = len(r.Phases)
-		r.Phases = append(r.Phases, Count{What: at.Phase})
+		i, list = len(list), append(list, Count{What: what})
 	}
-	r.Phases[i].N++
-	if severity(at.Phase) > 0 {
-		r.Open = append(r.Open, at)
-	}
+	list[i].N++
+	return list
 }
 
 func finished(all map[string]*Running) []Running {
@@ -104,58 +144,17 @@ func finished(all map[string]*Running) []Running {
 		slices.SortFunc(r.Phases, func(x, y Count) int {
 			return cmp.Or(cmp.Compare(severity(x.What), severity(y.What)), cmp.Compare(x.What, y.What))
 		})
-		slices.SortFunc(r.Open, func(x, y OnNode) int { return cmp.Compare(x.Node, y.Node) })
-		r.Open = r.Open[:min(len(r.Open), maxOpen)]
+		slices.SortFunc(r.Versions, mostFirst)
+		slices.SortFunc(r.Open, func(x, y OnNode) int {
+			return cmp.Or(cmp.Compare(severity(y.Phase), severity(x.Phase)), cmp.Compare(x.Node, y.Node))
+		})
+		slices.SortFunc(r.Well, func(x, y OnNode) int { return cmp.Compare(x.Node, y.Node) })
+		if r.Nodes > 0 {
+			r.Why = ""
+		}
+		r.More = max(0, len(r.Well)-maxWell)
+		r.Open, r.Well = r.Open[:min(len(r.Open), maxOpen)], r.Well[:min(len(r.Well), maxWell)]
 		list = append(list, r)
 	}
 	return list
-}
-
-// changes are the newest of what was noticed and of what the agents reported.
-func (b *builder) changes() []Change {
-	list := b.reader.recalled()
-	var cutoff time.Time // what is older than this is not among the newest
-	newest := func() {
-		slices.SortFunc(list, func(x, y Change) int {
-			return cmp.Or(y.At.Compare(x.At), cmp.Compare(x.Subject, y.Subject), cmp.Compare(x.Machine, y.Machine), cmp.Compare(x.Text, y.Text))
-		})
-		if len(list) >= maxChanges {
-			list = list[:maxChanges]
-			cutoff = list[maxChanges-1].At
-		}
-	}
-	for _, m := range b.fleet.Machines {
-		latest := map[string]Change{} // several agents say what became of one app: the last of them is the news
-		for _, a := range m.Agents {
-			for subject, s := range a.Report.Subjects {
-				key := cmp.Or(kinds[a.Name], a.Name) + " " + subject
-				if c := latest[key]; !s.Since.IsZero() && !s.Since.Before(cutoff) && !s.Since.Before(c.At) {
-					latest[key] = reported(m, a, subject, s)
-				}
-			}
-		}
-		for _, c := range latest {
-			list = append(list, c)
-		}
-		if len(list) > 8*maxChanges {
-			newest()
-		}
-	}
-	newest()
-	return list
-}
-
-func reported(m *Machine, a Agent, subject string, s intent.State) Change {
-	kind := cmp.Or(kinds[a.Name], "agent")
-	text := a.Name + ": " + s.Phase
-	if why := cmp.Or(s.Error, s.Reason); why != "" && severity(s.Phase) > 0 {
-		text += ": " + why
-	} else if s.Have != "" {
-		text += ", " + s.Have
-	}
-	c := Change{At: s.Since, Kind: kind, Subject: Clip(subject), Text: Clip(text), Phase: Clip(s.Phase), Machine: string(m.Name)}
-	if kind == "vm" {
-		c.Machine = "" // where the allocator runs is not where the vm is
-	}
-	return c
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -11,14 +12,14 @@ import (
 // Fleet puts everything that was taken together.
 func (r *Reader) Fleet() *Fleet {
 	f := &Fleet{Index: r.index(), Machines: map[intent.Name]*Machine{}}
-	b := &builder{reader: r, fleet: f, regions: map[string]*Region{}}
+	b := &builder{reader: r, fleet: f, regions: map[string]*Region{}, waits: map[string]int{}}
 	b.inventory()
 	b.ledgers()
 	b.agents()
 	b.vms()
 	b.sums()
 	b.apps()
-	f.Changes = b.changes()
+	f.Changes = r.changes()
 	b.faults()
 	return f
 }
@@ -28,6 +29,7 @@ type builder struct {
 	reader  *Reader
 	fleet   *Fleet
 	regions map[string]*Region
+	waits   map[string]int // where in the fleet's list those that wait for the same are
 }
 
 func (b *builder) region(code string) *Region {
@@ -120,16 +122,34 @@ func (b *builder) vms() {
 			return
 		}
 		b.fleet.VMs.Pending++
-		pending := Pending{VM: string(names[0]), Reason: Clip(p.Reason), Refused: counts(p.Refused)}
-		if i, err := intent.ParseInstance(pending.VM); err == nil {
-			if vm, known := vms[i.VM]; known {
-				vm.Count = 1
-				pending.Wants = strings.TrimPrefix(wants(vm), "1 × ")
-			}
-		}
-		b.fleet.Pending = append(b.fleet.Pending, pending)
+		b.wait(names[0], p, vms)
 	})
-	slices.SortFunc(b.fleet.Pending, func(x, y Pending) int { return cmp.Compare(x.VM, y.VM) })
+	for _, p := range b.fleet.Pending {
+		slices.SortFunc(p.Instances, func(x, y string) int { return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y)) })
+	}
+	slices.SortFunc(b.fleet.Pending, func(x, y Pending) int {
+		return cmp.Or(cmp.Compare(x.VM, y.VM), cmp.Compare(x.Instances[0], y.Instances[0]))
+	})
+}
+
+// wait adds an instance to those of its vm that wait for the same reason.
+func (b *builder) wait(instance intent.Name, p intent.Placement, vms map[intent.Name]intent.VM) {
+	pending := Pending{VM: string(instance), Reason: Clip(p.Reason), Refused: counts(p.Refused), Instances: []string{string(instance)}}
+	if i, err := intent.ParseInstance(pending.VM); err == nil {
+		pending.VM = string(i.VM)
+		if vm, known := vms[i.VM]; known {
+			vm.Count = 1
+			pending.Wants = strings.TrimPrefix(wants(vm), "1 × ")
+		}
+	}
+	key := fmt.Sprintf("%s\x00%s\x00%v", pending.VM, pending.Reason, pending.Refused)
+	i, known := b.waits[key]
+	if !known {
+		b.waits[key] = len(b.fleet.Pending)
+		b.fleet.Pending = append(b.fleet.Pending, pending)
+		return
+	}
+	b.fleet.Pending[i].Instances = append(b.fleet.Pending[i].Instances, string(instance))
 }
 
 // counts are most first.
@@ -138,9 +158,11 @@ func counts(of map[string]int) []Count {
 	for what, n := range of {
 		list = append(list, Count{Clip(what), n})
 	}
-	slices.SortFunc(list, func(x, y Count) int { return cmp.Or(cmp.Compare(y.N, x.N), cmp.Compare(x.What, y.What)) })
+	slices.SortFunc(list, mostFirst)
 	return list
 }
+
+func mostFirst(x, y Count) int { return cmp.Or(cmp.Compare(y.N, x.N), cmp.Compare(x.What, y.What)) }
 
 // sums adds machines up and puts regions into their order. The nodes of no inventory come last.
 func (b *builder) sums() {
@@ -174,7 +196,7 @@ func (b *builder) faults() {
 	for prefix, part := range b.reader.parts {
 		for key, v := range part.values {
 			if v.fault != "" {
-				b.fleet.Faults = append(b.fleet.Faults, Fault{Clip(string(prefix) + key), Clip(v.fault)})
+				b.fleet.Faults = append(b.fleet.Faults, Fault{Clip(string(prefix) + key), Clip(strings.TrimSpace(strings.TrimPrefix(v.fault, string(prefix)+key+":")))})
 			}
 		}
 	}

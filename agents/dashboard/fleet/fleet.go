@@ -3,7 +3,10 @@
 package fleet
 
 import (
+	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/platypus-platform/platypus/intent"
 )
@@ -87,6 +90,11 @@ type Machine struct {
 // Over reports whether more is given away than there is.
 func (m *Machine) Over() bool { return m.Cores.Over() > 0 || m.Memory.Over() > 0 }
 
+// Held reports whether an agent on it holds removals back until a person confirms them.
+func (m *Machine) Held() bool {
+	return slices.ContainsFunc(m.Agents, func(a Agent) bool { return a.Report.Held != nil })
+}
+
 // Fill is that of the dimension that is fuller.
 func (m *Machine) Fill() int { return max(m.Cores.Fill(), m.Memory.Fill()) }
 
@@ -101,12 +109,13 @@ type Agent struct {
 // VMs counts instances.
 type VMs struct{ Declared, Placed, Pending int }
 
-// Pending is an instance without a machine.
+// Pending are the instances of one vm that have no machine, all for the same reason.
 type Pending struct {
-	VM      string
-	Reason  string
-	Refused []Count // machines by what keeps the instance out, most first
-	Wants   string  // its size and where it may be, "" when its intent cannot be read
+	VM        string
+	Instances []string // in the order of their numbers
+	Reason    string
+	Refused   []Count // machines by what keeps each of them out, most first
+	Wants     string  // the size of one and where it may be, "" when its intent cannot be read
 }
 
 // Count is how often something is the case.
@@ -117,11 +126,16 @@ type Count struct {
 
 // Running is an app or a seed on all nodes.
 type Running struct {
-	Name   string
-	Nodes  int
-	Phases []Count   // nodes by their worst phase, converged first
-	Open   []OnNode  // where it is not converged, by node, at most maxOpen
-	Latest time.Time // when any of it last changed its phase
+	Name     string
+	Nodes    int
+	Wrong    int      // nodes on which it is neither well nor on the way
+	Phases   []Count  // nodes by their worst phase, converged first
+	Versions []Count  // of an app: nodes by the version that is live, most first
+	Open     []OnNode // where it is not converged, worst first, at most maxOpen
+	Well     []OnNode // where it is, by node, at most maxWell
+	More     int      // how many more there are of these
+	Why      string   // of what is on no node
+	without  string   // the node that says why
 }
 
 // OnNode is how one app or seed stands on one node.
@@ -129,6 +143,7 @@ type OnNode struct {
 	Node   string
 	Agent  string // who says so
 	Phase  string
+	Has    string // the version of an app that is live, "" when nobody says
 	Reason string
 }
 
@@ -139,7 +154,8 @@ type Change struct {
 	Subject string
 	Text    string
 	Phase   string // colours it, "" for none
-	Machine string // where, when it is a machine
+	Machine string // where, when it is one machine
+	Nodes   int    // on how many, when agents say so
 }
 
 // Fault is a value that cannot be used.
@@ -150,15 +166,30 @@ const (
 	maxChanges = 40
 	maxFaults  = 20
 	maxOpen    = 12
+	maxWell    = 12
 	maxText    = 300 // bytes of a reason
 )
 
-// Clip shortens a text of the store to what a page can bear.
+// Clip shortens a text of the store to what a page can bear. Characters that would turn, hide or break the text around
+// them become a mark that can be seen.
 func Clip(text string) string {
+	long := len(text) > maxText
 	for at := range text {
 		if at > maxText {
-			return text[:at] + "…"
+			text = text[:at]
+			break
 		}
 	}
+	if text = strings.Map(visible, text); long {
+		text += "…"
+	}
 	return text
+}
+
+// visible replaces controls, turns of direction and spaces of no width.
+func visible(r rune) rune {
+	if r == '\n' || r == '\t' || !unicode.In(r, unicode.Cc, unicode.Bidi_Control) && r != '\u200b' && r != '\ufeff' {
+		return r
+	}
+	return unicode.ReplacementChar
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/platypus-platform/platypus/agents/dashboard/fleet"
 	"github.com/platypus-platform/platypus/intent"
@@ -113,34 +114,22 @@ func TestStandingOfMachines(t *testing.T) {
 	}
 }
 
-func TestRunning(t *testing.T) {
-	w := newTelling(t)
-	for i, phase := range []string{"converged", "waiting", "failed"} {
-		node := intent.Name(fmt.Sprint("n", i))
-		for _, agent := range []intent.Name{"preparer", "setlive"} {
-			p := "converged"
-			if agent == "setlive" {
-				p = phase
-			}
-			w.put(w.tree.Status(agent, node), intent.Report{Agent: string(agent), Node: node, Subjects: map[string]intent.State{
-				"slug": {Phase: p, Reason: "because", Since: time.Unix(int64(1000+i), 0)}}})
-			w.put(w.tree.Alive(node, agent), "{}")
+// TestClip: a text is short, and nothing in it turns, hides or breaks what stands around it.
+func TestClip(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain":                       "plain",
+		"Zürich 東京 🦆":                 "Zürich 東京 🦆",
+		"\u202egnp.exe\u200b\x1b[31m": "\ufffdgnp.exe\ufffd\ufffd[31m",
+		"\xff":                        "\ufffd",
+	} {
+		if got := fleet.Clip(text); got != want {
+			t.Errorf("%q is %q, want %q", text, got, want)
 		}
 	}
-	delete(w.pairs, w.tree.Alive("n0", "setlive"))
-	f := w.read()
-	if len(f.Apps) != 1 || f.Apps[0].Nodes != 3 || len(f.Apps[0].Open) != 3 || f.Apps[0].Latest.Unix() != 1002 {
-		t.Fatalf("%+v", f.Apps)
-	}
-	got := ""
-	for _, at := range f.Apps[0].Open {
-		got += fmt.Sprintf("%s %s %s: %s; ", at.Node, at.Agent, at.Phase, at.Reason)
-	}
-	if want := "n0 setlive silent: setlive is not running there; it last said: converged; n1 setlive waiting: because; n2 setlive failed: because; "; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-	if len(f.Changes) != 3 || f.Changes[0].Machine != "n2" || !strings.Contains(f.Changes[0].Text, "failed: because") {
-		t.Errorf("%+v", f.Changes)
+	for _, of := range []string{"x", "é", "\u202e", "🦆"} {
+		if got := fleet.Clip(strings.Repeat(of, 5000)); len(got) > 1000 || !strings.HasSuffix(got, "…") || !utf8.ValidString(got) {
+			t.Errorf("%q is %d bytes", of, len(got))
+		}
 	}
 }
 
@@ -212,7 +201,7 @@ func TestSameAgain(t *testing.T) {
 		node := intent.Name(fmt.Sprint("m", n))
 		w.machine("SIN", node, whole)
 		w.put(w.tree.PlacedVM(intent.Instance{VM: "v", Number: n}), intent.Placement{State: intent.Pending, Refused: map[string]int{"a": 1, "b": 1}})
-		w.put(w.tree.Status("setlive", node), intent.Report{Subjects: map[string]intent.State{"x": {Phase: "failed", Since: time.Unix(5, 0)}, "y": {Phase: "working", Since: time.Unix(5, 0)}}})
+		w.put(w.tree.Status("setlive", node), intent.Report{Node: node, Subjects: map[string]intent.State{"x": {Phase: "failed", Since: time.Unix(5, 0)}, "y": {Phase: "working", Since: time.Unix(5, 0)}}})
 	}
 	text := func() string { data, _ := json.Marshal(w.read()); return string(data) }
 	first := text()

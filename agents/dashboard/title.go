@@ -1,0 +1,146 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/platypus-platform/platypus/agents/dashboard/fleet"
+)
+
+// title is the head of the middle of the page.
+type title struct {
+	regionPart
+	Selection selection
+	All       bool   // the whole fleet
+	Regions   string // of it, in words
+	Legend    bool
+	Missing   bool // what was asked for is not there
+	Waiting   int  // instances that wait and are found
+	Odds      []odd
+	pages
+}
+
+// pages is which part of what was found is shown.
+type pages struct {
+	Found, From, To int
+	Prev, Next      string // addresses of the neighbouring pages
+}
+
+func titleOf(f *fleet.Fleet, s selection) title {
+	t := title{Selection: s, All: s.Region == "" && s.Query == "" && !s.All}
+	if r := s.region(f); r != nil {
+		t.regionPart = regionPartOf(r, s)
+	} else {
+		t.regionPart = regionPart{Region: &fleet.Region{Code: s.Region}}
+		t.Missing = s.Region != ""
+	}
+	if t.All && len(f.Machines) > 0 {
+		t.Regions = inWords(f)
+	}
+	if t.All {
+		t.Odds = oddsOf(f)
+	}
+	found, _ := s.machines(f)
+	t.Found, t.Waiting = len(found), s.waiting(f)
+	t.Legend = t.All && t.Regions != "" || slices.ContainsFunc(found, func(m *fleet.Machine) bool { return m.Cores.Total > 0 })
+	_, t.From, t.To = paged(found, s.Page)
+	if t.From > 1 {
+		t.Prev = withPage(s, s.Page-1)
+	}
+	if t.To < t.Found {
+		t.Next = withPage(s, s.Page+1)
+	}
+	return t
+}
+
+// inWords says how large the fleet is.
+func inWords(f *fleet.Fleet) string {
+	used, all := 0, 0
+	for _, r := range f.Regions {
+		all += bit(r.Code != "")
+		used += bit(r.Code != "" && len(r.Machines) > 0)
+	}
+	if all == 0 {
+		return plural(len(f.Machines), "node") + ", none of them in an inventory"
+	}
+	return fmt.Sprintf("%s, machines in %d of them", plural(all, "region"), used)
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func withPage(s selection, page int) string {
+	s.Page, s.Machine = page, ""
+	return s.Href()
+}
+
+// odd is something that a person who opens the page should know first, and where more is told of it.
+type odd struct{ Text, Href, Tone string }
+
+// Bounds of what is named: apps and seeds one by one, and letters of each.
+const (
+	maxOdds = 6
+	maxName = 40
+)
+
+// oddsOf says what is not as it should be, worst first.
+func oddsOf(f *fleet.Fleet) (all []odd) {
+	add := func(n int, text, href, tone string) {
+		if n > 0 {
+			all = append(all, odd{text, href, tone})
+		}
+	}
+	over, held, standing := 0, 0, map[string]int{}
+	for _, m := range f.Machines {
+		over += bit(m.Over())
+		held += bit(m.Held())
+		standing[m.Standing]++
+	}
+	for _, word := range []string{"dead", "gone", "unreadable"} {
+		add(standing[word], plural(standing[word], "machine")+" "+word, selection{Query: word}.Href(), tone(word))
+	}
+	add(over, plural(over, "machine")+" "+overcommitted, selection{Query: overcommitted}.Href(), "bad")
+	more := 0
+	for i, list := range [][]fleet.Running{f.Apps, f.Seeds} {
+		for _, r := range list {
+			if r.Wrong == 0 && (r.Nodes > 0 || r.Why == "") {
+				continue
+			}
+			if more++; more <= maxOdds {
+				all = append(all, oddRun([]string{"app", "seed"}[i], r))
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(x, y odd) int { return cmp.Compare(x.Tone, y.Tone) }) // bad before wait
+	add(max(0, more-maxOdds), "and "+plural(more-maxOdds, "more app or seed"), "#apps", "wait")
+	add(f.VMs.Pending, plural(f.VMs.Pending, "vm")+" pending", "#pending", "wait")
+	add(held, plural(held, "node")+" "+holding, selection{Query: holding}.Href(), "wait")
+	add(standing["silent"], plural(standing["silent"], "machine")+" silent", selection{Query: "silent"}.Href(), "wait")
+	add(f.Unread, plural(f.Unread, "value")+" that cannot be used", "#faults", "wait")
+	for _, word := range []string{"draining", "cordoned"} {
+		add(standing[word], plural(standing[word], "machine")+" "+word, selection{Query: word}.Href(), tone(word))
+	}
+	return all
+}
+
+func oddRun(kind string, r fleet.Running) odd {
+	name := r.Name
+	if letters := []rune(name); len(letters) > maxName {
+		name = string(letters[:maxName]) + "…"
+	}
+	o := odd{Text: fmt.Sprintf("%s not well on %s", name, plural(r.Wrong, "node")), Href: "#" + kind + "-" + digest(r.Name), Tone: "wait"}
+	if r.Nodes == 0 {
+		o.Text = name + " on no node"
+	}
+	for _, p := range r.Phases {
+		if tone(p.What) == "bad" {
+			o.Tone = "bad"
+		}
+	}
+	return o
+}
