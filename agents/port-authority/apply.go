@@ -49,9 +49,13 @@ func (p *authority) observe(ctx context.Context) (a Actual, err error) {
 
 // states is [states], and remembers what it is about: by now the steps are under way, and wait for no disk.
 func (p *authority) states(n intent.Node, a Actual) map[string]converge.State {
+	all := states(n, a)
 	if p.good != nil {
-		text := ""
-		if err := p.good.keep(n); err != nil {
+		text, busy := "", false
+		for family := range a.Chains {
+			busy = busy || all[chainSubject(family)].Phase == converge.Working
+		}
+		if err := p.good.keep(n, busy); err != nil {
 			text = err.Error()
 		}
 		if text != p.good.told && text != "" {
@@ -69,7 +73,7 @@ func (p *authority) states(n intent.Node, a Actual) map[string]converge.State {
 		}
 		p.told[family] = text
 	}
-	return states(n, a)
+	return all
 }
 
 // apply does one step.

@@ -20,6 +20,7 @@ type lastGood struct {
 	of   string // node and root: what was kept for another is nobody's
 	told string // the last fault, which is said once
 	bad  bool   // the file is damaged: it is moved aside at the next write
+	late bool   // what is in good is still to be written
 	good map[intent.Name][]intent.Port
 }
 
@@ -54,8 +55,9 @@ func openLastGood(dir, of string) (l *lastGood, err error) {
 }
 
 // keep takes over what intent says of sound apps, forgets those that the node no longer has, and leaves the others as
-// they are. It writes only what differs.
-func (l *lastGood) keep(n intent.Node) error {
+// they are. It writes only what differs, and when the firewall is being changed just now, a pass later: the disk is not
+// to slow that down.
+func (l *lastGood) keep(n intent.Node, busy bool) error {
 	good := make(map[intent.Name][]intent.Port, len(n.Apps))
 	for _, app := range n.Apps {
 		ports := app.Deploy.Ports
@@ -66,14 +68,19 @@ func (l *lastGood) keep(n intent.Node) error {
 			good[app.Name] = ports
 		}
 	}
-	if reflect.DeepEqual(good, l.good) && l.told == "" && !l.bad {
+	news := !reflect.DeepEqual(good, l.good)
+	if l.good = good; !news && !l.late && l.told == "" && !l.bad {
 		return nil
 	}
+	if busy && news && !l.late {
+		l.late = true
+		return nil
+	}
+	l.late = false
 	if l.bad {
 		_, _ = host.Aside(l.path)
 		l.bad = false
 	}
-	l.good = good
 	k := kept{Of: l.of, Ports: make(map[intent.Name][]portOnFile, len(good))}
 	for app, ports := range good {
 		for _, p := range ports {

@@ -176,7 +176,7 @@ func once[D, A any, S converge.Step](ctx context.Context, a *Agent, source Sourc
 	}
 	r := newReporting(a)
 	reportOf(r, source, loop)
-	loop.Report = r.pass
+	loop.Report = func(p converge.Pass) { r.pass(p, r.index) }
 	pass := loop.Once(ctx, desired)
 	if err := r.reporter.Flush(context.WithoutCancel(ctx)); err != nil {
 		a.Log.Warn("", fmt.Sprintf("report: %v", err))

@@ -42,10 +42,11 @@ func forever[D, A any, S converge.Step](ctx context.Context, listen string, a *A
 	loop.Report = func(p converge.Pass) {
 		pulse.beat()
 		m.pass(p)
-		r.pass(p)
+		r.later(p)
 	}
 	var side sync.WaitGroup
 	side.Go(func() { r.run(ctx) })
+	side.Go(func() { r.tell(ctx) })
 	side.Go(func() { a.stayAlive(ctx) })
 	side.Go(func() { a.reloadOnHUP(ctx, wake) })
 	side.Go(func() { pulse.run(ctx, up) })
@@ -55,7 +56,7 @@ func forever[D, A any, S converge.Step](ctx context.Context, listen string, a *A
 	side.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
 	defer cancel()
-	_ = r.reporter.Flush(last)
+	_ = r.last(last)
 	return nil
 }
 

@@ -69,18 +69,26 @@ func (a *Agent) watchNode(ctx context.Context, heard func(intent.Prefix, error))
 	go func() {
 		patience := time.NewTimer(cachePatience)
 		defer patience.Stop()
+		var newest store.Snapshot
+		var later <-chan time.Time
 		for {
 			select {
-			case s := <-snapshots:
+			case newest = <-snapshots:
 				patience.Stop()
-				offer(out, a.nodeOf(s)) // first: what is remembered takes a write to disk, and is only a cache
-				a.remember(s)
+				offer(out, a.nodeOf(newest))
+				later = time.After(settle) // what is remembered takes a write to disk, and is only a cache
+			case <-later:
+				a.remember(newest)
+				later = nil
 			case <-patience.C:
 				if s, ok := a.remembered(); ok {
 					a.Log.Warn("", "the store does not answer: going by the last good intent")
 					offer(out, a.nodeOf(s))
 				}
 			case <-ctx.Done():
+				if later != nil {
+					a.remember(newest)
+				}
 				return
 			}
 		}

@@ -15,13 +15,24 @@ type reporting struct {
 	agent    *Agent
 	reporter *store.Reporter
 	index    uint64            // of the intent of the pass under way
+	newest   chan told         // a pass that was not told of yet
 	said     map[string]string // what was logged last of each subject
 	past     *history
 	fault    string
 }
 
+// told is a pass and the index of the intent that it is about.
+type told struct {
+	converge.Pass
+	index uint64
+}
+
+// settle is how long a pass waits before it is told of: most changes are over by then and take one report in place of
+// two, and while they go on, neither the disk nor the store is kept busy.
+const settle = 50 * time.Millisecond
+
 func newReporting(a *Agent) *reporting {
-	r := &reporting{agent: a, said: map[string]string{}, past: newHistory(a)}
+	r := &reporting{agent: a, newest: make(chan told, 1), said: map[string]string{}, past: newHistory(a)}
 	r.reporter = a.Store.NewReporter(a.Tree.Status(intent.Name(a.Name), a.Node))
 	return r
 }
@@ -50,13 +61,56 @@ func (r *reporting) run(ctx context.Context) {
 	})
 }
 
-func (r *reporting) pass(p converge.Pass) {
+// later tells of a pass soon, unless there is a newer one by then. One goroutine calls it.
+func (r *reporting) later(p converge.Pass) {
+	if p.Err != nil {
+		return
+	}
+	select {
+	case <-r.newest:
+	default:
+	}
+	r.newest <- told{p, r.index}
+}
+
+// tell tells of passes until ctx ends.
+func (r *reporting) tell(ctx context.Context) {
+	for {
+		select {
+		case t := <-r.newest:
+			select {
+			case <-time.After(settle):
+			case <-ctx.Done():
+			}
+			select {
+			case t = <-r.newest:
+			default:
+			}
+			r.pass(t.Pass, t.index)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// last tells of what is left once tell has returned, and writes the report.
+func (r *reporting) last(ctx context.Context) error {
+	select {
+	case t := <-r.newest:
+		r.pass(t.Pass, t.index)
+	default:
+	}
+	return r.reporter.Flush(ctx)
+}
+
+// pass tells of one.
+func (r *reporting) pass(p converge.Pass, index uint64) {
 	if p.Err != nil {
 		return // the last report still says what was observed last; the fault is in the log and in the metrics
 	}
 	report := intent.Report{
 		Agent: r.agent.Name, Node: r.agent.Node, Version: Version,
-		IntentIndex: r.index, Converged: p.Converged(), Subjects: map[string]intent.State{},
+		IntentIndex: index, Converged: p.Converged(), Subjects: map[string]intent.State{},
 	}
 	if p.Held != nil {
 		report.Held = &intent.Held{Removes: p.Held.Removes, Owned: p.Held.Owned}
