@@ -27,7 +27,8 @@ func (p *placer) observe(context.Context) (Actual, error) {
 	for _, e := range entries {
 		a.Blobs[e.Digest] = Kept{Size: e.Size, Old: time.Since(e.Time) > uploadGrace}
 	}
-	_, a.Joined = p.lease.get()
+	session, joined := p.lease.get()
+	a.Joined, a.Mute = joined, session == nil && !p.agent.DryRun
 	a.Sent, a.Workers, a.Told = p.crew.observe()
 	p.mu.Lock()
 	defer p.mu.Unlock()

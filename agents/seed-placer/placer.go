@@ -76,6 +76,9 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 	}
 	p.self.Address = listener.Addr().String()
 	p.crew = newCrew(ctx, p, listener.(*net.TCPListener))
+	if err := p.resume(); err != nil {
+		return nil, err
+	}
 	p.lease = newLease(ctx, a.Store, "seed-placer-"+string(a.Node), func() { p.own.forget(); p.nudge() })
 	socket := c.String("socket")
 	if socket == "" {

@@ -39,9 +39,9 @@ type SiteWish struct {
 
 // Actual is what this node has.
 type Actual struct {
-	Node    string
-	Self    intent.Host
-	Joined  bool                   // the node's session lives and its key is held
+	Node string
+	Self intent.Host
+	Standing
 	Blobs   map[string]Kept        // by digest
 	Sent    map[string]wire.Seed   // what the workers were told to have
 	Workers map[string]wire.Status // what they say of it
@@ -49,6 +49,12 @@ type Actual struct {
 	Files   map[string][]string    // by manifest, the files that it names
 	Quiet   map[string]bool        // draining for long enough that nobody calls any more
 	Faults  map[string]string      // by subject, what the last try met
+}
+
+// Standing is how this node stands with the store.
+type Standing struct {
+	Mute   bool // there is no session yet, and nothing can be said that hangs on one
+	Joined bool // the node's session lives and its key is held
 }
 
 // Kept is one blob on this node.
@@ -102,11 +108,11 @@ func (s Step) String() string {
 
 // plan compares what is wanted with what is there. Each subject takes the steps that are possible now.
 func plan(d Desired, a Actual) (steps []Step) {
+	if told := tables(d, a).digest(); told != a.Told { // what runs here need not wait for what the store says of this node
+		steps = append(steps, Step{Kind: Tell, About: nodeSubject, Digest: told, Why: "what shall run, or where else it runs, has changed"})
+	}
 	if !a.Joined {
 		steps = append(steps, Step{Kind: Join, About: nodeSubject, Why: "this node takes seeds at " + a.Self.Address})
-	}
-	if told := tables(d, a).digest(); told != a.Told {
-		steps = append(steps, Step{Kind: Tell, About: nodeSubject, Digest: told, Why: "what shall run, or where else it runs, has changed"})
 	}
 	places := placements(d)
 	for _, wish := range d.Seeds {
@@ -120,7 +126,8 @@ func plan(d Desired, a Actual) (steps []Step) {
 			steps = append(steps, leave(a, name, claim, "it is no longer declared")...)
 		}
 	}
-	return append(steps, planBlobs(d, a)...)
+	steps = append(steps, planBlobs(d, a)...)
+	return slices.DeleteFunc(steps, func(s Step) bool { return a.Mute && (s.Kind == Join || s.Kind == Claim || s.Kind == Announce) })
 }
 
 func (d Desired) declared() map[string]bool {

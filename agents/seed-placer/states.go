@@ -24,7 +24,9 @@ func states(d Desired, a Actual) map[string]converge.State {
 			all[name] = converge.State{Have: have(d, a, name), Phase: intent.PhaseHeld, Reason: reason}
 		}
 	}
-	if fault := a.Faults[nodeSubject]; fault != "" {
+	if a.Mute {
+		all[nodeSubject] = converge.State{Phase: converge.Working, Reason: errNoSession.Error(), Moves: true}
+	} else if fault := a.Faults[nodeSubject]; fault != "" {
 		all[nodeSubject] = converge.State{Phase: converge.Working, Reason: fault, Moves: true}
 	}
 	return all

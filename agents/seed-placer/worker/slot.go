@@ -33,6 +33,7 @@ type slot struct {
 // running is a seed that answers.
 type running struct {
 	*engine.Seed
+	slot *slot
 	spec wire.Seed
 	gate *gate.Gate
 	uses sync.WaitGroup // calls under way
@@ -100,7 +101,7 @@ func (w *Worker) load(s *slot, seed wire.Seed) {
 		}
 		if err == nil {
 			bounds := seed.Seed.Bounds.Or()
-			s.retire(s.current.Swap(&running{Seed: loaded, spec: seed, gate: gate.New(bounds.Concurrency, bounds.Queue)}))
+			s.retire(s.current.Swap(&running{Seed: loaded, slot: s, spec: seed, gate: gate.New(bounds.Concurrency, bounds.Queue)}))
 			s.set(wire.Ready, nil)
 		} else {
 			s.set(wire.Failed, err)
