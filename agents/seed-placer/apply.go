@@ -128,7 +128,11 @@ func (p *placer) tell(digest string) error {
 	if next.digest() != digest {
 		return nil // planned anew meanwhile: that plan has a step of its own
 	}
-	return p.crew.tell(next, digest)
+	err := p.crew.tell(next, digest)
+	if err == nil {
+		p.remember(next)
+	}
+	return err
 }
 
 // drains notes since when a replica is draining.

@@ -43,7 +43,7 @@ func (c *crew) tell(set tableSet, digest string) error {
 			if err != nil {
 				return err
 			}
-			w = &process{crew: c, name: name, doors: d, seeds: map[string]wire.Status{}, news: make(chan struct{}, 1)}
+			w = &process{crew: c, name: name, doors: d, table: table, seeds: map[string]wire.Status{}, news: make(chan struct{}, 1)}
 			c.workers[name] = w
 			ctx, cancel := context.WithCancel(c.ctx)
 			w.stop = cancel

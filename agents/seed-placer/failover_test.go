@@ -72,6 +72,26 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// TestRestartWithoutAStore: what ran goes on after a restart while the store is away.
+func TestRestartWithoutAStore(t *testing.T) {
+	c := newCluster(t, startEmbedded(t))
+	m := c.start(1)
+	c.publish(m, fixture.Go(t, "hello"), "hello", nil)
+	c.ready("hello", 1)
+	m.kill()
+	c.at = "127.0.0.1:1"
+	c.start(1)
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		status, said := c.call(m, "hello/", "x")
+		if status == 200 && said == "hello, x" {
+			return
+		}
+		if time.Since(begin) > hang {
+			t.Fatalf("%d %s", status, said)
+		}
+	}
+}
+
 // replacedOn reports whether two nodes have a seed ready, the victim not among them.
 func (c *cluster) replacedOn(seed, victim string) bool {
 	n := 0

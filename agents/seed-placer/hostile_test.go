@@ -42,7 +42,7 @@ func TestHostileSeeds(t *testing.T) {
 			all.Go(func() {
 				began := time.Now()
 				status, said := c.call(m, "bad-"+name+"/run", strings.Repeat("x", 100))
-				if why := unexpected(name, status, said); why != "" && !late(status, said) {
+				if why := unexpected(name, status, said); why != "" && !belated(status, said) {
 					t.Errorf("%s: %s: %d %.200s", name, why, status, said)
 				}
 				if time.Since(began) > hang {
@@ -56,7 +56,7 @@ func TestHostileSeeds(t *testing.T) {
 		why, status, said := "", 0, ""
 		for end := time.Now().Add(hang); ; time.Sleep(20 * time.Millisecond) {
 			status, said = c.call(m, "bad-"+name+"/run", strings.Repeat("x", 100))
-			if why = unexpected(name, status, said); why == "" || !late(status, said) || time.Now().After(end) {
+			if why = unexpected(name, status, said); why == "" || !belated(status, said) || time.Now().After(end) {
 				break
 			}
 		}
@@ -93,9 +93,9 @@ func keepCalling(c *cluster, m *member, stop chan struct{}) error {
 	}
 }
 
-// late reports whether a call ended because its time was over, or there was too much to do for it: so may any call on a
+// belated reports whether a call ended because its time was over, or there was too much to do for it: so may any call on a
 // machine that is busy with those of the others.
-func late(status int, said string) bool {
+func belated(status int, said string) bool {
 	return status == 429 || status != 200 && strings.Contains(said, "deadline")
 }
 

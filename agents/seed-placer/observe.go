@@ -27,9 +27,11 @@ func (p *placer) observe(context.Context) (Actual, error) {
 	for _, e := range entries {
 		a.Blobs[e.Digest] = Kept{Size: e.Size, Old: time.Since(e.Time) > uploadGrace}
 	}
-	if _, said := p.lease.get(); said != nil {
+	session, said := p.lease.get()
+	if said != nil {
 		a.Joined, a.Said = true, *said
 	}
+	a.Mute = session == nil && !p.agent.DryRun
 	a.Sent, a.Workers, a.Told = p.crew.observe()
 	a.Ward = p.ward.records()
 	p.mu.Lock()

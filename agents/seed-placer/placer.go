@@ -93,6 +93,9 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 	}
 	p.self.Address = d.address
 	p.crew = newCrew(ctx, p, d)
+	if err := p.resume(); err != nil {
+		return nil, err
+	}
 	p.lease = newLease(ctx, a.Store, "seed-placer-"+string(a.Node), func() { p.own.forget(); p.nudge() })
 	if p.socket == "" {
 		p.socket = filepath.Join(a.StateDir, "seeds.sock")

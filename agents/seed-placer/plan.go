@@ -57,6 +57,7 @@ type Actual struct {
 
 // Sign is what the store says of this node by this node's own word.
 type Sign struct {
+	Mute   bool        // there is no session yet, and nothing can be said that hangs on one
 	Joined bool        // the node's session lives and its key is held
 	Said   intent.Host // what that key says
 }
@@ -118,14 +119,14 @@ func (s Step) String() string {
 
 // plan compares what is wanted with what is there. Each subject takes the steps that are possible now.
 func plan(d Desired, a Actual) (steps []Step) {
+	if told := tables(d, a).digest(); told != a.Told { // what runs here need not wait for what the store says of this node
+		steps = append(steps, Step{Kind: Tell, About: nodeSubject, Digest: told, Why: "what shall run, or where else it runs, has changed"})
+	}
 	switch {
 	case !a.Joined:
 		steps = append(steps, Step{Kind: Join, About: nodeSubject, Why: "this node takes seeds at " + a.Self.Address})
 	case !sameHost(a.Said, a.Self):
 		steps = append(steps, Step{Kind: Join, About: nodeSubject, Why: "other things are said of this node now: " + describe(a.Self)})
-	}
-	if told := tables(d, a).digest(); told != a.Told {
-		steps = append(steps, Step{Kind: Tell, About: nodeSubject, Digest: told, Why: "what shall run, or where else it runs, has changed"})
 	}
 	places := placements(d)
 	for _, wish := range d.Seeds {
@@ -139,7 +140,8 @@ func plan(d Desired, a Actual) (steps []Step) {
 			steps = append(steps, leave(a, name, claim, "it is no longer declared")...)
 		}
 	}
-	return append(steps, planBlobs(d, a)...)
+	steps = append(steps, planBlobs(d, a)...)
+	return slices.DeleteFunc(steps, func(s Step) bool { return a.Mute && (s.Kind == Join || s.Kind == Claim || s.Kind == Announce) })
 }
 
 // describe is a node in words.

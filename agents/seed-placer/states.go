@@ -27,7 +27,9 @@ func states(d Desired, a Actual) map[string]converge.State {
 	if d.Unlisted != "" {
 		all[nodeSubject] = converge.State{Phase: intent.PhaseInvalid, Reason: d.Unlisted}
 	}
-	if fault := a.Faults[nodeSubject]; fault != "" {
+	if a.Mute {
+		all[nodeSubject] = converge.State{Phase: converge.Working, Reason: errNoSession.Error(), Moves: true}
+	} else if fault := a.Faults[nodeSubject]; fault != "" {
 		all[nodeSubject] = converge.State{Phase: converge.Working, Reason: fault, Moves: true}
 	}
 	return all

@@ -68,33 +68,40 @@ func (w *Worker) route(ctx context.Context, name string, c *engine.Call, to wher
 	if len(c.Meta.Chain) >= maxDepth {
 		return &engine.Error{Code: engine.Cycle, Text: fmt.Sprintf("the call goes through more than %d seeds", maxDepth)}
 	}
-	if time.Until(c.Deadline) <= 0 {
+	now := time.Now()
+	if !now.Before(c.Deadline) {
 		return &engine.Error{Code: engine.Deadline, Text: "the time for the call is over"}
 	}
 	r := w.running(name)
+	if r != nil && r.gate.TryEnter() {
+		return w.inside(ctx, r, c, now)
+	}
 	elsewhere := to == anywhere && w.peers.has(name)
 	switch {
-	case r != nil && (r.gate.TryEnter() || !elsewhere && r.enter(c.Deadline)):
-		return w.inside(ctx, name, r, c)
+	case r != nil && !elsewhere && r.gate.Enter(r.patience(now, c.Deadline)) == nil:
+		return w.inside(ctx, r, c, now)
 	case elsewhere:
 		return w.peers.call(ctx, w.zone(), name, c)
 	case r != nil:
 		return &engine.Error{Code: engine.Overloaded, Text: name + " has too much to do", RetryAfter: overloadedFor}
 	}
+	if to == hereOnly {
+		w.log.seldom(name, engine.Warn, "another node sent a call here, where it is not ready")
+	}
 	return w.absent(name)
 }
 
-func (r *running) enter(deadline time.Time) bool { return r.gate.Enter(r.patience(deadline)) == nil }
-
-// patience is how long a call may wait for its turn: about as long as it takes, so that what is let in is answered in
-// about twice the time that it takes when nobody else calls, and what cannot be is refused while the caller still has time
-// to ask somebody else.
-func (r *running) patience(deadline time.Time) time.Duration {
-	half := time.Until(deadline) / 2
-	if took := time.Duration(r.took.Load()); took > 0 {
-		return min(half, max(took, leastPatience))
+// patience is how long a call that came at a moment may wait for its turn: for about half as long as it takes, so that
+// what is let in is answered in less than twice the time that it takes when nobody else calls, and what cannot be is
+// refused while the caller still has time to ask somebody else. Where all that may wait would be done in no time, it is
+// not the seed that has too much to do but the machine that stands still, and to refuse would help nobody.
+func (r *running) patience(came, deadline time.Time) time.Duration {
+	half := deadline.Sub(came) / 2
+	took := time.Duration(r.took.Load())
+	if took == 0 || took*time.Duration(r.Concurrency+r.Queue) < leastPatience {
+		return half
 	}
-	return half
+	return min(half, max(took/2, leastPatience))
 }
 
 // leastPatience is less than what anybody notices, and enough for a few dozen short calls that come at once.
@@ -111,20 +118,18 @@ func (w *Worker) Idle(wait func()) {
 }
 
 // inside makes a call that the gate let in, and hands it on when the seed says so.
-func (w *Worker) inside(ctx context.Context, name string, r *running, c *engine.Call) error {
+func (w *Worker) inside(ctx context.Context, r *running, c *engine.Call, came time.Time) error {
 	r.uses.Add(1)
-	c.Meta.Chain = append(slices.Clip(c.Meta.Chain), name)
-	if limit := time.Now().Add(time.Duration(r.Timeout)); limit.Before(c.Deadline) {
+	c.Meta.Chain = append(slices.Clip(c.Meta.Chain), r.Name)
+	if limit := came.Add(time.Duration(r.Timeout)); limit.Before(c.Deadline) {
 		c.Deadline = limit
 	}
-	err := w.compute(ctx, name, r, c)
+	err := w.compute(ctx, r, c, came)
 	r.uses.Done()
 	r.gate.Leave()
-	if s := w.slot(name); s != nil {
-		s.calls.Add(1)
-		if err != nil {
-			s.failed.Add(1)
-		}
+	r.slot.calls.Add(1)
+	if err != nil {
+		r.slot.failed.Add(1)
 	}
 	if err != nil || c.Tail == nil {
 		return err
@@ -137,24 +142,32 @@ func (w *Worker) inside(ctx context.Context, name string, r *running, c *engine.
 
 // compute runs a call once there is a processor for it. The first call of a seed never waits: however much others have
 // to do, each seed goes on, and the scheduler shares the processors among them.
-func (w *Worker) compute(ctx context.Context, name string, r *running, c *engine.Call) error {
+func (w *Worker) compute(ctx context.Context, r *running, c *engine.Call, came time.Time) error {
 	defer r.computing.Add(-1)
 	if r.computing.Add(1) == 1 {
 		w.cpu.Force()
-	} else if w.cpu.Enter(r.patience(c.Deadline)) != nil {
-		return &engine.Error{Code: engine.Overloaded, Text: "there is no processor free for " + name, RetryAfter: overloadedFor}
+	} else if !w.cpu.TryEnter() {
+		waited := time.Since(came) // at the gate of the seed
+		if w.cpu.Enter(r.patience(came, c.Deadline)-waited) != nil {
+			return &engine.Error{Code: engine.Overloaded, Text: "there is no processor free for " + r.Name, RetryAfter: overloadedFor}
+		}
 	}
 	began := time.Now()
 	r.note.calls.Add(1)
 	err := r.Do(ctx, c)
 	r.note.calls.Add(-1)
-	took := int64(time.Since(began))
+	r.lasted(time.Since(began))
 	w.cpu.Leave()
-	if before := r.took.Load(); before > 0 {
-		took = before - before/8 + took/8
-	}
-	r.took.Store(took)
 	return err
+}
+
+// lasted takes what a call took into the average. One that stood still for a while counts for little.
+func (r *running) lasted(took time.Duration) {
+	before := time.Duration(r.took.Load())
+	if before > 0 {
+		took = before - before/8 + min(took, 4*before)/8
+	}
+	r.took.Store(int64(took))
 }
 
 // absent says why nobody answers for a seed.

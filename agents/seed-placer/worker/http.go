@@ -58,19 +58,21 @@ func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 func callOf(r *http.Request) (*engine.Call, where, error) {
 	c := &engine.Call{Deadline: time.Now().Add(maxWait)}
 	to := anywhere
-	if ms := r.Header.Get(headerDeadline); ms != "" {
-		n, err := strconv.ParseInt(ms, 10, 32)
+	if ms := r.Header[headerDeadline]; len(ms) > 0 { // the names are as net/http writes them
+		n, err := strconv.ParseInt(ms[0], 10, 32)
 		if err != nil || n <= 0 {
 			return nil, to, &engine.Error{Code: engine.Deadline, Text: "the time for the call is over"}
 		}
 		c.Deadline = time.Now().Add(min(time.Duration(n)*time.Millisecond, time.Hour))
 	}
-	if chain := r.Header.Get(headerChain); chain != "" {
-		c.Meta.Chain = strings.Split(chain, ",")
+	if chain := r.Header[headerChain]; len(chain) > 0 && chain[0] != "" {
+		c.Meta.Chain = strings.Split(chain[0], ",")
 		c.Meta.Caller = c.Meta.Chain[len(c.Meta.Chain)-1]
 	}
-	c.Meta.Request = r.Header.Get(headerRequest)
-	if r.Header.Get(headerHop) != "" {
+	if request := r.Header[headerRequest]; len(request) > 0 {
+		c.Meta.Request = request[0]
+	}
+	if len(r.Header[headerHop]) > 0 {
 		to = hereOnly
 	}
 	var err error
@@ -126,7 +128,7 @@ func answer(rw http.ResponseWriter, output []byte) {
 	h := rw.Header()
 	h["Content-Type"] = plainText
 	h["X-Content-Type-Options"] = noSniff
-	h.Set("Content-Length", strconv.Itoa(len(output)))
+	h["Content-Length"] = []string{strconv.Itoa(len(output))}
 	_, _ = rw.Write(output)
 }
 

@@ -6,6 +6,8 @@ import (
 	"log"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // lines writes what seeds and the worker say, a line each, for the agent to put into its log.
@@ -13,7 +15,8 @@ type lines struct {
 	mu  sync.Mutex
 	out io.Writer
 
-	refused refusals
+	refused  refusals
+	seldomAt atomic.Int64 // when something was said that calls could repeat without end, in Unix seconds
 }
 
 func (l *lines) say(seed string, level int, text string) {
@@ -26,6 +29,14 @@ func (l *lines) say(seed string, level int, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fmt.Fprintf(l.out, "%d %s %s\n", min(max(level, 0), 3), seed, text)
+}
+
+// seldom is say, once a second at most.
+func (l *lines) seldom(seed string, level int, text string) {
+	now := time.Now().Unix()
+	if before := l.seldomAt.Load(); before != now && l.seldomAt.CompareAndSwap(before, now) {
+		l.say(seed, level, text)
+	}
 }
 
 // standard is a logger for who wants one.

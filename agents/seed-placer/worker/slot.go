@@ -35,6 +35,7 @@ type slot struct {
 // running is a seed that answers.
 type running struct {
 	*engine.Seed
+	slot *slot
 	spec wire.Seed
 	gate *gate.Gate
 	note *note
@@ -107,7 +108,7 @@ func (w *Worker) load(s *slot, seed wire.Seed) {
 		}
 		if err == nil {
 			bounds := seed.Seed.Bounds.Or()
-			s.retire(s.current.Swap(&running{Seed: loaded, spec: seed, note: w.notes.of(seed.Name), gate: gate.New(bounds.Concurrency, bounds.Queue)}))
+			s.retire(s.current.Swap(&running{Seed: loaded, slot: s, spec: seed, note: w.notes.of(seed.Name), gate: gate.New(bounds.Concurrency, bounds.Queue)}))
 			s.set(wire.Ready, nil)
 		} else {
 			s.set(wire.Failed, fmt.Errorf("%w; it failed %d times and is parked until its intent or its module changes", err, tries))
