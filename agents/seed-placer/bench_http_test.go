@@ -20,6 +20,7 @@ import (
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // BenchmarkHTTP asks a seed for hello over HTTP, end to end, in turn with net/http alone, a few milliseconds each. All
@@ -34,7 +35,7 @@ func BenchmarkHTTP(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = plain.Process.Kill(); _ = plain.Wait() }()
-	c := newCluster(b, startEmbedded(b))
+	c := newCluster(b, embedtest.Start(b))
 	m := c.start(1)
 	c.publish(m, module, "checked", nil)
 	c.publish(m, module, "trusted", map[string]any{"trusted": true})

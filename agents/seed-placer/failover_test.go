@@ -8,6 +8,7 @@ import (
 
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
 	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // TestFailover kills the agent of a node that has a seed ready, on each store: calls at another node go on, and a third
@@ -74,7 +75,7 @@ func TestFailover(t *testing.T) {
 
 // TestRestartWithoutAStore: what ran goes on after a restart while the store is away.
 func TestRestartWithoutAStore(t *testing.T) {
-	c := newCluster(t, startEmbedded(t))
+	c := newCluster(t, embedtest.Start(t))
 	m := c.start(1)
 	c.publish(m, fixture.Go(t, "hello"), "hello", nil)
 	c.ready("hello", 1)

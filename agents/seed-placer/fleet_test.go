@@ -15,6 +15,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // TestFleetOutlivesFaults has many nodes with many seeds, and calls from every node to every seed all the while. One agent is killed, and
@@ -70,7 +71,7 @@ const (
 )
 
 func newFleet(t testing.TB, nodes, seeds int) *fleet {
-	f := &fleet{cluster: newCluster(t, startEmbedded(t)), seeds: map[string]int{}, ended: make(chan struct{}), outcomes: map[string]int{}}
+	f := &fleet{cluster: newCluster(t, embedtest.Start(t)), seeds: map[string]int{}, ended: make(chan struct{}), outcomes: map[string]int{}}
 	t.Cleanup(f.stop)
 	for i := range nodes {
 		f.start(i + 1)
