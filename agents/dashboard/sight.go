@@ -16,9 +16,9 @@ import (
 
 // The pace of the page.
 const (
-	settle = 10 * time.Millisecond // one transaction arrives by several watches: what comes this close is one change
-	pause  = 50 * time.Millisecond // between two renderings, however fast the store changes
-	beat   = 5 * time.Second       // how often the store is asked whether it is there, and pages are told
+	settle = 10 * time.Millisecond  // one transaction arrives by several watches: what comes this close is one change
+	pause  = 150 * time.Millisecond // between two renderings, however fast the store changes: a browser that is sent more than it can paint falls behind
+	beat   = 5 * time.Second        // how often the store is asked whether it is there, and pages are told
 )
 
 // sight is the dashboard: it follows the store, draws what is looked at, and serves it.

@@ -14,6 +14,7 @@ import (
 	"github.com/tmaxmax/go-sse"
 
 	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
 )
 
 // TestDifferences: whatever changes, a page that lays the news over what it shows ends where a new page begins.
@@ -175,4 +176,50 @@ func TestManyPages(t *testing.T) {
 		defer response.Body.Close()
 		return response.StatusCode == http.StatusOK
 	})
+}
+
+// TestManyNews: however fast and however much it changes, a page that followed ends as one that is opened then.
+func TestManyNews(t *testing.T) {
+	s := busy()
+	page, b := s.shown(t)
+	b.open("/?region=SIN")
+	b.until("live", live)
+	ask[bool](b, "window.same = true")
+	r := rand.New(rand.NewPCG(4, 2026))
+	reader := s.reader(time.Now)
+	some := func(prefix intent.Prefix, index int) {
+		var pairs []intent.Pair
+		for _, n := range r.Perm(len(s.parts[prefix])) {
+			if p := s.parts[prefix][n]; r.IntN(4) > 0 {
+				pairs = append(pairs, p)
+			}
+		}
+		reader.Take(prefix, store.Snapshot{Pairs: pairs, Index: uint64(index)})
+	}
+	for round := range 60 {
+		for _, prefix := range []intent.Prefix{s.tree.Machines(), s.tree.Ledgers(), s.tree.PlacedVMs(), s.tree.Statuses()} {
+			if r.IntN(2) == 0 {
+				some(prefix, 10_000+round)
+			}
+		}
+		page.publish(reader.Fleet())
+		time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond) // some within a frame, some not
+	}
+	const shown = `[...document.querySelectorAll('.panel')].map((p) => p.id + ': ' + [...p.children].map((c) => {
+		const copy = c.cloneNode(true);
+		copy.querySelectorAll('time').forEach((t) => t.remove());
+		return c.id + ' ' + c.className + ' ' + copy.textContent.replace(/\s+/g, ' ');
+	}).join(' | ')).join('\n')`
+	fresh := b.another()
+	fresh.open("/?region=SIN")
+	fresh.until("live", live)
+	want := ask[string](fresh, shown)
+	for end := time.Now().Add(hang); ask[string](b, shown) != want; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the page shows\n%.6000s\nand not\n%.6000s", ask[string](b, shown), want)
+		}
+	}
+	if !ask[bool](b, "window.same === true") {
+		t.Error("the page was loaded anew")
+	}
 }

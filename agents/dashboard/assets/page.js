@@ -88,6 +88,28 @@
     clock();
   }
 
+  // collect lays news out once a frame, however often they come: what is newer in them replaces what is older. A browser
+  // that cannot keep up shows fewer states, and never old ones.
+  let waiting;
+  function collect(news) {
+    if (!waiting) {
+      waiting = {};
+      requestAnimationFrame(show);
+      setTimeout(show, 250); // where no frames are drawn
+    }
+    for (const [id, panel] of Object.entries(news.panels)) {
+      const to = waiting[id] ??= {};
+      to.items = { ...to.items, ...panel.items };
+      to.order = panel.order || to.order;
+    }
+  }
+  function show() {
+    if (!waiting) return;
+    const panels = waiting;
+    waiting = undefined;
+    lay({ panels });
+  }
+
   // Times are told as ages, which is what a person asks.
   const age = (ms) => {
     const s = Math.max(0, Math.round(ms / 1000));
@@ -118,8 +140,7 @@
     const at = new URL(root.dataset.stream, location.href);
     at.searchParams.set("from", last);
     source = new EventSource(at);
-    const news = (e) => { last = e.lastEventId || last; lay(JSON.parse(e.data)); };
-    source.addEventListener("page", news);
+    source.addEventListener("page", (e) => { last = e.lastEventId || last; collect(JSON.parse(e.data)); });
     source.addEventListener("state", (e) => {
       state = JSON.parse(e.data);
       heard = performance.now();
