@@ -21,14 +21,15 @@ type crew struct {
 	ctx     context.Context
 	placer  *placer
 	address *net.TCPListener // the node's, handed to each process of the first worker
+	calm    time.Duration    // for how long a seed must have had less to do before it gives back what it had
 	mu      sync.Mutex
 	told    string
 	workers map[string]*process
 	ended   sync.WaitGroup
 }
 
-func newCrew(ctx context.Context, p *placer, address *net.TCPListener) *crew {
-	return &crew{ctx: ctx, placer: p, address: address, workers: map[string]*process{}}
+func newCrew(ctx context.Context, p *placer, address *net.TCPListener, calm time.Duration) *crew {
+	return &crew{ctx: ctx, placer: p, address: address, calm: calm, workers: map[string]*process{}}
 }
 
 // tell gives each worker its table, starts those that are new, and ends those that have nothing left to do.
@@ -37,7 +38,7 @@ func (c *crew) tell(set tableSet, digest string) error {
 	defer c.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		table := set[name]
-		table.Blobs, table.Cache = c.placer.blobs.Dir(), c.placer.cacheDir(name)
+		table.Blobs, table.Cache, table.Calm = c.placer.blobs.Dir(), c.placer.cacheDir(name), c.calm
 		w := c.workers[name]
 		if w == nil {
 			listener, err := c.listener(name)

@@ -28,6 +28,7 @@ func flags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "label", Usage: "`KEY=VALUE` of this node, over the inventory's; calls stay within one \"zone\" where they can", EnvVars: agent.Env("label")},
 		&cli.StringFlag{Name: "memory", Usage: "what all seeds here may have together, such as 8GiB, or \"none\" for no bound (default: half of the machine's)", EnvVars: agent.Env("memory")},
 		&cli.IntFlag{Name: "weight", Usage: "share of the seeds that this node takes, beside others", Value: 1, EnvVars: agent.Env("weight")},
+		&cli.DurationFlag{Name: "calm", Usage: "a seed that has had less to do for so long gives replicas and idle instances back", Value: time.Minute, EnvVars: agent.Env("calm")},
 		&cli.BoolFlag{Name: "closed", Usage: "take nothing new, and give away what is here", EnvVars: agent.Env("closed")},
 		&cli.BoolFlag{Name: "open-to-network", Usage: "serve at an address beyond this machine, without certificates", EnvVars: agent.Env("open-to-network")},
 	}
@@ -83,7 +84,7 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 		return nil, err
 	}
 	p.self.Address = listener.Addr().String()
-	p.crew = newCrew(ctx, p, listener.(*net.TCPListener))
+	p.crew = newCrew(ctx, p, listener.(*net.TCPListener), max(time.Second, c.Duration("calm")))
 	p.lease = newLease(ctx, a.Store, "seed-placer-"+string(a.Node), func() { p.own.forget(); p.nudge() })
 	socket := c.String("socket")
 	if socket == "" {
