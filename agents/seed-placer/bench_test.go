@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
+	"github.com/platypus-platform/platypus/store"
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
@@ -55,6 +56,42 @@ func BenchmarkRestart(b *testing.B) {
 		took = append(took, float64(time.Since(began).Microseconds())/1000)
 	}
 	b.ReportMetric(median(took), "ms/restart")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkReady asks for a second replica of a Go seed on a node that has the module and its code already, and waits until
+// the store says that it is ready; then it asks for one again.
+func BenchmarkReady(b *testing.B) {
+	c := newCluster(b, embedtest.Start(b))
+	for i := 1; i <= 2; i++ {
+		c.start(i)
+	}
+	module := fixture.Go(b, "reactor+")
+	c.publish(c.nodes["n1"], module, "hello", map[string]any{"min_replicas": 2})
+	c.ready("hello", 2)
+	seed, _, err := c.store.Get(b.Context(), c.tree.Seed("hello"), store.Default)
+	if err != nil {
+		b.Fatal(err)
+	}
+	one := bytes.Replace(seed.Value, []byte(`"min_replicas":2`), []byte(`"min_replicas":1`), 1)
+	if bytes.Equal(one, seed.Value) {
+		b.Fatalf("%s", one)
+	}
+	var took []float64
+	for b.Loop() {
+		if err := c.store.Put(b.Context(), seed.Key, one); err != nil {
+			b.Fatal(err)
+		}
+		c.until("one is given up", func() bool { return len(c.replicas("hello")) == 1 })
+		began := time.Now()
+		if err := c.store.Put(b.Context(), seed.Key, seed.Value); err != nil {
+			b.Fatal(err)
+		}
+		c.ready("hello", 2)
+		took = append(took, float64(time.Since(began).Microseconds())/1000)
+	}
+	b.ReportMetric(median(took), "ms/ready")
+	b.ReportMetric(slices.Max(took), "ms/ready-max")
 	b.ReportMetric(0, "ns/op")
 }
 

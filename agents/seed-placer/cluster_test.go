@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +29,8 @@ type cluster struct {
 	at    string // of the store
 	nodes map[string]*member
 	asker *http.Client
+
+	program []string // by which the agents are run, or none
 }
 
 // member is one node.
@@ -91,7 +94,8 @@ func (c *cluster) start(i int, args ...string) *member {
 			}
 		})
 	}
-	m.cmd = exec.Command("seed-placer", append([]string{"--node", name, "--serve", m.address, "--state-dir", m.state, "--socket", m.socket}, args...)...)
+	line := append(slices.Clone(c.program), append([]string{"seed-placer", "--node", name, "--serve", m.address, "--state-dir", m.state, "--socket", m.socket}, args...)...)
+	m.cmd = exec.Command(line[0], line[1:]...)
 	m.cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+c.at, "PLATYPUS_ROOT="+strings.TrimSuffix(string(c.tree.Own()), "/"))
 	m.log, m.ended = &syncBuffer{}, make(chan struct{})
 	m.cmd.Stdout, m.cmd.Stderr = m.log, m.log

@@ -19,15 +19,16 @@ import (
 type crew struct {
 	ctx     context.Context
 	placer  *placer
-	doors   doors // the node's, handed to each process of the first worker
+	doors   doors         // the node's, handed to each process of the first worker
+	calm    time.Duration // for how long a seed must have had less to do before it gives back what it had
 	mu      sync.Mutex
 	told    string
 	workers map[string]*process
 	ended   sync.WaitGroup
 }
 
-func newCrew(ctx context.Context, p *placer, d doors) *crew {
-	return &crew{ctx: ctx, placer: p, doors: d, workers: map[string]*process{}}
+func newCrew(ctx context.Context, p *placer, d doors, calm time.Duration) *crew {
+	return &crew{ctx: ctx, placer: p, doors: d, calm: calm, workers: map[string]*process{}}
 }
 
 // tell gives each worker its table, starts those that are new, and ends those that have nothing left to do.
@@ -37,6 +38,7 @@ func (c *crew) tell(set tableSet, digest string) error {
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		table := set[name]
 		table.Blobs, table.Cache, table.Sealed = c.placer.blobs.Dir(), c.placer.cacheDir(name), c.placer.sealed()
+		table.Calm = c.calm
 		w := c.workers[name]
 		if w == nil {
 			d, err := c.doorsOf(name)

@@ -25,6 +25,7 @@ func flags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "label", Usage: "`KEY=VALUE` of this node, over the inventory's; calls stay within one \"zone\" where they can", EnvVars: agent.Env("label")},
 		&cli.StringFlag{Name: "memory", Usage: "what all seeds here may have together, such as 8GiB, or \"none\" for no bound (default: half of the machine's)", EnvVars: agent.Env("memory")},
 		&cli.IntFlag{Name: "weight", Usage: "share of the seeds that this node takes, beside others", Value: 1, EnvVars: agent.Env("weight")},
+		&cli.DurationFlag{Name: "calm", Usage: "a seed that has had less to do for so long gives replicas and idle instances back", Value: time.Minute, EnvVars: agent.Env("calm")},
 		&cli.BoolFlag{Name: "closed", Usage: "take nothing new, and give away what is here", EnvVars: agent.Env("closed")},
 		&cli.BoolFlag{Name: "open-to-network", Usage: "let --serve be at an address beyond this machine, for everybody there", EnvVars: agent.Env("open-to-network")},
 	}, proofFlags()...)
@@ -92,7 +93,7 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 		return nil, err
 	}
 	p.self.Address = d.address
-	p.crew = newCrew(ctx, p, d)
+	p.crew = newCrew(ctx, p, d, max(time.Second, c.Duration("calm")))
 	if err := p.resume(); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,8 +32,11 @@ type process struct {
 	ended ended
 }
 
-// ended is what a worker was at work on when it ended.
-type ended struct{ loading, calling []string }
+// ended is what a worker was at work on when it ended, and what it said at last.
+type ended struct {
+	loading, calling []string
+	words            string
+}
 
 func (w *process) set(change func(*wire.Table)) {
 	w.mu.Lock()
@@ -153,6 +157,9 @@ func (w *process) once(ctx context.Context) (started bool, err error) {
 	if err == nil {
 		err = errEnded
 	}
+	if w.ended.words != "" {
+		err = fmt.Errorf("%w: %s", err, w.ended.words)
+	}
 	return true, err
 }
 
@@ -217,6 +224,16 @@ func (w *process) note(report wire.Report) {
 	}
 }
 
+// lastWords reports whether a line is one by which a process says why it ends.
+func lastWords(line string) (text string, yes bool) {
+	for _, begin := range []string{"worker: ", "panic: ", "fatal error: "} {
+		if strings.HasPrefix(line, begin) {
+			return strings.TrimPrefix(line[:min(len(line), 300)], "worker: "), true
+		}
+	}
+	return "", false
+}
+
 // watch kills a worker that says nothing for too long: a trusted seed in an endless loop stops all of it.
 func (w *process) watch(ctx context.Context, child *os.Process) {
 	w.mu.Lock()
@@ -247,7 +264,11 @@ func (w *process) watch(ctx context.Context, child *os.Process) {
 func (w *process) listen(words io.Reader) {
 	lines := bufio.NewScanner(words)
 	lines.Buffer(make([]byte, 4<<10), 64<<10)
+	w.ended.words = ""
 	for lines.Scan() {
+		if last, ok := lastWords(lines.Text()); ok && w.ended.words == "" {
+			w.ended.words = last
+		}
 		w.crew.heard(lines.Text())
 	}
 	_, _ = io.Copy(io.Discard, words)

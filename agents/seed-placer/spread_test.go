@@ -77,7 +77,7 @@ func TestSpread(t *testing.T) {
 		s := newSpread(draw, 100, 10)
 		ratios = append(ratios, s.fullest())
 		rounds := 1
-		if n%10 == 0 {
+		if n%40 == 0 {
 			rounds = 10
 		}
 		for range rounds {

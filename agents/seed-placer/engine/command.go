@@ -35,6 +35,10 @@ func (s *Seed) command(ctx context.Context, c *Call) error {
 	}
 	defer memory.Free()
 	i := &instance{seed: s, call: c, ctx: ctx}
+	if s.Trusted && s.overdue != nil {
+		watch := time.AfterFunc(time.Until(c.Deadline)+Mercy, func() { s.overdue(s.Name) })
+		defer watch.Stop()
+	}
 	began := time.Now()
 	inside := experimental.WithMemoryAllocator(context.WithValue(ctx, instanceKey{}, i), memory)
 	module, err := s.runtime.InstantiateModule(inside, s.compiled, config)

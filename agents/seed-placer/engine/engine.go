@@ -52,13 +52,16 @@ type Engine struct {
 	outside Outside
 	slot    chan struct{} // held while a module is compiled
 	Memory  *Budget       // of the instances of all its seeds
+	// Overdue, when set, is told of a trusted seed whose call goes on after its deadline: only the end of this process can
+	// end that. It must return at once.
+	Overdue func(seed string)
 }
 
 // New returns an engine that keeps compiled code in cacheDir, which is made for this user alone: who can write there can
 // make this process run anything. With an empty cacheDir nothing is kept.
 func New(cacheDir string, outside Outside) (*Engine, error) {
 	if cacheDir == "" {
-		return &Engine{wazero.NewCompilationCache(), outside, make(chan struct{}, 1), NewBudget()}, nil
+		return &Engine{wazero.NewCompilationCache(), outside, make(chan struct{}, 1), NewBudget(), nil}, nil
 	}
 	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cache of compiled seeds: %w", err)
@@ -70,7 +73,7 @@ func New(cacheDir string, outside Outside) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open cache of compiled seeds %s: %w", cacheDir, err)
 	}
-	return &Engine{cache, outside, make(chan struct{}, 1), NewBudget()}, nil
+	return &Engine{cache, outside, make(chan struct{}, 1), NewBudget(), nil}, nil
 }
 
 // Close gives the compiled code of all seeds up. None of them may be called any more.
@@ -97,6 +100,7 @@ type Seed struct {
 	pool     pool
 	log      *logLimit
 	budget   *Budget
+	overdue  func(seed string)
 }
 
 // Load compiles a module, or takes its code from the cache, and starts a first instance, so that one that cannot start
@@ -110,7 +114,7 @@ func (e *Engine) Load(ctx context.Context, spec Spec, module []byte) (s *Seed, e
 		return nil, err
 	}
 	spec.Bounds = spec.Bounds.Or()
-	loading := &Seed{Spec: spec, Facts: facts, outside: e.outside, log: newLogLimit(maxLog), budget: e.Memory}
+	loading := &Seed{Spec: spec, Facts: facts, outside: e.outside, log: newLogLimit(maxLog), budget: e.Memory, overdue: e.Overdue}
 	loading.pool.seed = loading
 	defer func() {
 		if r := recover(); r != nil {

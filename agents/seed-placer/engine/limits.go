@@ -70,6 +70,9 @@ func (s *Seed) say(level int, line []byte) {
 	}
 }
 
+// Say logs a line about the seed.
+func (s *Seed) Say(level int, line string) { s.outside.Log(s.Name, level, line) }
+
 // maxLine is the longest line of a log, in bytes.
 const maxLine = 4 << 10
 

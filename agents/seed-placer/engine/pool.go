@@ -70,3 +70,10 @@ func (p *pool) close() {
 
 // Trim ends all instances that no call is in but keep of them, and returns how many are left.
 func (s *Seed) Trim(keep int) int { return s.pool.trim(keep) }
+
+// Idle is how many instances there are that no call is in.
+func (s *Seed) Idle() int {
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	return len(s.pool.idle)
+}

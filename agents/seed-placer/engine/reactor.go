@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,7 +45,7 @@ func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &instance{seed: s, functions: map[string]api.Function{}, kill: newKillSwitch(), memory: memory}
+	i := &instance{seed: s, functions: map[string]api.Function{}, kill: s.killSwitch(), memory: memory}
 	i.ctx = context.WithValue(i.kill, instanceKey{}, i)
 	i.call = &Call{Deadline: deadline}
 	words := s.words()
@@ -98,13 +99,9 @@ func (s *Seed) react(c *Call) error {
 		f = i.functions[name]
 	}
 	i.call = c
-	if !s.Trusted {
-		i.kill.arm(c.Deadline)
-	}
+	i.kill.arm(c.Deadline)
 	err = f.CallWithStack(i.ctx, i.stack[:])
-	if !s.Trusted {
-		i.kill.disarm()
-	}
+	i.kill.disarm()
 	i.call = nil
 	if err == nil && i.kill.killed.Load() {
 		err = sys.NewExitError(sys.ExitCodeDeadlineExceeded) // its sleep was cut short, and then it was quick enough to return
@@ -160,10 +157,16 @@ type killSwitch struct {
 	done     chan struct{}
 	killed   atomic.Bool
 	deadline atomic.Int64 // nanoseconds since the start of this process; 0 while no call is in the instance
+	overdue  func()       // called once when the end of the deadline did not end the call, for what nothing else can end
 }
 
-func newKillSwitch() *killSwitch {
-	return &killSwitch{Context: context.Background(), done: make(chan struct{})}
+// killSwitch returns a switch for a new instance.
+func (s *Seed) killSwitch() *killSwitch {
+	k := &killSwitch{Context: context.Background(), done: make(chan struct{})}
+	if s.Trusted && s.overdue != nil {
+		k.overdue = sync.OnceFunc(func() { s.overdue(s.Name) })
+	}
+	return k
 }
 
 // Done implements context.Context.

@@ -13,6 +13,9 @@ const (
 	patience = 50
 )
 
+// Mercy is how long a call of a trusted seed may go on after its deadline before it is said to be overdue.
+const Mercy = time.Second
+
 // birth is what deadlines are counted from: the monotonic clock needs one.
 var birth = time.Now()
 
@@ -87,6 +90,9 @@ func (w *watch) look(now int64) (armed bool) {
 		armed = armed || deadline != never
 		if deadline < now && !k.killed.Swap(true) {
 			close(k.done)
+		}
+		if k.overdue != nil && deadline > 0 && deadline < now-int64(Mercy) {
+			k.overdue()
 		}
 	}
 	return armed

@@ -17,10 +17,12 @@ type Table struct {
 	Blobs  string `json:"blobs"`            // folder of the blobs of this node
 	Cache  string `json:"cache"`            // folder of compiled code, the worker's own
 	Memory int64  `json:"memory,omitempty"` // bytes that the instances of all seeds may have together; 0 for no bound
-	Seeds  []Seed `json:"seeds"`
-	Sites  []Site `json:"sites,omitempty"`
-	Routes Routes `json:"routes,omitempty"` // where else seeds are ready
-	Sealed Sealed `json:"sealed"`
+	// Calm is for how long a seed must have had less to do before it gives replicas and idle instances back.
+	Calm   time.Duration `json:"calm,omitempty"`
+	Seeds  []Seed        `json:"seeds"`
+	Sites  []Site        `json:"sites,omitempty"`
+	Routes Routes        `json:"routes,omitempty"` // where else seeds are ready
+	Sealed Sealed        `json:"sealed"`
 }
 
 // Sealed is what a worker needs where nodes have certificates.

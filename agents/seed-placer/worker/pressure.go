@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"math"
 	"sync"
 	"time"
@@ -10,12 +11,15 @@ import (
 
 // How load becomes a wish for replicas.
 const (
-	target = 0.6         // of the calls that may go on at once: what one replica should have to do
-	step   = 25          // percent: smaller changes are not told
-	calm   = time.Minute // for how long the load must have been lower before that is told
+	target = 0.6 // of the calls that may go on at once: what one replica should have to do
+	step   = 25  // percent: smaller changes are not told
 )
 
-// pressure is how much a seed has to do, smoothed over seconds when it grows and over a minute when it falls, so that
+// defaultCalm is for how long the load must have been lower before that is told, and for how long a seed may go uncalled
+// before its instances give their memory back, unless the table says otherwise. The next call makes one anew.
+const defaultCalm = time.Minute
+
+// pressure is how much a seed has to do, smoothed over seconds when it grows and over calm when it falls, so that
 // replicas do not come and go with each burst.
 type pressure struct {
 	mu    sync.Mutex
@@ -23,6 +27,21 @@ type pressure struct {
 	at    time.Time
 	told  int
 	below time.Time // since when it is lower than what was told
+	calm  time.Duration
+}
+
+// fall sets for how long the load must have been lower before that is told; 0 for the default.
+func (p *pressure) fall(after time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calm = after
+}
+
+// falls returns that.
+func (p *pressure) falls() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return cmp.Or(p.calm, defaultCalm)
 }
 
 // of takes a look at how many calls there are now, and returns percent of what one replica should have.
@@ -44,7 +63,7 @@ func (p *pressure) of(now, limit int, at time.Time) int {
 		p.below = time.Time{}
 	case p.below.IsZero():
 		p.below = at
-	case at.Sub(p.below) >= calm:
+	case at.Sub(p.below) >= cmp.Or(p.calm, defaultCalm):
 		p.told, p.below = wants, time.Time{}
 	}
 	return p.told

@@ -65,6 +65,7 @@ func (w *Worker) apply(t wire.Table) {
 			w.load(s, seed)
 		}
 		s.want = seed
+		s.pressure.fall(t.Calm)
 	}
 	for name, s := range w.seeds {
 		if !wanted[name] {
@@ -132,6 +133,7 @@ func (w *Worker) loaded(ctx context.Context, seed wire.Seed) (*engine.Seed, erro
 	note := w.notes.of(seed.Name)
 	note.loads.Add(1)
 	defer note.loads.Add(-1)
+	w.log.say(seed.Name, engine.Debug, "it is being made ready")
 	return w.engine.Load(ctx, specOf(seed), module)
 }
 
@@ -173,8 +175,9 @@ func (s *slot) status() wire.Status {
 	s.mu.Unlock()
 	if r := s.current.Load(); r != nil {
 		inside, waiting, refused := r.gate.Counts()
-		if s.quiet.since(s.calls.Load()+uint64(inside), time.Now()) >= idleFor {
-			r.Trim(0)
+		calm := s.pressure.falls()
+		if s.quiet.since(s.calls.Load()+uint64(inside), time.Now()) >= calm && r.Idle() > 0 {
+			r.Say(engine.Debug, fmt.Sprintf("nobody called it for %v: %d idle instances were ended, %d are left", calm, r.Idle(), r.Trim(0)))
 		}
 		status.ABI = string(r.ABI)
 		status.Load = wire.Load{InFlight: inside, Queued: waiting, Refused: refused,
@@ -184,9 +187,6 @@ func (s *slot) status() wire.Status {
 	status.Load.Calls, status.Load.Failed = s.calls.Load(), s.failed.Load()
 	return status
 }
-
-// idleFor is how long a seed may go uncalled before its instances give their memory back. The next call makes one anew.
-const idleFor = time.Minute
 
 // quiet is for how long a number has stayed the same.
 type quiet struct {

@@ -100,12 +100,30 @@ func run(ctx context.Context, in io.Reader, out, log io.Writer, doors *Doors, no
 	if w.engine, err = engine.New(first.Cache, w); err != nil {
 		return err
 	}
-	w.engine.Memory.Reclaim = w.reclaim
+	overdue := make(chan string, 1)
+	w.engine.Memory.Reclaim, w.engine.Overdue = w.reclaim, func(seed string) {
+		select {
+		case overdue <- seed:
+		default:
+		}
+	}
 	if err := w.take(first); err != nil {
 		return err
 	}
 	defer w.serve().Close()
 	go w.report(ctx, json.NewEncoder(out))
+	ended := make(chan error, 1)
+	go func() { ended <- w.follow(tables) }()
+	select {
+	case err := <-ended:
+		return err
+	case seed := <-overdue:
+		return fmt.Errorf("a call of %s goes on %v after its deadline", seed, engine.Mercy)
+	}
+}
+
+// follow works on tables until they end.
+func (w *Worker) follow(tables *bufio.Reader) error {
 	for {
 		table, err := readTable(tables)
 		if errors.Is(err, io.EOF) {

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store/embedtest"
+)
+
+// TestEndlessLoopIsParked calls a trusted seed that never returns: its worker notices and ends, and the seed comes back,
+// until it has done so too often. Another seed is called all the while.
+func TestEndlessLoopIsParked(t *testing.T) {
+	t.Setenv("GOMAXPROCS", "2") // one for the loop, and one to notice it
+	c := newCluster(t, embedtest.Start(t))
+	m := c.start(1)
+	c.publish(m, fixture.Go(t, "reactor+"), "good", nil)
+	c.publish(m, fixture.Hostile(t, "spin"), "loops", map[string]any{"trusted": true, "timeout": "1s"})
+	c.ready("good", 1)
+	c.ready("loops", 1)
+	stop := c.background(1, m, "good/hello", "x")
+	c.until("it is parked", func() bool {
+		if status, said := c.call(m, "loops/run", "x"); status == http.StatusOK {
+			t.Fatalf("an endless loop is answered: %s", said)
+		}
+		return c.said("n1", "loops").Phase == intent.PhaseQuarantined
+	})
+	if good, bad := stop(); len(bad) > 0 || good == 0 {
+		t.Errorf("the other seed answered %d times, and not %v", good, bad)
+	}
+	if n := strings.Count(m.log.String(), "its worker ended"); n < maxStrikes {
+		t.Errorf("its worker ended %d times", n)
+	}
+	if s := c.said("n1", "loops"); !strings.Contains(s.Reason, "parked until its intent or its module changes") ||
+		!strings.Contains(s.Reason, "5 times in a row") || !strings.Contains(s.Reason, "a call of loops goes on 1s after its deadline") {
+		t.Errorf("%+v", s)
+	}
+	c.until("nobody is sent there", func() bool { return c.replicas("loops")["n1"].State == intent.ReplicaClaimed })
+	c.publish(m, fixture.Hostile(t, "spin"), "loops", map[string]any{"trusted": true, "timeout": "2s"})
+	c.ready("loops", 1)
+}
+
+// TestSilentWorkerIsKilled has the endless loop take the only processor of its worker, which cannot even notice: its
+// silence is, and the seed comes back.
+func TestSilentWorkerIsKilled(t *testing.T) {
+	t.Setenv("GOMAXPROCS", "1")
+	c := newCluster(t, embedtest.Start(t))
+	m := c.start(1)
+	c.publish(m, fixture.Hostile(t, "spin"), "loops", map[string]any{"trusted": true, "timeout": "1m"})
+	c.ready("loops", 1)
+	if status, said := c.call(m, "loops/run", "x"); status == http.StatusOK {
+		t.Fatalf("an endless loop is answered: %s", said)
+	}
+	c.until("it was killed", func() bool { return strings.Contains(m.log.String(), "worker of loops says nothing for") })
+	c.until("it is ready again", func() bool {
+		s := c.said("n1", "loops")
+		return s.Phase == "converged" && strings.Contains(s.Reason, "its worker ended 1 times in a row")
+	})
+	c.ready("loops", 1)
+}
+
+// TestSuspectIsAlone kills the worker of all seeds while one of them is called: this one gets a worker of its own, where
+// it can be killed again and again without the others, until it is parked. That outlives the agent, and ends with its
+// intent.
+func TestSuspectIsAlone(t *testing.T) {
+	needProc(t)
+	c := newCluster(t, embedtest.Start(t))
+	m := c.start(1)
+	for _, name := range []string{"good", "bad"} {
+		c.publish(m, fixture.Go(t, "reactor+"), name, map[string]any{"timeout": "1m"})
+		c.ready(name, 1)
+	}
+	busy := func(under string) {
+		go func() { _, _ = c.call(m, "bad/nap", "50s") }()
+		c.until("it has a call under way", func() bool {
+			response, _, err := send(c.asker, http.MethodPost, "http://"+under+"/call/bad/hello", "", "x")
+			return err == nil && response.StatusCode == http.StatusOK && response.Header.Get("Platypus-Load") != "0"
+		})
+	}
+	busy(m.address)
+	c.murder(m, m.address)
+	address := ""
+	c.until("it has a worker of its own", func() bool {
+		r := c.replicas("bad")["n1"]
+		address = r.Address
+		return r.State == intent.ReplicaReady && r.Address != m.address
+	})
+	c.until("the good one answers", func() bool { status, _ := c.call(m, "good/hello", "x"); return status == http.StatusOK })
+	c.until("its report says why it is alone", func() bool {
+		s := c.said("n1", "bad")
+		return s.Phase == "converged" && strings.Contains(s.Reason, "it has a worker of its own, for the worker of all ended at ")
+	})
+	if r := c.replicas("good")["n1"]; r.Address != m.address {
+		t.Errorf("the good one is at %s", r.Address)
+	}
+	stop := c.background(2, m, "good/hello", "x")
+	c.until("it is parked", func() bool {
+		if r := c.replicas("bad")["n1"]; r.State == intent.ReplicaReady && c.listener(m, address) != 0 {
+			c.murder(m, address)
+		}
+		return c.said("n1", "bad").Phase == intent.PhaseQuarantined
+	})
+	if good, bad := stop(); good == 0 || len(bad) > 0 {
+		t.Errorf("meanwhile the good one answered %d times, and not %v", good, bad)
+	}
+	if status, said := c.call(m, "bad/hello", "x"); status != http.StatusServiceUnavailable && status != http.StatusNotFound {
+		t.Errorf("a seed that is parked answers %d %s", status, said)
+	}
+	m.kill()
+	m = c.start(1)
+	c.ready("good", 1)
+	c.until("it is still parked", func() bool { return c.said("n1", "bad").Phase == intent.PhaseQuarantined })
+	c.publish(m, fixture.Go(t, "reactor+"), "bad", map[string]any{"timeout": "50s"})
+	c.ready("bad", 1)
+	if r := c.replicas("bad")["n1"]; r.Address != m.address {
+		t.Errorf("it is at %s", r.Address)
+	}
+}
+
+// TestWorkerEndsWhileCompiling kills the worker of all seeds while it makes a seed ready: it is this one that is suspected.
+func TestWorkerEndsWhileCompiling(t *testing.T) {
+	needProc(t)
+	c := newCluster(t, embedtest.Start(t))
+	m := c.start(1, "--log-level", "debug")
+	c.publish(m, fixture.Go(t, "reactor+"), "good", nil)
+	c.ready("good", 1)
+	stop := c.background(1, m, "good/nap", "1ms")
+	c.publish(m, fixture.Go(t, "web+"), "slow", map[string]any{"egress": []string{"https://example.com"}}) // some seconds of work for the compiler
+	c.until("it is being compiled", func() bool {
+		return strings.Contains(m.log.String(), "it is being made ready seed=slow") || strings.Contains(m.log.String(), "slow: it is being made ready")
+	})
+	c.murder(m, m.address)
+	c.ready("slow", 1)
+	stop()
+	if log := m.log.String(); !strings.Contains(log, "each gets a worker of its own: slow") {
+		t.Errorf("nobody suspects it: %s", tail(log, 2000))
+	}
+	if r := c.replicas("slow")["n1"]; r.Address == m.address {
+		t.Errorf("it has no worker of its own")
+	}
+}
