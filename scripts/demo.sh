@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The demo: a small web app is deployed, upgraded while somebody keeps asking it, broken, and taken back; then two seeds.
-# Everything runs below one scratch directory and ends with the demo.
+# The demo: a small web app is deployed, upgraded while somebody keeps asking it, broken, and taken back; then two seeds
+# on two more nodes, of which one is killed. Everything runs below one scratch directory and ends with the demo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PWD/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -20,10 +20,10 @@ make --no-print-directory -s build
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/platypus-demo.XXXXXX")
 chmod 755 "$scratch"
-dev= client=
+dev= client= nodes=
 finish() {
 	trap - EXIT INT TERM
-	for pid in $client $dev; do kill "$pid" 2>/dev/null || true; done
+	for pid in $client $nodes $dev; do kill "$pid" 2>/dev/null || true; done
 	wait 2>/dev/null || true
 	rm -rf "$scratch"
 }
@@ -37,7 +37,7 @@ while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); d
 mkdir -p "$scratch/app/bin"
 (cd testdata/artifacts/hello && GOWORK=off CGO_ENABLED=0 go build -o "$scratch/app/bin/launch" .)
 for version in v1 v2; do scripts/pack.sh "$scratch/artifacts" hello $version "$scratch/app" >/dev/null; done
-for seed in hello reactor; do
+for seed in hello greeter; do
 	mode=() && [ $seed = hello ] || mode=(-buildmode=c-shared)
 	(cd testdata/seeds && GOWORK=off GOFLAGS='' GOOS=wasip1 GOARCH=wasm go build -trimpath "${mode[@]}" -o "$scratch/$seed.wasm" ./$seed)
 done
@@ -100,6 +100,22 @@ read -r asked refused <"$scratch/client"
 echo "    curl http://127.0.0.1:$port/  →  $(curl -s "http://127.0.0.1:$port/")"
 echo "    the client asked $asked times and was refused $refused times"
 
+bold "Two nodes for seeds, WebAssembly modules, each of which runs on both:  platypus seed"
+node() { # NAME ADDRESS: one more node, which on a real fleet is a host of its own
+	seed-placer --node "$1" --label for=seeds --serve "$2:${seeds##*:}" --state-dir "$scratch/$1" --socket "$scratch/$1.sock" >"$scratch/$1.log" 2>&1 &
+	nodes="$nodes $!"
+	echo "    seed-placer --node $1 --label for=seeds --serve $2:${seeds##*:}"
+}
+node east 127.0.0.2
+east=$!
+node west 127.0.0.3
+
+echo "    greeter asks a server, the web app and no other, and has hello greet what that says"
+platypus seed "$scratch/hello.wasm" hello --min-replicas 2 --label for=seeds 2>&1 | sed 's/^/    /'
+platypus seed "$scratch/greeter.wasm" greeter --min-replicas 2 --label for=seeds --calls hello \
+	--egress "http://127.0.0.1:$port" --egress 127.0.0.1/32 2>&1 | sed 's/^/    /'
+echo "    they are fetched and compiled while the story goes on"
+
 bold "Releasing v3, which is broken:  platypus rollout hello v3 --wait"
 (settled v3 2>&1 || true) | sed 's/^/    /'
 for _ in $(seq 100); do [ "$(curl -sf "http://127.0.0.1:$port/" || true)" = "hello from version v2" ] && break; sleep 0.1; done
@@ -109,18 +125,28 @@ echo "    curl http://127.0.0.1:$port/  →  $(curl -s "http://127.0.0.1:$port/"
 bold "Where everything stands:  platypus status"
 platypus status 2>&1 | sed 's/^/    /' || true
 platypus why hello demo 2>&1 | sed 's/^/    /' || true
-bold "Two seeds, WebAssembly modules, of which one may call the other:  platypus seed"
-platypus seed "$scratch/hello.wasm" hello 2>&1 | sed 's/^/    /'
-platypus seed "$scratch/reactor.wasm" chain --calls hello 2>&1 | sed 's/^/    /'
+bold "The seeds, called at a node that has none of them:  curl $seeds/call/SEED/FUNCTION"
+greet() { curl -sf -m 5 -d "http://127.0.0.1:$port/" "$1/call/greeter/greet"; }
 answer=
-for _ in $(seq 300); do
-	answer=$(curl -sf -d 'pln://seed/hello/ world' "$seeds/call/chain/relay") && break
+for _ in $(seq 300); do # until both answer, and the node that is asked knows it
+	answer=$(greet "http://127.0.0.2:${seeds##*:}") && answer=$(greet "http://127.0.0.3:${seeds##*:}") && answer=$(greet "$seeds") && break
 	sleep 0.1
 done
 show
-echo "    curl -d 'world' $seeds/call/hello/  →  $(curl -s -d world "$seeds/call/hello/")"
-echo "    curl -d 'pln://seed/hello/ world' $seeds/call/chain/relay  →  $answer"
-[ "$answer" = "relayed hello, world" ] || fail "the seeds do not answer"
+echo "    curl -d world $seeds/call/hello/  →  $(curl -s -d world "$seeds/call/hello/")"
+echo "    curl -d http://127.0.0.1:$port/ $seeds/call/greeter/greet  →  $answer"
+[ "$answer" = "hello, hello from version v2" ] || fail "the seeds do not answer"
+echo "    curl -d http://127.0.0.1:1/ $seeds/call/greeter/greet  →  $(curl -s -d http://127.0.0.1:1/ "$seeds/call/greeter/greet")"
+
+bold "One of the two nodes dies while a client keeps calling:  kill -9 $east"
+refused=0
+for asked in $(seq 40); do
+	if [ "$asked" = 10 ]; then kill -9 "$east" && wait "$east" 2>/dev/null || true; fi
+	greet "$seeds" >/dev/null || refused=$((refused + 1))
+done
+echo "    the client called 40 times, 31 of them after that, and was refused $refused times"
+echo "    curl -d http://127.0.0.1:$port/ $seeds/call/greeter/greet  →  $(greet "$seeds")"
+[ "$refused" -lt 2 ] || fail "the seeds did not outlive the node"
 printf '\nThe story took %d.%d s.\n' $((($(date +%s%N) - begin) / 1000000000)) $((($(date +%s%N) - begin) / 100000000 % 10))
 
 if [ -t 0 ] && [ -t 1 ]; then
@@ -131,7 +157,8 @@ if [ -t 0 ] && [ -t 1 ]; then
     platypus why hello demo                            # what is it waiting for?
     platypus status --watch
     curl http://127.0.0.1:$port/
-    curl -d abc $seeds/call/chain/upper
+    curl -d http://127.0.0.1:$port/ $seeds/call/greeter/greet
+    platypus explain greeter
     curl http://$CONSUL_HTTP_ADDR/v1/kv/?keys          # everything is plain keys
   Ctrl-C here ends everything and leaves nothing behind.
 END
