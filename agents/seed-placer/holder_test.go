@@ -16,12 +16,13 @@ import (
 
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
 	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // TestLyingHolders: nodes with a good certificate that send something else, whole or until they break off, or without an
 // end, are asked first, and the module comes from the one that tells the truth all the same.
 func TestLyingHolders(t *testing.T) {
-	c, a := newCluster(t, startEmbedded(t)), fixture.NewAuthority(t)
+	c, a := newCluster(t, embedtest.Start(t)), fixture.NewAuthority(t)
 	n1, _ := c.sealed(a, 1, time.Hour)
 	n2, _ := c.sealed(a, 2, time.Hour)
 	module := fixture.Go(t, "hello")
