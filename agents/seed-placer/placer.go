@@ -43,7 +43,8 @@ type placer struct {
 	wake  chan struct{}
 
 	memory
-	fetches chan struct{} // bounds how many blobs are fetched at once
+	fetches  chan struct{} // bounds how many blobs are fetched at once
+	fetching sync.Map      // by digest, a chan struct{} that is full while the blob is fetched
 }
 
 // memory is what one pass leaves for the steps that it planned, and steps for the next pass.
