@@ -25,11 +25,18 @@ const (
 
 // fetch brings a blob here: from any node that holds it, or for a seed from the address that its intent names.
 func (p *placer) fetch(ctx context.Context, s Step) error {
-	select {
-	case p.fetches <- struct{}{}:
-		defer func() { <-p.fetches }()
-	case <-ctx.Done():
-		return ctx.Err()
+	// Several seeds and sites may want one blob: two that wrote it at once would spoil it for each other.
+	turn, _ := p.fetching.LoadOrStore(s.Digest, make(chan struct{}, 1))
+	for _, slots := range []chan struct{}{turn.(chan struct{}), p.fetches} {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if p.blobs.Has(s.Digest) {
+		return nil
 	}
 	var errs []error
 	for _, from := range p.sources(s) {

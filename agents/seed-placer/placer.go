@@ -48,9 +48,10 @@ type placer struct {
 
 // outlets are how blobs come and go.
 type outlets struct {
-	blobs   *blob.Store
-	socket  string        // at which they are put
-	fetches chan struct{} // bounds how many are fetched at once
+	blobs    *blob.Store
+	socket   string        // at which they are put
+	fetches  chan struct{} // bounds how many are fetched at once
+	fetching sync.Map      // by digest, a chan struct{} that is full while the blob is fetched
 }
 
 // memory is what one pass leaves for the steps that it planned, and steps for the next pass.
