@@ -11,5 +11,5 @@ var exceptions = map[string]string{
 	"modules scripts/consul/go.mod":                       "the real Consul for tests: it must never share versions with what we link",
 	"sizes agents/preparer/unpack/plain.go plain":         "both ends of a pipe between goroutines; split, each half would need the other's fields",
 	"folders agents/dashboard":                            "an onlooker: it desires and does nothing, so there is no plan and nothing to apply",
-	"sizes scripts/bench/figures.go figure":                 "one line of the table it prints and of the file it keeps",
+	"sizes scripts/bench/figures.go figure":               "one line of the table it prints and of the file it keeps",
 }
