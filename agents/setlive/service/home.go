@@ -220,8 +220,14 @@ func Owners(parent string) ([]Home, error) {
 	var homes []Home
 	for _, e := range entries {
 		h := Home(filepath.Join(parent, e.Name()))
-		if !strings.HasPrefix(e.Name(), ".") && h.Owned() {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		switch _, err := h.marker(); {
+		case err == nil:
 			homes = append(homes, h)
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR): // whose it is cannot be seen, as when no more files may be opened
+			return nil, fmt.Errorf("list services: %w", err)
 		}
 	}
 	return homes, nil

@@ -46,3 +46,25 @@ func TestANoteOfAnOlderFormIsUnderstood(t *testing.T) {
 		}
 	}
 }
+
+// TestAFolderThatCannotBeReadIsNobodysGuess: what is not seen is not absent, or its app would be started a second time.
+func TestAFolderThatCannotBeReadIsNobodysGuess(t *testing.T) {
+	parent := t.TempDir()
+	for _, dir := range []string{"theirs", filepath.Join("ours", markerName)} { // a folder in the marker's place cannot be read
+		if err := os.MkdirAll(filepath.Join(parent, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(parent, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if homes, err := Owners(parent); err == nil {
+		t.Errorf("found %v", homes)
+	}
+	if err := os.Remove(filepath.Join(parent, "ours", markerName)); err != nil {
+		t.Fatal(err)
+	}
+	if homes, err := Owners(parent); err != nil || len(homes) != 0 {
+		t.Errorf("found %v, %v", homes, err)
+	}
+}
