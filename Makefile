@@ -8,9 +8,9 @@ DESTDIR     ?=
 VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null)),dev)
 BUILD    = CGO_ENABLED=0 go build -trimpath \
 	-ldflags '-X github.com/platypus-platform/platypus/agents/internal/agent.Version=$(VERSION) -X main.Version=$(VERSION)'
-# Two packages at a time: most of these tests start real processes, and wait for them. They bring their own store,
+# Three packages at a time: most of these tests start real processes, and wait for them. They bring their own store,
 # whatever store this shell talks to.
-TEST  := env -u CONSUL_HTTP_ADDR -u CONSUL_HTTP_TOKEN -u CONSUL_HTTP_TOKEN_FILE go test -p 2 -timeout $(TIMEOUT)
+TEST  := env -u CONSUL_HTTP_ADDR -u CONSUL_HTTP_TOKEN -u CONSUL_HTTP_TOKEN_FILE go test -p 3 -timeout $(TIMEOUT)
 # The real Consul is looked for on PATH by every test that wants it.
 WITH_CONSUL = PATH="$$(dirname "$$(scripts/consul/build.sh || echo none)"):$$PATH"
 SOURCES := intent store agents deploy scripts

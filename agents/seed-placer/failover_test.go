@@ -14,6 +14,7 @@ import (
 // TestFailover kills the agent of a node that has a seed ready, on each store: calls at another node go on, and a third
 // node takes over. It logs how long that took.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t, start(t))
@@ -75,6 +76,7 @@ func TestFailover(t *testing.T) {
 
 // TestRestartWithoutAStore: what ran goes on after a restart while the store is away.
 func TestRestartWithoutAStore(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, embedtest.Start(t))
 	m := c.start(1)
 	c.publish(m, fixture.Go(t, "hello"), "hello", nil)

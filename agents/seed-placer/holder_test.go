@@ -22,6 +22,7 @@ import (
 // TestLyingHolders: nodes with a good certificate that send something else, whole or until they break off, or without an
 // end, are asked first, and the module comes from the one that tells the truth all the same.
 func TestLyingHolders(t *testing.T) {
+	t.Parallel()
 	c, a := newCluster(t, embedtest.Start(t)), fixture.NewAuthority(t)
 	n1, _ := c.sealed(a, 1, time.Hour)
 	n2, _ := c.sealed(a, 2, time.Hour)

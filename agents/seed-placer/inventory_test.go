@@ -34,6 +34,7 @@ func machine(datacenter string, labels map[intent.Name]string) intent.Machine {
 // TestInventory: where a node is, and what it is like, is read from the inventory; flags say more; a label that changes
 // moves seeds, and a record that is gone or cannot be read moves none.
 func TestInventory(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, embedtest.Start(t))
 	fast := map[intent.Name]string{"disk": "fast"}
 	one, two := c.tree.Machine("SIN", "n1"), c.tree.Machine("SIN", "n2")

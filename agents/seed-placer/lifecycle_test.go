@@ -16,6 +16,7 @@ import (
 // TestBlobsThatNothingNamesAreCollected: the module of a seed that is declared anew, or not at all any more, goes once it
 // is old enough; what is named, or has only just been put there, stays.
 func TestBlobsThatNothingNamesAreCollected(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, embedtest.Start(t))
 	m := c.start(1, "--resync", "200ms")
 	c.publish(m, fixture.Go(t, "page"), "s", nil)

@@ -15,6 +15,7 @@ import (
 // TestRoom: whatever is declared, no node is given more than its memory; what has a place keeps it when something new is
 // declared; and what has none is told why.
 func TestRoom(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
 		draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
@@ -55,6 +56,7 @@ func TestRoom(t *testing.T) {
 // TestNoRoomOnThisNode: with processes, a seed that does not fit is not claimed, its node says why, and it gets its place
 // when another gives it up.
 func TestNoRoomOnThisNode(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, embedtest.Start(t))
 	m := c.start(1, "--memory", "200MiB")
 	for _, name := range []string{"a", "b", "large"} {

@@ -65,6 +65,7 @@ func TestSilentWorkerIsKilled(t *testing.T) {
 // it can be killed again and again without the others, until it is parked. That outlives the agent, and ends with its
 // intent.
 func TestSuspectIsAlone(t *testing.T) {
+	t.Parallel()
 	needProc(t)
 	c := newCluster(t, embedtest.Start(t))
 	m := c.start(1)
@@ -121,6 +122,7 @@ func TestSuspectIsAlone(t *testing.T) {
 
 // TestWorkerEndsWhileCompiling kills the worker of all seeds while it makes a seed ready: it is this one that is suspected.
 func TestWorkerEndsWhileCompiling(t *testing.T) {
+	t.Parallel()
 	needProc(t)
 	c := newCluster(t, embedtest.Start(t))
 	m := c.start(1, "--log-level", "debug")

@@ -71,6 +71,7 @@ func (s *spread) fullest() float64 {
 // TestSpread looks at many fleets of ten nodes: replicas lie evenly, a node that is added takes no more than its share and
 // two in a hundred, one that is lost moves only what it had, and this holds however often nodes come and go.
 func TestSpread(t *testing.T) {
+	t.Parallel()
 	var added, ratios []float64
 	for n := range 200 {
 		draw := rand.New(rand.NewPCG(uint64(n), 7))

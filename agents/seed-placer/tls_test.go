@@ -53,6 +53,7 @@ func (c *cluster) eventually(m *member, path, want string) {
 // TestNodesWithCertificates: modules and calls go between nodes that have certificates of one authority, and nobody else
 // gets a word in.
 func TestNodesWithCertificates(t *testing.T) {
+	t.Parallel()
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
 			c, a, stranger := newCluster(t, start(t)), fixture.NewAuthority(t), fixture.NewAuthority(t)
@@ -115,6 +116,7 @@ func refusedWithout(t *testing.T, a, stranger *fixture.Authority, addresses ...s
 // TestRenewal renews the certificates of every node, then their authority, while calls go from node to node: none fails,
 // and whom only the old authority vouches for is out, even on a connection of before.
 func TestRenewal(t *testing.T) {
+	t.Parallel()
 	c, a := newCluster(t, embedtest.Start(t)), fixture.NewAuthority(t)
 	n1, at := c.sealed(a, 1, time.Hour)
 	n2, _ := c.sealed(a, 2, time.Hour)
@@ -221,6 +223,7 @@ func (m *member) until(t testing.TB, text string, times int) {
 // TestWhoseCertificate: nodes that cannot come together say whose certificate is at fault, in the answer to a call, in the
 // log, and in the report of a blob that does not come.
 func TestWhoseCertificate(t *testing.T) {
+	t.Parallel()
 	for what, other := range map[string]struct {
 		start func(c *cluster, a *fixture.Authority) *member // n2
 		ours  string                                         // what n1 says of n2
@@ -279,6 +282,7 @@ func like(text, words string) bool {
 
 // TestKeyStaysInTheAgent searches the memory of agent and worker for the node's private number.
 func TestKeyStaysInTheAgent(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to read the memory of others")
 	}
