@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -146,9 +147,10 @@ func (w *dryWorld) node() {
 	if err != nil {
 		w.Fatal(err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.blobs.Add(1)
-		fmt.Fprintf(rw, `{"sha256":%q,"size":1,"node":"n1"}`, strings.Repeat("0a", 32))
+		size := r.Header.Get("Content-Range")
+		fmt.Fprintf(rw, `{"sha256":%q,"size":%s,"node":"n1"}`, path.Base(r.URL.Path), size[strings.LastIndexByte(size, '/')+1:])
 	})}
 	go func() { _ = server.Serve(listener) }()
 	w.Cleanup(func() { _ = server.Close() })
