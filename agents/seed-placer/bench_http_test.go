@@ -24,8 +24,9 @@ import (
 )
 
 // BenchmarkHTTP asks a seed for hello over HTTP, end to end, in turn with net/http alone, a few milliseconds each. All
-// of it is on one processor, so that nothing has to be woken from the sleep of another. What counts is how much of the processor an answer takes: others may be there, too, and of a processor that is never left
-// idle each gets a share that says nothing of its work.
+// of it is on one processor, so that nothing has to be woken from the sleep of another. What counts is how much of the
+// processor an answer takes: others may be there, too, and of a processor that is never left idle each gets a share that
+// says nothing of its work.
 func BenchmarkHTTP(b *testing.B) {
 	module := fixture.Go(b, "reactor+")
 	b.Setenv("GOMAXPROCS", "1")
