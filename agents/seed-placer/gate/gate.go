@@ -1,4 +1,8 @@
 // Package gate decides which calls may go on: so many at once, so many waiting, and none that would wait in vain.
+//
+// A queue is there to take bursts, and those of a machine that stood still for a moment: then whoever waits has time. Only
+// a queue that has not been empty for [Standing] is overload. While it stands, who waits longer than a short time is
+// refused, and who came last goes first, for the others have used up most of the time that they have.
 package gate
 
 import (
@@ -14,21 +18,53 @@ var (
 	ErrLate = errors.New("the turn of this call did not come in time")
 )
 
+// Standing is for how long a queue must not have been empty to be taken for overload, in time that the process ran.
+const Standing = 100 * time.Millisecond
+
+// tick is how exactly a gate sees who has waited too long. A tick that comes late says that the process stood still, and
+// counts for no more than twice that: who could not go on is not to blame.
+const tick = 5 * time.Millisecond
+
+// Patience is how long a call may wait for its turn: Burst as a rule, and Overload while the queue stands.
+type Patience struct{ Burst, Overload time.Duration }
+
+// Less is what is left of it after a wait.
+func (p Patience) Less(waited time.Duration) Patience {
+	return Patience{p.Burst - waited, p.Overload - waited}
+}
+
 // Gate lets a bounded number of calls in. It must be made by [New].
 type Gate struct {
 	mu      sync.Mutex
 	limit   int
 	queue   int
 	inside  int
-	waiting list.List // of chan struct{}, the one that waits longest first
+	waiting list.List // of *place, the one that waits longest first
 	refused uint64
+	clock
+}
+
+// clock is the time in which the process ran, as far as somebody waited.
+type clock struct {
+	ticking bool
+	ran     time.Duration // up to the last tick
+	at      time.Time     // of that tick
+	empty   time.Duration // when the queue was empty last, of ran
+}
+
+// place is one call that waits.
+type place struct {
+	turn     chan error // takes one word and never blocks
+	came     time.Time
+	since    time.Duration // of the gate's clock
+	patience Patience
 }
 
 // New returns a gate for limit calls at once and queue calls that wait.
 func New(limit, queue int) *Gate { return &Gate{limit: limit, queue: queue} }
 
-// Enter lets a call in, or has it wait for its turn for so long at most. Who got in must call Leave.
-func (g *Gate) Enter(patience time.Duration) error {
+// Enter lets a call in, or has it wait for its turn for as long as it may. Who got in must call Leave.
+func (g *Gate) Enter(p Patience) error {
 	g.mu.Lock()
 	if g.inside < g.limit {
 		g.inside++
@@ -40,26 +76,48 @@ func (g *Gate) Enter(patience time.Duration) error {
 		g.mu.Unlock()
 		return ErrFull
 	}
-	turn := make(chan struct{})
-	place := g.waiting.PushBack(turn)
-	g.mu.Unlock()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-turn:
-		return nil
-	case <-timer.C:
+	if !g.ticking {
+		g.ticking, g.at = true, time.Now()
+		time.AfterFunc(tick, g.look)
 	}
+	now := g.now(time.Now())
+	if g.waiting.Len() == 0 {
+		g.empty = now
+	}
+	one := &place{turn: make(chan error, 1), came: time.Now(), since: now, patience: p}
+	g.waiting.PushBack(one)
+	g.mu.Unlock()
+	return <-one.turn
+}
+
+// now is the time on the gate's clock.
+func (c *clock) now(at time.Time) time.Duration { return c.ran + min(at.Sub(c.at), 2*tick) }
+
+// stands reports whether the queue has not been empty for too long.
+func (g *Gate) stands(now time.Duration) bool {
+	return g.waiting.Len() > 0 && now-g.empty >= Standing
+}
+
+// look refuses who has waited too long, for as long as anybody waits.
+func (g *Gate) look() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	select {
-	case <-turn: // it came just now
-		return nil
-	default:
+	at := time.Now()
+	now := g.now(at)
+	g.ran, g.at = now, at
+	stands := g.stands(now)
+	for e := g.waiting.Front(); e != nil; {
+		one, this := e.Value.(*place), e
+		e = e.Next()
+		if at.Sub(one.came) >= one.patience.Burst || stands && now-one.since >= one.patience.Overload {
+			g.waiting.Remove(this)
+			g.refused++
+			one.turn <- ErrLate
+		}
 	}
-	g.waiting.Remove(place)
-	g.refused++
-	return ErrLate
+	if g.ticking = g.waiting.Len() > 0; g.ticking {
+		time.AfterFunc(tick, g.look)
+	}
 }
 
 // Force lets a call in, whoever else is there: it was in before, and has waited for something else.
@@ -80,15 +138,19 @@ func (g *Gate) TryEnter() bool {
 	return true
 }
 
-// Leave ends a call that got in, and gives its place to the one that waits longest.
+// Leave ends a call that got in, and gives its place to one that waits.
 func (g *Gate) Leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if first := g.waiting.Front(); first != nil && g.inside <= g.limit {
-		close(g.waiting.Remove(first).(chan struct{}))
+	if g.inside > g.limit || g.waiting.Len() == 0 {
+		g.inside--
 		return
 	}
-	g.inside--
+	next := g.waiting.Front()
+	if g.stands(g.now(time.Now())) {
+		next = g.waiting.Back()
+	}
+	g.waiting.Remove(next).(*place).turn <- nil
 }
 
 // Counts returns how many calls are inside, how many wait, and how many were ever refused.

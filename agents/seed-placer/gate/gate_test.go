@@ -2,57 +2,186 @@ package gate
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
+// hour is the patience of who waits for what comes.
+var hour = Patience{time.Hour, time.Hour}
+
+// enter waits at a gate in the background.
+func enter(g *Gate, p Patience) <-chan error {
+	entered := make(chan error, 1)
+	go func() { entered <- g.Enter(p) }()
+	synctest.Wait()
+	return entered
+}
+
 func TestGate(t *testing.T) {
-	g := New(2, 1)
-	if !g.TryEnter() || g.Enter(time.Hour) != nil || g.TryEnter() {
-		t.Fatal("two may be in, and no more")
-	}
-	waits := make(chan error)
-	go func() { waits <- g.Enter(time.Hour) }()
-	for inside, waiting, _ := g.Counts(); waiting == 0; inside, waiting, _ = g.Counts() {
-		if inside != 2 {
-			t.Fatalf("%d inside", inside)
+	synctest.Test(t, func(t *testing.T) {
+		g := New(2, 1)
+		if !g.TryEnter() || g.Enter(hour) != nil || g.TryEnter() {
+			t.Fatal("two may be in, and no more")
 		}
-	}
-	if err := g.Enter(time.Hour); !errors.Is(err, ErrFull) {
-		t.Fatalf("a second one waits: %v", err)
-	}
-	g.Leave()
-	if err := <-waits; err != nil {
-		t.Fatal(err)
-	}
-	if err := g.Enter(time.Millisecond); !errors.Is(err, ErrLate) {
-		t.Fatalf("it did not give up: %v", err)
-	}
-	g.Leave()
-	g.Leave()
-	if inside, waiting, refused := g.Counts(); inside != 0 || waiting != 0 || refused != 2 {
-		t.Fatalf("%d inside, %d wait, %d refused", inside, waiting, refused)
-	}
+		waits := enter(g, hour)
+		if inside, waiting, _ := g.Counts(); inside != 2 || waiting != 1 {
+			t.Fatalf("%d inside, %d wait", inside, waiting)
+		}
+		if err := g.Enter(hour); !errors.Is(err, ErrFull) {
+			t.Fatalf("a second one waits: %v", err)
+		}
+		g.Leave()
+		if err := <-waits; err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Enter(Patience{time.Second, time.Second}); !errors.Is(err, ErrLate) {
+			t.Fatalf("it did not give up: %v", err)
+		}
+		g.Leave()
+		g.Leave()
+		if inside, waiting, refused := g.Counts(); inside != 0 || waiting != 0 || refused != 2 {
+			t.Fatalf("%d inside, %d wait, %d refused", inside, waiting, refused)
+		}
+	})
 }
 
 // TestForce: who comes back is let in, and the places are given out again only when they are free.
 func TestForce(t *testing.T) {
-	g := New(1, 10)
-	g.TryEnter()
-	g.Force()
-	entered := make(chan error, 1)
-	go func() { entered <- g.Enter(time.Hour) }()
-	for _, waiting, _ := g.Counts(); waiting == 0; _, waiting, _ = g.Counts() {
-	}
-	g.Leave()
-	if inside, waiting, _ := g.Counts(); inside != 1 || waiting != 1 {
-		t.Fatalf("%d inside, %d wait", inside, waiting)
-	}
-	g.Leave()
-	if err := <-entered; err != nil {
-		t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		g := New(1, 10)
+		g.TryEnter()
+		g.Force()
+		entered := enter(g, hour)
+		g.Leave()
+		if inside, waiting, _ := g.Counts(); inside != 1 || waiting != 1 {
+			t.Fatalf("%d inside, %d wait", inside, waiting)
+		}
+		g.Leave()
+		if err := <-entered; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestBurst: a hundred calls at once are all let in, the first one first, while the queue has not stood for long.
+func TestBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(1, 200)
+		g.TryEnter()
+		var mu sync.Mutex
+		var order []int
+		for i := range 100 {
+			go func() {
+				if err := g.Enter(Patience{time.Hour, time.Millisecond}); err != nil {
+					t.Errorf("call %d of a burst is refused: %v", i, err)
+				}
+				mu.Lock()
+				order = append(order, i)
+				mu.Unlock()
+			}()
+			synctest.Wait()
+		}
+		for range 100 {
+			time.Sleep(Standing / 101)
+			g.Leave()
+			synctest.Wait()
+		}
+		if g.Leave(); !slices.IsSorted(order) || len(order) != 100 {
+			t.Errorf("in order %v", order)
+		}
+	})
+}
+
+// TestNeverStands: more calls than can be in at once come for ever, but now and then all of them are in: none is refused.
+func TestNeverStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(1, 100)
+		for round := range 50 {
+			g.TryEnter()
+			var all sync.WaitGroup
+			for range 9 {
+				all.Go(func() {
+					if err := g.Enter(Patience{time.Hour, time.Millisecond}); err != nil {
+						t.Errorf("round %d: %v", round, err)
+					}
+				})
+			}
+			synctest.Wait()
+			for range 10 {
+				time.Sleep(9 * time.Millisecond)
+				g.Leave()
+			}
+			all.Wait()
+		}
+	})
+}
+
+// TestStanding: in a queue that is never empty, only short waits are left, and who came last goes first. Once it was
+// empty, there is time again.
+func TestStanding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(1, 100)
+		g.TryEnter()
+		old := enter(g, Patience{time.Hour, 20 * time.Millisecond})
+		time.Sleep(Standing - 2*tick)
+		select {
+		case err := <-old:
+			t.Fatalf("it is over before the queue stands: %v", err)
+		default:
+		}
+		patient := enter(g, hour)
+		time.Sleep(4 * tick)
+		if err := <-old; !errors.Is(err, ErrLate) {
+			t.Fatalf("it waits in a queue that stands: %v", err)
+		}
+		began := time.Now()
+		if err := g.Enter(Patience{time.Hour, 20 * time.Millisecond}); !errors.Is(err, ErrLate) || time.Since(began) > 20*time.Millisecond+2*tick {
+			t.Fatalf("%v after %v", err, time.Since(began))
+		}
+		last := enter(g, Patience{time.Hour, 20 * time.Millisecond})
+		g.Leave()
+		if err := <-last; err != nil {
+			t.Fatalf("who came last does not go first: %v", err)
+		}
+		g.Leave()
+		if err := <-patient; err != nil {
+			t.Fatal(err)
+		}
+		again := enter(g, Patience{time.Hour, 20 * time.Millisecond})
+		time.Sleep(Standing - 2*tick)
+		g.Leave()
+		if err := <-again; err != nil {
+			t.Fatalf("the queue was empty, and still stands: %v", err)
+		}
+	})
+}
+
+// TestStandstill: of the time in which the process did not run, next to nothing counts, however long it was; but nobody
+// waits longer than at most.
+func TestStandstill(t *testing.T) {
+	for _, still := range []time.Duration{time.Second, 2 * time.Hour} {
+		t.Run(fmt.Sprint(still), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := New(1, 100)
+				g.TryEnter()
+				waits := enter(g, Patience{time.Hour, time.Millisecond})
+				g.mu.Lock() // as if the last tick, and the call, were of that long ago
+				g.at = g.at.Add(-still)
+				one := g.waiting.Front().Value.(*place)
+				one.came = one.came.Add(-still)
+				g.mu.Unlock()
+				time.Sleep(2 * tick)
+				g.Leave()
+				if err := <-waits; (err == nil) != (still < time.Hour) {
+					t.Errorf("after a standstill of %v: %v", still, err)
+				}
+			})
+		})
 	}
 }
 
@@ -64,7 +193,8 @@ func TestNeverTooMany(t *testing.T) {
 	for i := range 50 {
 		all.Go(func() {
 			for range 200 {
-				if g.Enter(time.Duration(i)*50*time.Microsecond) != nil {
+				wait := time.Duration(i) * 50 * time.Microsecond
+				if g.Enter(Patience{10 * wait, wait}) != nil {
 					continue
 				}
 				in.Add(1)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
+	"github.com/platypus-platform/platypus/agents/seed-placer/gate"
 )
 
 // maxDepth bounds how many seeds call each other in one chain.
@@ -91,20 +92,19 @@ func (w *Worker) route(ctx context.Context, name string, c *engine.Call, to wher
 	return w.absent(name)
 }
 
-// patience is how long a call that came at a moment may wait for its turn: for about half as long as it takes, so that
-// what is let in is answered in less than twice the time that it takes when nobody else calls, and what cannot be is
-// refused while the caller still has time to ask somebody else. Where all that may wait would be done in no time, it is
-// not the seed that has too much to do but the machine that stands still, and to refuse would help nobody.
-func (r *running) patience(came, deadline time.Time) time.Duration {
+// patience is how long a call that came at a moment may wait for its turn. Where there is too much to do for long, it is
+// about half as long as a call takes, so that what is let in is answered in less than twice the time that it takes when
+// nobody else calls, and what cannot be is refused while the caller still has time to ask somebody else.
+func (r *running) patience(came, deadline time.Time) gate.Patience {
 	half := deadline.Sub(came) / 2
 	took := time.Duration(r.took.Load())
-	if took == 0 || took*time.Duration(r.Concurrency+r.Queue) < leastPatience {
-		return half
+	if took == 0 {
+		return gate.Patience{Burst: half, Overload: half} // nobody knows yet
 	}
-	return min(half, max(took/2, leastPatience))
+	return gate.Patience{Burst: half, Overload: min(half, max(took/2, leastPatience))}
 }
 
-// leastPatience is less than what anybody notices, and enough for a few dozen short calls that come at once.
+// leastPatience is less than what anybody notices.
 const leastPatience = 20 * time.Millisecond
 
 // maxRunnable bounds how many calls wait for a processor, over all seeds.
@@ -148,7 +148,7 @@ func (w *Worker) compute(ctx context.Context, r *running, c *engine.Call, came t
 		w.cpu.Force()
 	} else if !w.cpu.TryEnter() {
 		waited := time.Since(came) // at the gate of the seed
-		if w.cpu.Enter(r.patience(came, c.Deadline)-waited) != nil {
+		if w.cpu.Enter(r.patience(came, c.Deadline).Less(waited)) != nil {
 			return &engine.Error{Code: engine.Overloaded, Text: "there is no processor free for " + r.Name, RetryAfter: overloadedFor}
 		}
 	}
