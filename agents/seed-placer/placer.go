@@ -48,10 +48,9 @@ type placer struct {
 
 // outlets are how blobs come and go.
 type outlets struct {
-	blobs    *blob.Store
-	socket   string        // at which they are put
-	fetches  chan struct{} // bounds how many are fetched at once
-	fetching sync.Map      // by digest, a chan struct{} that is full while the blob is fetched
+	blobs   *blob.Store
+	socket  string // at which they are put
+	fetches slots
 }
 
 // memory is what one pass leaves for the steps that it planned, and steps for the next pass.
@@ -76,7 +75,7 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 		return nil, err
 	}
 	p := &placer{agent: a, self: self, own: newOwn(), wake: make(chan struct{}, 1), proof: proof,
-		outlets: outlets{socket: c.String("socket"), fetches: make(chan struct{}, fetchSlot)},
+		outlets: outlets{socket: c.String("socket"), fetches: make(slots, fetchSlot)},
 		memory:  memory{draining: map[string]time.Time{}, files: map[string][]string{}, faults: map[string]string{}}}
 	if a.DryRun {
 		p.ward, _ = openWard("")
