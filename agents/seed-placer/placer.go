@@ -209,7 +209,7 @@ func executable() (string, error) { return os.Executable() }
 
 // plan notes what the steps of this pass will need besides what they hold.
 func (p *placer) plan(d Desired, a Actual) []Step {
-	d, a.Self = p.own.over(d, a.Node), p.selfOf(d)
+	d, a.Self = p.own.over(d, a.Node, a.Sign), p.selfOf(d)
 	p.ward.forget(d)
 	for _, w := range d.Sites {
 		digest := w.Site.Digest()
@@ -226,5 +226,5 @@ func (p *placer) plan(d Desired, a Actual) []Step {
 // states are those of what was read and what this node wrote of late.
 func (p *placer) states(d Desired, a Actual) map[string]converge.State {
 	a.Self = p.selfOf(d)
-	return states(p.own.over(d, a.Node), a)
+	return states(p.own.over(d, a.Node, a.Sign), a)
 }
