@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -22,10 +23,32 @@ import (
 )
 
 // hang is how long a test waits for what happens within seconds.
-const hang = 2 * time.Minute
+const hang = 3 * time.Minute
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"seed-placer": main, "plain-http": plainHTTP})
+	testscript.Main(&suite{m}, map[string]func(){"seed-placer": main, "plain-http": plainHTTP})
+}
+
+// suite is all tests. Most of them wait for processes most of the time, so that more may do so at once than there are
+// processors; and what the nodes of one have compiled, those of others need not.
+type suite struct{ *testing.M }
+
+// compiled is the folder of compiled code of all nodes that tests start.
+var compiled string
+
+// Run implements testscript.TestingM.
+func (s *suite) Run() int {
+	dir, err := os.MkdirTemp("", "seeds-compiled-")
+	if err == nil {
+		err = flag.Set("test.parallel", "4")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	compiled = dir
+	return s.M.Run()
 }
 
 // stores start a store for as long as the test runs and return its address.
@@ -69,8 +92,11 @@ func kv(ts *testscript.TestScript, neg bool, args []string) {
 	switch args[0] {
 	case "put", "delete":
 		method := map[string]string{"put": http.MethodPut, "delete": http.MethodDelete}[args[0]]
-		_, _, err := send(http.DefaultClient, method, target, "", strings.Join(args[2:], " "))
+		response, said, err := send(http.DefaultClient, method, target, "", strings.Join(args[2:], " "))
 		ts.Check(err)
+		if response.StatusCode != http.StatusOK {
+			ts.Fatalf("%s %s: %s %s", args[0], args[1], response.Status, said)
+		}
 	case "until":
 		for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 			_, said, err := send(http.DefaultClient, http.MethodGet, target+"?raw", "", "")

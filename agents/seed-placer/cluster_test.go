@@ -31,6 +31,7 @@ type cluster struct {
 	asker *http.Client
 
 	program []string // by which the agents are run, or none
+	env     []string // beside that of the test
 }
 
 // member is one node.
@@ -86,6 +87,9 @@ func (c *cluster) start(i int, args ...string) *member {
 		}
 		m = &member{name: name, state: dir, socket: filepath.Join(dir, "s"), address: fmt.Sprintf("127.0.0.%d:%d", i, testhost.FreePort(c))}
 		c.nodes[name] = m
+		if err := os.Symlink(compiled, filepath.Join(dir, "compiled")); err != nil {
+			c.Fatal(err)
+		}
 		c.Cleanup(func() {
 			m.kill()
 			_ = os.RemoveAll(dir)
@@ -96,7 +100,7 @@ func (c *cluster) start(i int, args ...string) *member {
 	}
 	line := append(slices.Clone(c.program), append([]string{"seed-placer", "--node", name, "--serve", m.address, "--state-dir", m.state, "--socket", m.socket}, args...)...)
 	m.cmd = exec.Command(line[0], line[1:]...)
-	m.cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+c.at, "PLATYPUS_ROOT="+strings.TrimSuffix(string(c.tree.Own()), "/"))
+	m.cmd.Env = append(append(os.Environ(), c.env...), "CONSUL_HTTP_ADDR="+c.at, "PLATYPUS_ROOT="+strings.TrimSuffix(string(c.tree.Own()), "/"))
 	m.log, m.ended = &syncBuffer{}, make(chan struct{})
 	m.cmd.Stdout, m.cmd.Stderr = m.log, m.log
 	if err := m.cmd.Start(); err != nil {
@@ -164,6 +168,25 @@ func (c *cluster) replicas(name string) map[string]intent.Replica {
 		put(all, node, p.Value)
 	}
 	return all
+}
+
+// joined waits until all nodes that were started take seeds: one that came later would take some from the others.
+func (c *cluster) joined() {
+	c.Helper()
+	for name := range c.nodes {
+		c.until(name+" takes seeds", func() bool { return c.host(name).Address != "" })
+	}
+}
+
+// answers waits until a node knows the way to a seed: what the store says is ready, nodes come to know one after the other.
+func (c *cluster) answers(m *member, path, input, want string) {
+	c.Helper()
+	status, said := 0, ""
+	for begin := time.Now(); status != http.StatusOK || said != want; time.Sleep(10 * time.Millisecond) {
+		if status, said = c.call(m, path, input); time.Since(begin) > hang {
+			c.Fatalf("%s at %s: %d %s, want %q", path, m.name, status, said, want)
+		}
+	}
 }
 
 // ready waits until so many nodes have a seed ready, and returns them.

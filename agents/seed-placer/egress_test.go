@@ -84,6 +84,7 @@ func (n *names) answer(question []byte) []byte {
 // TestEgress has a seed fetch from a real server by names that a real resolver looks up: only what is granted is asked,
 // and only an address that may be dialled is dialled, whatever the name says and however often it changes its mind.
 func TestEgress(t *testing.T) {
+	t.Parallel()
 	testhost.NeedRoot(t)
 	testhost.NeedTools(t, "unshare", "mount")
 	var reached sync.Map // by the address that was dialled

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"encoding/json"
+	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +24,7 @@ func TestFailover(t *testing.T) {
 			for i := 1; i <= 4; i++ {
 				c.start(i)
 			}
+			c.joined()
 			c.publish(c.nodes["n1"], fixture.Go(t, "hello"), "hello", map[string]any{"min_replicas": 2})
 			first := c.ready("hello", 2)
 			var spare *member
@@ -29,13 +33,7 @@ func TestFailover(t *testing.T) {
 					spare = m
 				}
 			}
-			for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // until the spare one knows the way
-				if status, _ := c.call(spare, "hello/", "x"); status == 200 {
-					break
-				} else if time.Since(begin) > hang {
-					t.Fatal(status)
-				}
-			}
+			c.answers(spare, "hello/", "x", "hello, x")
 			var good, bad atomic.Int64
 			stop, ended := make(chan struct{}), make(chan struct{})
 			go func() {
@@ -84,15 +82,7 @@ func TestRestartWithoutAStore(t *testing.T) {
 	m.kill()
 	c.at = "127.0.0.1:1"
 	c.start(1)
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		status, said := c.call(m, "hello/", "x")
-		if status == 200 && said == "hello, x" {
-			return
-		}
-		if time.Since(begin) > hang {
-			t.Fatalf("%d %s", status, said)
-		}
-	}
+	c.answers(m, "hello/", "x", "hello, x")
 }
 
 // replacedOn reports whether two nodes have a seed ready, the victim not among them.
@@ -104,4 +94,58 @@ func (c *cluster) replacedOn(seed, victim string) bool {
 		}
 	}
 	return n == 2
+}
+
+// TestLostSession takes the session away from a node under all that it has said: what runs there goes on, while the node
+// says it anew. It is the same when an agent is killed and started again, on each store.
+func TestLostSession(t *testing.T) {
+	t.Parallel()
+	for name, start := range stores {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, start(t))
+			m := c.start(1, "--log-level", "debug")
+			c.publish(m, fixture.Go(t, "reactor+"), "s", nil)
+			c.ready("s", 1)
+			c.answers(m, "s/hello", "x", "hello, x")
+			stop := c.background(1, m, "s/hello", "x")
+			for range 3 {
+				before := c.sessionOf("s", "n1")
+				if response, said, err := send(c.asker, http.MethodPut, "http://"+c.at+"/v1/session/destroy/"+before, "", ""); err != nil || response.StatusCode != http.StatusOK {
+					t.Fatal(said, err)
+				}
+				c.until("it is said anew", func() bool { now := c.sessionOf("s", "n1"); return now != "" && now != before })
+				c.ready("s", 1)
+			}
+			if good, bad := stop(); good == 0 || len(bad) > 0 {
+				t.Errorf("%d calls are answered, and not %v", good, bad)
+			}
+			m.kill()
+			before := c.sessionOf("s", "n1")
+			c.start(1, "--log-level", "debug")
+			c.answers(m, "s/hello", "x", "hello, x")
+			stop = c.background(1, m, "s/hello", "x")
+			c.until("it is said anew", func() bool { now := c.sessionOf("s", "n1"); return now != "" && now != before })
+			c.ready("s", 1)
+			if good, bad := stop(); good == 0 || len(bad) > 0 {
+				t.Errorf("after a restart, %d calls are answered, and not %v", good, bad)
+			}
+			if n := strings.Count(m.log.String(), "it is being made ready"); n != 1 {
+				t.Errorf("after a restart it is made ready %d times", n)
+			}
+		})
+	}
+}
+
+// sessionOf is the session under which a node says that it has a seed, or "".
+func (c *cluster) sessionOf(seed, node string) string {
+	c.Helper()
+	_, said, err := send(c.asker, http.MethodGet, "http://"+c.at+"/v1/kv/"+c.tree.Replica(intent.Name(seed), intent.Name(node)), "", "")
+	if err != nil {
+		c.Fatal(err)
+	}
+	var pairs []struct{ Session string }
+	if json.Unmarshal([]byte(said), &pairs) != nil || len(pairs) == 0 {
+		return ""
+	}
+	return pairs[0].Session
 }

@@ -25,22 +25,12 @@ const (
 
 // fetch brings a blob here: from any node that holds it, or for a seed from the address that its intent names.
 func (p *placer) fetch(ctx context.Context, s Step) error {
-	// Several seeds and sites may want one blob: two that wrote it at once would spoil it for each other.
-	turn, _ := p.fetching.LoadOrStore(s.Digest, make(chan struct{}, 1))
-	for _, slots := range []chan struct{}{turn.(chan struct{}), p.fetches} {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	if p.blobs.Has(s.Digest) {
+	if p.blobs.Has(s.Digest) { // several seeds and sites may want one blob
 		return nil
 	}
 	var errs []error
 	for _, from := range p.sources(s) {
-		err := p.blobs.Fetch(ctx, s.Digest, p.most(s.Digest), from.open)
+		err := p.blobs.Fetch(ctx, s.Digest, p.most(s.Digest), p.fetches.bound(from.open))
 		if err == nil {
 			p.nudge()
 			return nil
@@ -51,6 +41,39 @@ func (p *placer) fetch(ctx context.Context, s Step) error {
 		return fmt.Errorf("nobody holds sha256:%s: publish it again (platypus seed, platypus site or platypus blob put)", s.Digest)
 	}
 	return errors.Join(errs...)
+}
+
+// slots bound how many blobs come here at once.
+type slots chan struct{}
+
+// bound is a source that waits for a slot, which it has until its body is closed. Who only waits for the fetch of somebody
+// else takes none.
+func (s slots) bound(open blob.Source) blob.Source {
+	return func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+		select {
+		case s <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		body, err := open(ctx, offset)
+		if err != nil {
+			<-s
+			return nil, err
+		}
+		return &slotted{body, s}, nil
+	}
+}
+
+// slotted is a body that holds a slot.
+type slotted struct {
+	io.ReadCloser
+	slots slots
+}
+
+// Close implements io.Closer.
+func (s *slotted) Close() error {
+	<-s.slots
+	return s.ReadCloser.Close()
 }
 
 // most is how large a blob may be: its declared size where there is one, so that a holder that lies fills no disk.

@@ -76,6 +76,7 @@ func newFleet(t testing.TB, nodes, seeds int) *fleet {
 	for i := range nodes {
 		f.start(i + 1)
 	}
+	f.joined()
 	for i := range seeds {
 		name := fmt.Sprintf("seed%d", i)
 		f.seeds[name] = 2 + i%2
@@ -91,7 +92,8 @@ func newFleet(t testing.TB, nodes, seeds int) *fleet {
 	return f
 }
 
-// settled waits until each seed is ready on as many live nodes as it shall be, and nowhere else claimed.
+// settled waits until each seed is ready on as many live nodes as it shall be and nowhere else claimed, and nobody has a
+// reason to change that.
 func (f *fleet) settled() {
 	f.Helper()
 	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
@@ -106,24 +108,24 @@ func (f *fleet) settled() {
 }
 
 func (f *fleet) unsettled() string {
-	pairs, _, err := f.store.List(context.Background(), f.tree.Replicas(), store.Default)
-	if err != nil {
-		return err.Error()
-	}
-	ready := map[string]int{}
-	for _, p := range pairs {
-		rest, _ := f.tree.Replicas().Below(p.Key)
-		seed, node, _ := strings.Cut(rest, "/")
-		all := map[string]intent.Replica{}
-		put(all, node, p.Value)
-		if m := f.nodes[node]; m == nil || m.dead() || all[node].State != intent.ReplicaReady {
-			return fmt.Sprintf("%s on %s is %v", seed, node, all[node])
+	parts := map[intent.Prefix]store.Snapshot{}
+	for _, p := range prefixes(f.tree) {
+		pairs, index, err := f.store.List(context.Background(), p, store.Default)
+		if err != nil {
+			return err.Error()
 		}
-		ready[seed]++
+		parts[p] = store.Snapshot{Pairs: pairs, Index: index}
 	}
-	for name, want := range f.seeds {
-		if ready[name] != want {
-			return fmt.Sprintf("%s is ready on %d nodes, want %d", name, ready[name], want)
+	d := assemble(f.tree, "", parts)
+	places := placements(d)
+	for seed, want := range f.seeds {
+		for node, r := range d.Claims[seed] {
+			if m := f.nodes[node]; m == nil || m.dead() || r.State != intent.ReplicaReady || !slices.Contains(places[seed].Nodes, node) {
+				return fmt.Sprintf("%s on %s is %v, and shall be on %v", seed, node, r, places[seed].Nodes)
+			}
+		}
+		if ready := len(d.Claims[seed]); ready != want {
+			return fmt.Sprintf("%s is ready on %d nodes, want %d", seed, ready, want)
 		}
 	}
 	return ""

@@ -90,10 +90,11 @@ func TestDrainUnderLoad(t *testing.T) {
 	for i := 1; i <= 3; i++ {
 		c.start(i)
 	}
+	c.joined()
 	c.publish(c.nodes["n1"], fixture.Go(t, "reactor+"), "s", map[string]any{"min_replicas": 2})
 	at := c.ready("s", 2)
-	for _, m := range c.nodes { // until each knows the way
-		c.until("it answers at "+m.name, func() bool { status, _ := c.call(m, "s/hello", "x"); return status == 200 })
+	for _, m := range c.nodes {
+		c.answers(m, "s/hello", "x", "hello, x")
 	}
 	var stops []func() (int, []string)
 	for _, m := range c.nodes {

@@ -83,6 +83,7 @@ func TestLoadScales(t *testing.T) {
 	for i := 1; i <= 4; i++ {
 		c.start(i, "--calm", "3s", "--log-level", "debug")
 	}
+	c.joined()
 	c.publish(c.nodes["n1"], fixture.Go(t, "reactor+"), "s", map[string]any{"min_replicas": 1, "max_replicas": 3, "concurrency": 4})
 	first := c.ready("s", 1)[0]
 	stop := c.background(8, c.nodes[first], "s/nap", "50ms")

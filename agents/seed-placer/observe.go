@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 	"github.com/platypus-platform/platypus/intent"
 )
 
@@ -37,11 +38,17 @@ func (p *placer) observe(context.Context) (Actual, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, since := range p.draining {
-		a.Quiet[name] = time.Since(since) >= quietAfter && a.Workers[name].Load.InFlight+a.Workers[name].Load.Queued == 0
+		a.Quiet[name] = time.Since(since) >= quietAfter && p.mayGo(a.Workers[name])
 	}
 	a.Faults = maps.Clone(p.faults)
 	a.Files = maps.Clone(p.files)
 	return a, nil
+}
+
+// mayGo reports whether a seed may be taken from its worker without loss. The worker of all brings calls under way to
+// their end; that of one seed alone ends with it.
+func (p *placer) mayGo(s wire.Status) bool {
+	return s.Load.Queued == 0 && (s.Load.InFlight == 0 || s.Address == p.self.Address)
 }
 
 // filesOf reads which files a manifest names.

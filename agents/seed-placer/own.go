@@ -54,11 +54,15 @@ func (o *own) forget() {
 	clear(o.claims)
 }
 
-// over lays what this node wrote of late over what was read.
-func (o *own) over(d Desired, node string) Desired {
+// over lays what this node wrote of late over what was read, and what it says of itself.
+func (o *own) over(d Desired, node string, sign Sign) Desired {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	d.Claims, d.Holders = maps.Clone(d.Claims), maps.Clone(d.Holders)
+	if sign.Joined {
+		d.Hosts = maps.Clone(d.Hosts)
+		d.Hosts[node] = sign.Said
+	}
 	for seed, w := range o.claims {
 		if time.Since(w.at) > trusted {
 			delete(o.claims, seed)

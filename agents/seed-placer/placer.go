@@ -48,10 +48,9 @@ type placer struct {
 
 // outlets are how blobs come and go.
 type outlets struct {
-	blobs    *blob.Store
-	socket   string        // at which they are put
-	fetches  chan struct{} // bounds how many are fetched at once
-	fetching sync.Map      // by digest, a chan struct{} that is full while the blob is fetched
+	blobs   *blob.Store
+	socket  string // at which they are put
+	fetches slots
 }
 
 // memory is what one pass leaves for the steps that it planned, and steps for the next pass.
@@ -76,7 +75,7 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 		return nil, err
 	}
 	p := &placer{agent: a, self: self, own: newOwn(), wake: make(chan struct{}, 1), proof: proof,
-		outlets: outlets{socket: c.String("socket"), fetches: make(chan struct{}, fetchSlot)},
+		outlets: outlets{socket: c.String("socket"), fetches: make(slots, fetchSlot)},
 		memory:  memory{draining: map[string]time.Time{}, files: map[string][]string{}, faults: map[string]string{}}}
 	if a.DryRun {
 		p.ward, _ = openWard("")
@@ -210,7 +209,7 @@ func executable() (string, error) { return os.Executable() }
 
 // plan notes what the steps of this pass will need besides what they hold.
 func (p *placer) plan(d Desired, a Actual) []Step {
-	d, a.Self = p.own.over(d, a.Node), p.selfOf(d)
+	d, a.Self = p.own.over(d, a.Node, a.Sign), p.selfOf(d)
 	p.ward.forget(d)
 	for _, w := range d.Sites {
 		digest := w.Site.Digest()
@@ -227,5 +226,5 @@ func (p *placer) plan(d Desired, a Actual) []Step {
 // states are those of what was read and what this node wrote of late.
 func (p *placer) states(d Desired, a Actual) map[string]converge.State {
 	a.Self = p.selfOf(d)
-	return states(p.own.over(d, a.Node), a)
+	return states(p.own.over(d, a.Node, a.Sign), a)
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 	"github.com/platypus-platform/platypus/intent"
@@ -35,8 +36,9 @@ func tables(d Desired, a Actual) tableSet {
 	routes := routesOf(d, a)
 	first := wire.Table{Node: a.Node, Zone: zoneOf(a.Self), Routes: routes}
 	set := tableSet{}
+	places := sync.OnceValue(func() map[string]Placement { return placements(d) })
 	for _, wish := range d.Seeds {
-		seed, ok := running(d, a, wish)
+		seed, ok := running(d, a, wish, func() bool { return slices.Contains(places()[wish.Name].Nodes, a.Node) })
 		record, sick := a.Ward[wish.Name]
 		sick = sick && record.of(seed.Seed)
 		switch {
@@ -83,14 +85,14 @@ func (t tableSet) ration(total int64) {
 
 // running is how a seed runs here, if it shall. A seed whose intent cannot be used, or whose new module is not here yet,
 // goes on as it did.
-func running(d Desired, a Actual, wish SeedWish) (wire.Seed, bool) {
+func running(d Desired, a Actual, wish SeedWish, mine func() bool) (wire.Seed, bool) {
 	sent, was := a.Sent[wish.Name]
 	if wish.Invalid != "" || d.Held[wish.Name] != "" {
 		return sent, was
 	}
 	if _, claimed := d.Claims[wish.Name][a.Node]; !claimed {
-		// A claim that fell away with a lost session is taken again; until then, what runs goes on.
-		return sent, was && !a.Joined
+		// A claim that fell away with a lost session, as after each restart, is taken again; until then, what runs goes on.
+		return sent, was && (!a.Joined || mine())
 	}
 	seed := wire.Seed{Name: wish.Name, Digest: wish.Seed.Digest(), Seed: wish.Seed}
 	if _, here := a.Blobs[seed.Digest]; !here {

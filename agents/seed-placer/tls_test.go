@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/pem"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,20 +38,6 @@ func asks(config *tls.Config, target string) (*http.Response, string, error) {
 	return send(client, http.MethodPost, target, "", "you")
 }
 
-// eventually waits until a call at a node says what it shall.
-func (c *cluster) eventually(m *member, path, want string) {
-	c.Helper()
-	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		status, said := c.call(m, path, "you")
-		if strings.Contains(said, want) {
-			return
-		}
-		if time.Since(begin) > hang {
-			c.Fatalf("%s at %s: %d %s, want %q", path, m.name, status, said, want)
-		}
-	}
-}
-
 // TestNodesWithCertificates: modules and calls go between nodes that have certificates of one authority, and nobody else
 // gets a word in.
 func TestNodesWithCertificates(t *testing.T) {
@@ -76,13 +64,10 @@ func TestNodesWithCertificates(t *testing.T) {
 				}
 			}
 			for _, m := range c.nodes { // from each node to each seed: two of them are elsewhere
-				c.eventually(m, "hello/", "hello, you")
-				c.eventually(m, "trusted/upper", "YOU")
+				c.answers(m, "hello/", "you", "hello, you")
+				c.answers(m, "trusted/upper", "you", "YOU")
 			}
-			status, said := c.call(c.nodes["n1"], "r/relay", "pln://seed/hello/ you")
-			if status != 200 || said != "relayed hello, you" {
-				t.Errorf("a seed calls one elsewhere: %d %s", status, said)
-			}
+			c.answers(c.nodes["n1"], "r/relay", "pln://seed/hello/ you", "relayed hello, you") // a seed calls one elsewhere
 			refusedWithout(t, a, stranger, at["n3"], c.replicas("trusted")["n2"].Address)
 		})
 	}
@@ -119,10 +104,10 @@ func TestRenewal(t *testing.T) {
 	t.Parallel()
 	c, a := newCluster(t, embedtest.Start(t)), fixture.NewAuthority(t)
 	n1, at := c.sealed(a, 1, time.Hour)
-	n2, _ := c.sealed(a, 2, time.Hour)
+	n2, at2 := c.sealed(a, 2, time.Hour)
 	c.publish(n1, fixture.Go(t, "hello"), "hello", map[string]any{"labels": map[string]string{"only": "n2"}})
 	c.ready("hello", 1)
-	c.eventually(n1, "hello/", "hello, you")
+	c.answers(n1, "hello/", "you", "hello, you")
 	a.Issue("me", "", time.Hour)
 	kept := &http.Client{Timeout: hang, Transport: &http.Transport{TLSClientConfig: a.Client("me")}}
 	stays := func() error { // on one connection, for as long as the other side lets it
@@ -149,21 +134,25 @@ func TestRenewal(t *testing.T) {
 			}
 		}
 	}()
-	goesOn := func(renewals int) { // both have taken it up, and then some more calls
+	taken := func(what string, by func(m *member, address string) bool) { // by the workers of both, and then some more calls
 		t.Helper()
-		for _, m := range []*member{n1, n2} {
-			m.until(t, "are answered at", renewals)
+		for m, address := range map[*member]string{n1: at, n2: at2} {
+			c.until(m.name+" takes up "+what, func() bool { return by(m, address) })
 		}
 		for most, begin := good.Load()+50, time.Now(); good.Load() < most && time.Since(begin) < hang && len(bad) == 0; time.Sleep(10 * time.Millisecond) {
 		}
 	}
-	goesOn(1)
+	shows := func(m *member, address string) bool {
+		file, _ := a.Files(m.name)
+		return bytes.Equal(shown(a.Client("me"), address), certificate(t, file))
+	}
 	for i, m := range []*member{n1, n2} {
 		a.Issue(m.name, fmt.Sprintf("127.0.0.%d", i+1), time.Hour)
 	}
 	_ = n1.cmd.Process.Signal(syscall.SIGHUP)
-	goesOn(2)
+	taken("a new certificate", shows)
 	next := fixture.NewAuthority(t)
+	next.Issue("me", "", time.Hour)
 	old, _ := os.ReadFile(a.CA())
 	fresh, err := os.ReadFile(next.CA())
 	if err != nil {
@@ -178,7 +167,7 @@ func TestRenewal(t *testing.T) {
 		}
 	}
 	replace(a.CA(), append(old, fresh...)) // first both are believed, then all have new ones, then one is believed
-	goesOn(3)
+	taken("the new authority", func(_ *member, address string) bool { return accepts(next.Client("me"), a, address) })
 	for i, m := range []*member{n1, n2} {
 		next.Issue(m.name, fmt.Sprintf("127.0.0.%d", i+1), time.Hour)
 		for _, kind := range []string{".crt", ".key"} {
@@ -189,9 +178,9 @@ func TestRenewal(t *testing.T) {
 			replace(filepath.Join(a.Dir, m.name+kind), content)
 		}
 	}
-	goesOn(4)
+	taken("a certificate of the new authority", shows)
 	replace(a.CA(), fresh)
-	goesOn(5)
+	taken("the end of the old authority", func(_ *member, address string) bool { return !accepts(a.Client("me"), next, address) })
 	close(stop)
 	if said, failed := <-bad; failed {
 		t.Errorf("a call failed: %s", said)
@@ -210,14 +199,33 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// until waits until a node has said something so many times.
-func (m *member) until(t testing.TB, text string, times int) {
-	t.Helper()
-	for begin := time.Now(); strings.Count(m.log.String(), text) < times; time.Sleep(20 * time.Millisecond) {
-		if time.Since(begin) > hang {
-			t.Fatalf("%s does not say %q %d times:\n%s", m.name, text, times, tail(m.log.String(), 3000))
-		}
+// shown is the certificate that a node shows to a client, or nil.
+func shown(client *tls.Config, address string) []byte {
+	client.InsecureSkipVerify = true
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: hang}, "tcp", strings.TrimPrefix(address, seal.Scheme), client)
+	if err != nil {
+		return nil
 	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0].Raw
+}
+
+// certificate is what a file holds.
+func certificate(t testing.TB, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	return block.Bytes
+}
+
+// accepts reports whether a node, whose own certificate is of an authority, answers a client.
+func accepts(client *tls.Config, authority *fixture.Authority, address string) bool {
+	client.RootCAs = authority.Client("").RootCAs
+	_, _, err := asks(client, address+"/call/nobody/x")
+	return err == nil
 }
 
 // TestWhoseCertificate: nodes that cannot come together say whose certificate is at fault, in the answer to a call, in the
@@ -253,9 +261,7 @@ func TestWhoseCertificate(t *testing.T) {
 					t.Fatalf("n2 does not say %q", other.blob)
 				}
 			}
-			if !like(n1.log.String(), other.ours) {
-				t.Errorf("the log of n1 lacks %q", other.ours)
-			}
+			c.until("the log of n1 says so, too", func() bool { return like(n1.log.String(), other.ours) })
 		})
 	}
 }

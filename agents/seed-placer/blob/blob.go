@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/internal/host"
@@ -23,8 +24,13 @@ import (
 // ErrDigest says that content is not what it should be.
 var ErrDigest = errors.New("its digest differs")
 
-// Store is a folder of blobs. It is safe for use by many goroutines and processes.
-type Store struct{ dir string }
+// Store is a folder of blobs. It is safe for use by many goroutines; by other processes, for all but [Store.Fetch].
+type Store struct {
+	dir string
+
+	mu       sync.Mutex
+	fetching map[string]chan struct{} // by digest, closed when the fetch under way has ended
+}
 
 // partial is the folder, below a store's, of what is not whole.
 const partial = ".partial"
@@ -34,11 +40,11 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Join(dir, partial), 0o700); err != nil {
 		return nil, fmt.Errorf("open blobs: %w", err)
 	}
-	return &Store{dir}, nil
+	return At(dir), nil
 }
 
 // At is a store for looking only: the folder need not be there.
-func At(dir string) *Store { return &Store{dir} }
+func At(dir string) *Store { return &Store{dir: dir, fetching: map[string]chan struct{}{}} }
 
 // Size is the size of a blob in bytes, or 0 when it is not there.
 func (s *Store) Size(digest string) int64 {
@@ -127,9 +133,20 @@ type Source func(ctx context.Context, offset int64) (io.ReadCloser, error)
 // Fetch keeps a blob that comes from elsewhere. What an earlier try has got is hashed again and gone on from; content
 // that turns out to be another is thrown away, and that is [ErrDigest]. What was there before may be to blame for that,
 // from somebody who lied and broke off: the source is then asked once more for the whole.
+//
+// One fetch of a digest goes on at a time: whoever else wants it waits, until ctx ends at most, and asks its own source
+// only when the blob is not there then.
 func (s *Store) Fetch(ctx context.Context, digest string, most int64, from Source) error {
 	if !Valid(digest) {
 		return fmt.Errorf("fetch blob: %q is not 64 hexadecimal digits", digest)
+	}
+	done, err := s.begin(ctx, digest)
+	if err != nil {
+		return fmt.Errorf("fetch blob %s: wait for another fetch of it: %w", digest, err)
+	}
+	defer done()
+	if s.Has(digest) {
+		return nil
 	}
 	resumed, err := s.fetch(ctx, digest, most, from)
 	if resumed && errors.Is(err, ErrDigest) {
@@ -139,6 +156,31 @@ func (s *Store) Fetch(ctx context.Context, digest string, most int64, from Sourc
 		return fmt.Errorf("fetch blob %s: %w", digest, err)
 	}
 	return nil
+}
+
+// begin waits until nobody else fetches a blob. Two that wrote it at once would spoil it for each other.
+func (s *Store) begin(ctx context.Context, digest string) (done func(), err error) {
+	for {
+		s.mu.Lock()
+		before := s.fetching[digest]
+		if before == nil {
+			own := make(chan struct{})
+			s.fetching[digest] = own
+			s.mu.Unlock()
+			return func() {
+				s.mu.Lock()
+				delete(s.fetching, digest)
+				s.mu.Unlock()
+				close(own)
+			}, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // fetch tries once, and reports whether something was there before.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -177,5 +178,54 @@ func TestAppend(t *testing.T) {
 	}
 	if err := s.Sweep(0); err != nil || s.Have(other) != 0 || !s.Has(name) {
 		t.Errorf("what is old stays: %v", err)
+	}
+}
+
+// TestOneFetchOfABlobAtATime: who wants a blob that is being fetched waits for that, gives up when its own time is over,
+// and asks its own source only when the other has failed. Nothing is kept of fetches that have ended.
+func TestOneFetchOfABlobAtATime(t *testing.T) {
+	s, data := open(t), []byte("what is wanted")
+	name := digest(data)
+	asked, goOn, first := make(chan struct{}), make(chan error), make(chan error, 1)
+	go func() {
+		first <- s.Fetch(t.Context(), name, 100, func(context.Context, int64) (io.ReadCloser, error) {
+			close(asked)
+			return nil, <-goOn
+		})
+	}()
+	<-asked
+	over, end := context.WithCancel(t.Context())
+	end()
+	never := func(context.Context, int64) (io.ReadCloser, error) {
+		t.Error("a second source is asked while the first is at work")
+		return nil, io.ErrUnexpectedEOF
+	}
+	if err := s.Fetch(over, name, 100, never); !errors.Is(err, context.Canceled) {
+		t.Errorf("who has no time left: %v", err)
+	}
+	var bodies atomic.Int64
+	rest := make(chan error, 10)
+	for range cap(rest) {
+		go func() {
+			rest <- s.Fetch(t.Context(), name, 100, func(context.Context, int64) (io.ReadCloser, error) {
+				bodies.Add(1)
+				return io.NopCloser(bytes.NewReader(data)), nil
+			})
+		}()
+	}
+	goOn <- errors.New("the link is cut")
+	if err := <-first; err == nil {
+		t.Error("a source that fails is no error")
+	}
+	for range cap(rest) {
+		if err := <-rest; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := bodies.Load(); n != 1 || !s.Has(name) {
+		t.Errorf("it was brought here %d times", n)
+	}
+	if len(s.fetching) != 0 {
+		t.Errorf("of fetches that have ended, %d are kept", len(s.fetching))
 	}
 }

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"crypto"
+	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
 	"os"
@@ -16,7 +17,7 @@ type Current struct {
 	mu     sync.Mutex
 	now    *Identity
 	before *Identity // until the next renewal
-	stamp  string
+	stamp  [sha256.Size]byte
 }
 
 // Open reads the identity of the node that others reach at host.
@@ -31,14 +32,16 @@ func Open(f Files, host string) (*Current, error) {
 	return c, nil
 }
 
-// stamp changes when a file does.
-func (f Files) stamp() (s string) {
+// stamp changes when a file does. It goes by the content: of two files that are written one right after the other, the
+// times may be the same.
+func (f Files) stamp() (s [sha256.Size]byte) {
+	sum := sha256.New()
 	for _, path := range []string{f.Cert, f.Key, f.CA} {
-		if at, err := os.Stat(path); err == nil {
-			s += fmt.Sprintln(at.ModTime().UnixNano(), at.Size())
-		}
+		content, err := os.ReadFile(path)
+		fmt.Fprintln(sum, len(content), err != nil)
+		sum.Write(content)
 	}
-	return s
+	return [sha256.Size]byte(sum.Sum(nil))
 }
 
 // Refresh reads the files again if one has changed, and reports whether the identity is another now. On error the node
