@@ -33,6 +33,8 @@ func (h *host) apply(ctx context.Context, s Step) error {
 func (h *host) do(ctx context.Context, s Step) error {
 	app := s.Spec.App
 	switch s.Verb {
+	case Look:
+		return errors.New(s.Why)
 	case Stop:
 		return h.stop(ctx, s)
 	case Flip:
@@ -99,7 +101,10 @@ func linkable(dir string) error {
 // flip makes current lead to a version. The version before stays reachable as previous, so that preparer keeps it.
 func (h *host) flip(ctx context.Context, s Step) error {
 	err := h.links(s)
-	if err != nil && versionOf(s.Spec.App, s.Spec.Basedir, intent.Current(s.Spec.Basedir)) != "" {
+	if err == nil {
+		return nil
+	}
+	if version, unseen := versionOf(s.Spec.App, s.Spec.Basedir, intent.Current(s.Spec.Basedir)); unseen == nil && version != "" {
 		// Rather the old version than none, until the next try.
 		err = errors.Join(err, h.services.Start(ctx, s.Spec.App))
 	}
@@ -122,7 +127,12 @@ func (h *host) links(s Step) error {
 
 func (h *host) unlink(s Step) error {
 	for _, link := range []string{intent.Current(s.Spec.Basedir), intent.Previous(s.Spec.Basedir)} {
-		if at, err := os.Lstat(link); err != nil || at.Mode()&os.ModeSymlink == 0 {
+		at, err := os.Lstat(link)
+		there, err := service.There(err)
+		if err != nil {
+			return fmt.Errorf("unlink: %w", err)
+		}
+		if !there || at.Mode()&os.ModeSymlink == 0 {
 			continue // absent, or not ours
 		}
 		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {

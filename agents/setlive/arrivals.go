@@ -78,7 +78,7 @@ func nudge(c chan struct{}) {
 // awaited are the installs that apps wait for.
 func awaited(d Desired, a Actual) (paths []string) {
 	for name, w := range d {
-		if w.Phase == "" && w.Version != "" && !slices.Contains(a[name].Installed, w.Version) {
+		if w.Phase == "" && w.Version != "" && a[name].Unseen == "" && !slices.Contains(a[name].Installed, w.Version) {
 			paths = append(paths, intent.Install(w.Spec.Basedir, intent.Name(name), intent.Name(w.Version)))
 		}
 	}

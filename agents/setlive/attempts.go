@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	agenthost "github.com/platypus-platform/platypus/agents/internal/host"
+	"github.com/platypus-platform/platypus/agents/setlive/service"
 )
 
 // attempts is the folder with the notes of versions on trial. Losing one means that its version is no longer on
@@ -18,16 +20,20 @@ type attempts string
 
 func (d attempts) path(app string) string { return filepath.Join(string(d), app+".json") }
 
-// read returns the note of an app, or none, and whether there is one that cannot be read.
-func (d attempts) read(app string) (a Attempt, damaged bool) {
+// read returns the note of an app, or none, and whether there is one that makes no sense. Its error is
+// [service.ErrUnseen].
+func (d attempts) read(app string) (a Attempt, damaged bool, err error) {
 	data, err := os.ReadFile(d.path(app))
-	if err != nil {
-		return Attempt{}, !errors.Is(err, fs.ErrNotExist)
+	if errors.Is(err, syscall.EISDIR) {
+		return Attempt{}, true, nil
+	}
+	if there, err := service.There(err); !there {
+		return Attempt{}, false, err
 	}
 	if err := json.Unmarshal(data, &a); err != nil || a.To == "" {
-		return Attempt{}, true
+		return Attempt{}, true, nil
 	}
-	return a, false
+	return a, false, nil
 }
 
 // aside moves a damaged note out of the way.
@@ -36,7 +42,7 @@ func (d attempts) aside(app string) {
 }
 
 func (d attempts) write(app string, a Attempt) error {
-	if have, _ := d.read(app); have == a {
+	if have, _, err := d.read(app); err == nil && have == a {
 		return nil
 	}
 	if err := os.MkdirAll(string(d), 0o700); err != nil {

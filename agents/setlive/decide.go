@@ -39,11 +39,13 @@ func decide(name string, d Desired, a Actual) decision {
 		return decision{state: state}
 	}
 	switch {
+	case named && w.Phase != "":
+		return halt(w.Phase, w.Reason)
+	case app.Unseen != "":
+		return lookAgain(name, d, app, state)
 	case !named:
 		return remove(name, app)
-	case w.Phase != "":
-		return halt(w.Phase, w.Reason)
-	case app.Service.Blocked:
+	case app.Service.Bar != service.Open:
 		return halt(converge.Waiting, app.Service.Problem)
 	case app.Before.There:
 		return before(w, app, state)

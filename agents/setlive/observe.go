@@ -2,17 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 
-	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/agents/setlive/catalog"
 	"github.com/platypus-platform/platypus/agents/setlive/health"
 	"github.com/platypus-platform/platypus/agents/setlive/peers"
@@ -32,6 +25,7 @@ type host struct {
 	leaving  sync.Map          // apps that a confirmed step stops for good, until they are wanted again
 	passive  bool              // nothing may be asked, taken or told: --dry-run
 	sound    map[string]Wanted // what was wanted of each app when that could last be used
+	seen     map[string]App    // each app as it was when it could last be looked at
 }
 
 // observe reads all that setlive owns.
@@ -43,7 +37,10 @@ func (h *host) observe(ctx context.Context) (Actual, error) {
 	verdicts, seen, standing := h.watch.Verdicts(), h.peers.Seen(), h.catalog.Standing()
 	a := make(Actual, len(states))
 	for _, s := range states {
-		app := App{Service: s, Verdict: verdicts[s.App], Peers: Peers(seen[s.App])}
+		app := App{Service: s, Verdict: verdicts[s.App], Peers: Peers(seen[s.App]), Unseen: verdicts[s.App].Unseen}
+		if s.Bar == service.Unseen {
+			app.Unseen = s.Problem
+		}
 		app.Listing = Listing(standing[s.App])
 		if h.passive { // what would be done is shown as if the app and its cluster were well
 			app.Verdict = health.Verdict{Process: s.Process, Passing: true, Passes: 1}
@@ -65,129 +62,20 @@ func (h *host) complete(ctx context.Context, d Desired, a Actual) Actual {
 		}
 		app = h.look(app, name, w.Spec.Basedir)
 		if !app.owned() {
-			app.Before = h.services.Before(ctx, w.Spec)
+			var err error
+			if app.Before, err = h.services.Before(ctx, w.Spec); err != nil {
+				app.Unseen = err.Error()
+			}
 		}
 		whole[name] = app
 	}
 	return whole
 }
 
-// look reads what lies below a basedir, and the note of an attempt.
-func (h *host) look(app App, name, basedir string) App {
-	var damaged bool
-	if app.Attempt, damaged = h.attempts.read(name); damaged && !h.passive {
-		h.attempts.aside(name)
-	}
-	app.Links.Previous = versionOf(name, basedir, intent.Previous(basedir))
-	app.Links.Current = versionOf(name, basedir, intent.Current(basedir))
-	app.Links.Obstacle = ""
-	if at, err := os.Lstat(intent.Current(basedir)); err == nil && at.Mode()&os.ModeSymlink == 0 {
-		app.Links.Obstacle = fmt.Sprintf("%s is not a link: move it away", intent.Current(basedir))
-	}
-	var err error
-	if app.Installed, err = installed(name, basedir); err != nil {
-		app.Links.Obstacle = err.Error()
-	}
-	app.Unfit = nil
-	for _, version := range app.Installed {
-		launch := filepath.Join(intent.Install(basedir, intent.Name(name), intent.Name(version)), intent.Launch)
-		if at, err := os.Stat(launch); err != nil || !at.Mode().IsRegular() || at.Mode()&0o111 == 0 {
-			app.Unfit = append(app.Unfit, version)
-		}
-	}
-	return app
-}
-
-// versionOf returns the version that a link leads to, "" when it leads nowhere or out of the installs. A relative link
-// of another hand counts like an absolute one.
-func versionOf(app, basedir, link string) string {
-	target, err := filepath.EvalSymlinks(link)
-	if err != nil {
-		return ""
-	}
-	installs, err := filepath.EvalSymlinks(intent.Installs(basedir))
-	if err != nil || filepath.Dir(target) != installs {
-		return ""
-	}
-	version, ok := strings.CutPrefix(filepath.Base(target), app+"_")
-	if !ok {
-		return ""
-	}
-	return version
-}
-
-// installed lists the versions of an app on disk. What preparer has not finished has another name.
-func installed(app, basedir string) ([]string, error) {
-	entries, err := os.ReadDir(intent.Installs(basedir))
-	if errors.Is(err, fs.ErrNotExist) || basedir == "" {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list installs: %w", err)
-	}
-	var versions []string
-	for _, e := range entries {
-		if version, ok := strings.CutPrefix(e.Name(), app+"_"); ok && e.IsDir() {
-			versions = append(versions, version)
-		}
-	}
-	return versions, nil
-}
-
 // plan is [plan] on all that matters to it.
 func (h *host) plan(ctx context.Context, node intent.Node, a Actual) []Step {
 	d := desired(node)
 	return plan(d, h.complete(ctx, d, a))
-}
-
-// states says where each app stands, and lets what goes on in the background know what is wanted of it.
-func (h *host) states(ctx context.Context, node intent.Node, a Actual) map[string]converge.State {
-	d := desired(node)
-	a = h.complete(ctx, d, a)
-	h.follow(d, a)
-	states := map[string]converge.State{}
-	for _, app := range subjects(d, a) {
-		states[app] = decide(app, d, a).state
-	}
-	return states
-}
-
-// follow tells the watch, the peers and the catalog what to care for.
-func (h *host) follow(d Desired, a Actual) {
-	targets, entries, keep := map[string]health.Target{}, map[string]catalog.Entry{}, map[string]bool{}
-	var wishes []peers.Wish
-	for name, app := range a {
-		w, named := d[name]
-		doubted := h.doubted(name, w, app)
-		if named && w.Phase == "" && !doubted {
-			h.sound[name] = w
-		}
-		if !named {
-			delete(h.sound, name)
-		}
-		last, known := h.sound[name]
-		if !known || !app.owned() {
-			keep[name] = named && (w.Phase != "" || doubted)
-			continue
-		}
-		why := "stopping it"
-		if last.Version != "" {
-			if !doubted {
-				why = "switching to " + last.Version
-			}
-			entries[name] = entry(last, app)
-		} else if !app.Service.Process.Running() {
-			continue
-		}
-		targets[name] = target(last, app)
-		if decide(name, d, a).lease {
-			wishes = append(wishes, peers.Wish{App: name, Cluster: last.Cluster, Why: why})
-		}
-	}
-	h.arrivals.want(awaited(d, a))
-	h.watch.Follow(targets)
-	h.peers.Want(wishes)
-	h.catalog.Want(entries, keep)
 }
 
 // doubted reports whether an app is to be stopped for good and that is not confirmed yet: until then it is listed and

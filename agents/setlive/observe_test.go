@@ -51,8 +51,8 @@ func TestLinksOfAnotherHandAreUnderstood(t *testing.T) {
 		if err := os.Symlink(target, current); err != nil {
 			t.Fatal(err)
 		}
-		if got := versionOf("slug", basedir, current); got != want {
-			t.Errorf("%s is %q, want %q", target, got, want)
+		if got, err := versionOf("slug", basedir, current); err != nil || got != want {
+			t.Errorf("%s is %q, want %q (%v)", target, got, want, err)
 		}
 	}
 	if got, err := installed("slug", basedir); err != nil || !slices.Equal(got, []string{"v1"}) {
@@ -74,8 +74,8 @@ func TestADamagedAttemptIsMovedAside(t *testing.T) {
 		if err := os.WriteFile(h.attempts.path("slug"), whole[:cut], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if app := h.look(App{}, "slug", "/nowhere"); app.Attempt != (Attempt{}) {
-			t.Errorf("cut at %d it is %+v", cut, app.Attempt)
+		if app := h.look(App{}, "slug", "/nowhere"); app.Attempt != (Attempt{}) || app.Unseen != "" {
+			t.Errorf("cut at %d it is %+v", cut, app)
 		}
 		if left, _ := filepath.Glob(string(h.attempts) + "/slug.json.corrupt-*"); len(left) == 0 {
 			t.Errorf("cut at %d it was not kept for a person to see", cut)

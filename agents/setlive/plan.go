@@ -39,6 +39,7 @@ type App struct {
 	Verdict   health.Verdict
 	Peers     Peers
 	Listing   Listing
+	Unseen    string // why something of it could not be looked at: then the rest says nothing; "" when all could
 }
 
 // Links are the links below basedir.
@@ -76,6 +77,7 @@ type Verb string
 
 // The verbs, in the order of a switch.
 const (
+	Look    Verb = "look again"
 	Stop    Verb = "stop"
 	Flip    Verb = "flip"
 	Install Verb = "install"

@@ -164,7 +164,7 @@ func TestPlanLeavesAloneWhatItMustNotTouch(t *testing.T) {
 		case "invalid":
 			w.Phase, w.Reason = intent.PhaseInvalid, "two active versions"
 		case "blocked":
-			m.Service.Blocked, m.Service.Problem = true, "masked"
+			m.Service.Bar, m.Service.Problem = service.Blocked, "masked"
 		case "obstacle":
 			m.Links.Obstacle = "a folder"
 			if w.Version == "" {

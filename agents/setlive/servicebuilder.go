@@ -52,7 +52,10 @@ func (s servicebuilder) List(ctx context.Context) ([]service.State, error) {
 	states, err := s.Supervisor.List(ctx)
 	for i, state := range states {
 		have, errRead := os.ReadFile(s.file(state.App))
-		if errRead != nil || string(have) != s.content(state.App, state.Basedir) {
+		switch there, unseen := service.There(errRead); {
+		case unseen != nil:
+			states[i] = service.State{App: state.App, Problem: unseen.Error(), Bar: service.Unseen}
+		case !there || string(have) != s.content(state.App, state.Basedir):
 			states[i].Fingerprint = ""
 		}
 	}

@@ -33,8 +33,8 @@ func sleeper(t *testing.T) (service.Process, func()) {
 	}
 	end := func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
 	t.Cleanup(end)
-	started, ok := service.StartOf(cmd.Process.Pid)
-	if !ok {
+	started, alive, err := service.StartOf(cmd.Process.Pid)
+	if err != nil || !alive {
 		t.Fatal("the process has no start")
 	}
 	return service.Process{PID: cmd.Process.Pid, Started: started, Version: "v1", Settings: "s"}, end

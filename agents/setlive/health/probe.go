@@ -25,17 +25,20 @@ import (
 const MaxReason = 200
 
 // Probe asks once and returns nil when the process is healthy, else why it is not. It ends after the check's timeout,
-// with everything it started.
+// with everything it started. Its error is [service.ErrUnseen] when it could not ask: that says nothing of the process.
 func Probe(ctx context.Context, t Target) error {
 	ctx, cancel := context.WithTimeout(ctx, t.Check.Timeout.Or(intent.DefaultTimeout))
 	defer cancel()
-	if !t.alive() {
-		return errGone
+	if err := t.alive(); err != nil {
+		return err
 	}
 	err := t.ask(ctx)
+	gone := t.alive()
 	switch {
-	case !t.alive():
-		return errGone // whoever answered, it was not this process
+	case gone != nil:
+		return gone // whoever answered, it was not this process
+	case starved(err):
+		return fmt.Errorf("%w: %w", service.ErrUnseen, err)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("no answer within %s", t.Check.Timeout.Or(intent.DefaultTimeout))
 	}
@@ -44,9 +47,18 @@ func Probe(ctx context.Context, t Target) error {
 
 var errGone = errors.New("the process has ended")
 
-func (t Target) alive() bool {
-	started, alive := service.StartOf(t.Process.PID)
-	return alive && started == t.Process.Started
+// alive returns nil while the process runs, else errGone, or [service.ErrUnseen].
+func (t Target) alive() error {
+	started, alive, err := service.StartOf(t.Process.PID)
+	if err == nil && !(alive && started == t.Process.Started) {
+		err = errGone
+	}
+	return err
+}
+
+// starved reports whether a check could not be asked for want of what is ours, not the app's.
+func starved(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
 func (t Target) ask(ctx context.Context) error {

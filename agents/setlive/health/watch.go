@@ -8,6 +8,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type Verdict struct {
 	Expired bool            // the deadline went by before it was healthy for the first time
 	Passes  int             // in a row
 	Reason  string          // why it is not passing; "" before the first answer
+	Unseen  string          // why it could not be asked the last time; the rest is what was known before
 }
 
 // Watch asks after processes until it is closed.
@@ -139,6 +141,7 @@ func (w *Watch) ask(ctx context.Context, f *follower) {
 		}
 		pause := interval
 		switch healthy := w.heard(f, err, time.Now()); {
+		case errors.Is(err, service.ErrUnseen): // it is asked again soon
 		case err == errGone:
 			pause = pauseWhenGone
 			w.call() // the supervisor may have started another one
@@ -158,6 +161,15 @@ func (w *Watch) heard(f *follower, err error, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	was, v := f.verdict, &f.verdict
+	if v.Unseen = ""; errors.Is(err, service.ErrUnseen) {
+		v.Unseen = err.Error()
+	}
+	if was.Unseen != v.Unseen {
+		w.call()
+	}
+	if v.Unseen != "" {
+		return v.Healthy
+	}
 	v.Passing, v.Reason = err == nil, ""
 	if err != nil {
 		v.Passes, v.Healthy, v.Reason = 0, false, short(err.Error())

@@ -57,10 +57,18 @@ func (h Home) Write(s Spec, more ...File) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("write service %s: %w", s.App, err)
 	}
-	if _, err := h.marker(); err == nil {
+	owned, err := h.Owned()
+	if err != nil {
+		return false, fmt.Errorf("write service %s: %w", s.App, err)
+	}
+	if owned {
 		return h.update(s, files)
 	}
-	if _, err := os.Lstat(string(h)); err == nil {
+	_, err = os.Lstat(string(h))
+	switch there, err := There(err); {
+	case err != nil:
+		return false, fmt.Errorf("write service %s: %w", s.App, err)
+	case there:
 		return false, fmt.Errorf("write service %s: %s: %w", s.App, h, ErrForeign)
 	}
 	return true, h.create(s, files)
@@ -133,12 +141,12 @@ func stands(path string, f File, runAs string) (bool, error) {
 		return false, err
 	}
 	have, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(have, f.Data) {
-		return false, nil
+	if there, err := There(err); !there || !bytes.Equal(have, f.Data) {
+		return false, err
 	}
 	at, err := os.Stat(path)
-	if err != nil || at.Mode().Perm() != f.Mode {
-		return false, nil
+	if there, err := There(err); !there || at.Mode().Perm() != f.Mode {
+		return false, err
 	}
 	owner, ok := at.Sys().(*syscall.Stat_t)
 	return ok && (group < 0 || int(owner.Gid) == group), nil
@@ -184,38 +192,57 @@ func (h Home) marker() (m marker, err error) {
 	return m, nil
 }
 
-// Owned reports whether the folder is there and was written by setlive.
-func (h Home) Owned() bool {
+// Owned reports whether the folder is there and was written by setlive. Its error is [ErrUnseen].
+func (h Home) Owned() (bool, error) {
 	_, err := h.marker()
-	return err == nil
+	return There(err)
 }
 
-// State returns what the folder alone says of its service.
-func (h Home) State() State {
+// State returns what the folder alone says of its service, none when it is not ours. Its error is [ErrUnseen].
+func (h Home) State() (State, error) {
 	m, err := h.marker()
-	if err != nil {
-		return State{}
+	if there, err := There(err); !there {
+		return State{}, err
 	}
 	s := State{App: filepath.Base(string(h)), Basedir: m.Basedir, Fingerprint: m.Fingerprint}
-	if n, ok := h.note(); ok {
-		s.Past = Past{Restarts: n.restarts, Looping: looping(n.starts, uptime())}
+	n, ok, err := h.note()
+	if err != nil {
+		return State{}, err
+	}
+	if ok {
+		now, err := uptime()
+		if err != nil {
+			return State{}, err
+		}
+		s.Past = Past{Restarts: n.restarts, Looping: looping(n.starts, now)}
 	}
 	for name, want := range m.Files {
-		if data, err := os.ReadFile(filepath.Join(string(h), name)); err != nil || sum(data) != want {
+		data, err := os.ReadFile(filepath.Join(string(h), name))
+		there, err := There(err)
+		if err != nil {
+			return State{}, err
+		}
+		if !there || sum(data) != want {
 			s.Fingerprint = ""
 		}
 	}
-	return s
+	return s, nil
 }
 
-// Owners returns the folders below parent that setlive wrote, sorted.
+// Hidden is the state of a service that could not be looked at.
+func (h Home) Hidden(unseen error) State {
+	return State{App: filepath.Base(string(h)), Problem: unseen.Error(), Bar: Unseen}
+}
+
+// Owners returns the folders below parent that setlive wrote, sorted, and those of which that cannot be seen: their
+// State is an error.
 func Owners(parent string) ([]Home, error) {
 	entries, err := os.ReadDir(parent)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list services: %w", err)
+		return nil, fmt.Errorf("list services: %w: %w", ErrUnseen, err)
 	}
 	var homes []Home
 	for _, e := range entries {
@@ -223,11 +250,8 @@ func Owners(parent string) ([]Home, error) {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		switch _, err := h.marker(); {
-		case err == nil:
+		if owned, err := h.Owned(); owned || err != nil {
 			homes = append(homes, h)
-		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR): // whose it is cannot be seen, as when no more files may be opened
-			return nil, fmt.Errorf("list services: %w", err)
 		}
 	}
 	return homes, nil

@@ -24,24 +24,49 @@ type note struct {
 	starts   []uint64 // of this process and of the ones before it, at most five, newest first
 }
 
-// bootID names the time since the machine booted; it is "-" when the kernel does not tell.
-var bootID = sync.OnceValue(func() string {
-	id, err := os.ReadFile(bootIDFile)
-	if err != nil {
-		return "-"
+// booted keeps what bootID has read.
+var booted struct {
+	sync.Mutex
+	id string
+}
+
+// bootID names the time since the machine booted; it is "-" when the kernel does not tell, as the script has it.
+func bootID() (string, error) {
+	booted.Lock()
+	defer booted.Unlock()
+	if booted.id == "" {
+		data, err := os.ReadFile(bootIDFile)
+		if _, err := There(err); err != nil {
+			return "", err
+		}
+		booted.id = "-"
+		if id := strings.TrimSpace(string(data)); id != "" {
+			booted.id = id
+		}
 	}
-	return strings.TrimSpace(string(id))
-})
+	return booted.id, nil
+}
 
 // note reads the note. One of an older form lacks its last members. One that was written before the machine booted says
-// nothing of the processes of now.
-func (h Home) note() (n note, ok bool) {
+// nothing of the processes of now. Its error is [ErrUnseen].
+func (h Home) note() (n note, ok bool, err error) {
 	data, err := os.ReadFile(filepath.Join(string(h), noteName))
-	fields := strings.Fields(string(data))
-	if err != nil || len(fields) < 5 || !strings.HasSuffix(string(data), "\n") {
-		return n, false
+	if there, err := There(err); !there {
+		return n, false, err
 	}
-	if len(fields) > 6 && fields[6] != bootID() {
+	if fields := strings.Fields(string(data)); len(fields) > 6 {
+		boot, err := bootID()
+		if err != nil || fields[6] != boot {
+			return n, false, err
+		}
+	}
+	n, ok = parseNote(string(data))
+	return n, ok, nil
+}
+
+func parseNote(text string) (n note, ok bool) {
+	fields := strings.Fields(text)
+	if len(fields) < 5 || !strings.HasSuffix(text, "\n") {
 		return n, false
 	}
 	var bad [3]error
@@ -68,14 +93,17 @@ func (h Home) note() (n note, ok bool) {
 	return n, true
 }
 
-// informed is p with the settings that it was told of since its start.
-func (h Home) informed(p Process) Process {
+// informed is p with the settings that it was told of since its start. Its error is [ErrUnseen].
+func (h Home) informed(p Process) (Process, error) {
 	var told Process
 	data, err := os.ReadFile(filepath.Join(string(h), toldName))
-	if n, _ := fmt.Sscanf(string(data), "%d %d %s\n", &told.PID, &told.Started, &told.Settings); err == nil && n == 3 && told.Is(p) {
+	if there, err := There(err); !there {
+		return p, err
+	}
+	if n, _ := fmt.Sscanf(string(data), "%d %d %s\n", &told.PID, &told.Started, &told.Settings); n == 3 && told.Is(p) {
 		p.Settings = told.Settings
 	}
-	return p
+	return p, nil
 }
 
 // Informed notes that a process was told of settings while it runs.
@@ -94,25 +122,26 @@ func (h Home) Forget() error {
 }
 
 // Lingers returns the process that was noted last when it, or one of its group, is still there: not even KILL ends a
-// process that waits for a disk that is gone.
-func (h Home) Lingers() (pid int, lingers bool) {
-	n, ok := h.note()
-	if !ok || n.PID <= 1 {
-		return 0, false
+// process that waits for a disk that is gone. Its error is [ErrUnseen].
+func (h Home) Lingers() (pid int, lingers bool, err error) {
+	n, ok, err := h.note()
+	if err != nil || !ok || n.PID <= 1 {
+		return 0, false, err
 	}
-	if started, alive := StartOf(n.PID); alive {
-		return n.PID, started == n.Started
+	started, alive, err := StartOf(n.PID)
+	if err != nil || alive {
+		return n.PID, started == n.Started, err
 	}
-	return n.PID, syscall.Kill(-n.PID, 0) == nil
+	return n.PID, syscall.Kill(-n.PID, 0) == nil, nil
 }
 
 // Noted reports whether a process has noted itself since Forget, and is the one that the supervisor knows as pid, or
-// has ended since.
-func (h Home) Noted(pid int) bool {
-	n, ok := h.note()
-	if !ok {
-		return false
+// has ended since. Its error is [ErrUnseen].
+func (h Home) Noted(pid int) (bool, error) {
+	n, ok, err := h.note()
+	if err != nil || !ok || n.PID == pid {
+		return ok && n.PID == pid, err
 	}
-	started, alive := StartOf(n.PID)
-	return n.PID == pid || !alive || started != n.Started
+	started, alive, err := StartOf(n.PID)
+	return err == nil && (!alive || started != n.Started), err
 }

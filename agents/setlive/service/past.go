@@ -39,12 +39,15 @@ func looping(starts []uint64, now uint64) bool {
 	return span <= LoopWindow && up < max(LoopCalm, 2*longest)
 }
 
-// uptime returns the ticks since boot, 0 when the kernel does not tell.
-func uptime() uint64 {
+// uptime returns the ticks since boot, 0 when the kernel does not tell. Its error is [ErrUnseen].
+func uptime() (uint64, error) {
 	var seconds float64
 	data, err := os.ReadFile("/proc/uptime")
-	if n, _ := fmt.Sscan(string(data), &seconds); err != nil || n != 1 {
-		return 0
+	if there, err := There(err); !there {
+		return 0, err
 	}
-	return uint64(seconds * float64(time.Second/tick))
+	if n, _ := fmt.Sscan(string(data), &seconds); n != 1 {
+		return 0, nil
+	}
+	return uint64(seconds * float64(time.Second/tick)), nil
 }

@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,54 +14,72 @@ import (
 
 // Settled is Process for an observer who has a moment: a process that was started just now is given some milliseconds
 // to note itself.
-func (h Home) Settled(pid int) Process {
-	p := h.Process(pid)
+func (h Home) Settled(pid int) (Process, error) {
+	p, err := h.Process(pid)
 	for range 25 {
-		if !p.Running() || p.Settings != "" {
+		if err != nil || !p.Running() || p.Settings != "" {
 			break
 		}
 		time.Sleep(2 * PollInterval)
-		p = h.Process(pid)
+		p, err = h.Process(pid)
 	}
-	return p
+	return p, err
 }
 
 // Process returns what is known of the process that the supervisor calls the service's. It is zero when there is no
-// such process.
-func (h Home) Process(pid int) Process {
-	started, ok := StartOf(pid)
-	if !ok {
-		return Process{}
+// such process. Its error is [ErrUnseen].
+func (h Home) Process(pid int) (Process, error) {
+	started, alive, err := StartOf(pid)
+	if !alive {
+		return Process{}, err
 	}
 	p := Process{PID: pid, Started: started}
-	if n, ok := h.note(); ok && n.Is(p) {
+	n, ok, err := h.note()
+	if err != nil {
+		return Process{}, err
+	}
+	if ok && n.Is(p) {
 		return h.informed(n.Process)
 	}
 	// The note could not be written, or the script has not come to it. The folder it runs in says something too.
-	m, _ := h.marker()
-	if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err == nil && filepath.Dir(cwd) == filepath.Join(m.Basedir, "installs") {
+	m, err := h.marker()
+	if _, err := There(err); err != nil {
+		return Process{}, err
+	}
+	cwd, err := placeOf(pid, "cwd")
+	if filepath.Dir(cwd) == filepath.Join(m.Basedir, "installs") {
 		p.Version, _ = strings.CutPrefix(filepath.Base(cwd), m.App+"_")
 	}
-	return p
+	return p, err
 }
 
-// StartOf returns when a process started, in clock ticks since boot: with its id, that names it for good. It is false
-// when there is no such process or when it has ended and waits to be collected.
-func StartOf(pid int) (uint64, bool) {
+// placeOf returns where a link of a process leads to, "" when there is none or it is not for us to see.
+func placeOf(pid int, link string) (string, error) {
+	at, err := os.Readlink(fmt.Sprintf("/proc/%d/%s", pid, link))
+	if errors.Is(err, fs.ErrPermission) {
+		return "", nil // the kernel shows it to the process's own user alone, now and for ever
+	}
+	_, err = There(err)
+	return at, err
+}
+
+// StartOf returns when a process started, in clock ticks since boot: with its id, that names it for good. It is not alive
+// when there is no such process or when it has ended and waits to be collected. Its error is [ErrUnseen].
+func StartOf(pid int) (started uint64, alive bool, err error) {
 	if pid <= 0 {
-		return 0, false
+		return 0, false, nil
 	}
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, false
+	if there, err := There(err); !there {
+		return 0, false, err
 	}
 	_, after, ok := strings.Cut(string(data[strings.LastIndexByte(string(data), ')')+1:]), " ")
 	fields := strings.Fields(after)
 	if !ok || len(fields) < 20 || fields[0] == "Z" {
-		return 0, false
+		return 0, false, nil
 	}
-	started, err := strconv.ParseUint(fields[19], 10, 64)
-	return started, err == nil
+	started, err = strconv.ParseUint(fields[19], 10, 64)
+	return started, err == nil, nil
 }
 
 // KillGroup kills what is left of the group that a service's process led. It is for a process that the supervisor has
@@ -69,10 +88,14 @@ func KillGroup(p Process) error {
 	if p.PID <= 1 {
 		return nil
 	}
-	if started, alive := StartOf(p.PID); alive && started != p.Started {
+	started, alive, err := StartOf(p.PID)
+	if err != nil {
+		return fmt.Errorf("kill group %d: %w", p.PID, err)
+	}
+	if alive && started != p.Started {
 		return nil // a stranger took over the id, so the group is gone
 	}
-	err := syscall.Kill(-p.PID, syscall.SIGKILL)
+	err = syscall.Kill(-p.PID, syscall.SIGKILL)
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("kill group %d: %w", p.PID, err)
 	}

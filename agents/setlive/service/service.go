@@ -44,11 +44,12 @@ type Runner interface {
 
 // Lister observes.
 type Lister interface {
-	// List returns the services on this host that setlive wrote, sorted by app.
+	// List returns the services on this host that setlive wrote, sorted by app. One that could not be looked at says so;
+	// an error is for all of them.
 	List(ctx context.Context) ([]State, error)
 	// Before returns what stands in the place of a service that setlive has not written: nothing, one that can be taken
-	// over, or one that cannot.
-	Before(ctx context.Context, spec Spec) Old
+	// over, or one that cannot. Its error says that this cannot be known now.
+	Before(ctx context.Context, spec Spec) (Old, error)
 }
 
 // ErrUntold says that there is no process fit to be sent a signal.
@@ -86,8 +87,18 @@ type State struct {
 	Process     Process // zero while nothing runs
 	Past        Past
 	Problem     string // what is wrong with it, in words with the next step; "" when nothing is
-	Blocked     bool   // the Problem is a person's to solve: nothing may be tried before
+	Bar         Bar    // whether the Problem keeps everything from being tried
 }
+
+// Bar is how far a problem goes.
+type Bar int
+
+// The bars.
+const (
+	Open    Bar = iota // steps may help
+	Blocked            // a person is to solve it before anything may be tried
+	Unseen             // the service could not be looked at: nothing of it but its App is known
+)
 
 // Process is one process of a service. Two equal values are the very same process.
 type Process struct {

@@ -38,7 +38,8 @@ sleep 1000
 	}
 	pid := cmd.Process.Pid
 	t.Cleanup(func() {
-		if err := KillGroup(home.Process(pid)); err != nil {
+		p, err := home.Process(pid)
+		if err := errors.Join(err, KillGroup(p)); err != nil {
 			t.Error(err)
 		}
 		_ = cmd.Wait()
@@ -46,14 +47,14 @@ sleep 1000
 	install := filepath.Join(basedir, "installs", "x.y-1_z_v_1.0-x")
 	want := "x.y-1_z v_1.0-x " + install + " " + install + "/bin/launch " + strconv.Itoa(pid) + "\n{\"a\":\"\\u003cé\\u003e\",\"b\":1.0}"
 	testhost.Eventually(t, "it wrote "+want, func() bool { got, _ := os.ReadFile(out); return string(got) == want })
-	p := home.Process(pid)
-	if started, _ := StartOf(pid); p.PID != pid || p.Started != started || p.Version != "v_1.0-x" || p.Settings != spec.Settings() {
+	p, err := home.Process(pid)
+	if started, _, errStart := StartOf(pid); err != nil || errStart != nil || p.PID != pid || p.Started != started || p.Version != "v_1.0-x" || p.Settings != spec.Settings() {
 		t.Errorf("noted %+v", p)
 	}
 	if err := home.Forget(); err != nil {
 		t.Fatal(err)
 	}
-	if p := home.Process(pid); p.Version != "v_1.0-x" || p.Settings != "" {
+	if p, err := home.Process(pid); err != nil || p.Version != "v_1.0-x" || p.Settings != "" {
 		t.Errorf("without a note, by its folder: %+v", p)
 	}
 }
@@ -118,11 +119,12 @@ func TestAFolderIsOursByItsMarkerAlone(t *testing.T) {
 		if err != nil || len(homes) != 1 || homes[0] != home {
 			t.Fatalf("%s damaged: owned %v, %v", name, homes, err)
 		}
-		if s := home.State(); s.App != "slug" || s.Fingerprint != "" {
-			t.Errorf("%s damaged: %+v", name, s)
+		if s, err := home.State(); err != nil || s.App != "slug" || s.Fingerprint != "" {
+			t.Errorf("%s damaged: %+v, %v", name, s, err)
 		}
-		if _, err := home.Write(spec); err != nil || home.State().Fingerprint != spec.Fingerprint() {
-			t.Errorf("%s damaged and mended: %+v, %v", name, home.State(), err)
+		_, err = home.Write(spec)
+		if s, errState := home.State(); err != nil || errState != nil || s.Fingerprint != spec.Fingerprint() {
+			t.Errorf("%s damaged and mended: %+v, %v, %v", name, s, err, errState)
 		}
 	}
 }
@@ -135,8 +137,8 @@ func FuzzNote(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(string(home), noteName), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if p, ok := home.note(); ok && strings.ContainsAny(p.Version+p.Settings+p.Core, " \n") {
-			t.Errorf("%q gives %+v", text, p)
+		if p, ok, err := home.note(); err != nil || ok && strings.ContainsAny(p.Version+p.Settings+p.Core, " \n") {
+			t.Errorf("%q gives %+v, %v", text, p, err)
 		}
 	})
 }

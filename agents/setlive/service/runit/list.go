@@ -20,41 +20,81 @@ func (r *Runit) List(context.Context) ([]service.State, error) {
 	}
 	states := make([]service.State, 0, len(homes))
 	for _, home := range homes {
-		states = append(states, r.state(home))
+		state, err := r.state(home)
+		if err != nil {
+			state = home.Hidden(err)
+		}
+		states = append(states, state)
 	}
 	return states, nil
 }
 
-func (r *Runit) state(home service.Home) service.State {
-	state := home.State()
-	s := supervise(home)
-	_, err := os.Lstat(s.path("down"))
-	state.Boot = err != nil
-	if err := r.foreign(state.App); err != nil {
-		state.Problem, state.Blocked = err.Error(), true
-		return state
+// state looks at one service. Its error is [service.ErrUnseen].
+func (r *Runit) state(home service.Home) (service.State, error) {
+	state, err := home.State()
+	if err != nil {
+		return state, err
 	}
-	if !r.linked(state.App) {
+	s := supervise(home)
+	_, err = os.Lstat(s.path("down"))
+	down, err := service.There(err)
+	if err != nil {
+		return state, err
+	}
+	state.Boot = !down
+	if err := r.foreign(state.App); err != nil {
+		if errors.Is(err, service.ErrUnseen) {
+			return state, err
+		}
+		state.Problem, state.Bar = err.Error(), service.Blocked
+		return state, nil
+	}
+	linked, err := r.linked(state.App)
+	if err != nil {
+		return state, err
+	}
+	if !linked {
 		state.Fingerprint = "" // installed by half: it is to be linked
 		state.Boot = false
 	}
-	if state.Supervised = s.alive(); !state.Supervised {
-		state.Problem = r.absent()
-		return state
+	if state.Supervised, err = s.alive(); err != nil {
+		return state, err
 	}
+	if !state.Supervised {
+		state.Problem = r.absent()
+		return state, nil
+	}
+	return s.observed(state)
+}
+
+// observed adds what runsv says of a service that it has in hand.
+func (s supervise) observed(state service.State) (service.State, error) {
 	now, err := s.status()
 	switch {
+	case errors.Is(err, service.ErrUnseen):
+		return state, err
 	case errors.Is(err, errGarbage):
-		return state // as if it were down: a command makes runsv write it anew
+		return state, nil // as if it were down: a command makes runsv write it anew
 	case err != nil:
 		state.Problem = err.Error()
-		return state
+		return state, nil
 	}
 	state.Up = now.up
 	if now.state == stateRun {
-		state.Process = home.Settled(now.pid)
+		state.Process, err = service.Home(s).Settled(now.pid)
 	}
-	return state
+	return state, err
+}
+
+// running returns what runsv says, and the process that it has: none when it says nothing that can be read, for it writes
+// that anew at the next command. Its error is [service.ErrUnseen].
+func (s supervise) running(home service.Home) (status, service.Process, error) {
+	now, err := s.status()
+	if errors.Is(err, service.ErrUnseen) {
+		return now, service.Process{}, err
+	}
+	p, err := home.Process(now.pid)
+	return now, p, err
 }
 
 // logMain makes the folder that the log service writes to, which runs as nobody.

@@ -49,16 +49,21 @@ func (r *Runit) Install(ctx context.Context, spec service.Spec) error {
 	if err := logMain(string(home)); err != nil {
 		return fmt.Errorf("install service %s: %w", spec.App, err)
 	}
-	if target, err := os.Readlink(r.link(spec.App)); err == nil && target == string(home) {
-		return nil
+	target, err := os.Readlink(r.link(spec.App))
+	if there, err := service.There(err); err != nil || there && target == string(home) {
+		return err
 	}
 	return host.SwapLink(r.link(spec.App), string(home))
 }
 
-// foreign refuses a name in the service folder that does not lead to our stage.
+// foreign refuses a name in the service folder that does not lead to our stage. Its error is [service.ErrForeign] or
+// [service.ErrUnseen].
 func (r *Runit) foreign(app string) error {
 	target, err := os.Readlink(r.link(app))
+	_, unseen := service.There(err)
 	switch {
+	case unseen != nil:
+		return unseen
 	case errors.Is(err, fs.ErrNotExist) || err == nil && target == string(r.home(app)):
 		return nil
 	case err == nil:
@@ -85,18 +90,25 @@ func (r *Runit) Start(ctx context.Context, app string) error {
 	if err := r.supervised(ctx, app); err != nil {
 		return fmt.Errorf("start %s: %w", app, err)
 	}
-	if was, err := s.status(); err == nil && was.up && r.home(app).Process(was.pid).Settings != "" {
+	was, process, err := s.running(r.home(app))
+	if err != nil {
+		return fmt.Errorf("start %s: %w", app, err)
+	}
+	if was.up && process.Settings != "" {
 		return nil
 	}
 	if err := s.control('u'); err != nil {
 		return fmt.Errorf("start %s: %w", app, err)
 	}
-	err := poll(ctx, service.StartWait, func() (bool, error) {
+	err = poll(ctx, service.StartWait, func() (bool, error) {
 		now, err := s.status()
 		if errors.Is(err, errGarbage) {
 			return false, nil
 		}
-		return err == nil && now.up && r.home(app).Noted(now.pid), err
+		if err != nil || !now.up {
+			return false, err
+		}
+		return r.home(app).Noted(now.pid)
 	})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", app, err)
@@ -107,7 +119,7 @@ func (r *Runit) Start(ctx context.Context, app string) error {
 // supervised waits until runsv has the service in hand. runsvdir looks for new services every 5 s.
 func (r *Runit) supervised(ctx context.Context, app string) error {
 	s := supervise(r.home(app))
-	err := poll(ctx, service.StartWait, func() (bool, error) { return s.alive(), nil })
+	err := poll(ctx, service.StartWait, s.alive)
 	if errors.Is(err, errTooLong) {
 		return errors.New(r.absent())
 	}
@@ -134,17 +146,21 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 			return err
 		}
 	}
-	if !s.alive() {
-		if how.Final && !r.linked(app) {
-			return nil
+	alive, err := s.alive()
+	if err != nil {
+		return err
+	}
+	if !alive {
+		linked, err := r.linked(app)
+		if err != nil || how.Final && !linked {
+			return err
 		}
 		return errors.New(r.absent())
 	}
-	was, err := s.status()
+	_, process, err := s.running(r.home(app))
 	if err != nil {
-		was = status{} // it is written anew at the next command
+		return err
 	}
-	process := r.home(app).Process(was.pid)
 	if err := s.control('d'); err != nil {
 		return err
 	}
@@ -158,7 +174,8 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 	if err != nil {
 		return err
 	}
-	if err := service.KillGroup(process); err != nil {
+	err = poll(context.WithoutCancel(ctx), service.KillWait, func() (bool, error) { return true, service.KillGroup(process) })
+	if err != nil {
 		return err
 	}
 	return r.home(app).Forget()
@@ -174,7 +191,10 @@ func (r *Runit) Tell(_ context.Context, app, signal, settings string) error {
 	if err != nil {
 		return fmt.Errorf("tell %s: %w", app, err)
 	}
-	p := home.Process(now.pid)
+	p, err := home.Process(now.pid)
+	if err != nil {
+		return fmt.Errorf("tell %s: %w", app, err)
+	}
 	command, known := commands[signal]
 	if !known || now.state != stateRun || p.Settings == "" {
 		return fmt.Errorf("tell %s %s: %w", app, signal, service.ErrUntold)
@@ -187,8 +207,11 @@ func (r *Runit) Tell(_ context.Context, app, signal, settings string) error {
 
 // kill ends a service that did not heed TERM, with all its children.
 func (r *Runit) kill(ctx context.Context, s supervise, process service.Process) error {
-	if now, err := s.status(); err == nil && !process.Running() {
-		process = r.home(filepath.Base(string(s))).Process(now.pid)
+	if !process.Running() {
+		var err error
+		if _, process, err = s.running(service.Home(s)); err != nil {
+			return err
+		}
 	}
 	if err := service.KillGroup(process); err != nil {
 		return err
@@ -210,21 +233,26 @@ func graceOf(how service.Stopping) time.Duration {
 	return how.Grace
 }
 
-// linked reports whether the service folder names the app.
-func (r *Runit) linked(app string) bool {
+// linked reports whether the service folder names the app. Its error is [service.ErrUnseen].
+func (r *Runit) linked(app string) (bool, error) {
 	_, err := os.Lstat(r.link(app))
-	return err == nil
+	return service.There(err)
 }
 
 // Remove implements [service.Writer]. The folder goes last, once no runsv uses it: to take it from under one and make
 // it anew would leave a runsv that watches nothing.
 func (r *Runit) Remove(ctx context.Context, app string) error {
 	home := r.home(app)
-	if err := r.foreign(app); err != nil || !home.Owned() {
+	owned, err := home.Owned()
+	if err := errors.Join(r.foreign(app), err); err != nil || !owned {
 		return err
 	}
 	s := supervise(home)
-	if s.alive() {
+	alive, err := s.alive()
+	if err != nil {
+		return fmt.Errorf("remove service %s: %w", app, err)
+	}
+	if alive {
 		if err := r.Stop(ctx, app, service.Stopping{Final: true}); err != nil {
 			return err
 		}
@@ -247,13 +275,16 @@ func (r *Runit) Remove(ctx context.Context, app string) error {
 
 // dismiss ends runsv and its log service.
 func (r *Runit) dismiss(ctx context.Context, s supervise) error {
-	if !s.alive() {
-		return nil
+	if alive, err := s.alive(); !alive {
+		return err
 	}
 	if err := s.control('x'); err != nil {
 		return err
 	}
-	err := poll(ctx, service.StartWait, func() (bool, error) { return !s.alive(), nil })
+	err := poll(ctx, service.StartWait, func() (bool, error) {
+		alive, err := s.alive()
+		return !alive, err
+	})
 	if errors.Is(err, errTooLong) {
 		return errors.New("its runsv does not end")
 	}

@@ -88,11 +88,11 @@ func TestAServiceThatIgnoresTERMIsKilledWithItsChildren(t *testing.T) {
 	if err := b.Stop(t.Context(), "slug", service.Stopping{Grace: 300 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
-	if _, alive := service.StartOf(p.PID); alive {
+	if _, alive, _ := service.StartOf(p.PID); alive {
 		t.Error("it still runs")
 	}
 	testhost.Eventually(t, "its child ended", func() bool {
-		_, alive := service.StartOf(child)
+		_, alive, _ := service.StartOf(child)
 		return !alive
 	})
 }
@@ -185,7 +185,7 @@ func TestAnOrphanEndsBeforeItsSuccessorStarts(t *testing.T) {
 	}
 	testhost.Eventually(t, "another runsv starts what is current", func() bool { return b.state(t).Process.Version == "v2" })
 	for _, pid := range []int{p.PID, child} {
-		if _, alive := service.StartOf(pid); alive {
+		if _, alive, _ := service.StartOf(pid); alive {
 			t.Errorf("%d of the old version still runs", pid)
 		}
 	}

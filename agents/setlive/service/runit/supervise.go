@@ -18,14 +18,14 @@ type supervise string
 
 func (s supervise) path(name string) string { return filepath.Join(string(s), name) }
 
-// alive reports whether a runsv has the folder in hand: only then somebody reads the other end of supervise/ok.
-func (s supervise) alive() bool {
+// alive reports whether a runsv has the folder in hand: only then somebody reads the other end of supervise/ok. Its error
+// is [service.ErrUnseen].
+func (s supervise) alive() (bool, error) {
 	ok, err := os.OpenFile(s.path("supervise/ok"), os.O_WRONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return false
+	if err == nil {
+		_ = ok.Close()
 	}
-	_ = ok.Close()
-	return true
+	return service.There(err)
 }
 
 // control gives runsv a command, as in runsv(8).
@@ -46,6 +46,7 @@ type status struct {
 	pid   int
 	up    bool // runsv wants it up
 	state byte
+	since time.Time // by the clock of then
 }
 
 // The states that runsv tells of.
@@ -57,14 +58,21 @@ const (
 
 var errGarbage = errors.New("supervise/status is not what runsv writes; it is written anew at the next command")
 
-// status reads the 20 bytes: a time of 12, the process id of 4, then paused, wanted, term sent, state.
+// status reads the 20 bytes: a time of 12, the process id of 4, then paused, wanted, term sent, state. Its error is
+// [service.ErrUnseen], [errGarbage], or that there is none.
 func (s supervise) status() (status, error) {
 	data, err := os.ReadFile(s.path("supervise/status"))
 	if err != nil {
+		if _, unseen := service.There(err); unseen != nil {
+			err = unseen
+		}
 		return status{}, fmt.Errorf("read status: %w", err)
 	}
 	return parseStatus(data)
 }
+
+// epoch is the second 1970-01-01 00:00:10 of TAI, which runsv counts from.
+const epoch = 1<<62 + 10
 
 func parseStatus(data []byte) (status, error) {
 	if len(data) != 20 {
@@ -75,7 +83,8 @@ func parseStatus(data []byte) (status, error) {
 	if !known || pid > 1<<22 || state == stateDown && pid != 0 || state != stateDown && pid == 0 {
 		return status{}, errGarbage
 	}
-	return status{pid: int(pid), up: wanted == 'u', state: state}, nil
+	since := time.Unix(int64(binary.BigEndian.Uint64(data[:8])-epoch), int64(binary.BigEndian.Uint32(data[8:12])))
+	return status{pid: int(pid), up: wanted == 'u', state: state, since: since}, nil
 }
 
 // down reports whether nothing runs and nothing is about to.
@@ -89,17 +98,22 @@ func (s supervise) down() (bool, error) {
 
 var errTooLong = errors.New("it takes too long")
 
-// poll looks until done, an error, the end of ctx, or errTooLong.
+// poll looks until done, an error, the end of ctx, or errTooLong. What cannot be seen is looked for again: it is an error
+// when the limit is reached.
 func poll(ctx context.Context, limit time.Duration, done func() (bool, error)) error {
 	tick := time.NewTicker(service.PollInterval)
 	defer tick.Stop()
 	end := time.Now().Add(limit)
 	for {
 		ok, err := done()
-		if err != nil || ok {
+		unseen := errors.Is(err, service.ErrUnseen)
+		if err != nil && !unseen || err == nil && ok {
 			return err
 		}
 		if !time.Now().Before(end) {
+			if unseen {
+				return err
+			}
 			return errTooLong
 		}
 		select {

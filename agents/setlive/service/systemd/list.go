@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -17,7 +18,10 @@ func (s *Systemd) List(ctx context.Context) ([]service.State, error) {
 	states := make([]service.State, 0, len(homes))
 	for _, home := range homes {
 		state, err := s.state(ctx, home)
-		if err != nil {
+		switch {
+		case errors.Is(err, service.ErrUnseen):
+			state = home.Hidden(err)
+		case err != nil:
 			return nil, err
 		}
 		states = append(states, state)
@@ -26,27 +30,48 @@ func (s *Systemd) List(ctx context.Context) ([]service.State, error) {
 }
 
 func (s *Systemd) state(ctx context.Context, home service.Home) (service.State, error) {
-	state := home.State()
+	state, err := home.State()
+	if err != nil {
+		return state, err
+	}
 	u, err := s.unit(ctx, state.App)
 	if err != nil {
 		return state, err
 	}
 	target, err := os.Readlink(s.bootLink(state.App))
-	state.Boot = err == nil && target == s.unitFile(state.App)
+	linked, err := service.There(err)
+	if err != nil {
+		return state, err
+	}
+	state.Boot = linked && target == s.unitFile(state.App)
 	state.Supervised = u.loadState == "loaded"
 	state.Up = u.active == "active" || u.active == "activating" || u.active == "reloading"
-	state.Process = home.Settled(u.pid)
-	if pid, lingers := home.Lingers(); lingers && u.down() {
-		if state.Process = home.Process(pid); !state.Process.Running() {
-			state.Problem, state.Blocked = fmt.Sprintf("a process of group %d survived KILL; nothing is started beside it", pid), true
+	if state.Process, err = home.Settled(u.pid); err != nil {
+		return state, err
+	}
+	pid, lingers, err := home.Lingers()
+	if err != nil {
+		return state, err
+	}
+	if lingers && u.down() {
+		if state.Process, err = home.Process(pid); err != nil {
+			return state, err
+		}
+		if !state.Process.Running() {
+			state.Problem, state.Bar = fmt.Sprintf("a process of group %d survived KILL; nothing is started beside it", pid), service.Blocked
 			return state, nil
 		}
 	}
+	return s.judged(state, u), nil
+}
+
+// judged adds what is wrong with a unit.
+func (s *Systemd) judged(state service.State, u unit) service.State {
 	switch {
 	case u.loadState == "masked":
-		state.Problem, state.Blocked = maskedText(state.App), true
+		state.Problem, state.Bar = maskedError(state.App).Error(), service.Blocked
 	case u.path != "" && u.path != s.unitFile(state.App):
-		state.Problem, state.Blocked = u.path+" is "+service.ErrForeign.Error(), true
+		state.Problem, state.Bar = u.path+" is "+service.ErrForeign.Error(), service.Blocked
 	case u.loadState == "not-found":
 		state.Fingerprint = "" // installed by half: the unit file is absent
 	case u.loadState == "bad-setting" || u.loadState == "error":
@@ -54,5 +79,5 @@ func (s *Systemd) state(ctx context.Context, home service.Home) (service.State, 
 	case u.stale:
 		state.Fingerprint = "" // written by half: systemd has not read it, or somebody changed it
 	}
-	return state, nil
+	return state
 }

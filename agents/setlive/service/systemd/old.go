@@ -10,19 +10,27 @@ import (
 )
 
 // Before implements [service.Lister]. In 2014 there were no units, so there is none to take over.
-func (s *Systemd) Before(ctx context.Context, spec service.Spec) service.Old {
+func (s *Systemd) Before(ctx context.Context, spec service.Spec) (service.Old, error) {
 	home := s.home(spec.App)
-	if home.Owned() {
-		return service.Old{}
+	if owned, err := home.Owned(); owned || err != nil {
+		return service.Old{}, err
 	}
-	err := s.foreign(ctx, spec.App)
-	if _, errHome := os.Lstat(string(home)); err == nil && errHome == nil {
+	_, err := os.Lstat(string(home))
+	there, err := service.There(err)
+	if err != nil {
+		return service.Old{}, err
+	}
+	err = s.foreign(ctx, spec.App)
+	if err == nil && there {
 		err = fmt.Errorf("%s: %w", home, service.ErrForeign)
 	}
-	if err == nil {
-		return service.Old{}
+	switch {
+	case err == nil:
+		return service.Old{}, nil
+	case errors.Is(err, service.ErrForeign) || errors.Is(err, errMasked):
+		return service.Old{There: true, Problem: err.Error()}, nil
 	}
-	return service.Old{There: true, Problem: err.Error()}
+	return service.Old{}, err
 }
 
 // Adopt implements [service.Writer].

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
@@ -69,7 +68,12 @@ func (s *Systemd) Install(ctx context.Context, spec service.Spec) error {
 		return err
 	}
 	unit := unitOf(string(home), spec)
-	if have, err := os.ReadFile(s.unitFile(spec.App)); err != nil || string(have) != unit {
+	have, err := os.ReadFile(s.unitFile(spec.App))
+	there, err := service.There(err)
+	if err != nil {
+		return fmt.Errorf("install service %s: %w", spec.App, err)
+	}
+	if !there || string(have) != unit {
 		if err := os.MkdirAll(s.units, 0o755); err != nil {
 			return fmt.Errorf("install service %s: %w", spec.App, err)
 		}
@@ -86,14 +90,20 @@ func (s *Systemd) Install(ctx context.Context, spec service.Spec) error {
 // foreign refuses a unit that setlive did not write, also one that ours would shadow, and one that is masked.
 func (s *Systemd) foreign(ctx context.Context, app string) error {
 	file := s.unitFile(app)
-	if target, err := os.Readlink(file); err == nil {
+	target, err := os.Readlink(file)
+	linked, err := service.There(err)
+	if err != nil {
+		return err
+	}
+	if linked {
 		return fmt.Errorf("%s leads to %s: %w", file, target, service.ErrForeign)
 	}
 	data, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	there, err := service.There(err)
+	if err != nil {
 		return err
 	}
-	if err == nil && !strings.HasPrefix(string(data), unitMark) {
+	if there && !strings.HasPrefix(string(data), unitMark) {
 		return fmt.Errorf("%s: %w", file, service.ErrForeign)
 	}
 	u, err := s.unit(ctx, app)
@@ -101,16 +111,12 @@ func (s *Systemd) foreign(ctx context.Context, app string) error {
 		return err
 	}
 	if u.loadState == "masked" {
-		return errors.New(maskedText(app))
+		return maskedError(app)
 	}
 	if u.path != "" && u.path != file {
 		return fmt.Errorf("%s: %w", u.path, service.ErrForeign)
 	}
 	return nil
-}
-
-func maskedText(app string) string {
-	return fmt.Sprintf("unit %s is masked: run systemctl unmask %[1]s when it may run", unitName(app))
 }
 
 // reload makes systemd read unit files again.
@@ -136,10 +142,14 @@ func (s *Systemd) start(ctx context.Context, app string) error {
 	if err != nil {
 		return err
 	}
-	if u.active == "active" && s.home(app).Process(u.pid).Settings != "" {
-		return nil
+	if p, err := s.home(app).Process(u.pid); err != nil || u.active == "active" && p.Settings != "" {
+		return err
 	}
-	if pid, lingers := s.home(app).Lingers(); lingers && u.down() {
+	pid, lingers, err := s.home(app).Lingers()
+	if err != nil {
+		return err
+	}
+	if lingers && u.down() {
 		return fmt.Errorf("process %d of it is still there, though the unit has ended", pid)
 	}
 	if u.active == "failed" || u.result == "start-limit-hit" {
@@ -159,7 +169,10 @@ func (s *Systemd) start(ctx context.Context, app string) error {
 		if u.job == 0 && u.active == "failed" {
 			return false, fmt.Errorf("unit failed: %s", u.result)
 		}
-		return u.job == 0 && s.home(app).Noted(u.pid), nil
+		if u.job != 0 {
+			return false, nil
+		}
+		return s.home(app).Noted(u.pid)
 	})
 }
 
@@ -175,7 +188,7 @@ func (s *Systemd) fresh(ctx context.Context, app string) (unit, error) {
 	case err != nil:
 		return u, err
 	case u.loadState == "masked":
-		return u, errors.New(maskedText(app))
+		return u, maskedError(app)
 	case u.loadState != "loaded":
 		return u, fmt.Errorf("unit %s is %s: see systemctl status %[1]s", unitName(app), u.loadState)
 	case u.stale:
@@ -229,32 +242,6 @@ func (s *Systemd) stop(ctx context.Context, app string, how service.Stopping) er
 	return s.ended(ctx, app)
 }
 
-// kill ends what did not end by itself, all of it.
-func (s *Systemd) kill(ctx context.Context, app string) error {
-	ctx = context.WithoutCancel(ctx)
-	err := s.call(ctx, "kill unit", func(c *dbus.Conn) error {
-		return c.KillUnitWithTarget(ctx, unitName(app), dbus.All, int32(syscall.SIGKILL))
-	})
-	if err != nil {
-		return err
-	}
-	err = s.watch(ctx, app, service.KillWait, func(u unit) (bool, error) { return u.down(), nil })
-	if errors.Is(err, errTooLong) {
-		return fmt.Errorf("a process survived KILL for %s", service.KillWait)
-	}
-	return err
-}
-
-// callOff starts a service again whose stop is given up: systemd does that as soon as it has ended.
-func (s *Systemd) callOff(ctx context.Context, app string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	return s.call(ctx, "start unit", func(c *dbus.Conn) error {
-		_, err := c.StartUnitContext(ctx, unitName(app), "replace", nil)
-		return err
-	})
-}
-
 func graceOf(how service.Stopping) time.Duration {
 	if how.Grace <= 0 {
 		return service.DefaultGrace
@@ -265,7 +252,11 @@ func graceOf(how service.Stopping) time.Duration {
 // Remove implements [service.Writer].
 func (s *Systemd) Remove(ctx context.Context, app string) error {
 	home := s.home(app)
-	if !home.Owned() {
+	owned, err := home.Owned()
+	if err != nil {
+		return fmt.Errorf("remove service %s: %w", app, err)
+	}
+	if !owned {
 		return nil
 	}
 	if err := s.foreign(ctx, app); err != nil {

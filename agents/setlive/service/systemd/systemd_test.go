@@ -161,7 +161,7 @@ func stubborn(t *testing.T) {
 	child := childOf(t, p.PID)
 	b.stop(t, service.Stopping{Grace: 300 * time.Millisecond})
 	for _, pid := range []int{p.PID, child} {
-		if _, alive := service.StartOf(pid); alive {
+		if _, alive, _ := service.StartOf(pid); alive {
 			t.Errorf("%d still runs", pid)
 		}
 	}

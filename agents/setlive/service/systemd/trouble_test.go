@@ -146,7 +146,7 @@ func removed(t *testing.T) {
 	if err := b.Remove(t.Context(), b.spec.App); err != nil {
 		t.Fatal(err)
 	}
-	if _, alive := service.StartOf(p.PID); alive {
+	if _, alive, _ := service.StartOf(p.PID); alive {
 		t.Error("it still runs")
 	}
 	if state := systemctl(t, "show", "-p", "LoadState", "--value", unitName(b.spec.App)); state != "not-found" {

@@ -54,8 +54,9 @@ func (s *Systemd) atBoot(app string, wanted bool) error {
 		}
 		return nil
 	}
-	if target, err := os.Readlink(link); err == nil && target == s.unitFile(app) {
-		return nil
+	target, err := os.Readlink(link)
+	if there, err := service.There(err); err != nil || there && target == s.unitFile(app) {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return err
@@ -83,6 +84,13 @@ type unit struct {
 // down reports whether nothing runs and nothing is about to.
 func (u unit) down() bool {
 	return u.job == 0 && (u.active == "inactive" || u.active == "failed") && u.pid == 0
+}
+
+// errMasked says that a person does not want a unit to run.
+var errMasked = errors.New("masked")
+
+func maskedError(app string) error {
+	return fmt.Errorf("unit %s is %w: run systemctl unmask %[1]s when it may run", unitName(app), errMasked)
 }
 
 // busPatience bounds one question to systemd: a bus that hangs must not keep the other apps from being looked after.
@@ -178,7 +186,8 @@ func (s *Systemd) drop(c *dbus.Conn) {
 
 var errTooLong = errors.New("it takes too long")
 
-// watch looks at a unit until done, an error, the end of ctx, or errTooLong. It looks rather than waits for a signal,
+// watch looks at a unit until done, an error, the end of ctx, or errTooLong. What cannot be seen of its processes is looked
+// for again: it is an error when the limit is reached. It looks rather than waits for a signal,
 // which would be lost with the connection.
 func (s *Systemd) watch(ctx context.Context, app string, limit time.Duration, done func(unit) (bool, error)) error {
 	end := time.Now().Add(limit)
@@ -188,10 +197,14 @@ func (s *Systemd) watch(ctx context.Context, app string, limit time.Duration, do
 			return err
 		}
 		ok, err := done(u)
-		if err != nil || ok {
+		unseen := errors.Is(err, service.ErrUnseen)
+		if err != nil && !unseen || err == nil && ok {
 			return err
 		}
 		if !time.Now().Before(end) {
+			if unseen {
+				return err
+			}
 			return errTooLong
 		}
 		select {
