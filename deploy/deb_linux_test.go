@@ -37,8 +37,9 @@ func TestPackage(t *testing.T) {
 	t.Run("contents", func(t *testing.T) { checkContents(t, deb) })
 	t.Run("lintian", func(t *testing.T) {
 		t.Parallel()
-		// Lintian leaves root to itself unless told.
-		out, err := exec.Command(tool(t, "lintian"), "--allow-root", "--fail-on", "error,warning", deb).CombinedOutput()
+		// Lintian leaves root to itself unless told. What it finds misspelt in a program is neither error nor warning, and
+		// takes it as long as everything else.
+		out, err := exec.Command(tool(t, "lintian"), "--allow-root", "--fail-on", "error,warning", "-X", "binaries/spelling", deb).CombinedOutput()
 		if err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
