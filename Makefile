@@ -4,15 +4,20 @@ TIMEOUT     ?= 20m
 PREFIX      ?= /usr/local
 DESTDIR     ?=
 
+# Without C in programs and tests alike, what both consist of is compiled once.
+export CGO_ENABLED = 0
+
 # One program is built and tested the same on every machine: static, and without paths of the builder in it.
 VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null)),dev)
-BUILD    = CGO_ENABLED=0 go build -trimpath \
+BUILD    = go build -trimpath \
 	-ldflags '-X github.com/platypus-platform/platypus/agents/internal/agent.Version=$(VERSION) -X main.Version=$(VERSION)'
 # Three packages at a time: most of these tests start real processes, and wait for them. They bring their own store,
 # whatever store this shell talks to.
 TEST  := env -u CONSUL_HTTP_ADDR -u CONSUL_HTTP_TOKEN -u CONSUL_HTTP_TOKEN_FILE go test -p 3 -timeout $(TIMEOUT)
 # The real Consul is looked for on PATH by every test that wants it.
 WITH_CONSUL = PATH="$$(dirname "$$(scripts/consul/build.sh || echo none)"):$$PATH"
+# Tests of several packages run the programs: they are linked once for all of them, and anew in each run.
+PROGRAMS = PLATYPUS_BIN=$$(mktemp -d) && export PLATYPUS_BIN && trap 'rm -rf "$$PLATYPUS_BIN"' EXIT && go build -o "$$PLATYPUS_BIN/" work
 SOURCES := intent store agents deploy scripts
 
 .PHONY: help
@@ -31,7 +36,7 @@ demo: ## Platypus at work on this machine, with nothing installed
 
 .PHONY: test
 test: deps consul format vet house ## everything that must hold
-	@$(WITH_CONSUL); export PATH; $(TEST) work
+	@$(WITH_CONSUL); export PATH; $(PROGRAMS) && $(TEST) work
 
 .PHONY: race
 race: consul ## the tests again, under the race detector

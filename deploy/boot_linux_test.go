@@ -86,12 +86,11 @@ func boot(t *testing.T, init string) host {
 func sweep(t *testing.T, name string) {
 	script := `mount -t cgroup2 cgroup2 /mnt; [ ! -d "/mnt/$1" ] || find "/mnt/$1" -depth -type d -exec rmdir {} +`
 	var out []byte
-	for range 50 {
+	for end := time.Now().Add(hang); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		var err error
 		if out, err = exec.Command("unshare", "--mount", "sh", "-c", script, "sweep", name).CombinedOutput(); err == nil {
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	t.Errorf("cgroups of %s stay: %s", name, out)
 }

@@ -10,7 +10,9 @@ Builds every program and puts them, with units, run scripts and settings, into D
 (default DIR: dist). Prints the path of the package. Needs no root.
 
   VERSION   version of the package (default: the newest tag, or 0.0.0 with the commit)
-  LEVEL     how hard xz tries, 0 to 9 (default: 6)
+  COMPRESS  xz, gzip or none (default: xz)
+  LEVEL     how hard it tries, 0 to 9 (default: 6)
+  TRIMPATH  false leaves the builder's paths in the programs, and takes what go has compiled for its tests (default: true)
 EOF
 }
 case ${1-} in
@@ -39,7 +41,7 @@ build() {
 	shift
 	[ $# -gt 0 ] || return 0
 	mkdir -p "$to"
-	CGO_ENABLED=0 go build -trimpath -o "$to/" \
+	CGO_ENABLED=0 go build "-trimpath=${TRIMPATH:-true}" -o "$to/" \
 		-ldflags "-s -w -X github.com/platypus-platform/platypus/agents/internal/agent.Version=$version" "$@"
 }
 # Import paths hold no spaces.
@@ -73,5 +75,5 @@ mkdir -p "$control"
 install -m 755 "$here/postinst" "$here/prerm" "$here/postrm" "$control/"
 sed -e "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@SIZE@/$(du -sk "$root" | cut -f1)/" "$here/control" >"$control/control"
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-dpkg-deb --root-owner-group -Zxz "-z${LEVEL:-6}" --build "$root" "$out/platypus_${version}_$arch.deb" >&2
+dpkg-deb --root-owner-group "-Z${COMPRESS:-xz}" "-z${LEVEL:-6}" --build "$root" "$out/platypus_${version}_$arch.deb" >&2
 echo "$out/platypus_${version}_$arch.deb"

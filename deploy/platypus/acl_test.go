@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,6 +19,7 @@ const master = "00000000-1111-2222-3333-444444444444"
 // TestTokens lets people with the tokens of deploy/acl do their work, and nothing beyond it, on a Consul that denies by
 // default.
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	address, dir := startGuardedConsul(t), t.TempDir()
 	operator := token(t, address, acl.Operator, "")
 	developer := token(t, address, acl.Developer, "slug/production")
@@ -106,12 +106,6 @@ func ask(t *testing.T, address, path string, question any) (answer map[string]an
 
 func startGuardedConsul(t *testing.T) string {
 	t.Helper()
-	for _, name := range []string{"CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE", "PLATYPUS_ROOT", "PLATYPUS_TOKEN_FILE", "PLATYPUS_OUTPUT"} {
-		if _, set := os.LookupEnv(name); set {
-			t.Setenv(name, "") // so that it comes back
-			_ = os.Unsetenv(name)
-		}
-	}
 	more := map[string]any{"acl": map[string]any{"enable_key_list_policy": true}}
 	return consultest.Start(t, consultest.Config{Token: master, More: more}).Addr
 }

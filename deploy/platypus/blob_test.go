@@ -53,6 +53,7 @@ func digestOf(t testing.TB, path string) string {
 
 // TestBlobOverABadLink puts and gets 32 MiB over a link that is cut again and again, and 64 MiB of memory are enough.
 func TestBlobOverABadLink(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	path, digest := random(t, 32<<20)
 	me := l.flags("me", l.ca())
@@ -92,6 +93,7 @@ func TestBlobOverABadLink(t *testing.T) {
 
 // TestBlobGetLater: a get that is killed is gone on with by the same command.
 func TestBlobGetLater(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	sum := sha256.Sum256(content)
@@ -135,6 +137,7 @@ func TestBlobGetLater(t *testing.T) {
 
 // TestBlobLiars: nodes that send something else, at once or only until they break off, delay a get and do not spoil it.
 func TestBlobLiars(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	good := bytes.Repeat([]byte("good"), 1<<18)
 	sum := sha256.Sum256(good)
@@ -177,6 +180,7 @@ func TestBlobLiars(t *testing.T) {
 // TestBlobPutRefused: who has no certificate of the node's authority is told what to do next, and nothing that is cut
 // short or is something else is kept.
 func TestBlobPutRefused(t *testing.T) {
+	t.Parallel()
 	l, stranger := newLab(t), newAuthority(t)
 	stranger.issue("me", time.Hour)
 	l.issue("old", -time.Minute)

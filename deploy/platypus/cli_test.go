@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,10 +18,6 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"platypus": main})
-}
-
 // TestStories runs the scripts below testdata, which are the specification of the program, on every store there is.
 // What agents would write is written by the command kv.
 func TestStories(t *testing.T) {
@@ -30,18 +25,15 @@ func TestStories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Parallel()
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			address := start(t)
 			testscript.Run(t, testscript.Params{
 				Dir: "testdata", RequireUniqueNames: true,
 				Setup: func(e *testscript.Env) error {
 					root := "test-" + strings.ReplaceAll(filepath.Base(e.WorkDir), ".", "-")
-					for _, v := range os.Environ() { // the store of this shell is nobody's business here
-						if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "CONSUL_") || strings.HasPrefix(name, "PLATYPUS_") {
-							e.Setenv(name, "")
-						}
-					}
 					e.Setenv("CONSUL_HTTP_ADDR", address)
 					e.Setenv("PLATYPUS_ROOT", root)
 					e.Setenv("ROOT", root)

@@ -15,9 +15,9 @@ import (
 // TestNobodysWriteIsLost writes between the reading of a plan and its commit, in every way that matters: the commit
 // must then write nothing at all.
 func TestNobodysWriteIsLost(t *testing.T) {
+	t.Parallel()
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("CONSUL_HTTP_TOKEN", "")
 			ctx := context.Background()
 			s, err := store.Open(store.Config{Address: start(t)})
 			if err != nil {

@@ -27,7 +27,8 @@ func TestDev(t *testing.T) {
 			t.Skipf("needs %s", needed)
 		}
 	}
-	bin, dir := build(t), t.TempDir()
+	t.Parallel()
+	bin, dir := binaries(t), t.TempDir()
 	pack(t, dir, "1.0")
 	pack(t, dir, "1.1")
 	file := filepath.Join(dir, "web.json")
@@ -138,24 +139,6 @@ func working(dir string) (found []string) {
 		}
 	}
 	return found
-}
-
-// build makes the programs, all in one place as an installation has them.
-func build(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("PLATYPUS_BIN"); dir != "" {
-		return dir
-	}
-	dir := t.TempDir()
-	const module = "github.com/platypus-platform/platypus/"
-	ctx, cancel := context.WithTimeout(context.Background(), 5*hang)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", module+"deploy/platypus", module+"agents/preparer", module+"agents/port-authority", module+"agents/setlive", module+"agents/recorder", module+"agents/seed-placer")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the programs: %v: %s", err, out)
-	}
-	return dir
 }
 
 // pack makes an artifact whose program notes its version and stays.

@@ -159,6 +159,7 @@ func (w *dryWorld) node() {
 // TestDryRuns goes over all verbs of the program: who writes without --dry-run has that flag, and with it writes nothing,
 // neither to the store nor to a node, says what it would have done, and ends with the code for changes pending.
 func TestDryRuns(t *testing.T) {
+	t.Parallel()
 	for name := range dryRuns {
 		if !slices.ContainsFunc(verbs(), func(v verb) bool { return v.name == name }) {
 			t.Errorf("%s is no verb any more", name)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,18 +15,15 @@ import (
 
 // TestFleetStories runs testdata/fleet/*.txtar on every store there is, with a real allocator.
 func TestFleetStories(t *testing.T) {
-	bin := binaries(t, "agents/allocator")
+	t.Parallel()
+	bin := binaries(t)
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			address := start(t)
 			testscript.Run(t, testscript.Params{
 				Dir: "testdata/fleet", RequireUniqueNames: true,
 				Setup: func(e *testscript.Env) error {
-					for _, v := range os.Environ() { // the store of this shell is nobody's business here
-						if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "CONSUL_") || strings.HasPrefix(name, "PLATYPUS_") {
-							e.Setenv(name, "")
-						}
-					}
 					root := "fleet-" + strings.ReplaceAll(filepath.Base(e.WorkDir), ".", "-")
 					e.Setenv("CONSUL_HTTP_ADDR", address)
 					e.Setenv("PLATYPUS_ROOT", root)
@@ -42,31 +38,10 @@ func TestFleetStories(t *testing.T) {
 	}
 }
 
-// binaries are programs built as an installation has them.
-func binaries(t testing.TB, programs ...string) string {
-	t.Helper()
-	if dir := os.Getenv("PLATYPUS_BIN"); dir != "" {
-		return dir
-	}
-	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*hang)
-	defer cancel()
-	args := []string{"build", "-o", dir + "/"}
-	for _, p := range programs {
-		args = append(args, "github.com/platypus-platform/platypus/"+p)
-	}
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %v: %v: %s", programs, err, out)
-	}
-	return dir
-}
-
 // BenchmarkLaunch measures launch from the start of the program to its end, one after the other as a script would, with
 // that of a program which only starts beside each.
 func BenchmarkLaunch(b *testing.B) {
-	bin := binaries(b, "agents/allocator", "deploy/platypus")
+	bin := binaries(b)
 	for name, start := range stores {
 		b.Run(name, func(b *testing.B) {
 			env := append(os.Environ(), "CONSUL_HTTP_ADDR="+start(b), "PLATYPUS_ROOT=bench", "NO_COLOR=1")

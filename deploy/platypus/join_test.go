@@ -132,7 +132,7 @@ func (f *family) same(s *side) {
 // TestJoinsInEveryOrder edits a tree and a fork of it, plainly and through the history, and joins them in both directions in
 // every order that comes: what they have in common is always what they were joined on last.
 func TestJoinsInEveryOrder(t *testing.T) {
-	t.Setenv("CONSUL_HTTP_TOKEN", "")
+	t.Parallel()
 	address, n := embedtest.Start(t), 0
 	rapid.Check(t, func(t *rapid.T) {
 		if n++; n > 40 { // each takes dozens of runs of the program

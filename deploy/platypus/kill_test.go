@@ -50,9 +50,10 @@ func (r *reaper) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 // TestKilledAtEveryStep kills -9 each verb that writes at each of its requests. Values and history must agree whenever that
 // is: all of it happened or nothing; and doing the same again ends well.
 func TestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("CONSUL_HTTP_TOKEN", "")
+			t.Parallel()
 			if name == "consul" { // each run in this process keeps a connection for a while
 				start = func(t testing.TB) string {
 					limits := map[string]any{"limits": map[string]any{"http_max_conns_per_client": 4000}}
@@ -74,6 +75,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 				"tag":     {[]string{"apply --yes one.json"}, []string{"tag", "golden"}},
 			} {
 				t.Run(verb, func(t *testing.T) {
+					t.Parallel()
 					kills := 0
 					for _, after := range []bool{false, true} {
 						for n := 1; ; n++ {

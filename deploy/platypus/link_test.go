@@ -168,7 +168,7 @@ type lab struct {
 func newLab(t testing.TB) *lab {
 	t.Helper()
 	address := embedtest.Start(t)
-	l := &lab{TB: t, authority: newAuthority(t), bin: binaries(t, "agents/seed-placer", "deploy/platypus"), at: vacant(t), plain: vacant(t)}
+	l := &lab{TB: t, authority: newAuthority(t), bin: binaries(t), at: vacant(t), plain: vacant(t)}
 	l.issue("n1", time.Hour)
 	l.issue("me", time.Hour)
 	l.env = append(os.Environ(), "CONSUL_HTTP_ADDR="+address, "NO_COLOR=1", "PLATYPUS_SEED_SOCKET=")

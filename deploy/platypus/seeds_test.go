@@ -16,7 +16,8 @@ import (
 // TestSeeds runs the stories of testdata/seeds with a real seed-placer on this node, on every store there is. The Consul
 // denies by default: person and agent have the tokens of deploy/acl, and nothing beyond them.
 func TestSeeds(t *testing.T) {
-	dir, modules := binaries(t, "agents/seed-placer"), t.TempDir()
+	t.Parallel()
+	dir, modules := binaries(t), t.TempDir()
 	for file, source := range map[string]string{"hello.wasm": "hello", "reactor.wasm": "reactor+"} {
 		write(t, filepath.Join(modules, file), string(buildSeed(t, source)))
 	}
@@ -28,6 +29,7 @@ func TestSeeds(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			address, person, agent := start(t)
 			testscript.Run(t, testscript.Params{Dir: "testdata/seeds", RequireUniqueNames: true, Setup: func(e *testscript.Env) error {
 				sockets, err := os.MkdirTemp("", "seeds-") // the path of a socket must be short

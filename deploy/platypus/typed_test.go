@@ -23,9 +23,11 @@ func TestLinesAsTyped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin := build(t)
+	t.Parallel()
+	bin := binaries(t)
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			if err := os.Symlink(bin, filepath.Join(dir, "bin")); err != nil {
 				t.Fatal(err)

@@ -21,13 +21,14 @@ import (
 // somebody writes plainly: nobody is refused, no number is given twice, and the history replayed is what stands.
 func TestManyWritersAtOnce(t *testing.T) {
 	const people, rollouts = 5, 6
+	t.Parallel()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("CONSUL_HTTP_TOKEN", "")
+			t.Parallel()
 			address, dir := start(t), t.TempDir()
 			cli := func(args ...string) (string, error) {
 				cmd := exec.Command(self)
@@ -108,7 +109,8 @@ func together(t *testing.T, log *history.Log, want int) {
 // TestRecorderToken runs a recorder with the token that deploy/acl gives it, on a Consul that denies by default: it records,
 // reports and is seen to be alive, and nothing of intent is its to write.
 func TestRecorderToken(t *testing.T) {
-	address, dir, bin := startGuardedConsul(t), t.TempDir(), build(t)
+	t.Parallel()
+	address, dir, bin := startGuardedConsul(t), t.TempDir(), binaries(t)
 	file, operator := filepath.Join(dir, "recorder.token"), filepath.Join(dir, "operator.token")
 	const node = "n1" // a session belongs to a node of Consul, and this is its name there
 	write(t, file, token(t, address, acl.Recorder, node))
