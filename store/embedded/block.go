@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"math/rand/v2"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -118,18 +117,15 @@ func (c *call) await(o options, f found, look func(*view) found) (found, error) 
 
 // meta sets the headers of a read. Clients stop reading headers at the first that is missing.
 func (c *call) meta(index uint64, mode string) {
-	h := c.w.Header()
-	h["X-Consul-Index"] = []string{strconv.FormatUint(max(index, 1), 10)}
-	h["X-Consul-Effective-Consistency"] = []string{mode}
-	contact(h)
+	c.set("X-Consul-Index", strconv.FormatUint(max(index, 1), 10))
+	c.set("X-Consul-Effective-Consistency", mode)
+	c.contact()
 }
 
-func contact(h http.Header) {
-	h["X-Consul-Knownleader"] = known
-	h["X-Consul-Lastcontact"] = contacted
+func (c *call) contact() {
+	c.set("X-Consul-Knownleader", "true")
+	c.set("X-Consul-Lastcontact", "0")
 }
-
-var known, contacted = []string{"true"}, []string{"0"}
 
 // rootOf is the channel that closes when anything in a tree changes.
 func rootOf[T any](t *iradix.Tree[T]) <-chan struct{} {

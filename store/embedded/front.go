@@ -50,12 +50,12 @@ func (quiet) Printf(string, ...any) {}
 
 // answer has the handler answer one request.
 func answer(c *fasthttp.RequestCtx, handler http.Handler) {
-	r, err := requestOf(c, c.Request.Body())
+	x := &exchange{departure: departure{Context: context.Background(), conn: c.Conn()}, reply: reply{c: c}}
+	r, err := x.request(c.Request.Body())
 	if err != nil {
 		c.Error("Error when parsing request", http.StatusBadRequest)
 		return
 	}
-	client := &departure{Context: context.Background(), conn: c.Conn()}
 	defer func() {
 		if fault := recover(); fault != nil {
 			fmt.Fprintf(os.Stderr, "answer %s %s: %v\n%s", r.Method, r.URL, fault, debug.Stack())
@@ -63,9 +63,14 @@ func answer(c *fasthttp.RequestCtx, handler http.Handler) {
 			c.SetConnectionClose()
 		}
 	}()
-	reply := &reply{c: c, header: http.Header{}}
-	handler.ServeHTTP(reply, r.WithContext(client))
-	reply.finish()
+	handler.ServeHTTP(&x.reply, r)
+	x.reply.finish()
+}
+
+// exchange is a request and its answer, in one piece because it is made for each.
+type exchange struct {
+	departure
+	reply
 }
 
 // refuseRequest answers what could not be read whole. A body that is too large is refused in the words of its endpoint.
@@ -75,10 +80,10 @@ func refuseRequest(c *fasthttp.RequestCtx, handler http.Handler, err error) {
 	var late net.Error
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		if r, err := requestOf(c, nil); err == nil && r.ContentLength > 0 {
-			reply := &reply{c: c, header: http.Header{}}
-			handler.ServeHTTP(reply, r)
-			reply.finish()
+		x := &exchange{departure: departure{Context: context.Background(), conn: c.Conn()}, reply: reply{c: c}}
+		if r, err := x.request(nil); err == nil && r.ContentLength > 0 {
+			handler.ServeHTTP(&x.reply, r)
+			x.reply.finish()
 			return
 		}
 		code, text = http.StatusRequestEntityTooLarge, fmt.Sprintf("Request body too large, max size: %d bytes.", maxRequest)
@@ -90,23 +95,29 @@ func refuseRequest(c *fasthttp.RequestCtx, handler http.Handler, err error) {
 	c.Error(text, code)
 }
 
-// requestOf is the request as far as the endpoints look at it: none of them asks for a header.
-func requestOf(c *fasthttp.RequestCtx, body []byte) (*http.Request, error) {
-	uri := string(c.Request.Header.RequestURI())
+// request is the request as far as the endpoints look at it: none of them asks for a header.
+func (x *exchange) request(body []byte) (*http.Request, error) {
+	uri := string(x.c.Request.Header.RequestURI())
 	u, err := url.ParseRequestURI(uri)
 	if err != nil {
 		return nil, err
 	}
-	r := &http.Request{
-		Method: string(c.Method()), URL: u, RequestURI: uri, Host: string(c.Host()),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
-		ContentLength: int64(c.Request.Header.ContentLength()), Body: io.NopCloser(bytes.NewReader(body)),
+	r := blank.WithContext(&x.departure)
+	r.Method, r.URL, r.RequestURI, r.Body = http.MethodGet, u, uri, http.NoBody
+	if !x.c.IsGet() {
+		r.Method = string(x.c.Method())
 	}
+	if len(body) > 0 {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	r.ContentLength = int64(x.c.Request.Header.ContentLength())
 	if r.ContentLength < 0 {
 		r.ContentLength = int64(len(body)) // it came in chunks, or there is none
 	}
 	return r, nil
 }
+
+var blank = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
 // reply is an answer that is sent as a whole.
 type reply struct {
@@ -114,7 +125,21 @@ type reply struct {
 	header http.Header
 }
 
-func (r *reply) Header() http.Header { return r.header }
+// Header implements http.ResponseWriter, for what does not know set.
+func (r *reply) Header() http.Header {
+	if r.header == nil {
+		r.header = http.Header{}
+	}
+	return r.header
+}
+
+// set sets a header, named the way it is to be written. The length of the body says itself.
+func (r *reply) set(name, value string) {
+	if name != "Content-Length" {
+		r.c.Response.Header.DisableNormalizing()
+		r.c.Response.Header.Set(name, value)
+	}
+}
 
 func (r *reply) WriteHeader(code int) { r.c.SetStatusCode(code) }
 
@@ -128,10 +153,9 @@ func (r *reply) Write(p []byte) (int, error) {
 }
 
 func (r *reply) finish() {
-	r.c.Response.Header.DisableNormalizing() // the endpoints know how names are written
 	for name, values := range r.header {
 		for _, value := range values {
-			r.c.Response.Header.Set(name, value)
+			r.set(name, value)
 		}
 	}
 }

@@ -117,8 +117,10 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 
 func (c *call) dispatch(to *route) (any, error) {
 	var err error
-	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
-		return nil, status{http.StatusInternalServerError, ""}
+	if raw := c.r.URL.RawQuery; raw != "" {
+		if c.query, err = url.ParseQuery(raw); err != nil {
+			return nil, status{http.StatusInternalServerError, ""}
+		}
 	}
 	if !slices.Contains(to.methods, c.r.Method) {
 		c.w.Header().Set("Allow", "OPTIONS,"+strings.Join(to.methods, ","))
@@ -207,21 +209,36 @@ func (c *call) fail(err error) {
 
 // send answers with JSON, indented for people who ask for pretty.
 func (c *call) send(code int, value any) {
-	body, err := json.Marshal(value)
-	if err == nil && c.has("pretty") {
-		if body, err = json.MarshalIndent(value, "", "    "); err == nil {
-			body = append(body, '\n')
-		}
+	var body []byte
+	var err error
+	list, read := value.(entries)
+	switch {
+	case c.has("pretty"):
+		body, err = json.MarshalIndent(value, "", "    ")
+		body = append(body, '\n')
+	case read:
+		body = list.json()
+	default:
+		body, err = json.Marshal(value)
 	}
 	if err != nil {
 		c.fail(err)
 		return
 	}
-	h := c.w.Header()
-	h["Content-Type"] = []string{"application/json"}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	c.set("Content-Type", "application/json")
+	c.set("Content-Length", strconv.Itoa(len(body)))
 	c.w.WriteHeader(code)
 	_, _ = c.w.Write(body)
+}
+
+// set sets a header of the answer. The front takes it as it is; a map of lists, as net/http has it, costs more than the
+// rest of most answers.
+func (c *call) set(name, value string) {
+	if r, ok := c.w.(*reply); ok {
+		r.set(name, value)
+		return
+	}
+	c.w.Header()[name] = []string{value}
 }
 
 func (c *call) has(name string) bool {

@@ -56,35 +56,34 @@ func (c *call) kvGet() (any, error) {
 		c.raw(e.Value)
 		return nil, nil
 	}
-	return [1]*entry{e}, nil
+	return entries{e}, nil
 }
 
 // raw sends a value in a way that no browser takes for anything but text.
 func (c *call) raw(value []byte) {
-	h := c.w.Header()
-	h.Set("Content-Length", strconv.Itoa(len(value)))
-	h.Set("Content-Type", "text/plain")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "sandbox")
+	c.set("Content-Length", strconv.Itoa(len(value)))
+	c.set("Content-Type", "text/plain")
+	c.set("X-Content-Type-Options", "nosniff")
+	c.set("Content-Security-Policy", "sandbox")
 	_, _ = c.w.Write(value)
 }
 
 func (c *call) kvList() (any, error) {
-	var entries []*entry
+	var list entries
 	alive, err := c.read(func(v *view) found {
 		var f found
-		entries = entries[:0]
-		f.index, f.changed = v.list(c.rest, func(e *entry) { entries = append(entries, e) })
+		list = list[:0]
+		f.index, f.changed = v.list(c.rest, func(e *entry) { list = append(list, e) })
 		return f
 	})
 	if !alive {
 		return nil, err
 	}
-	if len(entries) == 0 {
+	if len(list) == 0 {
 		c.w.WriteHeader(http.StatusNotFound)
 		return nil, nil
 	}
-	return entries, nil
+	return list, nil
 }
 
 func (c *call) kvKeys() (any, error) {

@@ -37,8 +37,11 @@ func newCrowd(l net.Listener) *crowd {
 func (c *crowd) Accept() (net.Conn, error) {
 	for {
 		conn, err := c.Listener.Accept()
-		if err != nil || c.count.Load() < c.limit {
-			return conn, err
+		if err != nil {
+			return nil, err
+		}
+		if c.count.Load() < c.limit {
+			return newLine(conn), nil
 		}
 		text := fmt.Sprintf("too many connections: this store serves %d at a time", c.limit)
 		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))

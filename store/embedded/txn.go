@@ -66,7 +66,7 @@ func (c *call) txn() (any, error) {
 		if _, err := c.options(); err != nil {
 			return nil, err
 		}
-		contact(c.w.Header())
+		c.contact()
 		answer := c.store.runTxn(newChange(*c.store.view.Load()), ops)
 		return c.answerTxn(answer)
 	}
