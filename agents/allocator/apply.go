@@ -23,7 +23,7 @@ func (h *hands) apply(ctx context.Context, s fleet.Step) error {
 			return err
 		}
 	}
-	r := &request{step: s, done: make(chan error, 1)}
+	r := &request{step: s, name: s.Instance.String(), done: make(chan error, 1)}
 	h.waiting.add(r)
 	return <-r.done // once its context has ended serve ends all that wait
 }
@@ -60,6 +60,9 @@ func (h *hands) serve(ctx context.Context) {
 		}
 		select {
 		case <-h.waiting.news:
+			if running == 0 {
+				h.waiting.calm()
+			}
 		case b := <-ended:
 			running--
 			for _, r := range b.requests {
@@ -105,7 +108,7 @@ func (h *hands) gather(busy map[fleet.Spot]bool) *batch {
 		if b != nil {
 			for _, r := range b.requests {
 				busy[r.step.From], busy[r.step.To] = true, true
-				h.book.moving[r.step.Instance.String()] = r.step
+				h.book.moving[r.name] = r
 			}
 		}
 		return b, rest
@@ -117,7 +120,7 @@ func taken(busy map[fleet.Spot]bool, s fleet.Spot) bool { return s != fleet.Spot
 // fill makes one transaction out of steps of one lane, and returns those that are left for another.
 func (h *hands) fill(lane []*request, busy map[fleet.Spot]bool) (b *batch, rest []*request) {
 	draft := fleet.NewDraft(h.book.tree, h.book)
-	b = &batch{}
+	b = &batch{requests: make([]*request, 0, min(len(lane), h.options.batch))}
 	for i, r := range lane {
 		if taken(busy, r.step.From) {
 			rest = append(rest, r)
@@ -215,7 +218,8 @@ type news struct {
 }
 
 // written is what a transaction that went through has made of its keys.
-func written(ops []fleet.Op, index uint64) (all []news) {
+func written(ops []fleet.Op, index uint64) []news {
+	all := make([]news, 0, len(ops))
 	for _, op := range ops {
 		switch op.Verb {
 		case fleet.OpCAS, fleet.OpSet:

@@ -18,7 +18,7 @@ type book struct {
 	stock  inventory
 	papers papers
 	signs  signs
-	moving map[string]fleet.Step // by instance: being committed
+	moving map[string]*request // by instance: being committed
 
 	version uint64 // counts changes
 	seen    view
@@ -64,7 +64,7 @@ type source interface {
 }
 
 func newBook(tree intent.Tree) *book {
-	b := &book{tree: tree, moving: map[string]fleet.Step{},
+	b := &book{tree: tree, moving: map[string]*request{},
 		stock: inventory{regions: newTable[intent.Region](tree.Regions()), machines: newTable[intent.Machine](tree.Machines()),
 			claims: newTable[struct{}](tree.Nodes())},
 		papers: papers{newTable[intent.VM](tree.VMs()), newTable[intent.Ledger](tree.Ledgers()), newTable[intent.Placement](tree.PlacedVMs()),
@@ -131,8 +131,8 @@ func (b *book) listen(heard func(region intent.Name)) {
 	b.papers.ledgers.heard = func(rest string) {
 		region, machine, _ := strings.Cut(rest, "/")
 		spot := fleet.Spot{Region: intent.Name(region), Machine: intent.Name(machine)}
-		for _, s := range b.moving {
-			if s.To == spot || s.From == spot {
+		for _, r := range b.moving {
+			if r.step.To == spot || r.step.From == spot {
 				return // the answer to this allocator's own transaction may be on its way
 			}
 		}
@@ -155,7 +155,7 @@ func (b *book) settle(all []news, requests []*request) {
 		}
 	}
 	for _, r := range requests {
-		delete(b.moving, r.step.Instance.String())
+		delete(b.moving, r.name)
 	}
 }
 

@@ -64,9 +64,7 @@ func chaos(t *testing.T, address string, many int) {
 		k.put(k.tree.VM(intent.Name(fmt.Sprintf("vm%d", n))), fmt.Sprintf(`{"region":%q,"cores":%d,"memory":"%dGB"}`, k.region(n), 1+n%3, 1+n%7))
 		switch {
 		case n%10 == 9: // some go again, whether they have a place or not
-			if err := k.store.Delete(t.Context(), k.tree.VM(intent.Name(fmt.Sprintf("vm%d", n-5)))); err != nil {
-				t.Fatal(err)
-			}
+			k.remove(k.tree.VM(intent.Name(fmt.Sprintf("vm%d", n-5))))
 		case n%25 == 7:
 			crew.kill()
 		}
@@ -106,6 +104,11 @@ func newKitchen(t testing.TB, address, root string) *kitchen {
 func (k *kitchen) put(key, value string) {
 	k.Helper()
 	testhost.Eventually(k, "a write of "+key, func() bool { return k.store.Put(k.Context(), key, []byte(value)) == nil })
+}
+
+func (k *kitchen) remove(key string) {
+	k.Helper()
+	testhost.Eventually(k, "a removal of "+key, func() bool { return k.store.Delete(k.Context(), key) == nil })
 }
 
 func (k *kitchen) region(n int) string { return fmt.Sprintf("R%d", n%5) }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -49,7 +48,10 @@ func (b *book) actual(now time.Time, lossAfter time.Duration) Actual {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f, held := b.look()
-	a := Actual{Fleet: f, held: held, Moving: maps.Clone(b.moving), Gone: map[Trace]bool{}, Now: now}
+	a := Actual{Fleet: f, held: held, Moving: make(map[string]fleet.Step, len(b.moving)), Gone: map[Trace]bool{}, Now: now}
+	for name, r := range b.moving {
+		a.Moving[name] = r.step
+	}
 	a.Lost = b.lost(a.Fleet, now, lossAfter)
 	fading := map[Trace]time.Time{}
 	for _, m := range a.Fleet.Machines {

@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/platypus-platform/platypus/intent/fleet"
 )
@@ -10,6 +11,7 @@ import (
 // request is a step that waits for its transaction.
 type request struct {
 	step fleet.Step
+	name string // of the instance
 	done chan error
 }
 
@@ -61,6 +63,17 @@ func (q *queue) comes() (came bool) {
 			return came
 		}
 		before = now
+	}
+}
+
+// breath is longer than a pass takes from one step to the next, and short beside a transaction.
+const breath = 100 * time.Microsecond
+
+// calm returns when nothing came for a breath.
+func (q *queue) calm() {
+	for before, now := -1, q.count(); now != before; now = q.count() {
+		before = now
+		time.Sleep(breath)
 	}
 }
 

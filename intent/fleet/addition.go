@@ -12,15 +12,16 @@ import (
 // addition is what one step adds to a transaction.
 type addition struct {
 	*Draft
-	newChecks, newWrites []Op
-	hosts                []*Host // ledgers that it changes: copies of those of the draft
+	name  string  // of the instance
+	hosts []*Host // ledgers that it changes: copies of those of the draft
+	to    *Host   // of these, the one that takes the step's entry once nothing speaks against the step
 }
 
-func (d *addition) check(op Op) { d.newChecks = append(d.newChecks, op) }
-func (d *addition) write(op Op) { d.newWrites = append(d.newWrites, op) }
+func (d *addition) check(op Op) { d.checks = append(d.checks, op) }
+func (d *addition) write(op Op) { d.writes = append(d.writes, op) }
 
 func (d *addition) add(s Step) error {
-	placed := d.look.Placement(s.Instance.String())
+	placed := d.look.Placement(d.name)
 	if err := d.wish(s); err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func (d *addition) add(s Step) error {
 	case Free:
 		return nil // a placement is of where the instance is now, not of where it was
 	}
-	key := d.tree.PlacedVM(s.Instance)
+	key := d.placed.Key(intent.Name(d.name))
 	placement, wanted := s.placement()
 	if !wanted {
 		if placed.Index > 0 {
@@ -52,14 +53,14 @@ func (d *addition) add(s Step) error {
 		}
 		return nil
 	}
-	value, err := json.Marshal(placement)
+	value, err := encodePlacement(placement)
 	d.write(Op{Verb: OpCAS, Key: key, Value: value, Index: placed.Index, Noun: placement})
 	return err
 }
 
 // wish makes the transaction hold only while what people want is what it was planned for.
 func (d *addition) wish(s Step) error {
-	key, index := d.tree.VM(s.Instance.VM), d.look.Wish(s.Instance.VM).Index
+	key, index := d.vms.Key(s.Instance.VM), d.look.Wish(s.Instance.VM).Index
 	switch s.Verb {
 	case Place, Move, Resize, Pend, Evict, Mend:
 		if index == 0 {
@@ -96,10 +97,10 @@ func (d *addition) elsewhere(s Step, placed Placed) error {
 	case m.Corrupt:
 		return fmt.Errorf("%s %s: %w: the ledger of %s cannot be used", s.Verb, s.Instance, ErrStale, said)
 	}
-	if _, there := m.Ledger.Entry(s.Instance.String(), intent.PhasePlaced); there {
+	if _, there := m.Ledger.Entry(d.name, intent.PhasePlaced); there {
 		return fmt.Errorf("%s %s: %w: it is on %s", s.Verb, s.Instance, ErrStale, said)
 	}
-	if d.ledgers[said] == nil {
+	if d.ledger(said) < 0 {
 		d.check(Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex})
 	}
 	return nil
@@ -112,8 +113,8 @@ func (d *addition) host(s Spot) (*Host, error) {
 			return h, nil
 		}
 	}
-	if h := d.ledgers[s]; h != nil {
-		same := *h
+	if at := d.ledger(s); at >= 0 {
+		same := *d.ledgers[at]
 		d.hosts = append(d.hosts, &same)
 		return &same, nil
 	}
@@ -125,6 +126,7 @@ func (d *addition) host(s Spot) (*Host, error) {
 		return nil, fmt.Errorf("%s: %w: its ledger cannot be used", s, ErrStale)
 	}
 	h := HostOf(m)
+	h.Lodged = slices.Clip(h.Lodged) // they are the ledger's own: what is added goes to a copy
 	d.hosts = append(d.hosts, h)
 	return h, nil
 }
@@ -144,7 +146,7 @@ func (d *addition) leave(s Step) error {
 		phase = s.Entry.Phase
 	}
 	ledger := intent.Ledger{Entries: h.Lodged}
-	old, there := ledger.Entry(s.Instance.String(), phase)
+	old, there := ledger.Entry(d.name, phase)
 	if !there {
 		return fmt.Errorf("%s %s: %w: %s does not hold it", s.Verb, s.Instance, ErrStale, s.From)
 	}
@@ -183,19 +185,25 @@ func (d *addition) arrive(s Step) error {
 	if reason != Fits || there != (s.Verb == Resize) {
 		return fmt.Errorf("%s %s on %s: %w: %s", s.Verb, s.Instance, s.To, ErrStale, h.Explain(&want, reason))
 	}
-	h.Lodged, h.Left = insert(without.Lodged, s.Entry), without.Left.Minus(s.Entry.Share())
-	key := d.tree.Machine(s.To.Region, s.To.Machine)
-	d.check(Op{Verb: OpCheckIndex, Key: key, Index: h.Index})
+	*h, d.to = without, h
+	if d.arrived != s.To {
+		d.check(Op{Verb: OpCheckIndex, Key: d.tree.Machine(s.To.Region, s.To.Machine), Index: h.Index})
+	}
 	return d.assign(s)
 }
 
-// insert returns a copy of entries, which are sorted, with one more in its place.
-func insert(entries []intent.Entry, e intent.Entry) []intent.Entry {
-	at, _ := slices.BinarySearchFunc(entries, e, func(a, b intent.Entry) int {
+// moreEntries is how many entries a ledger is made ready for when it gets its first: a transaction has a few for it.
+const moreEntries = 16
+
+// lodge puts an entry into its place among the others, which are sorted.
+func (h *Host) lodge(e intent.Entry) {
+	at, _ := slices.BinarySearchFunc(h.Lodged, e, func(a, b intent.Entry) int {
 		return cmp.Or(cmp.Compare(a.VM, b.VM), cmp.Compare(a.Phase, b.Phase))
 	})
-	out := make([]intent.Entry, 0, len(entries)+1)
-	return append(append(append(out, entries[:at]...), e), entries[at:]...)
+	if len(h.Lodged) == cap(h.Lodged) {
+		h.Lodged = append(make([]intent.Entry, 0, len(h.Lodged)+moreEntries), h.Lodged...)
+	}
+	h.Lodged, h.Left = slices.Insert(h.Lodged, at, e), h.Left.Minus(e.Share())
 }
 
 // assign brings the app of an instance to its node, unless a person did so.
@@ -220,10 +228,10 @@ func (d *addition) mend(s Step) error {
 	if m == nil || m.Corrupt {
 		return fmt.Errorf("mend %s: %w: %s cannot be read", s.Instance, ErrStale, s.To)
 	}
-	if _, there := m.Ledger.Entry(s.Instance.String(), intent.PhasePlaced); !there {
+	if _, there := m.Ledger.Entry(d.name, intent.PhasePlaced); !there {
 		return fmt.Errorf("mend %s: %w: %s does not hold it", s.Instance, ErrStale, s.To)
 	}
-	if d.ledgers[s.To] == nil {
+	if d.ledger(s.To) < 0 {
 		key := d.tree.Ledger(s.To.Region, s.To.Machine)
 		d.check(Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex})
 	}

@@ -12,26 +12,31 @@ import (
 func encodeLedger(l intent.Ledger) ([]byte, error) {
 	out := make([]byte, 0, 16+96*len(l.Entries))
 	out = append(out, `{"entries":[`...)
+	var memory string // of the entry before: most ask for the same
 	for i := range l.Entries {
+		e := &l.Entries[i]
 		if i > 0 {
 			out = append(out, ',')
 		}
+		if i == 0 || e.Memory != l.Entries[i-1].Memory {
+			memory = e.Memory.String()
+		}
 		var err error
-		if out, err = appendEntry(out, &l.Entries[i]); err != nil {
+		if out, err = appendEntry(out, e, memory); err != nil {
 			return nil, err
 		}
 	}
 	return append(out, "]}"...), nil
 }
 
-func appendEntry(out []byte, e *intent.Entry) ([]byte, error) {
+func appendEntry(out []byte, e *intent.Entry, memory string) ([]byte, error) {
 	if !plain(e.VM) || !plain(string(e.App)) || !plain(string(e.Cluster)) || !plain(string(e.Phase)) {
 		text, err := json.Marshal(e)
 		return append(out, text...), err
 	}
 	out = append(append(out, `{"vm":"`...), e.VM...)
 	out = strconv.AppendInt(append(out, `","cores":`...), int64(e.Cores), 10)
-	out = append(append(out, `,"memory":"`...), e.Memory.String()...)
+	out = append(append(out, `,"memory":"`...), memory...)
 	out = strconv.AppendUint(append(out, `","intent":`...), e.Intent, 10)
 	for _, field := range []struct{ name, text string }{{"app", string(e.App)}, {"cluster", string(e.Cluster)}, {"phase", string(e.Phase)}} {
 		if field.text != "" {
@@ -40,6 +45,17 @@ func appendEntry(out []byte, e *intent.Entry) ([]byte, error) {
 		}
 	}
 	return append(out, '}'), nil
+}
+
+// encodePlacement is what json.Marshal makes of a placement.
+func encodePlacement(p intent.Placement) ([]byte, error) {
+	if p.State != intent.Placed || !plain(string(p.Region)) || !plain(string(p.Machine)) || p.Region == "" || p.Machine == "" || p.Reason != "" || len(p.Refused) > 0 {
+		return json.Marshal(p)
+	}
+	out := make([]byte, 0, 72+len(p.Region)+len(p.Machine))
+	out = append(append(out, `{"state":"placed","region":"`...), p.Region...)
+	out = append(append(out, `","machine":"`...), p.Machine...)
+	return append(strconv.AppendInt(append(out, `","attempt":`...), int64(p.Attempt), 10), '}'), nil
 }
 
 // plain reports whether a text stands in JSON as it is. Every name does.

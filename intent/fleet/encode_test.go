@@ -29,3 +29,20 @@ func TestEncodeLedger(t *testing.T) {
 		}
 	})
 }
+
+// TestEncodePlacement: it is what encoding/json writes, byte for byte.
+func TestEncodePlacement(t *testing.T) {
+	name := rapid.Map(rapid.OneOf(rapid.SampledFrom([]string{"", "SIN", "m-1.example", "<&>", "\""}), rapid.String()), func(s string) intent.Name { return intent.Name(s) })
+	rapid.Check(t, func(t *rapid.T) {
+		p := intent.Placement{State: rapid.SampledFrom([]intent.PlacementState{intent.Placed, intent.Pending, ""}).Draw(t, "state"),
+			Region: name.Draw(t, "region"), Machine: name.Draw(t, "machine"), Reason: string(name.Draw(t, "reason")), Attempt: rapid.Int().Draw(t, "attempt"),
+			Refused: rapid.SampledFrom([]map[string]int{nil, {}, {"cores": 2}}).Draw(t, "refused")}
+		want, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := encodePlacement(p); err != nil || string(got) != string(want) {
+			t.Fatalf("%s, %v; want %s", got, err, want)
+		}
+	})
+}

@@ -16,53 +16,84 @@ var ErrStale = errors.New("the state has moved on")
 type Draft struct {
 	tree    intent.Tree
 	look    Look
-	checks  map[string]Op
-	ledgers map[Spot]*Host
-	writes  map[string]Op
-	bytes   int // of writes, at most
+	vms     intent.Prefix // of tree, as is placed: each step needs a key of either
+	placed  intent.Prefix
+	checks  []Op // one for each key, as are writes
+	writes  []Op
+	ledgers []*Host // that change
+	arrived Spot    // where the step before arrived
+	bytes   int     // of writes, at most
 }
 
 // NewDraft returns an empty transaction.
 func NewDraft(tree intent.Tree, look Look) *Draft {
-	return &Draft{tree: tree, look: look, checks: map[string]Op{}, ledgers: map[Spot]*Host{}, writes: map[string]Op{}}
+	return &Draft{tree: tree, look: look, vms: tree.VMs(), placed: tree.PlacedVMs()}
 }
 
 // Add puts a step into the transaction, or says why it no longer can be; the transaction is then as it was before.
 func (d *Draft) Add(s Step) error {
-	a := addition{Draft: d}
+	checks, writes := len(d.checks), len(d.writes)
+	a := addition{Draft: d, name: s.Instance.String()}
 	if err := a.add(s); err != nil {
+		d.checks, d.writes = d.checks[:checks], d.writes[:writes]
 		return err
 	}
-	for _, op := range a.newChecks {
-		d.checks[op.Key] = op
-	}
-	for _, op := range a.newWrites {
-		d.writes[op.Key] = op
+	for _, op := range d.writes[writes:] {
 		d.bytes += len(op.Key) + len(op.Value)
 	}
+	d.checks, d.writes = once(d.checks, checks), once(d.writes, writes)
 	for _, h := range a.hosts {
-		d.ledgers[h.Spot] = h
+		if at := d.ledger(h.Spot); at >= 0 {
+			d.ledgers[at] = h
+		} else {
+			d.ledgers = append(d.ledgers, h)
+		}
+	}
+	if a.to != nil {
+		a.to.lodge(s.Entry)
+		d.arrived = a.to.Spot
 	}
 	return nil
 }
 
-// Ops returns the operations, checks first, in the order of their keys.
-func (d *Draft) Ops() ([]Op, error) {
-	for spot, h := range d.ledgers {
-		entries := h.Lodged
-		if entries == nil {
-			entries = []intent.Entry{}
+// once keeps the last operation of each key, those from n on being new.
+func once(ops []Op, n int) []Op {
+	for next := n; next < len(ops); next++ {
+		at := 0
+		for at < n && ops[at].Key != ops[next].Key {
+			at++
 		}
-		ledger := intent.Ledger{Entries: entries}
+		ops[at] = ops[next]
+		n = max(n, at+1)
+	}
+	return ops[:n]
+}
+
+// ledger is where a machine is among those whose ledgers change, or -1.
+func (d *Draft) ledger(s Spot) int {
+	return slices.IndexFunc(d.ledgers, func(h *Host) bool { return h.Spot == s })
+}
+
+// Ops returns the operations, checks first, in the order in which the steps asked for them.
+func (d *Draft) Ops() ([]Op, error) {
+	ops, writes := make([]Op, 0, len(d.checks)+len(d.ledgers)+len(d.writes)), []Op(nil)
+	for _, h := range d.ledgers {
+		ledger := intent.Ledger{Entries: h.Lodged}
+		if ledger.Entries == nil {
+			ledger.Entries = []intent.Entry{}
+		}
 		value, err := encodeLedger(ledger)
 		if err != nil {
 			return nil, err
 		}
-		key := d.tree.Ledger(spot.Region, spot.Machine)
-		delete(d.checks, key)
-		d.writes[key] = Op{Verb: OpCAS, Key: key, Value: value, Index: h.LedgerIndex, Noun: ledger}
+		writes = append(writes, Op{Verb: OpCAS, Key: d.tree.Ledger(h.Region, h.Spot.Machine), Value: value, Index: h.LedgerIndex, Noun: ledger})
 	}
-	return slices.Concat(sorted(d.checks), sorted(d.writes)), nil
+	for _, op := range d.checks {
+		if !slices.ContainsFunc(writes, func(w Op) bool { return w.Key == op.Key }) {
+			ops = append(ops, op)
+		}
+	}
+	return append(append(ops, writes...), d.writes...), nil
 }
 
 // Size is how many operations there are, and how many bytes they write at most.
@@ -72,17 +103,4 @@ func (d *Draft) Size() (ops, bytes int) {
 		bytes += 256 + 256*len(h.Lodged)
 	}
 	return len(d.checks) + len(d.writes) + len(d.ledgers), bytes
-}
-
-func sorted(ops map[string]Op) []Op {
-	keys := make([]string, 0, len(ops))
-	for key := range ops {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	out := make([]Op, 0, len(ops))
-	for _, key := range keys {
-		out = append(out, ops[key])
-	}
-	return out
 }
