@@ -67,7 +67,8 @@ func seedState(d Desired, a Actual, wish SeedWish, p Placement) converge.State {
 	case !mine && !claimed:
 		s.Reason = notHere(d, a, wish, p)
 	case sick && record.Parked():
-		s.Phase, s.Reason = intent.PhaseQuarantined, fmt.Sprintf("%s; it is parked until its intent or its module changes", record)
+		s.Phase, s.Reason = intent.PhaseQuarantined, fmt.Sprintf("%s; it is parked until its intent or its module changes, and no other node takes its place, "+
+			"for it would end there, too: publish it mended (platypus seed FILE %s), or drain this node if you hold that to blame", record, wish.Name)
 	case sick && status.State == "":
 		s.Phase, s.Reason, s.Moves = converge.Failed, fmt.Sprintf("%s; it is tried again at %s", record, clock(record.Next)), true
 	case status.State == wire.Failed:
