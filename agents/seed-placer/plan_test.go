@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 	"github.com/platypus-platform/platypus/intent"
 )
@@ -255,6 +256,27 @@ func TestParkedSeedsStay(t *testing.T) {
 	w.settle(t, first, func() {})
 	if got := w.ready("s"); !slices.Equal(got, []string{other}) || len(w.d.Claims["s"]) != 1 {
 		t.Errorf("drained, it is on %v", w.d.Claims["s"])
+	}
+}
+
+// TestSiteAndSeedOfOneName: what goes wrong with a site is not put down to the seed of the same name.
+func TestSiteAndSeedOfOneName(t *testing.T) {
+	w := newWorld()
+	w.add("n", intent.Host{})
+	w.d.Seeds = []SeedWish{wish("x", intent.Replication{})}
+	w.settle(t, func(int) int { return 0 }, func() {})
+	w.d.Sites = []SiteWish{{Name: "x", Site: intent.Site{Manifest: "sha256:" + digestFor("site")}}}
+	steps := plan(w.d, *w.nodes["n"])
+	if len(steps) != 1 || steps[0].Kind != Fetch || steps[0].Subject() != "site/x" {
+		t.Fatalf("%+v", steps)
+	}
+	w.nodes["n"].Faults = map[string]string{"site/x": "nobody holds it"}
+	all := states(w.d, *w.nodes["n"])
+	if s := all["x"]; s.Phase != converge.Converged || strings.Contains(s.Reason, "nobody") {
+		t.Errorf("the seed: %+v", s)
+	}
+	if s := all["site/x"]; s.Phase != converge.Working || !strings.Contains(s.Reason, "nobody holds it") {
+		t.Errorf("the site: %+v", s)
 	}
 }
 

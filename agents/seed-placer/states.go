@@ -17,7 +17,7 @@ func states(d Desired, a Actual) map[string]converge.State {
 		all[wish.Name] = seedState(d, a, wish, places[wish.Name])
 	}
 	for _, wish := range d.Sites {
-		all["site/"+wish.Name] = siteState(a, wish)
+		all[wish.subject()] = siteState(a, wish)
 	}
 	for name, reason := range d.Held {
 		if !d.declared()[name] {
@@ -137,7 +137,7 @@ func siteState(a Actual, wish SiteWish) converge.State {
 	s := converge.State{Want: fmt.Sprintf("sha256:%.12s", wish.Site.Digest()), Phase: converge.Converged, Reason: fmt.Sprintf("%d files", len(files))}
 	if missing > 0 {
 		s.Phase, s.Reason, s.Moves = converge.Working, fmt.Sprintf("%d files are missing", missing), true
-		if fault := a.Faults[wish.Name]; fault != "" {
+		if fault := a.Faults[wish.subject()]; fault != "" {
 			s.Reason += ": " + fault
 		}
 		return s
