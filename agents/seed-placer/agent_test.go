@@ -58,6 +58,7 @@ var stores = map[string]func(testing.TB) string{
 
 // TestStories runs the scripts of testdata, on each store.
 func TestStories(t *testing.T) {
+	t.Parallel()
 	modules := map[string][]byte{"hello.wasm": fixture.Go(t, "hello"), "page.wasm": fixture.Go(t, "page"), "reactor.wasm": fixture.Go(t, "reactor+")}
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {

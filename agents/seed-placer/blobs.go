@@ -70,9 +70,9 @@ func wantedBlobs(d Desired, a Actual) map[string]use {
 	}
 	for _, w := range d.Sites {
 		if w.Invalid == "" {
-			add(w.Site.Digest(), w.Name, true, 1)
+			add(w.Site.Digest(), w.subject(), true, 1)
 			for _, file := range a.Files[w.Site.Digest()] {
-				add(file, w.Name, true, 1)
+				add(file, w.subject(), true, 1)
 			}
 		}
 	}

@@ -21,6 +21,7 @@ import (
 // TestFleetOutlivesFaults has many nodes with many seeds, and calls from every node to every seed all the while. One agent is killed, and
 // one more node comes. Every call ends, in an answer or an error with a code, within its deadline.
 func TestFleetOutlivesFaults(t *testing.T) {
+	t.Parallel()
 	nodes, seeds := 5, 8
 	if os.Getenv("PLATYPUS_FAULTS") != "" {
 		nodes, seeds = 10, 20

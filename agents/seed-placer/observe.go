@@ -38,7 +38,10 @@ func (p *placer) observe(context.Context) (Actual, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, since := range p.draining {
-		a.Quiet[name] = time.Since(since) >= quietAfter && p.mayGo(a.Workers[name])
+		due, may := time.Since(since) >= quietAfter, p.mayGo(a.Workers[name])
+		if a.Quiet[name] = due && may; due && !may {
+			time.AfterFunc(time.Second, p.nudge) // nobody says when it has nothing left to do
+		}
 	}
 	a.Faults = maps.Clone(p.faults)
 	a.Files = maps.Clone(p.files)

@@ -97,7 +97,7 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 	if err := p.resume(); err != nil {
 		return nil, err
 	}
-	p.lease = newLease(ctx, a.Store, "seed-placer-"+string(a.Node), func() { p.own.forget(); p.nudge() })
+	p.lease = newLease(ctx, a.Store, "seed-placer-"+string(a.Node), p.comesOrGoes)
 	if p.socket == "" {
 		p.socket = filepath.Join(a.StateDir, "seeds.sock")
 	}
@@ -151,6 +151,15 @@ func memoryFlag(text string) (intent.Size, error) {
 		return 0, agent.Usage("--memory: %w", err)
 	}
 	return size, nil
+}
+
+// comesOrGoes takes up that a session was won or lost: what this node said under the one before is gone.
+func (p *placer) comesOrGoes() {
+	p.own.forget()
+	p.mu.Lock()
+	clear(p.draining)
+	p.mu.Unlock()
+	p.nudge()
 }
 
 // nudge asks for a pass.

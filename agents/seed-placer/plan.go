@@ -41,6 +41,9 @@ type SiteWish struct {
 	Invalid string
 }
 
+// subject tells a site from a seed of the same name.
+func (w SiteWish) subject() string { return "site/" + w.Name }
+
 // Actual is what this node has.
 type Actual struct {
 	Node string
@@ -95,7 +98,7 @@ const nodeSubject = "node"
 // Step is one change.
 type Step struct {
 	Kind    Kind
-	About   string // a seed, a site, a blob or the node
+	About   string // a seed, a site as site/NAME, the digest of a blob, or the node
 	Digest  string
 	State   intent.ReplicaState
 	Address string

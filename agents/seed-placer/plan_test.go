@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 	"github.com/platypus-platform/platypus/intent"
 )
@@ -121,6 +122,7 @@ func (w *world) ready(seed string) (nodes []string) {
 // TestPlanReachesItsGoal: whatever the order of steps, as many replicas as can be are ready and no others are left; while
 // nodes come, no seed has fewer ready than before.
 func TestPlanReachesItsGoal(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
 		draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
@@ -227,6 +229,54 @@ func TestLoadAddsReplicas(t *testing.T) {
 		if got := replicas(w.d, w.d.Seeds[0]); got != c.want {
 			t.Errorf("load %d: %d replicas, want %d", c.load, got, c.want)
 		}
+	}
+}
+
+// TestParkedSeedsStay: a seed that rests because it ended its worker too often is not ready any more, and not handed on to
+// another node; one that is drained takes it along, for whoever holds the node to blame.
+func TestParkedSeedsStay(t *testing.T) {
+	w := newWorld()
+	for _, name := range []string{"n1", "n2"} {
+		w.add(name, intent.Host{})
+	}
+	w.d.Seeds = []SeedWish{wish("s", intent.Replication{MinReplicas: 1})}
+	first := func(int) int { return 0 }
+	w.settle(t, first, func() {})
+	at := w.ready("s")[0]
+	other := map[string]string{"n1": "n2", "n2": "n1"}[at]
+	w.nodes[at].Ward = map[string]Patient{"s": {Intent: fingerprint(w.d.Seeds[0].Seed), Strikes: maxStrikes, Why: "it is bad"}}
+	w.settle(t, first, func() {})
+	if c := w.d.Claims["s"]; len(c) != 1 || c[at].State != intent.ReplicaClaimed || len(w.nodes[at].Sent) != 0 {
+		t.Errorf("%+v, runs %v", c, w.nodes[at].Sent)
+	}
+	if s := states(w.d, *w.nodes[at])["s"]; s.Phase != intent.PhaseQuarantined || !strings.Contains(s.Reason, "it is bad") || !strings.Contains(s.Reason, "platypus seed FILE s") {
+		t.Errorf("%+v", s)
+	}
+	w.nodes[at].Self.Closed = true
+	w.settle(t, first, func() {})
+	if got := w.ready("s"); !slices.Equal(got, []string{other}) || len(w.d.Claims["s"]) != 1 {
+		t.Errorf("drained, it is on %v", w.d.Claims["s"])
+	}
+}
+
+// TestSiteAndSeedOfOneName: what goes wrong with a site is not put down to the seed of the same name.
+func TestSiteAndSeedOfOneName(t *testing.T) {
+	w := newWorld()
+	w.add("n", intent.Host{})
+	w.d.Seeds = []SeedWish{wish("x", intent.Replication{})}
+	w.settle(t, func(int) int { return 0 }, func() {})
+	w.d.Sites = []SiteWish{{Name: "x", Site: intent.Site{Manifest: "sha256:" + digestFor("site")}}}
+	steps := plan(w.d, *w.nodes["n"])
+	if len(steps) != 1 || steps[0].Kind != Fetch || steps[0].Subject() != "site/x" {
+		t.Fatalf("%+v", steps)
+	}
+	w.nodes["n"].Faults = map[string]string{"site/x": "nobody holds it"}
+	all := states(w.d, *w.nodes["n"])
+	if s := all["x"]; s.Phase != converge.Converged || strings.Contains(s.Reason, "nobody") {
+		t.Errorf("the seed: %+v", s)
+	}
+	if s := all["site/x"]; s.Phase != converge.Working || !strings.Contains(s.Reason, "nobody holds it") {
+		t.Errorf("the site: %+v", s)
 	}
 }
 

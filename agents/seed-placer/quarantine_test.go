@@ -34,7 +34,8 @@ func TestEndlessLoopIsParked(t *testing.T) {
 	if n := strings.Count(m.log.String(), "its worker ended"); n < maxStrikes {
 		t.Errorf("its worker ended %d times", n)
 	}
-	if s := c.said("n1", "loops"); !strings.Contains(s.Reason, "parked until its intent or its module changes") || !strings.Contains(s.Reason, "5 times in a row") {
+	if s := c.said("n1", "loops"); !strings.Contains(s.Reason, "parked until its intent or its module changes") ||
+		!strings.Contains(s.Reason, "5 times in a row") || !strings.Contains(s.Reason, "platypus seed FILE loops") {
 		t.Errorf("%+v", s)
 	}
 	if !strings.Contains(m.log.String(), "a call of loops goes on 1s after its deadline") { // unless all of the worker stands still, and is killed

@@ -17,7 +17,7 @@ func states(d Desired, a Actual) map[string]converge.State {
 		all[wish.Name] = seedState(d, a, wish, places[wish.Name])
 	}
 	for _, wish := range d.Sites {
-		all["site/"+wish.Name] = siteState(a, wish)
+		all[wish.subject()] = siteState(a, wish)
 	}
 	for name, reason := range d.Held {
 		if !d.declared()[name] {
@@ -67,7 +67,8 @@ func seedState(d Desired, a Actual, wish SeedWish, p Placement) converge.State {
 	case !mine && !claimed:
 		s.Reason = notHere(d, a, wish, p)
 	case sick && record.Parked():
-		s.Phase, s.Reason = intent.PhaseQuarantined, fmt.Sprintf("%s; it is parked until its intent or its module changes", record)
+		s.Phase, s.Reason = intent.PhaseQuarantined, fmt.Sprintf("%s; it is parked until its intent or its module changes, and no other node takes its place, "+
+			"for it would end there, too: publish it mended (platypus seed FILE %s), or drain this node if you hold that to blame", record, wish.Name)
 	case sick && status.State == "":
 		s.Phase, s.Reason, s.Moves = converge.Failed, fmt.Sprintf("%s; it is tried again at %s", record, clock(record.Next)), true
 	case status.State == wire.Failed:
@@ -136,7 +137,7 @@ func siteState(a Actual, wish SiteWish) converge.State {
 	s := converge.State{Want: fmt.Sprintf("sha256:%.12s", wish.Site.Digest()), Phase: converge.Converged, Reason: fmt.Sprintf("%d files", len(files))}
 	if missing > 0 {
 		s.Phase, s.Reason, s.Moves = converge.Working, fmt.Sprintf("%d files are missing", missing), true
-		if fault := a.Faults[wish.Name]; fault != "" {
+		if fault := a.Faults[wish.subject()]; fault != "" {
 			s.Reason += ": " + fault
 		}
 		return s
