@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -49,6 +50,11 @@ func (w *world) refuse(ts *testscript.TestScript, _ bool, args []string) {
 			failed++
 		}
 	}
+}
+
+// files N lets the agent open files as long as it has fewer than that; what it has open it keeps.
+func (w *world) files(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("prlimit", "--pid", strconv.Itoa(w.agent.Process.Pid), "--nofile="+args[0]+":"))
 }
 
 // expire APP CLUSTER ends the session that holds a cluster's lease, as the store does by itself once it was not renewed

@@ -59,4 +59,3 @@ func (h *host) follow(d Desired, a Actual) {
 	h.peers.Want(wishes)
 	h.catalog.Want(entries, keep)
 }
-

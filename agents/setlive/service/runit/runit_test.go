@@ -263,6 +263,17 @@ func TestALinkThatLeadsNowhereIsMended(t *testing.T) {
 	}
 }
 
+// TestRunsvTellsWhenItStartedAService: by the clock on the wall, to which a link's time is compared.
+func TestRunsvTellsWhenItStartedAService(t *testing.T) {
+	b := newBench(t, testhost.Calm)
+	before := time.Now()
+	b.up(t)
+	now, err := supervise(b.home("slug")).status()
+	if err != nil || now.since.Before(before) || now.since.After(time.Now()) {
+		t.Errorf("%+v, %v; begun at %s", now, err, before)
+	}
+}
+
 func FuzzParseStatus(f *testing.F) {
 	f.Add([]byte("\x40\x00\x00\x00\x5c\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00u\x00\x01"))
 	f.Fuzz(func(t *testing.T, data []byte) {
