@@ -1,8 +1,8 @@
 package runit
 
 import (
-	"flag"
 	"context"
+	"flag"
 	"os"
 	"path/filepath"
 	"strconv"
