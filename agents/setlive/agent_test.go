@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 
 // TestMain makes the test binary be setlive when a story runs it by that name.
 func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "4") // unless the command line says otherwise: most of the time stories wait
 	testscript.Main(m, map[string]func(){"setlive": main})
 }
 
@@ -51,7 +53,8 @@ func TestStoriesOnSystemd(t *testing.T) {
 	})
 }
 
-// stories runs every story in a world of its own: its own root in the store, its own folders, its own node.
+// stories runs every story in a world of its own: its own root in the store, its own folders, its own node. So they run
+// side by side.
 func stories(t *testing.T, consul string, supervisor func(*world) []string) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -60,8 +63,9 @@ func stories(t *testing.T, consul string, supervisor func(*world) []string) {
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
 		t.Run(name, func(t *testing.T) {
-			w := &world{T: t, root: "test-" + name + "-" + strconv.Itoa(os.Getpid()), consul: consul, dir: testhost.Scratch(t)}
-			w.flags = append(supervisor(w), "--node", "web1", "--root", w.root+"/", "--state-dir", filepath.Join(w.dir, "state"),
+			t.Parallel()
+			w := &world{T: t, root: "test-" + name + "-" + strconv.Itoa(os.Getpid()), consul: consul, node: "web1-" + name, dir: testhost.Scratch(t)}
+			w.flags = append(supervisor(w), "--node", w.node, "--root", w.root+"/", "--state-dir", filepath.Join(w.dir, "state"),
 				"--http-addr", consul, "--resync", "2s")
 			t.Cleanup(w.end)
 			testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: w.commands(), WorkdirRoot: w.dir,
@@ -69,6 +73,7 @@ func stories(t *testing.T, consul string, supervisor func(*world) []string) {
 					return what == "runit" && w.flags[0] == "--runit" || what == "root" && os.Geteuid() == 0 || what == "faults" && os.Getenv("PLATYPUS_FAULTS") != "", nil
 				},
 				Setup: func(env *testscript.Env) error {
+					env.Setenv("NODE", w.node)
 					env.Setenv("SRV", filepath.Join(w.dir, "srv"))
 					if w.flags[0] == "--runit" {
 						env.Setenv("SERVICES", w.flags[1])
@@ -86,6 +91,7 @@ func stories(t *testing.T, consul string, supervisor func(*world) []string) {
 type world struct {
 	*testing.T
 	root, consul, dir string
+	node              string
 	flags             []string
 	agent             *exec.Cmd
 	said              output
@@ -121,6 +127,7 @@ func (w *world) commands() map[string]command {
 		"stale": w.stale, "steady": w.steady, "heard": w.heard, "old": w.oldService, "killed": w.killed,
 		"disk": w.disk, "fill": w.fill, "roomy": w.fill, "readonly": w.remount, "writable": w.remount,
 		"trapped": w.trapped, "says": w.says, "freeze": w.freeze, "thaw": w.freeze, "supervisor": w.supervisor,
+		"files": w.files,
 	}
 }
 

@@ -7,18 +7,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// refuse APP CALLS ERROR switches between v1 and v2 while the first, the second, … of these system calls of each thread
-// fails, of setlive and of what it starts, until none is left to fail. Setlive may fail for that; what runs is what
-// current says all the same, and the next setlive finishes the work.
+// refuse APP CALLS ERROR [on] switches between v1 and v2 while the first, the second, … of these system calls of each
+// thread fails, and with "on" all that come after it, of setlive and of what it starts, until none is left to fail. Setlive
+// may fail for that; what runs is what current says all the same, and the next setlive finishes the work.
 func (w *world) refuse(ts *testscript.TestScript, _ bool, args []string) {
 	app, calls, trace := args[0], args[1], filepath.Join(w.dir, "trace")
 	path, err := exec.LookPath("strace")
 	ts.Check(err)
-	failed := 0
+	failed, on := 0, ""
+	if len(args) > 3 {
+		on = "+"
+	}
 	for n := 1; ; n++ {
 		from, to := "v1", "v2"
 		if n%2 == 0 {
@@ -26,10 +30,10 @@ func (w *world) refuse(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		w.put(ts, false, []string{"clusters/" + app + "/production/config",
 			fmt.Sprintf(`{"versions":{%q:"active",%q:"prep"},"user_config":{"calls":%q,"error":%q,"n":%d}}`, to, from, calls, args[2], n)})
-		inject := fmt.Sprintf("inject=%s:error=%s:when=%d", calls, args[2], n)
+		inject := fmt.Sprintf("inject=%s:error=%s:when=%d%s", calls, args[2], n, on)
 		strace := append([]string{"-f", "-qq", "-o", trace, "-e", "trace=" + calls, "-e", inject, "setlive", "--once"}, w.flags...)
 		out, err := exec.Command(path, strace...).CombinedOutput()
-		when := fmt.Sprintf("after %s of call %d of %s:\n%s", args[2], n, calls, out)
+		when := fmt.Sprintf("after %s of call %d%s of %s:\n%s", args[2], n, on, calls, out)
 		if bytes.Contains(out, []byte("panic: ")) {
 			ts.Fatalf("%s", when)
 		}
@@ -42,13 +46,18 @@ func (w *world) refuse(ts *testscript.TestScript, _ bool, args []string) {
 		w.noneHalfDone(ts)
 		if !bytes.Contains(said, []byte("(INJECTED)")) {
 			ts.Check(err)
-			w.Logf("%s of %s: at %d calls, and setlive failed for %d of them", args[2], calls, n-1, failed)
+			w.Logf("%s%s of %s: at %d calls, and setlive failed for %d of them", args[2], on, calls, n-1, failed)
 			return
 		}
 		if err != nil {
 			failed++
 		}
 	}
+}
+
+// files N lets the agent open files as long as it has fewer than that; what it has open it keeps.
+func (w *world) files(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("prlimit", "--pid", strconv.Itoa(w.agent.Process.Pid), "--nofile="+args[0]+":"))
 }
 
 // expire APP CLUSTER ends the session that holds a cluster's lease, as the store does by itself once it was not renewed

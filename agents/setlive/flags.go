@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -25,15 +26,20 @@ func flags() []cli.Flag {
 
 // supervisor returns the one that the flags name.
 func supervisor(c *cli.Context) (s service.Supervisor, err error) {
-	switch {
-	case c.String("runit") != "" && c.Bool("systemd"):
+	dir, units := c.String("runit"), c.Bool("systemd")
+	if dir != "" && units {
 		return nil, agent.Usage("--runit and --systemd exclude each other")
-	case c.String("runit") != "":
-		s, err = runit.New(c.String("runit"), c.String("runit-stage"))
-	case c.Bool("systemd") || booted():
+	}
+	if dir == "" && !units {
+		if units, err = booted(); err != nil {
+			return nil, fmt.Errorf("find out what supervises this machine: %w", err)
+		}
+		dir = "/etc/service"
+	}
+	if units {
 		s, err = systemd.New(c.String("unit-dir"), c.String("services"))
-	default:
-		s, err = runit.New("/etc/service", c.String("runit-stage"))
+	} else {
+		s, err = runit.New(dir, c.String("runit-stage"))
 	}
 	if err == nil && c.String("config") != "" {
 		s = servicebuilder{s, c.String("config")}
@@ -41,11 +47,15 @@ func supervisor(c *cli.Context) (s service.Supervisor, err error) {
 	return s, err
 }
 
-// booted reports whether systemd runs this machine.
-func booted() bool {
-	_, err := os.Stat("/run/systemd/system")
-	_, errPrivate := os.Stat("/run/systemd/private")
-	return err == nil && errPrivate == nil
+// booted reports whether systemd runs this machine. Its error is [service.ErrUnseen].
+func booted() (bool, error) {
+	for _, sign := range []string{"/run/systemd/system", "/run/systemd/private"} {
+		_, err := os.Stat(sign)
+		if there, err := service.There(err); !there {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // owned lists the apps that setlive has written a service for.

@@ -31,7 +31,7 @@ func (w *world) current(ts *testscript.TestScript, _ bool, args []string) {
 // report APP PHASE [REGEXP] waits until the report in the store says so; REGEXP is for what it has, why, and the error.
 func (w *world) report(ts *testscript.TestScript, neg bool, args []string) {
 	w.eventually(ts, func() error {
-		_, body := w.request("GET", "kv/"+w.root+"/status/setlive/web1?raw", "")
+		_, body := w.request("GET", "kv/"+w.root+"/status/setlive/"+w.node+"?raw", "")
 		var r intent.Report
 		_ = json.Unmarshal([]byte(body), &r)
 		state, there := r.Subjects[args[0]]
@@ -63,7 +63,7 @@ func (w *world) listed(ts *testscript.TestScript, neg bool, args []string) {
 			return err
 		}
 		for _, e := range entries {
-			if e.Service.ID != "platypus-"+args[0]+"-web1" {
+			if e.Service.ID != "platypus-"+args[0]+"-"+w.node {
 				continue
 			}
 			status := ""

@@ -46,7 +46,10 @@ func (h *host) observe(ctx context.Context) (Actual, error) {
 			app.Verdict = health.Verdict{Process: s.Process, Passing: true, Passes: 1}
 			app.Peers = Peers{Asked: true, Held: true, Healthy: math.MaxInt}
 		}
-		a[s.App] = h.look(app, s.App, s.Basedir)
+		if app.Unseen == "" {
+			app = h.look(app, s.App, s.Basedir)
+		}
+		a[s.App] = app
 	}
 	return a, nil
 }

@@ -180,6 +180,30 @@ func TestPlanLeavesAloneWhatItMustNotTouch(t *testing.T) {
 	})
 }
 
+// TestPlanDoesNothingOnWhatItCouldNotLookAt: whatever else is said of the app, and whether it is wanted or not, it is looked
+// at again and that is all; the lease is wanted as before.
+func TestPlanDoesNothingOnWhatItCouldNotLookAt(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := anyWanted(t)
+		m := anyModel(t, w)
+		m.Verdict = health.Verdict{Process: m.Service.Process, Passing: true, Passes: 1}
+		d := Desired{"slug": w}
+		if rapid.Bool().Draw(t, "no longer declared") {
+			d, m.Service.App = Desired{}, "slug"
+		}
+		before := decide("slug", d, Actual{"slug": m.App})
+		m.Unseen = "could not look: open /proc/7/stat: too many open files"
+		steps := plan(d, Actual{"slug": m.App})
+		if len(steps) != 1 || steps[0].Verb != Look || steps[0].Subject() != "slug" || steps[0].Destroys() || !strings.Contains(steps[0].String(), m.Unseen) {
+			t.Fatalf("%v", steps)
+		}
+		after := decide("slug", d, Actual{"slug": m.App})
+		if after.lease != before.lease || after.state.Phase == converge.Converged || after.state.Reason != m.Unseen {
+			t.Fatalf("%+v, and before %+v", after, before)
+		}
+	})
+}
+
 func TestPlanRemovesWhatIsNoLongerDeclaredAndOnlyThat(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := anyWanted(t)

@@ -41,7 +41,7 @@ func (w *world) steady(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	last, writes := uint64(0), -1
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		_, body := w.request("GET", "kv/"+w.root+"/status/setlive/web1", "")
+		_, body := w.request("GET", "kv/"+w.root+"/status/setlive/"+w.node, "")
 		var pairs []struct {
 			ModifyIndex uint64
 			Value       []byte

@@ -78,15 +78,15 @@ func (s Spec) versionOf(pid int, started uint64, since time.Time) (string, error
 	return s.versionAt(target)
 }
 
-// clockSlack is how far two clocks that tell the same time may be apart, for what was between the looks at them.
-const clockSlack = time.Second
+// clockSlack is how far two clocks that tell the same time may seem to be apart, for what was between the looks at them.
+const clockSlack = 2 * time.Second
 
 // ledSince reports whether a link that was made at made is older than a process that was started at since and has run for
 // age. The first two, and now, are by the clock on the wall, which may have been set in between: then times of before and
 // after cannot be compared, and nothing follows from them. Age is by the kernel's own clock, which nobody sets.
 func ledSince(made, since, now time.Time, age time.Duration) bool {
 	set := now.Sub(since) - age // how far the clock was set since the start
-	return set.Abs() <= clockSlack && made.Before(since.Add(clockSlack))
+	return set.Abs() <= clockSlack && made.Before(since)
 }
 
 // versionAt returns the version of the install that a path lies in, or "".

@@ -95,6 +95,8 @@ func TestAClockThatWasSetTellsNothing(t *testing.T) {
 		want             bool
 	}{
 		"nobody set it, and the link is older":         {event{-hour, 0}, event{0, 0}, event{hour, 0}, true},
+		"nobody set it, and the link is just newer":    {event{time.Millisecond, 0}, event{0, 0}, event{hour, 0}, false},
+		"nobody set it, and the link is just older":    {event{-time.Millisecond, 0}, event{0, 0}, event{hour, 0}, true},
 		"nobody set it, and the link is newer":         {event{hour / 2, 0}, event{0, 0}, event{hour, 0}, false},
 		"wrong all the time, and the link is older":    {event{-hour, -9 * hour}, event{0, -9 * hour}, event{hour, -9 * hour}, true},
 		"wrong all the time, and the link is newer":    {event{hour / 2, -9 * hour}, event{0, -9 * hour}, event{hour, -9 * hour}, false},

@@ -2,6 +2,7 @@ package runit
 
 import (
 	"context"
+	"flag"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +13,12 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 	"github.com/platypus-platform/platypus/agents/setlive/service"
 )
+
+// TestMain lets the tests run side by side, each under a runsvdir of its own: most of the time they wait for it.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "4") // unless the command line says otherwise
+	m.Run()
+}
 
 // bench is a runit with one app on it.
 type bench struct {

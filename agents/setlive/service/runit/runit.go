@@ -161,7 +161,12 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 	if err != nil {
 		return err
 	}
-	if err := s.control('d'); err != nil {
+	pipe, err := s.reach() // and kept: that a stop can be called off must not hang on one more file
+	if err != nil {
+		return err
+	}
+	defer pipe.Close()
+	if err := tell(pipe, 'd'); err != nil {
 		return err
 	}
 	err = poll(ctx, graceOf(how), s.down)
@@ -169,7 +174,7 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 	case errors.Is(err, errTooLong):
 		err = r.kill(ctx, s, process)
 	case err != nil && !how.Final:
-		return errors.Join(err, s.control('u')) // called off: rather the old version than none
+		return errors.Join(err, tell(pipe, 'u')) // called off: rather the old version than none
 	}
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 )
 
 func TestASwitchRunsTheNewVersionAndOnlyThat(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Calm)
 	was := b.up(t)
 	if was.Process.Version != "v1" || was.Process.Settings != b.spec.Settings() || !was.Up || !was.Boot || was.Problem != "" {
@@ -35,6 +36,7 @@ func TestASwitchRunsTheNewVersionAndOnlyThat(t *testing.T) {
 }
 
 func TestWhatDoesNotDifferIsNotWritten(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Calm)
 	was := b.up(t)
 	run := filepath.Join(b.host.Stage, "slug", "run")
@@ -57,6 +59,7 @@ func TestWhatDoesNotDifferIsNotWritten(t *testing.T) {
 }
 
 func TestTheAppSeesItsVersionAndConfigAsItsOwnUser(t *testing.T) {
+	t.Parallel()
 	testhost.NeedRoot(t)
 	testhost.NeedTools(t, "setpriv", "setsid")
 	out := filepath.Join(testhost.Scratch(t), "out")
@@ -82,6 +85,7 @@ func TestTheAppSeesItsVersionAndConfigAsItsOwnUser(t *testing.T) {
 }
 
 func TestAServiceThatIgnoresTERMIsKilledWithItsChildren(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Stubborn)
 	p := b.up(t).Process
 	child := childOf(t, p.PID)
@@ -98,6 +102,7 @@ func TestAServiceThatIgnoresTERMIsKilledWithItsChildren(t *testing.T) {
 }
 
 func TestAStopThatIsCalledOffLeavesTheOldVersionUp(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Stubborn)
 	p := b.up(t).Process
 	childOf(t, p.PID)
@@ -113,6 +118,7 @@ func TestAStopThatIsCalledOffLeavesTheOldVersionUp(t *testing.T) {
 }
 
 func TestAFlappingServiceIsCounted(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Doomed)
 	b.up(t)
 	note := service.Home(filepath.Join(b.host.Stage, "slug"))
@@ -130,6 +136,7 @@ func TestAFlappingServiceIsCounted(t *testing.T) {
 }
 
 func TestALeftOverDownFileDoesNotKeepItDown(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Calm)
 	b.up(t)
 	if err := b.Stop(t.Context(), "slug", service.Stopping{Final: true}); err != nil {
@@ -147,6 +154,7 @@ func TestALeftOverDownFileDoesNotKeepItDown(t *testing.T) {
 }
 
 func TestItComesBackByItselfAfterAPowerCut(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Calm)
 	was := b.up(t)
 	b.host.PowerCut(t)
@@ -161,6 +169,7 @@ func TestItComesBackByItselfAfterAPowerCut(t *testing.T) {
 }
 
 func TestRunsvdirKilledDoesNotMatterToWhatRuns(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Calm)
 	b.up(t)
 	b.host.Kill(t)
@@ -174,6 +183,7 @@ func TestRunsvdirKilledDoesNotMatterToWhatRuns(t *testing.T) {
 }
 
 func TestAnOrphanEndsBeforeItsSuccessorStarts(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Stubborn)
 	p := b.up(t).Process
 	child := childOf(t, p.PID)
@@ -192,6 +202,7 @@ func TestAnOrphanEndsBeforeItsSuccessorStarts(t *testing.T) {
 }
 
 func TestGarbageInStatusIsHealed(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Calm)
 	b.up(t)
 	file := filepath.Join(b.host.Stage, "slug", "supervise", "status")
@@ -209,6 +220,7 @@ func TestGarbageInStatusIsHealed(t *testing.T) {
 }
 
 func TestForeignServicesAreNeverTouched(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Calm)
 	other := filepath.Join(b.host.Services, "slug")
 	if err := os.Mkdir(other, 0o755); err != nil {
@@ -235,6 +247,7 @@ func TestForeignServicesAreNeverTouched(t *testing.T) {
 }
 
 func TestRemoveLeavesNothingAndItCanComeBack(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Calm)
 	b.up(t)
 	if err := b.Remove(t.Context(), "slug"); err != nil {
@@ -254,12 +267,25 @@ func TestRemoveLeavesNothingAndItCanComeBack(t *testing.T) {
 }
 
 func TestALinkThatLeadsNowhereIsMended(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, testhost.Calm)
 	if err := os.Symlink(filepath.Join(b.host.Stage, "slug"), filepath.Join(b.host.Services, "slug")); err != nil {
 		t.Fatal(err)
 	}
 	if now := b.up(t); !now.Process.Running() {
 		t.Errorf("%+v", now)
+	}
+}
+
+// TestRunsvTellsWhenItStartedAService: by the clock on the wall, to which a link's time is compared.
+func TestRunsvTellsWhenItStartedAService(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, testhost.Calm)
+	before := time.Now()
+	b.up(t)
+	now, err := supervise(b.home("slug")).status()
+	if err != nil || now.since.Before(before) || now.since.After(time.Now()) {
+		t.Errorf("%+v, %v; begun at %s", now, err, before)
 	}
 }
 

@@ -28,17 +28,31 @@ func (s supervise) alive() (bool, error) {
 	return service.There(err)
 }
 
-// control gives runsv a command, as in runsv(8).
-func (s supervise) control(command byte) error {
+// reach opens the pipe that runsv takes its commands from.
+func (s supervise) reach() (*os.File, error) {
 	pipe, err := os.OpenFile(s.path("supervise/control"), os.O_WRONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return fmt.Errorf("reach runsv: %w", err)
+		return nil, fmt.Errorf("reach runsv: %w", err)
 	}
-	defer pipe.Close()
+	return pipe, nil
+}
+
+// tell gives runsv a command, as in runsv(8).
+func tell(pipe *os.File, command byte) error {
 	if _, err := pipe.Write([]byte{command}); err != nil {
 		return fmt.Errorf("tell runsv %q: %w", command, err)
 	}
 	return nil
+}
+
+// control gives runsv one command.
+func (s supervise) control(command byte) error {
+	pipe, err := s.reach()
+	if err != nil {
+		return err
+	}
+	defer pipe.Close()
+	return tell(pipe, command)
 }
 
 // status is what runsv keeps in supervise/status.
