@@ -12,6 +12,7 @@
 package store
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -77,11 +78,14 @@ func (s *Store) refresh() {
 	}
 }
 
-// stamp tells one state of the files that c names from another.
+// stamp tells one state of the files that c names from another, by what they hold: two renewals in a row may well leave
+// files of one size and, as the clock of a file system ticks, of one time.
 func stamp(c *api.Config) (all string) {
 	for _, path := range []string{c.TokenFile, c.TLSConfig.CAFile, c.TLSConfig.CertFile, c.TLSConfig.KeyFile} {
-		if at, err := os.Stat(path); err == nil {
-			all += fmt.Sprintf("%s %d %d;", path, at.Size(), at.ModTime().UnixNano())
+		if text, err := os.ReadFile(path); err == nil {
+			all += fmt.Sprintf("%x;", sha256.Sum256(text))
+		} else {
+			all += ";"
 		}
 	}
 	return all
