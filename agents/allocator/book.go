@@ -100,7 +100,9 @@ func (b *book) take(s source, snapshot store.Snapshot) {
 	defer b.mu.Unlock()
 	s.take(snapshot)
 	b.sort(s)
-	b.version++
+	if s != source(b.papers.vms) { // wishes are not part of the view
+		b.version++
+	}
 }
 
 // sort brings what is asked by node into that order.
@@ -163,14 +165,13 @@ func (b *book) settle(all []news, requests []*request) {
 func (b *book) desired() Desired {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	f := fleet.Fleet{VMs: make([]fleet.VM, 0, len(b.papers.vms.rows))}
-	for name, r := range b.papers.vms.rows {
-		if _, err := intent.ParseVMName(name); err == nil && !r.gone {
-			f.VMs = append(f.VMs, fleet.VM{Name: intent.Name(name), Spec: r.noun, Index: r.index, Fault: r.fault})
+	d := Desired{VMs: make([]fleet.VM, 0, len(b.papers.vms.rows)), Index: b.papers.vms.index}
+	for _, name := range sortedKeys(b.papers.vms.rows) {
+		if _, err := intent.ParseVMName(name); err == nil && !b.papers.vms.rows[name].gone {
+			d.VMs = append(d.VMs, b.Wish(intent.Name(name)))
 		}
 	}
-	fleet.Sort(&f)
-	return Desired{VMs: f.VMs, Index: b.papers.vms.index}
+	return d
 }
 
 // current are the steps whose wish is still known as it was planned for. Of the others a refused transaction has shown

@@ -36,7 +36,7 @@ func guard(a *agent.Agent) *converge.Guard[Desired, Actual] {
 
 // owned are the vms that hold something.
 func owned(a Actual) (names []string) {
-	seen := map[intent.Name]bool{}
+	seen := make(map[intent.Name]bool, len(a.entries()))
 	for _, m := range a.Fleet.Machines {
 		for _, e := range m.Ledger.Entries {
 			if vm := fleet.VMOf(e.VM); e.Phase == intent.PhasePlaced && !seen[vm] {
@@ -48,7 +48,8 @@ func owned(a Actual) (names []string) {
 	return names
 }
 
-func wanted(d Desired) (names []string) {
+func wanted(d Desired) []string {
+	names := make([]string, 0, len(d.VMs))
 	for _, v := range d.VMs {
 		names = append(names, string(v.Name))
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -54,8 +53,8 @@ type planner struct {
 	room    *fleet.Room
 	wishes  map[intent.Name]*fleet.VM
 	line    []wish                  // every instance that is wanted, the oldest wish first
+	told    int                     // of these, how many something is said of
 	held    map[string][]fleet.Held // entries, by instance
-	home    map[string]*fleet.Held  // the one entry of each instance that counts as its place
 	steps   []fleet.Step
 	leaving map[fleet.Spot]int // instances on their way from a machine
 	freeing bool               // something will be free that is not yet
@@ -65,12 +64,11 @@ type planner struct {
 func plan(d Desired, a Actual) []fleet.Step {
 	p := &planner{desired: d, actual: a, room: fleet.NewRoom(a.Fleet), wishes: make(map[intent.Name]*fleet.VM, len(d.VMs)),
 		held: a.entries(), leaving: map[fleet.Spot]int{}}
-	p.home = make(map[string]*fleet.Held, len(p.held))
 	for n := range d.VMs {
 		p.wishes[d.VMs[n].Name] = &d.VMs[n]
 	}
 	p.queue()
-	p.settle()
+	p.depict()
 	p.depart()
 	p.stay()
 	p.arrive()
@@ -80,8 +78,8 @@ func plan(d Desired, a Actual) []fleet.Step {
 
 func (p *planner) add(s fleet.Step) { p.steps = append(p.steps, s) }
 
-// settle finds the place of each instance, and notes what is on its way.
-func (p *planner) settle() {
+// depict notes what is on its way.
+func (p *planner) depict() {
 	for _, name := range sortedKeys(p.actual.Moving) {
 		s := p.actual.Moving[name]
 		p.room.Apply(s)
@@ -90,25 +88,13 @@ func (p *planner) settle() {
 			p.leaving[s.From]++
 		}
 	}
-	for name, entries := range p.held {
-		for n := range entries {
-			e := &entries[n]
-			if e.Phase == intent.PhaseLeaving {
-				p.leaving[e.Spot]++
-			}
-			if e.Phase != intent.PhasePlaced {
-				continue
-			}
-			if p.home[name] == nil || p.saidToBeOn(name, e.Spot) {
-				p.home[name] = e
+	for _, m := range p.actual.Fleet.Machines {
+		for n := range m.Ledger.Entries {
+			if m.Ledger.Entries[n].Phase == intent.PhaseLeaving {
+				p.leaving[m.Spot]++
 			}
 		}
 	}
-}
-
-func (p *planner) saidToBeOn(name string, s fleet.Spot) bool {
-	said := p.actual.Fleet.Placements[name]
-	return said.Region == s.Region && said.Machine == s.Machine
 }
 
 // wanted reports whether an instance is wished for.
@@ -118,15 +104,17 @@ func (p *planner) wanted(i intent.Instance) bool {
 }
 
 // untouchable reports whether nothing of an instance may change.
-func (p *planner) untouchable(i intent.Instance) bool {
-	_, moving := p.actual.Moving[i.String()]
+func (p *planner) untouchable(i intent.Instance, name string) bool {
+	_, moving := p.actual.Moving[name]
 	_, held := p.desired.Held[i.VM]
-	v := p.wishes[i.VM]
-	return moving || held || v != nil && v.Fault != ""
+	return moving || held
 }
 
 // fixed reports whether an instance must not lose the place that it has.
-func (p *planner) fixed(i intent.Instance) bool { return p.desired.Frozen != "" || p.untouchable(i) }
+func (p *planner) fixed(i intent.Instance) bool {
+	v := p.wishes[i.VM]
+	return p.desired.Frozen != "" || v != nil && v.Fault != "" || p.untouchable(i, i.String())
+}
 
 // depart frees what is gone and releases what is not wanted.
 func (p *planner) depart() {
@@ -138,7 +126,7 @@ func (p *planner) depart() {
 		if _, moving := p.actual.Moving[name]; moving {
 			continue
 		}
-		wanted := p.wanted(i)
+		wanted, home := p.wanted(i), p.home(name)
 		for _, e := range p.held[name] {
 			switch {
 			case e.Phase != intent.PhasePlaced:
@@ -150,46 +138,14 @@ func (p *planner) depart() {
 			case !wanted:
 				p.add(fleet.Step{Verb: fleet.Release, Instance: i, Entry: e.Entry, From: e.Spot, Leaves: p.leaves(e), Why: p.unwanted(i)})
 				p.freeing = true
-			case e.Spot != p.home[name].Spot:
+			case e.Spot != home.Spot:
 				// Someone wrote this by hand: an instance has one place. What is taken away here must not take its
 				// placement along, so it goes as an entry that is free.
-				p.add(fleet.Step{Verb: fleet.Free, Instance: i, Entry: e.Entry, From: e.Spot, Why: "it is held on " + p.home[name].Spot.String() + " too"})
+				p.add(fleet.Step{Verb: fleet.Free, Instance: i, Entry: e.Entry, From: e.Spot, Why: "it is held on " + home.Spot.String() + " too"})
 				p.freeing = true
 			}
 		}
 	}
-}
-
-// unsettled are the instances, sorted, of which an entry may have to go: all but those that are wanted and stand in one
-// place, which is nearly all there are.
-func (p *planner) unsettled() (names []string) {
-	settled := 0
-	for n := range p.line {
-		w := &p.line[n]
-		if entries := p.held[w.name]; len(entries) == 1 && entries[0].Phase == intent.PhasePlaced {
-			settled++
-		}
-	}
-	if settled == len(p.held) {
-		return nil
-	}
-	wanted := p.inLine()
-	for name, entries := range p.held {
-		if len(entries) != 1 || entries[0].Phase != intent.PhasePlaced || !wanted[name] {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// inLine are the names of the instances that are wanted.
-func (p *planner) inLine() map[string]bool {
-	names := make(map[string]bool, len(p.line))
-	for n := range p.line {
-		names[p.line[n].name] = true
-	}
-	return names
 }
 
 func (p *planner) unwanted(i intent.Instance) string {
@@ -211,39 +167,14 @@ func (p *planner) leaves(e fleet.Held) intent.Phase {
 	return intent.PhaseLeaving
 }
 
-// wish is one instance that is wanted.
-type wish struct {
-	vm       *fleet.VM
-	instance intent.Instance
-	name     string // of the instance
-}
-
-// queue lines up what is wanted.
-func (p *planner) queue() {
-	vms := make([]*fleet.VM, 0, len(p.desired.VMs))
-	for n := range p.desired.VMs {
-		vms = append(vms, &p.desired.VMs[n])
-	}
-	slices.SortFunc(vms, func(a, b *fleet.VM) int { return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Name, b.Name)) })
-	p.line = make([]wish, 0, len(vms))
-	for _, v := range vms {
-		for n := range v.Spec.Count {
-			if v.Fault == "" {
-				i := intent.Instance{VM: v.Name, Number: n}
-				p.line = append(p.line, wish{v, i, i.String()})
-			}
-		}
-	}
-}
-
 // arrive finds places for what has none.
 func (p *planner) arrive() {
 	for n := range p.line {
 		w := &p.line[n]
-		if p.home[w.name] != nil || p.untouchable(w.instance) {
+		if w.home != nil || p.untouchable(w.instance, w.name) {
 			continue
 		}
-		v, i, said := *w.vm, w.instance, p.actual.Fleet.Placements[w.name]
+		v, i, said := *w.vm, w.instance, p.said(w)
 		if said.State == intent.Placed && p.corrupt(said) {
 			continue
 		}
@@ -272,19 +203,13 @@ func (p *planner) corrupt(said fleet.Placed) bool {
 
 // forget removes what is said of instances that are not wanted and that nothing holds.
 func (p *planner) forget() {
-	said := 0
-	for n := range p.line {
-		if _, is := p.actual.Fleet.Placements[p.line[n].name]; is {
-			said++
-		}
-	}
-	if said == len(p.actual.Fleet.Placements) {
+	if p.told == len(p.actual.Fleet.Placements) {
 		return
 	}
 	var names []string
 	wanted := p.inLine()
 	for name := range p.actual.Fleet.Placements {
-		if !wanted[name] && p.home[name] == nil {
+		if !wanted[name] && p.home(name) == nil {
 			names = append(names, name)
 		}
 	}

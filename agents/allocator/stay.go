@@ -15,11 +15,11 @@ import (
 func (p *planner) stay() {
 	for n := range p.line {
 		w := &p.line[n]
-		e := p.home[w.name]
-		if e == nil || p.untouchable(w.instance) {
+		e := w.home
+		if e == nil || p.untouchable(w.instance, w.name) {
 			continue
 		}
-		m := p.room.Host(e.Spot).Machine
+		m := p.actual.Fleet.Holder(e)
 		if why, phase := p.mustGo(w.vm, e, m); why != "" && p.desired.Frozen == "" {
 			p.move(*w.vm, w.instance, *e, why, phase)
 			continue
@@ -106,10 +106,10 @@ func (p *planner) move(v fleet.VM, i intent.Instance, e fleet.Held, why string, 
 
 // tend keeps an instance where it is, in the size that is wanted, and what is said of it true.
 func (p *planner) tend(w *wish, e *fleet.Held) {
-	said, i := p.actual.Fleet.Placements[w.name], w.instance
+	i := w.instance
 	if spec := &w.vm.Spec; e.Share() != spec.Share() || e.Cluster != spec.Cluster {
 		v := *w.vm
-		s := fleet.Step{Verb: fleet.Resize, Instance: i, Entry: entryOf(v, i), To: e.Spot, Attempt: max(1, said.Attempt), Why: "another size is wanted"}
+		s := fleet.Step{Verb: fleet.Resize, Instance: i, Entry: entryOf(v, i), To: e.Spot, Attempt: max(1, p.said(w).Attempt), Why: "another size is wanted"}
 		if p.grows(v, *e) {
 			p.room.Apply(s)
 			p.add(s)
@@ -126,10 +126,10 @@ func (p *planner) tend(w *wish, e *fleet.Held) {
 		app, brought = p.actual.Fleet.Apps[string(e.Spot.Machine)+"/"+string(e.App)]
 	}
 	switch {
-	case said.State != intent.Placed || said.Fault != "" || said.Region != e.Region || said.Machine != e.Spot.Machine:
-		p.add(fleet.Step{Verb: fleet.Mend, Instance: i, Entry: e.Entry, To: e.Spot, Attempt: max(1, said.Attempt), Why: "it did not say so"})
+	case !w.told:
+		p.add(fleet.Step{Verb: fleet.Mend, Instance: i, Entry: e.Entry, To: e.Spot, Attempt: max(1, p.said(w).Attempt), Why: "it did not say so"})
 	case e.App != "" && (!brought || app.Cluster != e.Cluster):
-		p.add(fleet.Step{Verb: fleet.Mend, Instance: i, Entry: e.Entry, To: e.Spot, Attempt: said.Attempt, Why: "its app was not brought"})
+		p.add(fleet.Step{Verb: fleet.Mend, Instance: i, Entry: e.Entry, To: e.Spot, Attempt: p.said(w).Attempt, Why: "its app was not brought"})
 	}
 }
 

@@ -40,13 +40,13 @@ func (t *table[T]) take(s store.Snapshot) {
 	}
 	known := t.known()
 	t.index = s.Index
-	seen := make(map[string]bool, len(s.Pairs))
+	seen := 0
 	for _, p := range s.Pairs {
-		rest, below := t.prefix.Below(p.Key)
-		if !below || len(p.Value) == 0 && strings.HasSuffix(p.Key, "/") {
+		rest, is := t.rowOf(p)
+		if !is {
 			continue
 		}
-		seen[rest] = true
+		seen++
 		if have, there := t.rows[rest]; !there || have.index < p.ModifyIndex {
 			t.put(rest, p)
 			if t.heard != nil && known {
@@ -54,11 +54,30 @@ func (t *table[T]) take(s store.Snapshot) {
 			}
 		}
 	}
+	if seen < len(t.rows) {
+		t.drop(s)
+	}
+}
+
+// drop removes the rows that a snapshot lacks.
+func (t *table[T]) drop(s store.Snapshot) {
+	there := make(map[string]bool, len(s.Pairs))
+	for _, p := range s.Pairs {
+		if rest, is := t.rowOf(p); is {
+			there[rest] = true
+		}
+	}
 	for rest, have := range t.rows {
-		if !seen[rest] && have.index <= s.Index {
+		if !there[rest] && have.index <= s.Index {
 			delete(t.rows, rest)
 		}
 	}
+}
+
+// rowOf is where a pair belongs in the table, if it does.
+func (t *table[T]) rowOf(p intent.Pair) (rest string, is bool) {
+	rest, is = t.prefix.Below(p.Key)
+	return rest, is && (len(p.Value) > 0 || !strings.HasSuffix(p.Key, "/"))
 }
 
 func (t *table[T]) put(rest string, p intent.Pair) {

@@ -192,16 +192,14 @@ func (d *addition) arrive(s Step) error {
 	return d.assign(s)
 }
 
-// moreEntries is how many entries a ledger is made ready for when it gets its first: a transaction has a few for it.
-const moreEntries = 16
-
-// lodge puts an entry into its place among the others, which are sorted.
+// lodge puts an entry into its place among the others, which are sorted. A transaction has a few for a machine, or one: the
+// copy that the first of them takes has some room for more.
 func (h *Host) lodge(e intent.Entry) {
 	at, _ := slices.BinarySearchFunc(h.Lodged, e, func(a, b intent.Entry) int {
 		return cmp.Or(cmp.Compare(a.VM, b.VM), cmp.Compare(a.Phase, b.Phase))
 	})
 	if len(h.Lodged) == cap(h.Lodged) {
-		h.Lodged = append(make([]intent.Entry, 0, len(h.Lodged)+moreEntries), h.Lodged...)
+		h.Lodged = append(make([]intent.Entry, 0, len(h.Lodged)+len(h.Lodged)/4+4), h.Lodged...)
 	}
 	h.Lodged, h.Left = slices.Insert(h.Lodged, at, e), h.Left.Minus(e.Share())
 }

@@ -137,7 +137,11 @@ func (m *Machine) Name() intent.Name { return m.Spot.Machine }
 type Held struct {
 	Spot
 	intent.Entry
+	at int // of the machine
 }
+
+// Holder is the machine on which an entry stands that Entries returned.
+func (f *Fleet) Holder(h *Held) *Machine { return f.Machines[h.at] }
 
 // Entries returns every entry of every ledger that can be read, by instance, in the order of the machines.
 func (f *Fleet) Entries() map[string][]Held {
@@ -146,9 +150,9 @@ func (f *Fleet) Entries() map[string][]Held {
 		n += len(m.Ledger.Entries)
 	}
 	held, all := make(map[string][]Held, n), make([]Held, 0, n)
-	for _, m := range f.Machines {
+	for at, m := range f.Machines {
 		for _, e := range m.Ledger.Entries {
-			all = append(all, Held{m.Spot, e})
+			all = append(all, Held{m.Spot, e, at})
 			if others := held[e.VM]; others != nil {
 				held[e.VM] = append(others, all[len(all)-1])
 			} else {
