@@ -50,6 +50,7 @@ func TestNodesWithCertificates(t *testing.T) {
 				m, address := c.sealed(a, i, time.Hour)
 				at[m.name] = address
 			}
+			c.joined()
 			c.publish(c.nodes["n1"], fixture.Go(t, "reactor+"), "r", map[string]any{"min_replicas": 2, "calls": []string{"hello"}})
 			c.publish(c.nodes["n1"], fixture.Go(t, "hello"), "hello", map[string]any{"min_replicas": 1, "labels": map[string]string{"only": "n3"}})
 			c.publish(c.nodes["n1"], fixture.Go(t, "reactor+"), "trusted", map[string]any{"min_replicas": 1, "trusted": true, "labels": map[string]string{"only": "n2"}})
