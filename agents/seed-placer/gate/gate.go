@@ -49,7 +49,9 @@ type clock struct {
 	ticking bool
 	ran     time.Duration // up to the last tick
 	at      time.Time     // of that tick
-	empty   time.Duration // when the queue was empty last, of ran
+	calm    bool          // the queue was empty, and nobody came since
+	empty   time.Duration // when it was empty last, of ran
+	late    time.Duration // when somebody waited in vain last, of ran
 }
 
 // place is one call that waits.
@@ -61,7 +63,9 @@ type place struct {
 }
 
 // New returns a gate for limit calls at once and queue calls that wait.
-func New(limit, queue int) *Gate { return &Gate{limit: limit, queue: queue} }
+func New(limit, queue int) *Gate {
+	return &Gate{limit: limit, queue: queue, clock: clock{calm: true, late: -Standing}}
+}
 
 // Enter lets a call in, or has it wait for its turn for as long as it may. Who got in must call Leave.
 func (g *Gate) Enter(p Patience) error {
@@ -81,8 +85,8 @@ func (g *Gate) Enter(p Patience) error {
 		time.AfterFunc(tick, g.look)
 	}
 	now := g.now(time.Now())
-	if g.waiting.Len() == 0 {
-		g.empty = now
+	if g.calm {
+		g.calm, g.empty = false, now
 	}
 	one := &place{turn: make(chan error, 1), came: time.Now(), since: now, patience: p}
 	g.waiting.PushBack(one)
@@ -93,10 +97,9 @@ func (g *Gate) Enter(p Patience) error {
 // now is the time on the gate's clock.
 func (c *clock) now(at time.Time) time.Duration { return c.ran + min(at.Sub(c.at), 2*tick) }
 
-// stands reports whether the queue has not been empty for too long.
-func (g *Gate) stands(now time.Duration) bool {
-	return g.waiting.Len() > 0 && now-g.empty >= Standing
-}
+// stands reports whether the queue has not been empty for too long. Where all that waited were refused, it was not empty:
+// they ask again.
+func (c *clock) stands(now time.Duration) bool { return !c.calm && now-c.empty >= Standing }
 
 // look refuses who has waited too long, for as long as anybody waits.
 func (g *Gate) look() {
@@ -111,7 +114,7 @@ func (g *Gate) look() {
 		e = e.Next()
 		if at.Sub(one.came) >= one.patience.Burst || stands && now-one.since >= one.patience.Overload {
 			g.waiting.Remove(this)
-			g.refused++
+			g.refused, g.late = g.refused+1, now
 			one.turn <- ErrLate
 		}
 	}
@@ -143,14 +146,16 @@ func (g *Gate) Leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.inside > g.limit || g.waiting.Len() == 0 {
+		g.calm = g.calm || g.inside <= g.limit
 		g.inside--
 		return
 	}
-	next := g.waiting.Front()
-	if g.stands(g.now(time.Now())) {
+	now, next := g.now(time.Now()), g.waiting.Front()
+	if g.stands(now) {
 		next = g.waiting.Back()
 	}
 	g.waiting.Remove(next).(*place).turn <- nil
+	g.calm = g.waiting.Len() == 0 && now-g.late >= Standing
 }
 
 // Counts returns how many calls are inside, how many wait, and how many were ever refused.

@@ -152,6 +152,13 @@ func TestStanding(t *testing.T) {
 		if err := <-patient; err != nil {
 			t.Fatal(err)
 		}
+		began = time.Now() // nobody waits, but only because who did was refused
+		if err := g.Enter(Patience{time.Hour, 20 * time.Millisecond}); !errors.Is(err, ErrLate) || time.Since(began) > 20*time.Millisecond+2*tick {
+			t.Fatalf("%v after %v", err, time.Since(began))
+		}
+		if g.Leave(); !g.TryEnter() {
+			t.Fatal("nobody is inside")
+		}
 		again := enter(g, Patience{time.Hour, 20 * time.Millisecond})
 		time.Sleep(Standing - 2*tick)
 		g.Leave()

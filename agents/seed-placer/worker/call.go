@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strings"
@@ -79,7 +80,7 @@ func (w *Worker) route(ctx context.Context, name string, c *engine.Call, to wher
 	}
 	elsewhere := to == anywhere && w.peers.has(name)
 	switch {
-	case r != nil && !elsewhere && r.gate.Enter(r.patience(now, c.Deadline)) == nil:
+	case r != nil && !elsewhere && r.gate.Enter(patience(now, c.Deadline)) == nil:
 		return w.inside(ctx, r, c, now)
 	case elsewhere:
 		return w.peers.call(ctx, w.zone(), name, c)
@@ -92,20 +93,13 @@ func (w *Worker) route(ctx context.Context, name string, c *engine.Call, to wher
 	return w.absent(name)
 }
 
-// patience is how long a call that came at a moment may wait for its turn. Where there is too much to do for long, it is
-// about half as long as a call takes, so that what is let in is answered in less than twice the time that it takes when
-// nobody else calls, and what cannot be is refused while the caller still has time to ask somebody else.
-func (r *running) patience(came, deadline time.Time) gate.Patience {
+// patience is how long a call that came at a moment may wait for its turn: while there is too much to do, less than it
+// could, so that who cannot be served may ask somebody else. Who then comes last goes first, so few wait that long; and
+// it is not the same for all, for who was refused at once with many others would come back with them.
+func patience(came, deadline time.Time) gate.Patience {
 	half := deadline.Sub(came) / 2
-	took := time.Duration(r.took.Load())
-	if took == 0 {
-		return gate.Patience{Burst: half, Overload: half} // nobody knows yet
-	}
-	return gate.Patience{Burst: half, Overload: min(half, max(took/2, leastPatience))}
+	return gate.Patience{Burst: half, Overload: min(half, gate.Standing/2+rand.N(gate.Standing))}
 }
-
-// leastPatience is less than what anybody notices.
-const leastPatience = 20 * time.Millisecond
 
 // maxRunnable bounds how many calls wait for a processor, over all seeds.
 const maxRunnable = 1024
@@ -148,26 +142,15 @@ func (w *Worker) compute(ctx context.Context, r *running, c *engine.Call, came t
 		w.cpu.Force()
 	} else if !w.cpu.TryEnter() {
 		waited := time.Since(came) // at the gate of the seed
-		if w.cpu.Enter(r.patience(came, c.Deadline).Less(waited)) != nil {
+		if w.cpu.Enter(patience(came, c.Deadline).Less(waited)) != nil {
 			return &engine.Error{Code: engine.Overloaded, Text: "there is no processor free for " + r.Name, RetryAfter: overloadedFor}
 		}
 	}
-	began := time.Now()
 	r.note.calls.Add(1)
 	err := r.Do(ctx, c)
 	r.note.calls.Add(-1)
-	r.lasted(time.Since(began))
 	w.cpu.Leave()
 	return err
-}
-
-// lasted takes what a call took into the average. One that stood still for a while counts for little.
-func (r *running) lasted(took time.Duration) {
-	before := time.Duration(r.took.Load())
-	if before > 0 {
-		took = before - before/8 + min(took, 4*before)/8
-	}
-	r.took.Store(int64(took))
 }
 
 // absent says why nobody answers for a seed.

@@ -89,7 +89,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	case r.ContentLength == 0:
 		return nil, nil
 	case r.ContentLength > 0:
-		body := make([]byte, r.ContentLength)
+		body := body(int(r.ContentLength))
 		_, err := io.ReadFull(r.Body, body)
 		return body, err
 	}
@@ -111,6 +111,7 @@ func (w *Worker) serveCall(rw http.ResponseWriter, r *http.Request, name, functi
 	if err == nil {
 		c.Function = function
 		err = w.route(r.Context(), name, c, to)
+		spend(c.Input)
 	}
 	if running := w.running(name); running != nil {
 		inside, waiting, _ := running.gate.Counts()
@@ -166,13 +167,17 @@ func (w *Worker) serveSeed(rw http.ResponseWriter, r *http.Request, name, rest s
 	kind := kindOf(running)
 	switch kind {
 	case overWire:
-		c.Function, c.Input = httpFunction, onWire(r, rest, c.Input)
+		body := c.Input
+		c.Function, c.Input = httpFunction, onWire(r, rest, body)
+		spend(body)
 	case overCGI:
 		c.Env = cgiEnv(r, name, rest, len(c.Input))
 	default:
 		c.Function = strings.TrimSuffix(rest, "/")
 	}
-	if err := w.route(r.Context(), name, c, to); err != nil {
+	err = w.route(r.Context(), name, c, to)
+	spend(c.Input)
+	if err != nil {
 		refuse(rw, err)
 		return
 	}

@@ -128,8 +128,10 @@ func (p *peers) pick(name, zone, not string) (choice, bool) {
 	return choice{}, false
 }
 
-// call makes a call at another node, and at a second one when the first could not be reached or had too much to do.
+// call makes a call at another node, and at a second one when the first could not be reached or had too much to do. The
+// input is gone after that: a connection may go on sending it when there is an answer already.
 func (p *peers) call(ctx context.Context, zone, name string, c *engine.Call) error {
+	defer func() { c.Input = nil }()
 	if p.budget.Load() < 100 {
 		p.budget.Add(1)
 	}

@@ -42,7 +42,6 @@ type running struct {
 	uses sync.WaitGroup // calls under way
 	// computing counts the calls that have a processor or wait for one.
 	computing atomic.Int64
-	took      atomic.Int64 // what a call takes without its waits, in nanoseconds: a moving average
 }
 
 // apply makes the worker follow a table: what is new or changed is loaded while what runs goes on.
