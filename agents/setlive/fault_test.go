@@ -13,23 +13,24 @@ import (
 )
 
 // refuse APP CALLS ERROR [on] switches between v1 and v2 while the first, the second, … of these system calls of each
-// thread fails, and with "on" all that come after it, of setlive and of what it starts, until none is left to fail. Setlive
-// may fail for that; what runs is what current says all the same, and the next setlive finishes the work.
+// thread fails, and with "on" all that come after it, of setlive and of what it starts, until none is left to fail. Those
+// far on are of somebody who waits and looks over and over: of these it takes fewer. Setlive may fail for that; what runs
+// is what current says all the same, and the next setlive finishes the work.
 func (w *world) refuse(ts *testscript.TestScript, _ bool, args []string) {
 	app, calls, trace := args[0], args[1], filepath.Join(w.dir, "trace")
 	path, err := exec.LookPath("strace")
 	ts.Check(err)
-	failed, on := 0, ""
+	tries, failed, on := 0, 0, ""
 	if len(args) > 3 {
 		on = "+"
 	}
-	for n := 1; ; n++ {
+	for n := 1; ; n += 1 + n/40 {
 		from, to := "v1", "v2"
-		if n%2 == 0 {
+		if tries++; tries%2 == 0 {
 			from, to = to, from
 		}
 		w.put(ts, false, []string{"clusters/" + app + "/production/config",
-			fmt.Sprintf(`{"versions":{%q:"active",%q:"prep"},"user_config":{"calls":%q,"error":%q,"n":%d}}`, to, from, calls, args[2], n)})
+			fmt.Sprintf(`{"versions":{%q:"active",%q:"prep"},"user_config":{"calls":%q,"error":%q,"n":%d}}`, to, from, calls, args[2]+on, n)})
 		inject := fmt.Sprintf("inject=%s:error=%s:when=%d%s", calls, args[2], n, on)
 		strace := append([]string{"-f", "-qq", "-o", trace, "-e", "trace=" + calls, "-e", inject, "setlive", "--once"}, w.flags...)
 		out, err := exec.Command(path, strace...).CombinedOutput()
@@ -46,7 +47,7 @@ func (w *world) refuse(ts *testscript.TestScript, _ bool, args []string) {
 		w.noneHalfDone(ts)
 		if !bytes.Contains(said, []byte("(INJECTED)")) {
 			ts.Check(err)
-			w.Logf("%s%s of %s: at %d calls, and setlive failed for %d of them", args[2], on, calls, n-1, failed)
+			w.Logf("%s%s of %s: at %d calls, the last of them before number %d, and setlive failed for %d", args[2], on, calls, tries-1, n, failed)
 			return
 		}
 		if err != nil {
