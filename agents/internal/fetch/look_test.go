@@ -1,17 +1,10 @@
 package fetch
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/platypus-platform/platypus/store/certtest"
 )
 
 // TestLook asks each kind of server what it has. None of them is made to send it.
@@ -136,16 +131,16 @@ func TestCertificates(t *testing.T) {
 		"another host":      {now.Add(-time.Hour), now.Add(time.Hour), "192.0.2.1", true, Untrusted, "not 127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			certificate, pool := selfSigned(t, c.from, c.to, c.host)
+			a := certtest.New(t)
 			served := 0
 			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { served++; fmt.Fprint(w, "thing") }))
 			s.Config.ErrorLog = log.New(io.Discard, "", 0)
-			s.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{a.Pair("artifacts", c.host, c.from, c.to)}}
 			s.StartTLS()
 			defer s.Close()
 			client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{}, DisableKeepAlives: true}}
 			if c.trusted {
-				client.Transport.(*http.Transport).TLSClientConfig.RootCAs = pool
+				client.Transport.(*http.Transport).TLSClientConfig.RootCAs = a.Pool()
 			}
 			req := Request{URL: s.URL + "/x?token=secret", Client: client, Partial: filepath.Join(t.TempDir(), "part")}
 			f, err := Get(t.Context(), req)
@@ -167,27 +162,4 @@ func TestCertificates(t *testing.T) {
 			}
 		})
 	}
-}
-
-func selfSigned(t *testing.T, from, to time.Time, host string) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "artifacts"}, NotBefore: from, NotAfter: to,
-		IPAddresses: []net.IP{net.ParseIP(host)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
