@@ -18,19 +18,19 @@ const lookAgain = 500 * time.Millisecond
 
 func statusVerb() verb {
 	return verb{
-		name: "status", usage: "show where every app stands on every node", max: 0,
+		name: "status", usage: "show where every app stands on every node, and every seed", max: 0,
 		text: `One line for each app on each node: the active version, what is installed, which ports are open, what is live,
 and, when something is not as declared, the first thing that the rest waits for. All of it is what the agents reported;
 an agent that does not report or is not alive is said to be so. With -o json each line holds the whole chain: what every
 agent wants and has, its attempts, its next try, and its last transitions.
 Seeds follow, where there are any: the module, on how many nodes it is ready and on how many it is wanted, which nodes
 these are, and what hinders.
---check is a probe for monitoring: exit code 2 when anything is not converged.`,
+--check is a probe for monitoring: exit code 2 when any app is not converged.`,
 		examples: []string{"platypus status", "platypus status --app slug --watch", "platypus status --check -o json"},
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "node", Usage: "only this `NODE`"},
 			&cli.StringFlag{Name: "app", Usage: "only this `APP`"},
-			boolFlag("check", "exit code 2 unless everything is converged"),
+			boolFlag("check", "exit code 2 unless every app is converged"),
 			boolFlag("watch", "show it again whenever it changes, until interrupted", "w"),
 			outputFlag(),
 		},
