@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
@@ -92,8 +93,13 @@ func hintOf(err error) string {
 	return pastHint(err)
 }
 
+// printVersion says how --version is answered, which the library wants to know once for the whole process.
+var printVersion = sync.OnceFunc(func() {
+	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(c.App.Writer, "platypus", Version) }
+})
+
 func newApp(io stdio) *cli.App {
-	cli.VersionPrinter = func(*cli.Context) { fmt.Fprintln(io.out, "platypus", Version) }
+	printVersion()
 	app := &cli.App{
 		Name: "platypus", Usage: "declare what shall run where, and see what became of it", Version: Version,
 		Reader: io.in, Writer: io.out, ErrWriter: io.talk,
@@ -126,13 +132,13 @@ type verb struct {
 
 func (v verb) command() *cli.Command {
 	return &cli.Command{
-		Name: v.name, Usage: v.usage, ArgsUsage: v.args, Flags: v.flags,
+		Name: v.name, Usage: v.usage, ArgsUsage: strings.TrimSuffix(" "+v.args, " "), Flags: v.flags,
 		Description:        v.text + "\n\nExamples:\n  " + strings.Join(v.examples, "\n  "),
 		CustomHelpTemplate: verbHelp, HideHelpCommand: true,
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
 		Action: func(c *cli.Context) error {
 			if n := c.NArg(); n < v.min || v.max >= 0 && n > v.max {
-				return usage("%s takes %s, not %d arguments: platypus %s %s", v.name, v.args, n, v.name, v.args)
+				return usage("%s takes %s, not %s: platypus %s %s", v.name, v.args, plural(n, "argument"), v.name, v.args)
 			}
 			sh, err := newShell(c)
 			if err != nil {

@@ -205,7 +205,11 @@ func (l *laboratory) untilConverged(ctx context.Context, started map[string]bool
 			}
 		}
 		if open == 0 {
-			return l.sh.showStatus(w, rows)
+			seeds, err := w.Seeds(ctx, l.sh.store)
+			if err != nil {
+				return err
+			}
+			return l.sh.showStatus(w, rows, seeds)
 		}
 		pause(ctx, lookAgain)
 	}

@@ -100,7 +100,7 @@ func unknownVM(name intent.Name, f *fleet.Fleet) error {
 	for _, v := range f.VMs {
 		names = append(names, string(v.Name))
 	}
-	return fmt.Errorf("no vm is called %s%s: platypus vms lists them", name, meant(string(name), names))
+	return fmt.Errorf("no vm is called %s%s: platypus vms lists them, and platypus status the seeds", name, meant(string(name), names))
 }
 
 // knownRegion refuses a region that has neither a declaration nor a machine, and lists those that have.

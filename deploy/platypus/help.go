@@ -28,7 +28,7 @@ Examples:
 
 const verbHelp = `platypus {{.Name}}: {{.Usage}}
 
-Usage: platypus {{.Name}} [flags] {{.ArgsUsage}}
+Usage: platypus {{.Name}} [flags]{{.ArgsUsage}}
 
 {{.Description}}
 {{if .VisibleFlags}}

@@ -46,6 +46,9 @@ func locked(f io.Reader, name string, pid int32, path string) error {
 	said, _ := io.ReadAll(io.LimitReader(f, 128))
 	holder := strings.TrimSpace(string(said))
 	dir := filepath.Dir(path)
+	if filepath.Base(dir) == holder {
+		dir = filepath.Dir(dir)
+	}
 	who := ""
 	if pid > 0 { // it has none here when it lives in another container
 		who = fmt.Sprintf(" (pid %d)", pid)

@@ -51,6 +51,9 @@ func (w World) Rows() []Row {
 		}
 	}
 	for who, report := range w.Reports {
+		if who.Agent != Preparer && who.Agent != PortAuthority && who.Agent != Setlive {
+			continue // what other agents speak of are no apps
+		}
 		for subject, state := range report.Subjects {
 			subject, _, _ = strings.Cut(subject, "/") // what an agent does about one version of an app is the app's
 			if !slices.ContainsFunc(rows, func(r Row) bool { return string(r.App) == subject && r.Node == who.Node }) &&
