@@ -10,33 +10,23 @@ import (
 	"testing"
 
 	"github.com/platypus-platform/platypus/store"
-	"github.com/platypus-platform/platypus/store/consultest"
-	"github.com/platypus-platform/platypus/store/embedtest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// address is where an embedded store of its own, or a real Consul, listens.
-var addresses = map[string]func(testing.TB) string{
-	"embedded": func(t testing.TB) string { return embedtest.Start(t) },
-	"consul":   func(t testing.TB) string { return consultest.Start(t, consultest.Config{}).Addr },
-}
-
-// TestWriterDiesAnywhere ends a writer at each of its requests, before and after it was carried out: afterwards the log
+// TestWriterDiesAtAnyMoment ends a writer at each of its requests, before and after it was carried out: afterwards the log
 // and the tree say the same, and the next writer goes on.
-func TestWriterDiesAnywhere(t *testing.T) {
-	for name, address := range addresses {
-		t.Run(name, func(t *testing.T) {
-			at, before := address(t), 98 // so that the commit is the one that makes a checkpoint
-			if name == "consul" {
-				before = 3 // for the time it takes
+func TestWriterDiesAtAnyMoment(t *testing.T) {
+	eachAt(t, func(t *testing.T, at string) {
+		before := 98 // so that the commit is the one that makes a checkpoint
+		if strings.HasSuffix(t.Name(), "consul") && !thorough() {
+			before = 3 // for the time it takes
+		}
+		for _, worst := range []fate{unsent, unheard} {
+			for n, more := 1, true; more; n++ {
+				more = writerDies(t, at, n, worst, before)
 			}
-			for _, worst := range []fate{unsent, unheard} {
-				for n, more := 1, true; more; n++ {
-					more = writerDies(t, at, n, worst, before)
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 func writerDies(t *testing.T, address string, n int, worst fate, before int) bool {
@@ -86,31 +76,32 @@ func writerDies(t *testing.T, address string, n int, worst fate, before int) boo
 
 // TestAnswerIsLost loses the answer of a write that happened, and one of a write that did not: it is committed once.
 func TestAnswerIsLost(t *testing.T) {
-	for name, address := range addresses {
-		t.Run(name, func(t *testing.T) {
-			at := address(t)
-			for _, worst := range []fate{unsent, unheard, rejected} {
-				w, x := newWorld(t, at), between(t, at)
-				w.commit("before", edit("nodes/web1/a", "1"))
-				log := history.Open(opened(t, x.URL), w.tree)
-				writes := 0
-				x.now(func(_ int, r *http.Request) fate {
-					if writes++; writes <= 4 && writes > 1 { // the first reads
-						return worst
-					}
-					return passes
-				})
-				c, err := log.Commit(t.Context(), history.Request{Edits: []history.Edit{edit("nodes/web1/a", "2")}})
-				if err != nil || c.Seq != 2 {
-					t.Fatalf("%d: %+v, %v", worst, c, err)
-				}
-				if all := w.all(history.Query{}); len(all) != 2 || all[1].ID != c.ID {
-					t.Errorf("%d: %d commits", worst, len(all))
-				}
-				w.same()
-			}
-		})
+	eachAt(t, func(t *testing.T, at string) {
+		for _, worst := range []fate{unsent, unheard, rejected} {
+			answerIsLost(t, at, worst)
+		}
+	})
+}
+
+func answerIsLost(t *testing.T, at string, worst fate) {
+	w, x := newWorld(t, at), between(t, at)
+	w.commit("before", edit("nodes/web1/a", "1"))
+	log := history.Open(opened(t, x.URL), w.tree)
+	writes := 0
+	x.now(func(_ int, r *http.Request) fate {
+		if writes++; writes <= 4 && writes > 1 { // the first reads
+			return worst
+		}
+		return passes
+	})
+	c, err := log.Commit(t.Context(), history.Request{Edits: []history.Edit{edit("nodes/web1/a", "2")}})
+	if err != nil || c.Seq != 2 {
+		t.Fatalf("%d: %+v, %v", worst, c, err)
 	}
+	if all := w.all(history.Query{}); len(all) != 2 || all[1].ID != c.ID {
+		t.Errorf("%d: %d commits", worst, len(all))
+	}
+	w.same()
 }
 
 // TestOutOfReach gives up, and says what is not known.

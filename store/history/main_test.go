@@ -1,10 +1,13 @@
 package history_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,7 +21,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if many := flag.Lookup("test.parallel").Value; many.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
+		_ = many.Set("6") // those that are parallel wait for a disk or for a Consul for most of the time
+	}
 	code := m.Run()
+	shared.stop()
 	if code == 0 {
 		// Idle connections of the client are kept for its next request; everything else must be gone.
 		if err := goleak.Find(goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop")); err != nil {
@@ -47,11 +55,54 @@ func anyTree(t testing.TB) intent.Tree {
 	return tree
 }
 
-// each runs a test on the embedded store and on a real Consul.
-func each(t *testing.T, test func(t *testing.T, w *world)) {
-	t.Run("embedded", func(t *testing.T) { test(t, newWorld(t, embedtest.Start(t))) })
-	t.Run("consul", func(t *testing.T) { test(t, newWorld(t, consultest.Start(t, consultest.Config{}).Addr)) })
+// sharedConsul serves all tests: each has a tree of its own.
+type sharedConsul struct {
+	once sync.Once
+	c    *consultest.Server
 }
+
+var shared sharedConsul
+
+func (s *sharedConsul) addr(t testing.TB) string {
+	consultest.Need(t)
+	s.once.Do(func() { s.c = consultest.Start(lasting{t}, consultest.Config{}) })
+	return s.c.Addr
+}
+
+func (s *sharedConsul) stop() {
+	if s.c != nil {
+		s.c.Kill()
+	}
+}
+
+// lasting is a test that what it starts outlives.
+type lasting struct{ testing.TB }
+
+func (lasting) Cleanup(func()) {}
+
+// addresses are where an embedded store of the test's own, and a real Consul, listen.
+var addresses = map[string]func(testing.TB) string{
+	"embedded": func(t testing.TB) string { return embedtest.Start(t) },
+	"consul":   func(t testing.TB) string { return shared.addr(t) },
+}
+
+// each runs a test on the embedded store and on a real Consul, both at once and beside other tests.
+func each(t *testing.T, test func(t *testing.T, w *world)) {
+	eachAt(t, func(t *testing.T, address string) { test(t, newWorld(t, address)) })
+}
+
+func eachAt(t *testing.T, test func(t *testing.T, address string)) {
+	t.Parallel()
+	for name, address := range addresses {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, address(t))
+		})
+	}
+}
+
+// thorough reports whether the run is one that may take its time: make faults.
+func thorough() bool { return os.Getenv("PLATYPUS_FAULTS") != "" }
 
 // world is a tree of its own in some store.
 type world struct {
@@ -67,7 +118,7 @@ func newWorld(t *testing.T, address string) *world {
 }
 
 // hang is what nothing here may take unless something hangs.
-const hang = 150 * time.Second
+const hang = 5 * time.Minute
 
 var me = history.Author{Name: "ann@desk", Proof: history.Claimed}
 
