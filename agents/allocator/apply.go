@@ -47,7 +47,9 @@ func (h *hands) serve(ctx context.Context) {
 	}
 	for running := 0; ; {
 		most := inFlight
-		if running > 0 && !h.waiting.comes() {
+		if running == 0 {
+			h.waiting.calm()
+		} else if !h.waiting.comes() {
 			most += ahead // but not while more comes, which might share what is made ahead
 		}
 		for running < most && ctx.Err() == nil {
@@ -60,9 +62,6 @@ func (h *hands) serve(ctx context.Context) {
 		}
 		select {
 		case <-h.waiting.news:
-			if running == 0 {
-				h.waiting.calm()
-			}
 		case b := <-ended:
 			running--
 			for _, r := range b.requests {

@@ -16,6 +16,7 @@ type wish struct {
 	name     string      // of the instance
 	home     *fleet.Held // its place, or nil
 	told     bool        // it is said to be there
+	settled  bool        // no other entry of it stands anywhere
 }
 
 // said is what is said of an instance.
@@ -40,8 +41,11 @@ func (p *planner) queue() {
 			if is {
 				p.told++
 			}
-			home := p.homeAmong(p.held[name], said)
-			p.line = append(p.line, wish{v, i, name, home, home != nil && said.State == intent.Placed && said.Fault == "" && on(said, home.Spot)})
+			entries := p.held[name]
+			w := wish{vm: v, instance: i, name: name, home: p.homeAmong(entries, said)}
+			w.told = w.home != nil && said.State == intent.Placed && said.Fault == "" && on(said, w.home.Spot)
+			w.settled = w.home != nil && len(entries) == 1
+			p.line = append(p.line, w)
 		}
 	}
 }
@@ -71,7 +75,7 @@ func on(said fleet.Placed, s fleet.Spot) bool {
 func (p *planner) unsettled() (names []string) {
 	settled := 0
 	for n := range p.line {
-		if w := &p.line[n]; w.home != nil && len(p.held[w.name]) == 1 {
+		if p.line[n].settled {
 			settled++
 		}
 	}

@@ -51,7 +51,6 @@ type planner struct {
 	desired Desired
 	actual  Actual
 	room    *fleet.Room
-	wishes  map[intent.Name]*fleet.VM
 	line    []wish                  // every instance that is wanted, the oldest wish first
 	told    int                     // of these, how many something is said of
 	held    map[string][]fleet.Held // entries, by instance
@@ -62,11 +61,7 @@ type planner struct {
 
 // plan decides everything and touches nothing. The same state gives the same steps in the same order.
 func plan(d Desired, a Actual) []fleet.Step {
-	p := &planner{desired: d, actual: a, room: fleet.NewRoom(a.Fleet), wishes: make(map[intent.Name]*fleet.VM, len(d.VMs)),
-		held: a.entries(), leaving: map[fleet.Spot]int{}}
-	for n := range d.VMs {
-		p.wishes[d.VMs[n].Name] = &d.VMs[n]
-	}
+	p := &planner{desired: d, actual: a, room: fleet.NewRoom(a.Fleet), held: a.entries(), leaving: map[fleet.Spot]int{}}
 	p.queue()
 	p.depict()
 	p.depart()
@@ -99,8 +94,8 @@ func (p *planner) depict() {
 
 // wanted reports whether an instance is wished for.
 func (p *planner) wanted(i intent.Instance) bool {
-	v := p.wishes[i.VM]
-	return v != nil && (v.Fault != "" || i.Number < v.Spec.Count)
+	v, declared := p.desired.vm(i.VM)
+	return declared && (v.Fault != "" || i.Number < v.Spec.Count)
 }
 
 // untouchable reports whether nothing of an instance may change.
@@ -112,8 +107,8 @@ func (p *planner) untouchable(i intent.Instance, name string) bool {
 
 // fixed reports whether an instance must not lose the place that it has.
 func (p *planner) fixed(i intent.Instance) bool {
-	v := p.wishes[i.VM]
-	return p.desired.Frozen != "" || v != nil && v.Fault != "" || p.untouchable(i, i.String())
+	v, _ := p.desired.vm(i.VM)
+	return p.desired.Frozen != "" || v.Fault != "" || p.untouchable(i, i.String())
 }
 
 // depart frees what is gone and releases what is not wanted.
@@ -149,7 +144,7 @@ func (p *planner) depart() {
 }
 
 func (p *planner) unwanted(i intent.Instance) string {
-	if _, declared := p.wishes[i.VM]; declared {
+	if _, declared := p.desired.vm(i.VM); declared {
 		return "fewer are wanted"
 	}
 	return "it is no longer wanted"

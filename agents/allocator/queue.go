@@ -69,7 +69,7 @@ func (q *queue) comes() (came bool) {
 // breath is longer than a pass takes from one step to the next, and short beside a transaction.
 const breath = 100 * time.Microsecond
 
-// calm returns when nothing came for a breath.
+// calm returns when nothing came for a breath: the steps of a pass are to share transactions from the first on.
 func (q *queue) calm() {
 	for before, now := -1, q.count(); now != before; now = q.count() {
 		before = now
