@@ -19,11 +19,14 @@ import (
 
 // Most of what it takes to load compiled code is the check of the module's functions, which it passed when it was
 // compiled. So what is kept lies under the name of a shell: the module with all its functions empty, and its digest, so
-// that no two have the same. Each has a folder of its own with a single file in it: when wazero comes to another name for
-// the shell, as with another processor, it makes a second one, and what it made is thrown away.
-
-// making begins the names of folders that are not complete.
-const making = ".making-"
+// that no two have the same. Each has a folder of its own with the shell, and a single file of code: when wazero comes to
+// another name for the shell, as with another processor or a shell that is damaged, it makes a second one, and what it made
+// is thrown away.
+const (
+	making     = ".making-" // begins the names of folders that are not complete
+	codeFolder = "code"
+	shellFile  = "shell"
+)
 
 // compiledFrom compiles a module, or takes its code from the cache.
 func (e *Engine) compiledFrom(ctx context.Context, s *Seed, module []byte) error {
@@ -39,11 +42,7 @@ func (e *Engine) compiledFrom(ctx context.Context, s *Seed, module []byte) error
 	if s.Trusted {
 		name = digest + "-trusted"
 	}
-	husk, err := shell(module, digest)
-	if err != nil {
-		return s.translate(ctx, e.cache, module) // which says what is wrong with it
-	}
-	if e.recall(ctx, s, name, husk) {
+	if e.recall(ctx, s, name) {
 		return nil
 	}
 	dir, err := os.MkdirTemp(e.dir, making)
@@ -51,14 +50,18 @@ func (e *Engine) compiledFrom(ctx context.Context, s *Seed, module []byte) error
 		return err
 	}
 	defer os.RemoveAll(dir)
-	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(dir, "code"))
+	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(dir, codeFolder))
 	if err != nil {
 		return err
 	}
 	if err := s.translate(ctx, cache, module); err != nil {
 		return err
 	}
-	if err := e.keep(ctx, s, name, dir, husk); err != nil {
+	husk, err := shell(module, digest)
+	if err == nil {
+		err = e.keep(ctx, s, name, dir, husk)
+	}
+	if err != nil {
 		s.outside.Log(s.Name, Warn, fmt.Sprintf("keep its code: %v", err)) // the next start only takes longer
 	}
 	return nil
@@ -78,23 +81,10 @@ func (s *Seed) translate(ctx context.Context, cache wazero.CompilationCache, mod
 }
 
 // recall takes a seed's code from the cache, if it is there and whole.
-func (e *Engine) recall(ctx context.Context, s *Seed, name string, husk []byte) bool {
+func (e *Engine) recall(ctx context.Context, s *Seed, name string) bool {
 	dir := filepath.Join(e.dir, name)
-	before, err := only(dir)
-	if err != nil {
-		_ = os.RemoveAll(dir)
-		delete(e.kept, name)
-		return false
-	}
-	cache := e.kept[name]
-	if cache == nil {
-		if cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
-			return false
-		}
-	}
-	err = s.translate(ctx, cache, husk)
-	if after, again := only(dir); err == nil && again == nil && os.SameFile(before, after) {
-		e.kept[name] = cache
+	husk, err := os.ReadFile(filepath.Join(dir, shellFile))
+	if err == nil && e.again(ctx, s, name, husk) {
 		return true
 	}
 	if s.runtime != nil {
@@ -105,14 +95,35 @@ func (e *Engine) recall(ctx context.Context, s *Seed, name string, husk []byte) 
 	return false
 }
 
+// again makes a seed's code of a shell, and reports whether nothing was compiled for that.
+func (e *Engine) again(ctx context.Context, s *Seed, name string, husk []byte) bool {
+	dir := filepath.Join(e.dir, name, codeFolder)
+	before, err := only(dir)
+	if err != nil {
+		return false
+	}
+	cache := e.kept[name]
+	if cache == nil {
+		if cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
+			return false
+		}
+	}
+	if err := s.translate(ctx, cache, husk); err != nil {
+		return false
+	}
+	e.kept[name] = cache
+	after, err := only(dir)
+	return err == nil && os.SameFile(before, after)
+}
+
 // keep puts the code that was compiled into dir where recall finds it.
 func (e *Engine) keep(ctx context.Context, s *Seed, name, dir string, husk []byte) error {
-	code, err := path(filepath.Join(dir, "code"))
+	code, err := path(filepath.Join(dir, codeFolder))
 	if err != nil {
 		return err
 	}
 	at := filepath.Join(dir, "kept")
-	cache, err := wazero.NewCompilationCacheWithDir(at)
+	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(at, codeFolder))
 	if err != nil {
 		return err
 	}
@@ -125,6 +136,9 @@ func (e *Engine) keep(ctx context.Context, s *Seed, name, dir string, husk []byt
 	to, err := path(at)
 	if err == nil {
 		err = os.Rename(code, to)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(at, shellFile), husk, 0o600)
 	}
 	if err == nil {
 		err = os.Rename(at, filepath.Join(e.dir, name))
@@ -160,25 +174,35 @@ func only(dir string) (fs.FileInfo, error) {
 
 // The parts of a module that a shell is made of.
 const (
-	preamble    = 8  // bytes
-	codeSection = 10 // its number
-	digestName  = "platypus.digest"
+	preamble         = 8  // bytes
+	codeSection      = 10 // a number, as the others
+	dataSection      = 11
+	dataCountSection = 12
+	digestName       = "platypus.digest"
 )
 
-// shell is a module with all its functions empty, and its digest in a section of its own.
+// shell is a module with all its functions empty, its data in few pieces, and its digest in a section of its own.
 func shell(module []byte, digest string) ([]byte, error) {
 	var husk bytes.Buffer
 	husk.Write(module[:min(preamble, len(module))])
+	counted := false // then code may ask for data by its number
 	for rest := module[husk.Len():]; len(rest) > 0; {
 		size, n := binary.Uvarint(rest[1:])
 		if n <= 0 || size > uint64(len(rest)-1-n) {
 			return nil, errors.New("a section is cut off")
 		}
 		end := 1 + n + int(size)
-		if rest[0] != codeSection {
+		content := rest[1+n : end]
+		switch kind := rest[0]; {
+		case kind == codeSection:
+			if err := hollow(&husk, content); err != nil {
+				return nil, err
+			}
+		case kind == dataSection && !counted:
+			section(&husk, dataSection, joined(content))
+		default:
+			counted = counted || kind == dataCountSection
 			husk.Write(rest[:end])
-		} else if err := hollow(&husk, rest[1+n:end]); err != nil {
-			return nil, err
 		}
 		rest = rest[end:]
 	}

@@ -58,7 +58,7 @@ func TestCodeIsKept(t *testing.T) {
 		}
 		files := map[string]os.FileInfo{}
 		for _, f := range folders {
-			if files[f.Name()], err = only(filepath.Join(dir, f.Name())); err != nil {
+			if files[f.Name()], err = only(filepath.Join(dir, f.Name(), codeFolder)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -76,9 +76,13 @@ func TestCodeIsKept(t *testing.T) {
 		"renamed": func(at string) error { return os.Rename(at, at[:len(at)-8]+"00000000") }, // as for another processor
 		"doubled": func(at string) error { return os.WriteFile(at+"0", nil, 0o600) },
 		"gone":    os.Remove,
+		"shell": func(at string) error {
+			return os.WriteFile(filepath.Join(filepath.Dir(at), "../..", shellFile), returns(7), 0o600)
+		},
+		"no shell": func(at string) error { return os.Remove(filepath.Join(filepath.Dir(at), "../..", shellFile)) },
 	} {
 		for name := range before {
-			at, err := path(filepath.Join(dir, name))
+			at, err := path(filepath.Join(dir, name, codeFolder))
 			if err == nil {
 				err = damage(at)
 			}
