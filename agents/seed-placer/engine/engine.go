@@ -5,15 +5,16 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/platypus-platform/platypus/intent"
@@ -48,7 +49,9 @@ type Idler interface {
 
 // Engine compiles modules. What it compiled lies in a folder, so that a restart need not do it again.
 type Engine struct {
-	cache   wazero.CompilationCache
+	dir     string                             // of compiled code; "" for none
+	cache   wazero.CompilationCache            // where none is kept
+	kept    map[string]wazero.CompilationCache // by the name of a folder, what was taken from there; for who has the slot
 	outside Outside
 	slot    chan struct{} // held while a module is compiled
 	Memory  *Budget       // of the instances of all its seeds
@@ -61,7 +64,7 @@ type Engine struct {
 // make this process run anything. With an empty cacheDir nothing is kept.
 func New(cacheDir string, outside Outside) (*Engine, error) {
 	if cacheDir == "" {
-		return &Engine{wazero.NewCompilationCache(), outside, make(chan struct{}, 1), NewBudget(), nil}, nil
+		return newEngine("", outside), nil
 	}
 	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cache of compiled seeds: %w", err)
@@ -69,19 +72,31 @@ func New(cacheDir string, outside Outside) (*Engine, error) {
 	if err := os.Chmod(cacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cache of compiled seeds: %w", err)
 	}
-	cache, err := wazero.NewCompilationCacheWithDir(cacheDir)
-	if err != nil {
-		return nil, fmt.Errorf("open cache of compiled seeds %s: %w", cacheDir, err)
+	halves, _ := filepath.Glob(filepath.Join(cacheDir, making+"*"))
+	for _, half := range halves {
+		_ = os.RemoveAll(half)
 	}
-	return &Engine{cache, outside, make(chan struct{}, 1), NewBudget(), nil}, nil
+	return newEngine(cacheDir, outside), nil
+}
+
+func newEngine(dir string, outside Outside) *Engine {
+	return &Engine{dir: dir, cache: wazero.NewCompilationCache(), kept: map[string]wazero.CompilationCache{}, outside: outside,
+		slot: make(chan struct{}, 1), Memory: NewBudget()}
 }
 
 // Close gives the compiled code of all seeds up. None of them may be called any more.
-func (e *Engine) Close(ctx context.Context) error { return e.cache.Close(ctx) }
+func (e *Engine) Close(ctx context.Context) error {
+	err := e.cache.Close(ctx)
+	for _, cache := range e.kept {
+		err = errors.Join(err, cache.Close(ctx))
+	}
+	return err
+}
 
 // Spec is how a module shall run.
 type Spec struct {
-	Name string
+	Name   string
+	Digest string // SHA-256 of the module in hex, if it is known to be right
 	intent.Bounds
 	Instance intent.Freshness
 	ABI      intent.ABI // unset: as its exports say
@@ -146,20 +161,24 @@ func (e *Engine) compile(ctx context.Context, s *Seed, module []byte) (err error
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	config := wazero.NewRuntimeConfigCompiler().WithCompilationCache(e.cache).WithCloseOnContextDone(!s.Trusted).
+	return e.compiledFrom(ctx, s, module)
+}
+
+// config is that of the seed's runtime.
+func (s *Seed) config(cache wazero.CompilationCache) wazero.RuntimeConfig {
+	return wazero.NewRuntimeConfigCompiler().WithCompilationCache(cache).WithCloseOnContextDone(!s.Trusted).
 		WithMemoryLimitPages(uint32(min(s.Memory/wasm.PageSize, 1<<16))).WithDebugInfoEnabled(false).
 		WithCoreFeatures(api.CoreFeaturesV2)
-	s.runtime = wazero.NewRuntimeWithConfig(ctx, config)
+}
+
+// prepare makes the seed's runtime.
+func (s *Seed) prepare(ctx context.Context, cache wazero.CompilationCache) error {
+	s.runtime = wazero.NewRuntimeWithConfig(ctx, s.config(cache))
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, s.runtime); err != nil {
 		return fmt.Errorf("offer %s: %w", wasm.WASI, err)
 	}
 	if err := s.offer(ctx); err != nil {
 		return fmt.Errorf("offer %s: %w", wasm.Host, err)
-	}
-	// Two workers compile a large module in half the time of one; more take it from the calls that go on meanwhile.
-	compiling := experimental.WithCompilationWorkers(ctx, min(2, runtime.GOMAXPROCS(0)))
-	if s.compiled, err = s.runtime.CompileModule(compiling, module); err != nil {
-		return fmt.Errorf("compile: %w", err)
 	}
 	return nil
 }

@@ -144,7 +144,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 func specOf(s wire.Seed) engine.Spec {
-	return engine.Spec{Name: s.Name, Bounds: s.Seed.Bounds, Instance: s.Seed.Instance, ABI: s.Seed.ABI, Env: s.Seed.Env,
+	return engine.Spec{Name: s.Name, Digest: s.Digest, Bounds: s.Seed.Bounds, Instance: s.Seed.Instance, ABI: s.Seed.ABI, Env: s.Seed.Env,
 		Trusted: s.Seed.Trusted, Egress: len(s.Seed.Egress) > 0}
 }
 

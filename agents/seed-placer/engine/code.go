@@ -1,0 +1,228 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// Most of what it takes to load compiled code is the check of the module's functions, which it passed when it was
+// compiled. So what is kept lies under the name of a shell: the module with all its functions empty, and its digest, so
+// that no two have the same. Each has a folder of its own with the shell, and a single file of code: when wazero comes to
+// another name for the shell, as with another processor or a shell that is damaged, it makes a second one, and what it made
+// is thrown away.
+const (
+	making     = ".making-" // begins the names of folders that are not complete
+	codeFolder = "code"
+	shellFile  = "shell"
+)
+
+// compiledFrom compiles a module, or takes its code from the cache.
+func (e *Engine) compiledFrom(ctx context.Context, s *Seed, module []byte) error {
+	if e.dir == "" {
+		return s.translate(ctx, e.cache, module)
+	}
+	digest := s.Digest
+	if digest == "" {
+		sum := sha256.Sum256(module)
+		digest = hex.EncodeToString(sum[:])
+	}
+	name := digest + "-checked"
+	if s.Trusted {
+		name = digest + "-trusted"
+	}
+	if e.recall(ctx, s, name) {
+		return nil
+	}
+	dir, err := os.MkdirTemp(e.dir, making)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(dir, codeFolder))
+	if err != nil {
+		return err
+	}
+	if err := s.translate(ctx, cache, module); err != nil {
+		return err
+	}
+	husk, err := shell(module, digest)
+	if err == nil {
+		err = e.keep(ctx, s, name, dir, husk)
+	}
+	if err != nil {
+		s.outside.Log(s.Name, Warn, fmt.Sprintf("keep its code: %v", err)) // the next start only takes longer
+	}
+	return nil
+}
+
+// translate makes the seed's runtime and its code.
+func (s *Seed) translate(ctx context.Context, cache wazero.CompilationCache, module []byte) (err error) {
+	if err := s.prepare(ctx, cache); err != nil {
+		return err
+	}
+	// Two workers compile a large module in half the time of one; more take it from the calls that go on meanwhile.
+	compiling := experimental.WithCompilationWorkers(ctx, min(2, runtime.GOMAXPROCS(0)))
+	if s.compiled, err = s.runtime.CompileModule(compiling, module); err != nil {
+		return fmt.Errorf("compile: %w", err)
+	}
+	return nil
+}
+
+// recall takes a seed's code from the cache, if it is there and whole.
+func (e *Engine) recall(ctx context.Context, s *Seed, name string) bool {
+	dir := filepath.Join(e.dir, name)
+	husk, err := os.ReadFile(filepath.Join(dir, shellFile))
+	if err == nil && e.again(ctx, s, name, husk) {
+		return true
+	}
+	if s.runtime != nil {
+		_ = s.runtime.Close(ctx)
+	}
+	_ = os.RemoveAll(dir)
+	delete(e.kept, name)
+	return false
+}
+
+// again makes a seed's code of a shell, and reports whether nothing was compiled for that.
+func (e *Engine) again(ctx context.Context, s *Seed, name string, husk []byte) bool {
+	dir := filepath.Join(e.dir, name, codeFolder)
+	before, err := only(dir)
+	if err != nil {
+		return false
+	}
+	cache := e.kept[name]
+	if cache == nil {
+		if cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
+			return false
+		}
+	}
+	if err := s.translate(ctx, cache, husk); err != nil {
+		return false
+	}
+	e.kept[name] = cache
+	after, err := only(dir)
+	return err == nil && os.SameFile(before, after)
+}
+
+// keep puts the code that was compiled into dir where recall finds it.
+func (e *Engine) keep(ctx context.Context, s *Seed, name, dir string, husk []byte) error {
+	code, err := path(filepath.Join(dir, codeFolder))
+	if err != nil {
+		return err
+	}
+	at := filepath.Join(dir, "kept")
+	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(at, codeFolder))
+	if err != nil {
+		return err
+	}
+	defer cache.Close(ctx)
+	other := wazero.NewRuntimeWithConfig(ctx, s.config(cache))
+	defer other.Close(ctx)
+	if _, err := other.CompileModule(ctx, husk); err != nil { // only to learn the name of its file
+		return err
+	}
+	to, err := path(at)
+	if err == nil {
+		err = os.Rename(code, to)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(at, shellFile), husk, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(at, filepath.Join(e.dir, name))
+	}
+	return err
+}
+
+// path is the one file below a folder.
+func path(dir string) (found string, err error) {
+	err = filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if found != "" {
+			return errors.New("there is more than one file in " + dir)
+		}
+		found = at
+		return nil
+	})
+	if err == nil && found == "" {
+		err = errors.New("there is no file in " + dir)
+	}
+	return found, err
+}
+
+func only(dir string) (fs.FileInfo, error) {
+	at, err := path(dir)
+	if err != nil {
+		return nil, err
+	}
+	return os.Lstat(at)
+}
+
+// The parts of a module that a shell is made of.
+const (
+	preamble         = 8  // bytes
+	codeSection      = 10 // a number, as the others
+	dataSection      = 11
+	dataCountSection = 12
+	digestName       = "platypus.digest"
+)
+
+// shell is a module with all its functions empty, its data in few pieces, and its digest in a section of its own.
+func shell(module []byte, digest string) ([]byte, error) {
+	var husk bytes.Buffer
+	husk.Write(module[:min(preamble, len(module))])
+	counted := false // then code may ask for data by its number
+	for rest := module[husk.Len():]; len(rest) > 0; {
+		size, n := binary.Uvarint(rest[1:])
+		if n <= 0 || size > uint64(len(rest)-1-n) {
+			return nil, errors.New("a section is cut off")
+		}
+		end := 1 + n + int(size)
+		content := rest[1+n : end]
+		switch kind := rest[0]; {
+		case kind == codeSection:
+			if err := hollow(&husk, content); err != nil {
+				return nil, err
+			}
+		case kind == dataSection && !counted:
+			section(&husk, dataSection, joined(content))
+		default:
+			counted = counted || kind == dataCountSection
+			husk.Write(rest[:end])
+		}
+		rest = rest[end:]
+	}
+	section(&husk, 0, append(append(binary.AppendUvarint(nil, uint64(len(digestName))), digestName...), digest...))
+	return husk.Bytes(), nil
+}
+
+// hollow writes a code section whose functions only say that nobody gets there, which is right for any type.
+func hollow(husk *bytes.Buffer, code []byte) error {
+	count, n := binary.Uvarint(code)
+	if n <= 0 || count > uint64(len(code)) {
+		return errors.New("a section is cut off")
+	}
+	const function = "\x03\x00\x00\x0b" // its size, no locals, unreachable, end
+	section(husk, codeSection, append(binary.AppendUvarint(nil, count), bytes.Repeat([]byte(function), int(count))...))
+	return nil
+}
+
+func section(husk *bytes.Buffer, number byte, content []byte) {
+	husk.WriteByte(number)
+	husk.Write(binary.AppendUvarint(nil, uint64(len(content))))
+	husk.Write(content)
+}

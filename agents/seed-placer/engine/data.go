@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
+
+// maxGap is how many zeros, in bytes, are written out to have one segment of data instead of two. Toolchains leave zeros
+// out wherever they can, and make thousands of segments, each of which costs more than its zeros.
+const maxGap = 256
+
+// piece is one segment.
+type piece struct {
+	at   uint64
+	data []byte
+}
+
+// joined is a data section with neighbours put together, where that makes no difference: nothing in it is for later, and
+// no two segments lie over each other. Else it is the section as it was.
+func joined(section []byte) []byte {
+	pieces, ok := piecesOf(section)
+	if !ok {
+		return section
+	}
+	out := make([]byte, 0, len(section))
+	segments := uint64(0)
+	for len(pieces) > 0 {
+		first, end, n := pieces[0], pieces[0].at, 0
+		for n < len(pieces) && (n == 0 || pieces[n].at-end <= maxGap) {
+			end = pieces[n].at + uint64(len(pieces[n].data))
+			n++
+		}
+		out = append(out, 0, constant)
+		out = append(out, signedLEB(int32(uint32(first.at)))...)
+		out = binary.AppendUvarint(append(out, endOfCode), end-first.at)
+		at := first.at
+		for _, one := range pieces[:n] {
+			out = append(out, zeros[:one.at-at]...)
+			out = append(out, one.data...)
+			at = one.at + uint64(len(one.data))
+		}
+		pieces, segments = pieces[n:], segments+1
+	}
+	return append(binary.AppendUvarint(nil, segments), out...)
+}
+
+var zeros [maxGap]byte
+
+// piecesOf reads a data section and sorts it by where the pieces lie, if that makes no difference.
+func piecesOf(section []byte) (all []piece, ok bool) {
+	count, n := binary.Uvarint(section)
+	if n <= 0 {
+		return nil, false
+	}
+	rest := section[n:]
+	for range count {
+		var one piece
+		if one.at, one.data, rest, ok = segment(rest); !ok || len(one.data) == 0 { // an empty one is there for where it lies
+			return nil, false
+		}
+		all = append(all, one)
+	}
+	slices.SortFunc(all, func(a, b piece) int { return cmp.Compare(a.at, b.at) })
+	for i := range all[min(1, len(all)):] {
+		if all[i].at+uint64(len(all[i].data)) > all[i+1].at {
+			return nil, false
+		}
+	}
+	return all, len(rest) == 0
+}
+
+// The bytes of an offset.
+const (
+	constant  = 0x41 // i32.const
+	endOfCode = 0x0b
+)
+
+// segment reads one whose offset is a plain number in the first memory.
+func segment(from []byte) (offset uint64, data, rest []byte, ok bool) {
+	if len(from) < 2 || from[0] != 0 || from[1] != constant {
+		return 0, nil, nil, false
+	}
+	from = from[2:]
+	var value int64
+	for shift, done := 0, false; !done; shift += 7 {
+		if len(from) == 0 || shift > 28 {
+			return 0, nil, nil, false
+		}
+		b := from[0]
+		from = from[1:]
+		value |= int64(b&0x7f) << shift
+		if done = b&0x80 == 0; done && b&0x40 != 0 {
+			value |= -1 << (shift + 7)
+		}
+	}
+	if len(from) == 0 || from[0] != endOfCode {
+		return 0, nil, nil, false
+	}
+	size, n := binary.Uvarint(from[1:])
+	if n <= 0 || size > uint64(len(from)-1-n) {
+		return 0, nil, nil, false
+	}
+	from = from[1+n:]
+	return uint64(uint32(value)), from[:size], from[size:], true
+}
+
+func signedLEB(v int32) (b []byte) {
+	for {
+		low := byte(v & 0x7f)
+		v >>= 7
+		if v == 0 && low&0x40 == 0 || v == -1 && low&0x40 != 0 {
+			return append(b, low)
+		}
+		b = append(b, low|0x80)
+	}
+}
