@@ -114,6 +114,7 @@ node east 127.0.0.2
 east=$!
 node west 127.0.0.3
 
+for _ in $(seq 600); do [ -S "$PLATYPUS_SEED_SOCKET" ] && break; sleep 0.1; done
 echo "    greeter asks a server, the web app and no other, and has hello greet what that says"
 platypus seed "$scratch/hello.wasm" hello --min-replicas 2 --label for=seeds 2>&1 | sed 's/^/    /'
 platypus seed "$scratch/greeter.wasm" greeter --min-replicas 2 --label for=seeds --calls hello \
