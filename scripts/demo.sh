@@ -14,6 +14,7 @@ bold() { if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then printf '\n\033[1m%s\033[0m\n
 fail() { echo "demo: $*" >&2; exit 1; }
 
 command -v runsvdir >/dev/null || fail "runit is missing: sudo apt-get install --no-install-recommends runit"
+command -v curl >/dev/null || fail "curl is missing: sudo apt-get install --no-install-recommends curl"
 command -v go >/dev/null || fail "Go is missing: see https://go.dev/doc/install"
 bold "Building"
 make --no-print-directory -s build
@@ -48,7 +49,7 @@ cat >"$scratch/release.json" <<END
   "nodes/demo/hello":                 {"cluster": "demo"},
   "clusters/hello/demo/config":        {"versions": {"v1": "active", "v2": "prep"}, "user_config": {"port": $port}},
   "clusters/hello/demo/deploy_config": {"basedir": "$scratch/srv/hello", "ports": [$port],
-                                       "health": {"path": "/healthz", "port": $port, "interval": "100ms", "min_healthy": "500ms", "deadline": "3s"}}
+                                       "health": {"path": "/healthz", "port": $port, "interval": "100ms", "min_healthy": "500ms", "deadline": "5s"}}
 }
 END
 
@@ -57,7 +58,10 @@ bold "Starting the store and the agents (platypus dev)"
 log=$scratch/dev.log
 platypus dev --dir "$scratch" --node demo >"$log" 2>&1 &
 dev=$!
-for _ in $(seq 100); do grep -q 'platypus dev: store at' "$log" && break; sleep 0.1; done
+for _ in $(seq 600); do
+	if grep -q 'platypus dev: store at' "$log" || ! kill -0 "$dev" 2>/dev/null; then break; fi
+	sleep 0.1
+done
 CONSUL_HTTP_ADDR=$(sed -n 's/^platypus dev: store at \([^,]*\),.*/\1/p' "$log")
 [ -n "$CONSUL_HTTP_ADDR" ] || { cat "$log" >&2; fail "the store did not start"; }
 export CONSUL_HTTP_ADDR PLATYPUS_SEED_SOCKET=$scratch/seeds.sock
@@ -68,7 +72,7 @@ show() { # what the agents said since the last time
 	tail -n +$((shown + 1)) "$log" | sed 's/^/    /'
 	shown=$(wc -l <"$log")
 }
-settled() { platypus rollout hello "$1" --cluster demo --wait --timeout 60s; }
+settled() { platypus rollout hello "$1" --cluster demo --wait --timeout 3m; }
 
 sleep 0.3
 show
@@ -110,6 +114,7 @@ node east 127.0.0.2
 east=$!
 node west 127.0.0.3
 
+for _ in $(seq 600); do [ -S "$PLATYPUS_SEED_SOCKET" ] && break; sleep 0.1; done
 echo "    greeter asks a server, the web app and no other, and has hello greet what that says"
 platypus seed "$scratch/hello.wasm" hello --min-replicas 2 --label for=seeds 2>&1 | sed 's/^/    /'
 platypus seed "$scratch/greeter.wasm" greeter --min-replicas 2 --label for=seeds --calls hello \
@@ -126,9 +131,9 @@ bold "Where everything stands:  platypus status"
 platypus status 2>&1 | sed 's/^/    /' || true
 platypus why hello demo 2>&1 | sed 's/^/    /' || true
 bold "The seeds, called at a node that has none of them:  curl $seeds/call/SEED/FUNCTION"
-greet() { curl -sf -m 5 -d "http://127.0.0.1:$port/" "$1/call/greeter/greet"; }
+greet() { curl -sf -m 15 -d "http://127.0.0.1:$port/" "$1/call/greeter/greet"; }
 answer=
-for _ in $(seq 300); do # until both answer, and the node that is asked knows it
+for _ in $(seq 1200); do # until both answer, and the node that is asked knows it
 	answer=$(greet "http://127.0.0.2:${seeds##*:}") && answer=$(greet "http://127.0.0.3:${seeds##*:}") && answer=$(greet "$seeds") && break
 	sleep 0.1
 done

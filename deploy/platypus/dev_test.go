@@ -80,10 +80,14 @@ func seedOnDev(t *testing.T, command func(...string) *exec.Cmd, dir string) {
 	t.Helper()
 	module := filepath.Join(dir, "hello.wasm")
 	write(t, module, string(buildSeed(t, "hello")))
+	eventually(t, "its seed-placer takes blobs", func() bool {
+		_, err := os.Stat(filepath.Join(dir, "lab/seeds.sock"))
+		return err == nil
+	})
 	if out, err := command("seed", module, "hello", "--min-replicas", "1", "--socket", filepath.Join(dir, "lab/seeds.sock")).CombinedOutput(); err != nil {
 		t.Fatalf("seed: %v: %s", err, out)
 	}
-	if out, err := command("call", "hello", "", "dev", "--timeout", "60s").CombinedOutput(); err != nil || string(out) != "hello, dev" {
+	if out, err := command("call", "hello", "", "dev", "--timeout", hang.String()).CombinedOutput(); err != nil || string(out) != "hello, dev" {
 		t.Errorf("call: %v: %s", err, out)
 	}
 	if said, err := os.ReadFile(filepath.Join(dir, "dev.log")); err != nil || bytes.Contains(said, []byte("http://127.0.0.1:8080\n")) {

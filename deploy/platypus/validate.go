@@ -15,7 +15,7 @@ import (
 )
 
 // storePatience is how long validate waits for a store that it can do without.
-const storePatience = 3 * time.Second
+const storePatience = 10 * time.Second
 
 func validateVerb() verb {
 	return verb{
