@@ -18,13 +18,16 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// hang is what nothing here may take unless something hangs; a blocking query is cut off after 74 s.
+// hang is what nothing here may take unless something hangs; a blocking query is cut off after 26 s, or after 74 s as it is out of tests.
 const hang = 4 * time.Minute
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if many := flag.Lookup("test.parallel").Value; many.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
 		_ = many.Set("8") // those that are parallel wait for most of the time, and some for more than a minute
+	}
+	if os.Getenv("PLATYPUS_FAULTS") == "" {
+		store.WatchesWait(15 * time.Second)
 	}
 	code := m.Run()
 	shared.stop()
@@ -63,12 +66,15 @@ type lasting struct{ testing.TB }
 
 func (lasting) Cleanup(func()) {}
 
-// each runs a test on the embedded store and on a real Consul, in a tree of its own.
+// each runs a test on the embedded store and on a real Consul, in a tree of its own, beside other tests.
 func each(t *testing.T, test func(t *testing.T, s *store.Store, tree intent.Tree)) {
+	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
 		test(t, opened(t, embedtest.Start(t)), anyTree(t))
 	})
 	t.Run("consul", func(t *testing.T) {
+		t.Parallel()
 		test(t, opened(t, shared.addr(t)), anyTree(t))
 	})
 }

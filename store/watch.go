@@ -15,10 +15,12 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
+// waitTime is a variable for the sake of tests, which would else take as long.
+var waitTime = 60 * time.Second
+
 // How a watch asks. A blocking query returns after waitTime even when nothing changed, so everything is read again at
 // least that often; a connection that died in silence is noticed waitTime/16 + patience later.
 const (
-	waitTime  = 60 * time.Second
 	patience  = 10 * time.Second
 	firstWait = 250 * time.Millisecond // after an error, doubling to lastWait; and between two reads once the burst is used
 	lastWait  = 15 * time.Second

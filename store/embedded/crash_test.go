@@ -117,7 +117,11 @@ func TestLinearizable(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills a store for half a minute")
 	}
-	const wanted = 10000
+	t.Parallel()
+	wanted, most := int64(4000), 25*time.Second
+	if thorough() {
+		wanted, most = 10000, 40*time.Second
+	}
 	addr := fmt.Sprintf("127.0.0.1:%d", consultest.FreePorts(t, 1)[0])
 	dir := t.TempDir()
 	p := launch(t, dir, addr)
@@ -128,7 +132,7 @@ func TestLinearizable(t *testing.T) {
 		group.Go(func() { h.work(id, "http://"+addr+"/v1/kv/crash/", stop) })
 	}
 	kills := 0
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end) && (h.answer.Load() < wanted || kills < 10); kills++ {
+	for end := time.Now().Add(most); time.Now().Before(end) && (h.answer.Load() < wanted || kills < 10); kills++ {
 		time.Sleep(500*time.Millisecond + rand.N(1500*time.Millisecond))
 		p.kill()
 		p = launch(t, dir, addr)

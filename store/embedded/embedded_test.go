@@ -7,5 +7,6 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	conformance.Run(t, launch(t, t.TempDir(), "127.0.0.1:0").addr)
 }

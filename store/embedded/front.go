@@ -34,6 +34,7 @@ func newFront(s *Store) *fasthttp.Server {
 		ErrorHandler:                 func(c *fasthttp.RequestCtx, err error) { refuseRequest(c, handler, err) },
 		ReadTimeout:                  requestTimeout,
 		IdleTimeout:                  idleTimeout,
+		MaxIdleWorkerDuration:        2 * time.Second, // the many who serve a crowd are not kept for the next
 		ReadBufferSize:               maxHeader,
 		MaxRequestBodySize:           maxRequest,
 		ReduceMemoryUsage:            true, // most connections are watchers that wait

@@ -135,6 +135,7 @@ func TestReadOnly(t *testing.T) {
 // TestDamageAnywhere spoils random places of the files of a store that was killed. What starts all the same has what was
 // acknowledged, but for the frame that was written last, which cannot be told from one that was being written.
 func TestDamageAnywhere(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := client(t)
 	p := launch(t, dir, "127.0.0.1:0")

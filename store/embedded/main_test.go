@@ -3,10 +3,12 @@ package embedded_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,8 +36,15 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	flag.Parse()
+	if many := flag.Lookup("test.parallel").Value; many.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
+		_ = many.Set("6") // those that are parallel wait for a disk or for time to pass
+	}
 	os.Exit(m.Run())
 }
+
+// thorough reports whether the run is one that may take its time: make faults.
+func thorough() bool { return os.Getenv("PLATYPUS_FAULTS") != "" }
 
 // process is a store in a process of its own.
 type process struct {

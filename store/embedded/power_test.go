@@ -211,8 +211,9 @@ func TestFaultPower(t *testing.T) {
 	if testing.Short() {
 		t.Skip("cuts the power many times")
 	}
+	t.Parallel()
 	rules, writes, cuts := []string{"", "fdatasync:error=EIO:when=20", "pwrite64:error=ENOSPC:when=40"}, 60, 40
-	if os.Getenv("PLATYPUS_FAULTS") != "" {
+	if thorough() {
 		writes, cuts = 200, 200
 		for n := 10; n < 150; n += 34 {
 			rules = append(rules, fmt.Sprintf("fdatasync:error=EIO:when=%d..%d", n, n+n%3), fmt.Sprintf("pwrite64:error=EIO:when=%d..%d", n, n+n%4))
@@ -222,6 +223,7 @@ func TestFaultPower(t *testing.T) {
 	for _, rule := range rules {
 		name, _, _ := strings.Cut(rule+":none", ":")
 		t.Run(name+rule[strings.LastIndex(rule, "=")+1:], func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			data, trace := filepath.Join(dir, "data"), filepath.Join(dir, "trace")
 			p, err := underTrace(t, data, trace, rule)
