@@ -36,8 +36,8 @@ const (
 )
 
 // serve makes transactions out of steps until ctx ends. While some are under way the steps that come meanwhile gather,
-// so that a lone step goes at once and many share one transaction. Steps that touch one machine never are in two
-// transactions at once: an allocator has no conflicts with itself.
+// so that many share one transaction, and a lone one goes as soon as it is clear that no other follows it. Steps that touch
+// one machine never are in two transactions at once: an allocator has no conflicts with itself.
 func (h *hands) serve(ctx context.Context) {
 	busy := map[fleet.Spot]bool{}
 	ready, ended := make(chan *batch, inFlight+ahead), make(chan *batch, inFlight+ahead)

@@ -13,6 +13,7 @@ import (
 type addition struct {
 	*Draft
 	name  string  // of the instance
+	lone  bool    // nothing leaves a machine: what is there stays as it is until all is clear
 	hosts []*Host // ledgers that it changes: copies of those of the draft
 	to    *Host   // of these, the one that takes the step's entry once nothing speaks against the step
 }
@@ -114,6 +115,9 @@ func (d *addition) host(s Spot) (*Host, error) {
 		}
 	}
 	if at := d.ledger(s); at >= 0 {
+		if d.lone {
+			return d.ledgers[at], nil
+		}
 		same := *d.ledgers[at]
 		d.hosts = append(d.hosts, &same)
 		return &same, nil

@@ -33,7 +33,7 @@ func NewDraft(tree intent.Tree, look Look) *Draft {
 // Add puts a step into the transaction, or says why it no longer can be; the transaction is then as it was before.
 func (d *Draft) Add(s Step) error {
 	checks, writes := len(d.checks), len(d.writes)
-	a := addition{Draft: d, name: s.Instance.String()}
+	a := addition{Draft: d, name: s.Instance.String(), lone: s.Verb == Place && s.From == Spot{}}
 	if err := a.add(s); err != nil {
 		d.checks, d.writes = d.checks[:checks], d.writes[:writes]
 		return err
