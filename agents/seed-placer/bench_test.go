@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -96,11 +97,14 @@ func BenchmarkReady(b *testing.B) {
 }
 
 // BenchmarkOverload calls a seed that computes for a while from ten times as many callers as can be served at once, for
-// PLATYPUS_BENCH_SPAN (60 s) in all, in turn with one caller and with two, and once more after each time.
+// PLATYPUS_BENCH_SPAN (60 s) in all, in turn with one caller and with two, and once more after each time; all on the same
+// processors, from the same process. PLATYPUS_BENCH_ROUNDS (12) is in how many parts; 1 is on end.
 func BenchmarkOverload(b *testing.B) {
 	b.Setenv("GOMAXPROCS", "1")
-	const rounds = 12
-	span := time.Minute
+	rounds, span := time.Duration(12), time.Minute
+	if n, err := strconv.Atoi(os.Getenv("PLATYPUS_BENCH_ROUNDS")); err == nil && n > 0 {
+		rounds = time.Duration(n)
+	}
 	if text := os.Getenv("PLATYPUS_BENCH_SPAN"); text != "" {
 		span, _ = time.ParseDuration(text)
 	}

@@ -45,7 +45,7 @@ func (c *crew) tell(set tableSet, digest string) error {
 			if err != nil {
 				return err
 			}
-			w = &process{crew: c, name: name, doors: d, table: table, seeds: map[string]wire.Status{}, news: make(chan struct{}, 1)}
+			w = &process{crew: c, name: name, doors: d, table: table, seeds: map[string]wire.Status{}, news: make(chan struct{}, 1), life: life{begun: make(chan struct{})}}
 			c.workers[name] = w
 			ctx, cancel := context.WithCancel(c.ctx)
 			w.stop = cancel
@@ -114,19 +114,28 @@ func (c *crew) heard(line string) {
 
 // notes is a file that only this agent and one worker have.
 func (c *crew) notes() (*os.File, error) {
-	f, err := os.CreateTemp(c.placer.agent.StateDir, ".busy-")
-	if err != nil {
-		return nil, fmt.Errorf("make notes for a worker: %w", err)
-	}
-	err = os.Remove(f.Name())
+	f, err := nameless(c.placer.agent.StateDir)
 	if err == nil {
 		err = f.Truncate(worker.BusySize)
 	}
 	if err != nil {
-		f.Close()
 		return nil, fmt.Errorf("make notes for a worker: %w", err)
 	}
 	return f, nil
+}
+
+// begun waits until each worker was started once, or could not be: until then nothing else of the agent matters.
+func (c *crew) begun(ctx context.Context) {
+	c.mu.Lock()
+	all := slices.Collect(maps.Values(c.workers))
+	c.mu.Unlock()
+	for _, w := range all {
+		select {
+		case <-w.begun:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // restartAfter is how long a worker that ended stays down, doubling up to the second.

@@ -94,7 +94,7 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 	}
 	p.self.Address = d.address
 	p.crew = newCrew(ctx, p, d, max(time.Second, c.Duration("calm")))
-	if err := p.resume(); err != nil {
+	if err := p.resume(ctx); err != nil {
 		return nil, err
 	}
 	p.lease = newLease(ctx, a.Store, "seed-placer-"+string(a.Node), p.comesOrGoes)

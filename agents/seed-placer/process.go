@@ -22,14 +22,20 @@ type process struct {
 	crew  *crew
 	name  string
 	doors doors
-	stop  context.CancelFunc
-	news  chan struct{} // the table has changed
+	life
+	news chan struct{} // the table has changed
 
 	mu    sync.Mutex
 	table wire.Table
 	seeds map[string]wire.Status
 	heard time.Time // the last report
 	ended ended
+}
+
+// life is the time in which a worker is kept up.
+type life struct {
+	begun chan struct{} // closed once its first process was started, or could not be
+	stop  context.CancelFunc
 }
 
 // ended is what a worker was at work on when it ended, and what it said at last.
@@ -65,9 +71,12 @@ func (w *process) run(ctx context.Context) {
 	if w.name != front {
 		defer w.doors.close()
 	}
+	tried := sync.OnceFunc(func() { close(w.begun) })
+	defer tried()
 	for wait := restartAfter; ctx.Err() == nil; {
 		began := time.Now()
-		started, err := w.once(ctx)
+		started, err := w.once(ctx, tried)
+		tried()
 		if ctx.Err() != nil {
 			return
 		}
@@ -104,8 +113,8 @@ func label(name string) string {
 	return "of " + name
 }
 
-// once is one life of the worker. It did not even begin when started is false.
-func (w *process) once(ctx context.Context) (started bool, err error) {
+// once is one life of the worker, which calls tried as soon as it has begun. It did not even begin when started is false.
+func (w *process) once(ctx context.Context, tried func()) (started bool, err error) {
 	self, err := executable()
 	if err != nil {
 		return false, err
@@ -140,6 +149,7 @@ func (w *process) once(ctx context.Context) (started bool, err error) {
 	if err := start(cmd); err != nil {
 		return false, err
 	}
+	tried()
 	open.close() // what is the process's alone ends with it
 	var side sync.WaitGroup
 	life, end := context.WithCancel(ctx)

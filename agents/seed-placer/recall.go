@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,7 +32,7 @@ func (p *placer) remember(set tableSet) {
 }
 
 // resume tells the workers what they were told last. A damaged file is moved aside: it is only a cache.
-func (p *placer) resume() error {
+func (p *placer) resume(ctx context.Context) error {
 	var last recalled
 	switch err := host.ReadCache(p.recallPath(), &last); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -49,5 +50,9 @@ func (p *placer) resume() error {
 		}
 		last.Tables[name] = table
 	}
-	return p.crew.tell(last.Tables, last.Tables.digest())
+	if err := p.crew.tell(last.Tables, last.Tables.digest()); err != nil {
+		return err
+	}
+	p.crew.begun(ctx)
+	return nil
 }
