@@ -60,7 +60,7 @@ func (p *placer) do(ctx context.Context, s Step) error {
 			return err
 		}
 		p.own.hold(s.Digest, false)
-		return p.blobs.Remove(s.Digest)
+		return errors.Join(p.blobs.Remove(s.Digest), p.forget(s.Digest))
 	}
 	return fmt.Errorf("step of unknown kind %q", s.Kind)
 }

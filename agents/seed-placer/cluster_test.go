@@ -32,6 +32,8 @@ type cluster struct {
 
 	program []string // by which the agents are run, or none
 	env     []string // beside that of the test
+
+	compiled string // folder of compiled code, that of all tests unless told otherwise
 }
 
 // member is one node.
@@ -72,7 +74,7 @@ func newCluster(t testing.TB, at string) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cluster{TB: t, store: s, tree: tree, at: at, nodes: map[string]*member{}, asker: &http.Client{Timeout: hang}}
+	return &cluster{TB: t, store: s, tree: tree, at: at, nodes: map[string]*member{}, asker: &http.Client{Timeout: hang}, compiled: compiled}
 }
 
 // start starts a node, at 127.0.0.<i>.
@@ -87,7 +89,7 @@ func (c *cluster) start(i int, args ...string) *member {
 		}
 		m = &member{name: name, state: dir, socket: filepath.Join(dir, "s"), address: fmt.Sprintf("127.0.0.%d:%d", i, testhost.FreePort(c))}
 		c.nodes[name] = m
-		if err := os.Symlink(compiled, filepath.Join(dir, "compiled")); err != nil {
+		if err := os.Symlink(c.compiled, filepath.Join(dir, "compiled")); err != nil {
 			c.Fatal(err)
 		}
 		c.Cleanup(func() {

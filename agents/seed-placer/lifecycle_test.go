@@ -18,6 +18,7 @@ import (
 func TestBlobsThatNothingNamesAreCollected(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, embedtest.Start(t))
+	c.compiled = t.TempDir()
 	m := c.start(1, "--resync", "200ms")
 	c.publish(m, fixture.Go(t, "page"), "s", nil)
 	c.ready("s", 1)
@@ -37,7 +38,17 @@ func TestBlobsThatNothingNamesAreCollected(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.until("the old module is collected", func() bool { return c.blob(m, before) == "" })
+	code := func(digest string) int {
+		folders, err := filepath.Glob(filepath.Join(c.compiled, "*", digest+"-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(folders)
+	}
+	c.until("the old module is collected", func() bool { return c.blob(m, before) == "" && code(before) == 0 })
+	if code(after) != 1 {
+		t.Errorf("the code of the new module is there %d times", code(after))
+	}
 	c.until("nobody says to hold it", func() bool {
 		pairs, _, err := c.store.List(context.Background(), c.tree.Holders(), store.Default)
 		if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/agents/internal/agent"
 	"github.com/platypus-platform/platypus/agents/seed-placer/blob"
+	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
 	"github.com/platypus-platform/platypus/intent"
 )
 
@@ -236,4 +238,13 @@ func (p *placer) plan(d Desired, a Actual) []Step {
 func (p *placer) states(d Desired, a Actual) map[string]converge.State {
 	a.Self = p.selfOf(d)
 	return states(p.own.over(d, a.Node, a.Sign), a)
+}
+
+// forget removes the compiled code of a module that is not here any more.
+func (p *placer) forget(digest string) error {
+	dirs, err := filepath.Glob(p.cacheDir("*"))
+	for _, dir := range append(dirs, p.cacheDir(front)) {
+		err = errors.Join(err, engine.Forget(dir, digest))
+	}
+	return err
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
@@ -27,6 +28,29 @@ const (
 	codeFolder = "code"
 	shellFile  = "shell"
 )
+
+// abandoned is for how long nobody has touched a folder that is not complete, and never will be: nothing takes that long to
+// compile.
+const abandoned = time.Hour
+
+// sweep removes what a process has left that ended while it compiled.
+func sweep(dir string) {
+	halves, _ := filepath.Glob(filepath.Join(dir, making+"*"))
+	for _, half := range halves {
+		if at, err := os.Stat(half); err == nil && time.Since(at.ModTime()) > abandoned {
+			_ = os.RemoveAll(half)
+		}
+	}
+}
+
+// Forget removes the code of a module from a folder of compiled code. A seed that runs it goes on.
+func Forget(dir, digest string) error {
+	folders, err := filepath.Glob(filepath.Join(dir, digest+"-*"))
+	for _, folder := range folders {
+		err = errors.Join(err, os.RemoveAll(folder))
+	}
+	return err
+}
 
 // compiledFrom compiles a module, or takes its code from the cache.
 func (e *Engine) compiledFrom(ctx context.Context, s *Seed, module []byte) error {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -72,10 +71,7 @@ func New(cacheDir string, outside Outside) (*Engine, error) {
 	if err := os.Chmod(cacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cache of compiled seeds: %w", err)
 	}
-	halves, _ := filepath.Glob(filepath.Join(cacheDir, making+"*"))
-	for _, half := range halves {
-		_ = os.RemoveAll(half)
-	}
+	sweep(cacheDir)
 	return newEngine(cacheDir, outside), nil
 }
 
