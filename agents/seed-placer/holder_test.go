@@ -16,6 +16,7 @@ import (
 
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
 	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store/certtest"
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
@@ -23,7 +24,7 @@ import (
 // end, are asked first, and the module comes from the one that tells the truth all the same.
 func TestLyingHolders(t *testing.T) {
 	t.Parallel()
-	c, a := newCluster(t, embedtest.Start(t)), fixture.NewAuthority(t)
+	c, a := newCluster(t, embedtest.Start(t)), certtest.New(t)
 	n2, _ := c.sealed(a, 2, time.Hour)
 	module := fixture.Go(t, "hello")
 	sum := sha256.Sum256(module)

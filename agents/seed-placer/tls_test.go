@@ -20,11 +20,12 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
 	"github.com/platypus-platform/platypus/agents/seed-placer/seal"
+	"github.com/platypus-platform/platypus/store/certtest"
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
 // sealed starts a node that answers others only with certificates, at 127.0.0.<i>, with one that is good for life.
-func (c *cluster) sealed(a *fixture.Authority, i int, life time.Duration, args ...string) (m *member, at string) {
+func (c *cluster) sealed(a *certtest.Authority, i int, life time.Duration, args ...string) (m *member, at string) {
 	c.Helper()
 	name, host := fmt.Sprintf("n%d", i), fmt.Sprintf("127.0.0.%d", i)
 	at = fmt.Sprintf("%s:%d", host, testhost.FreePort(c))
@@ -44,7 +45,7 @@ func TestNodesWithCertificates(t *testing.T) {
 	t.Parallel()
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
-			c, a, stranger := newCluster(t, start(t)), fixture.NewAuthority(t), fixture.NewAuthority(t)
+			c, a, stranger := newCluster(t, start(t)), certtest.New(t), certtest.New(t)
 			at := map[string]string{}
 			for i := 1; i <= 3; i++ {
 				m, address := c.sealed(a, i, time.Hour)
@@ -75,7 +76,7 @@ func TestNodesWithCertificates(t *testing.T) {
 }
 
 // refusedWithout has everybody try who has no business at the addresses of nodes.
-func refusedWithout(t *testing.T, a, stranger *fixture.Authority, addresses ...string) {
+func refusedWithout(t *testing.T, a, stranger *certtest.Authority, addresses ...string) {
 	t.Helper()
 	a.Issue("me", "", time.Hour)
 	a.Issue("expired", "", -time.Minute)
@@ -103,7 +104,7 @@ func refusedWithout(t *testing.T, a, stranger *fixture.Authority, addresses ...s
 // and whom only the old authority vouches for is out, even on a connection of before.
 func TestRenewal(t *testing.T) {
 	t.Parallel()
-	c, a := newCluster(t, embedtest.Start(t)), fixture.NewAuthority(t)
+	c, a := newCluster(t, embedtest.Start(t)), certtest.New(t)
 	n1, at := c.sealed(a, 1, time.Hour)
 	n2, at2 := c.sealed(a, 2, time.Hour)
 	c.publish(n1, fixture.Go(t, "hello"), "hello", map[string]any{"labels": map[string]string{"only": "n2"}})
@@ -152,7 +153,7 @@ func TestRenewal(t *testing.T) {
 	}
 	_ = n1.cmd.Process.Signal(syscall.SIGHUP)
 	taken("a new certificate", shows)
-	next := fixture.NewAuthority(t)
+	next := certtest.New(t)
 	next.Issue("me", "", time.Hour)
 	old, _ := os.ReadFile(a.CA())
 	fresh, err := os.ReadFile(next.CA())
@@ -223,7 +224,7 @@ func certificate(t testing.TB, file string) []byte {
 }
 
 // accepts reports whether a node, whose own certificate is of an authority, answers a client.
-func accepts(client *tls.Config, authority *fixture.Authority, address string) bool {
+func accepts(client *tls.Config, authority *certtest.Authority, address string) bool {
 	client.RootCAs = authority.Client("").RootCAs
 	_, _, err := asks(client, address+"/call/nobody/x")
 	return err == nil
@@ -234,23 +235,23 @@ func accepts(client *tls.Config, authority *fixture.Authority, address string) b
 func TestWhoseCertificate(t *testing.T) {
 	t.Parallel()
 	for what, other := range map[string]struct {
-		start func(c *cluster, a *fixture.Authority) *member // n2
-		ours  string                                         // what n1 says of n2
-		blob  string                                         // what n2 says of n1, from which a module shall come
+		start func(c *cluster, a *certtest.Authority) *member // n2
+		ours  string                                          // what n1 says of n2
+		blob  string                                          // what n2 says of n1, from which a module shall come
 	}{
-		"plain": {func(c *cluster, _ *fixture.Authority) *member { return c.start(2, "--label", "only=n2") },
+		"plain": {func(c *cluster, _ *certtest.Authority) *member { return c.start(2, "--label", "only=n2") },
 			"n2 at 127.0.0.2:%d speaks plain, and this node (--tls-cert n1.crt) only TLS", "n1 at https://127.0.0.1:%d answers only who has a certificate: start this node with --tls-cert"},
-		"another authority": {func(c *cluster, _ *fixture.Authority) *member {
-			m, _ := c.sealed(fixture.NewAuthority(c), 2, time.Hour)
+		"another authority": {func(c *cluster, _ *certtest.Authority) *member {
+			m, _ := c.sealed(certtest.New(c), 2, time.Hour)
 			return m
 		}, "n2 at https://127.0.0.2:%d shows a certificate that --tls-ca ca.crt does not vouch for", "n1 at https://127.0.0.1:%d shows a certificate that --tls-ca ca.crt does not vouch for"},
-		"expired": {func(c *cluster, a *fixture.Authority) *member {
+		"expired": {func(c *cluster, a *certtest.Authority) *member {
 			m, _ := c.sealed(a, 2, -time.Minute)
 			return m
 		}, "n2 at https://127.0.0.2:%d shows a certificate that expired on", "n1 at https://127.0.0.1:%d does not accept this node: --tls-cert n2.crt expired on"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			c, a := newCluster(t, embedtest.Start(t)), fixture.NewAuthority(t)
+			c, a := newCluster(t, embedtest.Start(t)), certtest.New(t)
 			n1, _ := c.sealed(a, 1, time.Hour)
 			n2 := other.start(c, a)
 			c.publish(n2, fixture.Go(t, "hello"), "hello", map[string]any{"labels": map[string]string{"only": "n2"}})
@@ -293,7 +294,7 @@ func TestKeyStaysInTheAgent(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to read the memory of others")
 	}
-	c, a := newCluster(t, embedtest.Start(t)), fixture.NewAuthority(t)
+	c, a := newCluster(t, embedtest.Start(t)), certtest.New(t)
 	n1, at := c.sealed(a, 1, time.Hour)
 	c.publish(n1, fixture.Go(t, "hello"), "hello", nil)
 	c.ready("hello", 1)

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/platypus-platform/platypus/store/certtest"
 )
 
 // random writes a file of that size that nothing makes smaller, and returns its path and digest.
@@ -56,7 +58,7 @@ func TestBlobOverABadLink(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	path, digest := random(t, 32<<20)
-	me := l.flags("me", l.ca())
+	me := flags(l.Authority, "me", l.CA())
 	up := newCutter(t, l.at, 6<<20)
 	out, errs, peak, err := l.run("lab", append([]string{"blob", "put", path, "--to", "https://" + up.address, "--copies", "1"}, me...)...)
 	if err != nil || strings.TrimSpace(out) != "sha256:"+digest {
@@ -181,19 +183,19 @@ func TestBlobLiars(t *testing.T) {
 // short or is something else is kept.
 func TestBlobPutRefused(t *testing.T) {
 	t.Parallel()
-	l, stranger := newLab(t), newAuthority(t)
-	stranger.issue("me", time.Hour)
-	l.issue("old", -time.Minute)
+	l, stranger := newLab(t), certtest.New(t)
+	stranger.Issue("me", here, time.Hour)
+	l.Issue("old", here, -time.Minute)
 	path, digest := random(t, 1<<20)
 	to := "https://" + l.at
 	for want, flags := range map[string][]string{
 		"answers only who has a certificate: add --tls-cert FILE --tls-key FILE --tls-ca FILE": {"--to", to},
-		"--tls-ca is given without --tls-cert --tls-key":                                       {"--to", to, "--tls-ca", l.ca()},
-		"over https:// with a certificate, and nowhere else":                                   append([]string{"--to", "http://" + l.plain}, l.flags("me", l.ca())...),
-		"speaks plain: name the address of its --serve-tls":                                    append([]string{"--to", "https://" + l.plain}, l.flags("me", l.ca())...),
-		"me.crt (tls: unknown certificate authority)":                                          append([]string{"--to", to}, stranger.flags("me", l.ca())...),
-		"ca.crt does not vouch for there and now":                                              append([]string{"--to", to}, l.flags("me", stranger.ca())...),
-		"old.crt expired on": append([]string{"--to", to}, l.flags("old", l.ca())...),
+		"--tls-ca is given without --tls-cert --tls-key":                                       {"--to", to, "--tls-ca", l.CA()},
+		"over https:// with a certificate, and nowhere else":                                   append([]string{"--to", "http://" + l.plain}, flags(l.Authority, "me", l.CA())...),
+		"speaks plain: name the address of its --serve-tls":                                    append([]string{"--to", "https://" + l.plain}, flags(l.Authority, "me", l.CA())...),
+		"me.crt (tls: unknown certificate authority)":                                          append([]string{"--to", to}, flags(stranger, "me", l.CA())...),
+		"ca.crt does not vouch for there and now":                                              append([]string{"--to", to}, flags(l.Authority, "me", stranger.CA())...),
+		"old.crt expired on": append([]string{"--to", to}, flags(l.Authority, "old", l.CA())...),
 	} {
 		if out, errs, _, err := l.run("lab", append([]string{"blob", "put", path}, flags...)...); err == nil || !strings.Contains(errs, want) {
 			t.Errorf("%v: want %q, got %v: %s%s", flags, want, err, out, errs)
@@ -222,13 +224,11 @@ func TestBlobPutRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, mine := fmt.Sprintf("bytes 0-%d/%d", 1<<20-1, 1<<20), l.config("me")
+	whole, mine := fmt.Sprintf("bytes 0-%d/%d", 1<<20-1, 1<<20), l.Client("me")
 	if status, said := put(nil, "http://"+l.plain+"/blob/"+digest, whole, bytes.NewReader(content)); status != 403 || !strings.Contains(said, "--to https://") {
 		t.Errorf("in plain: %d %s", status, said)
 	}
-	nobody := mine.Clone()
-	nobody.Certificates = nil
-	if status, said := put(nobody, to+"/blob/"+digest, whole, bytes.NewReader(content)); status != 0 {
+	if status, said := put(l.Client(""), to+"/blob/"+digest, whole, bytes.NewReader(content)); status != 0 {
 		t.Errorf("without a certificate: %d %s", status, said)
 	}
 	other := slices.Clone(content)
@@ -253,7 +253,7 @@ func TestBlobPutRefused(t *testing.T) {
 		t.Errorf("no digest: %d %s", status, said)
 	}
 	// The half that is there is of something else, and the program finds its way all the same.
-	if out, errs, _, err := l.run("lab", append([]string{"blob", "put", path, "--to", to}, l.flags("me", l.ca())...)...); err != nil {
+	if out, errs, _, err := l.run("lab", append([]string{"blob", "put", path, "--to", to}, flags(l.Authority, "me", l.CA())...)...); err != nil {
 		t.Errorf("%v: %s%s", err, out, errs)
 	}
 }
@@ -263,7 +263,7 @@ func TestBlobPutRefused(t *testing.T) {
 func BenchmarkBlob(b *testing.B) {
 	const size = 1 << 30
 	l := newLab(b)
-	me := l.flags("me", l.ca())
+	me := flags(l.Authority, "me", l.CA())
 	var peak float64
 	var sums, puts, gets []float64
 	for b.Loop() {

@@ -2,16 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -23,79 +15,14 @@ import (
 
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/certtest"
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// authority signs certificates for 127.0.0.1, for a test.
-type authority struct {
-	testing.TB
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t testing.TB) *authority {
-	t.Helper()
-	a := &authority{TB: t, dir: t.TempDir()}
-	a.cert, a.key = a.issue("ca", time.Hour)
-	return a
-}
-
-// issue writes NAME.crt and NAME.key. The first is the authority's own.
-func (a *authority) issue(name string, life time.Duration) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.Fatal(err)
-	}
-	serial, _ := rand.Int(rand.Reader, big.NewInt(1<<62))
-	wanted := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name + " " + serial.String()}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(life), BasicConstraintsValid: true, IsCA: a.cert == nil,
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	parent, parentKey := a.cert, a.key
-	if parent == nil {
-		parent, parentKey = wanted, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, wanted, parent, &key.PublicKey, parentKey)
-	if err != nil {
-		a.Fatal(err)
-	}
-	secret, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		a.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{name + ".crt": {Type: "CERTIFICATE", Bytes: der}, name + ".key": {Type: "EC PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(filepath.Join(a.dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
-			a.Fatal(err)
-		}
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.Fatal(err)
-	}
-	return cert, key
-}
-
-// flags name the certificate of a name, signed by this authority, and ca as the authority that is believed.
-func (a *authority) flags(name, ca string) []string {
-	return []string{"--tls-cert", filepath.Join(a.dir, name+".crt"), "--tls-key", filepath.Join(a.dir, name+".key"), "--tls-ca", ca}
-}
-
-func (a *authority) ca() string { return filepath.Join(a.dir, "ca.crt") }
-
-// config is that of a client or a server with the certificate of a name.
-func (a *authority) config(name string) *tls.Config {
-	a.Helper()
-	pair, err := tls.LoadX509KeyPair(filepath.Join(a.dir, name+".crt"), filepath.Join(a.dir, name+".key"))
-	if err != nil {
-		a.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}}
+// flags name the certificate that an authority issued for a name, and ca as the file of the authority that is believed.
+func flags(a *certtest.Authority, name, ca string) []string {
+	cert, key := a.Files(name)
+	return []string{"--tls-cert", cert, "--tls-key", key, "--tls-ca", ca}
 }
 
 // cutter is a link that is cut after so many bytes of either direction, again and again.
@@ -152,10 +79,13 @@ func (c *cutter) pass(near, far net.Conn) {
 	<-ended
 }
 
+// here is where the labs are.
+const here = "127.0.0.1"
+
 // lab is a node that takes blobs from who has a certificate, and the program beside it.
 type lab struct {
 	testing.TB
-	*authority
+	*certtest.Authority
 	bin, root string
 	env       []string
 	store     *store.Store
@@ -168,9 +98,9 @@ type lab struct {
 func newLab(t testing.TB) *lab {
 	t.Helper()
 	address := embedtest.Start(t)
-	l := &lab{TB: t, authority: newAuthority(t), bin: binaries(t), at: vacant(t), plain: vacant(t)}
-	l.issue("n1", time.Hour)
-	l.issue("me", time.Hour)
+	l := &lab{TB: t, Authority: certtest.New(t), bin: binaries(t), at: vacant(t), plain: vacant(t)}
+	l.Issue("n1", here, time.Hour)
+	l.Issue("me", here, time.Hour)
 	l.env = append(os.Environ(), "CONSUL_HTTP_ADDR="+address, "NO_COLOR=1", "PLATYPUS_SEED_SOCKET=")
 	dir, err := os.MkdirTemp("", "lab-") // the path of a socket must be short
 	if err != nil {
@@ -180,7 +110,7 @@ func newLab(t testing.TB) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.agent = exec.Command(filepath.Join(l.bin, "seed-placer"), append(l.flags("n1", l.ca()), "--node", "n1", "--serve", l.plain, "--serve-tls", l.at, "--state-dir", dir, "--resync", "1s")...)
+	l.agent = exec.Command(filepath.Join(l.bin, "seed-placer"), append(flags(l.Authority, "n1", l.CA()), "--node", "n1", "--serve", l.plain, "--serve-tls", l.at, "--state-dir", dir, "--resync", "1s")...)
 	l.agent.Env, l.agent.Stdout, l.agent.Stderr = append(l.env, "PLATYPUS_ROOT=lab"), said, said
 	if err := l.agent.Start(); err != nil {
 		t.Fatal(err)

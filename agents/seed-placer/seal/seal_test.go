@@ -10,19 +10,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
+	"github.com/platypus-platform/platypus/store/certtest"
 )
 
 const host = "127.0.0.1"
 
-func filesOf(a *fixture.Authority, name string) Files {
+func filesOf(a *certtest.Authority, name string) Files {
 	cert, key := a.Files(name)
 	return Files{cert, key, a.CA()}
 }
 
 // TestRead takes only what other nodes would accept, and says which file is at fault.
 func TestRead(t *testing.T) {
-	a, stranger := fixture.NewAuthority(t), fixture.NewAuthority(t)
+	a, stranger := certtest.New(t), certtest.New(t)
 	a.Issue("n1", host, time.Hour)
 	a.Issue("other", "127.0.0.2", time.Hour)
 	a.Issue("old", host, -time.Minute)
@@ -74,7 +74,7 @@ func lent(t *testing.T, c *Current) *Borrowed {
 
 // TestLend: handshakes of both sides are signed by the lender, before and after a renewal, and nothing else is.
 func TestLend(t *testing.T) {
-	a := fixture.NewAuthority(t)
+	a := certtest.New(t)
 	a.Issue("n1", host, time.Hour)
 	c, err := Open(filesOf(a, "n1"), host)
 	if err != nil {
@@ -157,7 +157,7 @@ func greet(t *testing.T, p Public, b *Borrowed) {
 
 // TestHalfRenewed goes on with what it has, and takes the rest up once it is there.
 func TestHalfRenewed(t *testing.T) {
-	a := fixture.NewAuthority(t)
+	a := certtest.New(t)
 	a.Issue("n1", host, time.Hour)
 	files := filesOf(a, "n1")
 	c, err := Open(files, host)
