@@ -97,11 +97,12 @@ func BenchmarkReady(b *testing.B) {
 }
 
 // BenchmarkOverload calls a seed that computes for a while from ten times as many callers as can be served at once, for
-// PLATYPUS_BENCH_SPAN (60 s) in all, in turn with one caller and with two, and once more after each time; all on the same
-// processors, from the same process. PLATYPUS_BENCH_ROUNDS (12) is in how many parts; 1 is on end.
+// PLATYPUS_BENCH_SPAN (60 s), after one caller and two for a quarter of that each, and once more when it is over; all on the
+// same processors, from the same process. PLATYPUS_BENCH_ROUNDS (1) is in how many parts, in turn with the others: each
+// begins with the burst before the queue stands.
 func BenchmarkOverload(b *testing.B) {
 	b.Setenv("GOMAXPROCS", "1")
-	rounds, span := time.Duration(12), time.Minute
+	rounds, span := time.Duration(1), time.Minute
 	if n, err := strconv.Atoi(os.Getenv("PLATYPUS_BENCH_ROUNDS")); err == nil && n > 0 {
 		rounds = time.Duration(n)
 	}

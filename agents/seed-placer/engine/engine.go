@@ -234,11 +234,21 @@ func (s *Seed) Do(ctx context.Context, c *Call) error {
 	return s.react(c)
 }
 
+// nap is a sleep for which a seed keeps its processor. Runtimes take many, of microseconds, while they collect garbage: with
+// each somebody else would begin, and soon all would compute at once, and each for that much longer.
+const nap = time.Millisecond
+
 // moduleConfig is what every instance gets: a real clock, real randomness, and nothing of this host.
 func (s *Seed) moduleConfig(sleep func(int64), words io.Writer) wazero.ModuleConfig {
 	if idler, ok := s.outside.(Idler); ok {
 		plain := sleep
-		sleep = func(ns int64) { idler.Idle(func() { plain(ns) }) }
+		sleep = func(ns int64) {
+			if ns < int64(nap) {
+				plain(ns)
+			} else {
+				idler.Idle(func() { plain(ns) })
+			}
+		}
 	}
 	config := wazero.NewModuleConfig().WithName("").WithSysWalltime().WithSysNanotime().WithRandSource(rand.Reader).
 		WithNanosleep(sleep).WithOsyield(runtime.Gosched).WithStderr(words)

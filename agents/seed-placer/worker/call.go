@@ -93,12 +93,12 @@ func (w *Worker) route(ctx context.Context, name string, c *engine.Call, to wher
 	return w.absent(name)
 }
 
-// patience is how long a call that came at a moment may wait for its turn: while there is too much to do, less than it
-// could, so that who cannot be served may ask somebody else. Who then comes last goes first, so few wait that long; and
-// it is not the same for all, for who was refused at once with many others would come back with them.
+// patience is how long a call that came at a moment may wait for its turn. While there is too much to do it is short, so
+// that who cannot be served may ask somebody else; who came last goes first then, so that few wait even that long. It is
+// not the same for all, for who was refused at once with many others would come back with them.
 func patience(came, deadline time.Time) gate.Patience {
 	half := deadline.Sub(came) / 2
-	return gate.Patience{Burst: half, Overload: min(half, gate.Standing/2+rand.N(gate.Standing))}
+	return gate.Patience{Burst: half, Overload: min(half, gate.Standing/10+rand.N(gate.Standing/5))}
 }
 
 // maxRunnable bounds how many calls wait for a processor, over all seeds.

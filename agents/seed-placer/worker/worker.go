@@ -82,13 +82,21 @@ func Run(ctx context.Context, in io.Reader, out, log io.Writer, doors *Doors) er
 	return run(ctx, in, out, log, doors, nil)
 }
 
+// processors is how many seeds may compute at once: one for each processor. Go gets one thread more than that, for what goes
+// in and out: it takes a thread on which a seed computes for nothing else until that call is over.
+var processors = sync.OnceValue(func() int {
+	n := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(n + 1)
+	return n
+})
+
 func run(ctx context.Context, in io.Reader, out, log io.Writer, doors *Doors, notes *notes) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	said := &lines{out: log}
 	w := &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: said, sites: &sites{},
 		ways:   ways{newPeers(func(text string) { said.say("-", engine.Warn, text) }), doors},
-		ledger: ledger{cpu: gate.New(runtime.GOMAXPROCS(0), maxRunnable), notes: notes}}
+		ledger: ledger{cpu: gate.New(processors(), maxRunnable), notes: notes}}
 	tables := bufio.NewReaderSize(in, 1<<16)
 	first, err := readTable(tables)
 	if err != nil {
