@@ -31,15 +31,16 @@ const rounds = 3
 
 func main() {
 	out := flag.String("out", "dist/bench.json", "where to keep the figures")
-	only := flag.String("only", "", "run only benchmarks whose package or name holds this text")
+	only := flag.String("only", "", "measure only figures whose package or benchmark holds this text")
 	flag.Parse()
+	figures = slices.DeleteFunc(figures, func(f figure) bool { return !strings.Contains(f.Package+f.Benchmark, *only) })
 	ours, theirs := results{}, results{}
-	for _, pkg := range packages(*only) {
+	for _, pkg := range packages() {
 		fmt.Fprintf(os.Stderr, "== %s\n", pkg)
-		if err := run(pkg, names(pkg, *only, false), "", ours); err != nil {
+		if err := run(pkg, names(pkg, false), "", ours); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", pkg, err)
 		}
-		if pairs := names(pkg, *only, true); len(pairs) > 0 {
+		if pairs := names(pkg, true); len(pairs) > 0 {
 			if err := besideConsul(pkg, pairs, ours, theirs); err != nil {
 				fmt.Fprintf(os.Stderr, "%s: %v\n", pkg, err)
 			}
@@ -77,24 +78,20 @@ func (f *figure) judge(ours, theirs results) {
 }
 
 // packages lists those that the figures name, each once.
-func packages(only string) (names []string) {
+func packages() (names []string) {
 	for _, f := range figures {
-		if !slices.Contains(names, f.Package) && f.wanted(f.Package, only) {
+		if !slices.Contains(names, f.Package) {
 			names = append(names, f.Package)
 		}
 	}
 	return names
 }
 
-func (f figure) wanted(pkg, only string) bool {
-	return f.Package == pkg && (only == "" || strings.Contains(f.Package+f.Benchmark, only))
-}
-
 // names lists the benchmarks of a package, those that are measured on Consul too or the others.
-func names(pkg, only string, consul bool) (names []string) {
+func names(pkg string, consul bool) (names []string) {
 	for _, f := range figures {
 		top, _, _ := strings.Cut(f.Benchmark, "/")
-		if name := "^" + top + "$"; f.wanted(pkg, only) && f.Consul == consul && !slices.Contains(names, name) {
+		if name := "^" + top + "$"; f.Package == pkg && f.Consul == consul && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
