@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,7 +29,7 @@ func TestMain(m *testing.M) {
 		store.WatchesWait(15 * time.Second)
 	}
 	code := m.Run()
-	shared.stop()
+	shared.Stop()
 	if code == 0 {
 		// Idle connections of the client are kept for its next request; everything else must be gone.
 		if err := goleak.Find(goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop")); err != nil {
@@ -41,30 +40,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// sharedConsul serves all tests that need no Consul of their own.
-type sharedConsul struct {
-	once sync.Once
-	c    *consultest.Server
-}
-
-var shared sharedConsul
-
-func (s *sharedConsul) addr(t *testing.T) string {
-	consultest.Need(t)
-	s.once.Do(func() { s.c = consultest.Start(lasting{t}, consultest.Config{}) })
-	return s.c.Addr
-}
-
-func (s *sharedConsul) stop() {
-	if s.c != nil {
-		s.c.Kill()
-	}
-}
-
-// lasting is a test that what it starts outlives.
-type lasting struct{ testing.TB }
-
-func (lasting) Cleanup(func()) {}
+// shared serves all tests that need no Consul of their own.
+var shared consultest.Shared
 
 // each runs a test on the embedded store and on a real Consul, in a tree of its own, beside other tests.
 func each(t *testing.T, test func(t *testing.T, s *store.Store, tree intent.Tree)) {
@@ -75,7 +52,7 @@ func each(t *testing.T, test func(t *testing.T, s *store.Store, tree intent.Tree
 	})
 	t.Run("consul", func(t *testing.T) {
 		t.Parallel()
-		test(t, opened(t, shared.addr(t)), anyTree(t))
+		test(t, opened(t, shared.Addr(t)), anyTree(t))
 	})
 }
 

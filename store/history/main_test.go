@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +25,7 @@ func TestMain(m *testing.M) {
 		_ = many.Set("6") // those that are parallel wait for a disk or for a Consul for most of the time
 	}
 	code := m.Run()
-	shared.stop()
+	shared.Stop()
 	if code == 0 {
 		// Idle connections of the client are kept for its next request; everything else must be gone.
 		if err := goleak.Find(goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop")); err != nil {
@@ -55,35 +54,13 @@ func anyTree(t testing.TB) intent.Tree {
 	return tree
 }
 
-// sharedConsul serves all tests: each has a tree of its own.
-type sharedConsul struct {
-	once sync.Once
-	c    *consultest.Server
-}
-
-var shared sharedConsul
-
-func (s *sharedConsul) addr(t testing.TB) string {
-	consultest.Need(t)
-	s.once.Do(func() { s.c = consultest.Start(lasting{t}, consultest.Config{}) })
-	return s.c.Addr
-}
-
-func (s *sharedConsul) stop() {
-	if s.c != nil {
-		s.c.Kill()
-	}
-}
-
-// lasting is a test that what it starts outlives.
-type lasting struct{ testing.TB }
-
-func (lasting) Cleanup(func()) {}
+// shared serves all tests: each has a tree of its own.
+var shared consultest.Shared
 
 // addresses are where an embedded store of the test's own, and a real Consul, listen.
 var addresses = map[string]func(testing.TB) string{
 	"embedded": func(t testing.TB) string { return embedtest.Start(t) },
-	"consul":   func(t testing.TB) string { return shared.addr(t) },
+	"consul":   shared.Addr,
 }
 
 // each runs a test on the embedded store and on a real Consul, both at once and beside other tests.
