@@ -80,15 +80,16 @@ func (g *Gate) Enter(p Patience) error {
 		g.mu.Unlock()
 		return ErrFull
 	}
+	came := time.Now()
 	if !g.ticking {
-		g.ticking, g.at = true, time.Now()
+		g.ticking, g.at = true, came
 		time.AfterFunc(tick, g.look)
 	}
-	now := g.now(time.Now())
+	now := g.now(came)
 	if g.calm {
 		g.calm, g.empty = false, now
 	}
-	one := &place{turn: make(chan error, 1), came: time.Now(), since: now, patience: p}
+	one := &place{turn: make(chan error, 1), came: came, since: now, patience: p}
 	g.waiting.PushBack(one)
 	g.mu.Unlock()
 	return <-one.turn

@@ -45,7 +45,6 @@ type Seed struct {
 	Name   string `json:"name"`
 	Digest string `json:"digest"`
 	Seed   intent.Seed
-	Drain  bool `json:"drain,omitempty"` // take no new calls from elsewhere: it is about to go
 }
 
 // Site is one that the worker shall serve.

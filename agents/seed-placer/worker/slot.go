@@ -78,7 +78,6 @@ func (w *Worker) apply(t wire.Table) {
 
 // sameModule reports whether what runs need not be loaded anew.
 func sameModule(a, b wire.Seed) bool {
-	a.Drain, b.Drain = false, false
 	a.Seed.Replication = b.Seed.Replication
 	return reflect.DeepEqual(a, b)
 }
