@@ -97,16 +97,26 @@ func same(a, b *seal.Public) bool {
 // provenKey is, in the context of a connection, what this node proved itself with when it began.
 type provenKey struct{}
 
-// serve answers at each door.
-func (w *Worker) serve() *http.Server {
-	d := w.doors
-	server := &http.Server{Handler: http.HandlerFunc(w.enter), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+// How long a client may take for the head of a request, and until the next one begins.
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+)
+
+// server returns what answers at each door.
+func (w *Worker) server() *http.Server {
+	return &http.Server{Handler: http.HandlerFunc(w.enter), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: 64 << 10, ErrorLog: w.log.standard(),
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
-			return context.WithValue(ctx, provenKey{}, d.now.Load())
+			return context.WithValue(ctx, provenKey{}, w.doors.now.Load())
 		}}
+}
+
+// serve answers at each door.
+func (w *Worker) serve() *http.Server {
+	d, server := w.doors, w.server()
 	if d.Plain != nil {
-		go func() { _ = server.Serve(d.Plain) }()
+		go func() { _ = server.Serve(quickly{d.Plain, w}) }()
 	}
 	if d.Nodes != nil {
 		config := &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {

@@ -93,19 +93,13 @@ var processors = sync.OnceValue(func() int {
 func run(ctx context.Context, in io.Reader, out, log io.Writer, doors *Doors, notes *notes) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	said := &lines{out: log}
-	w := &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: said, sites: &sites{},
-		ways:   ways{newPeers(func(text string) { said.say("-", engine.Warn, text) }), doors},
-		ledger: ledger{cpu: gate.New(processors(), maxRunnable), notes: notes}}
 	tables := bufio.NewReaderSize(in, 1<<16)
 	first, err := readTable(tables)
 	if err != nil {
 		return err
 	}
-	if w.blobs, err = blob.Open(first.Blobs); err != nil {
-		return err
-	}
-	if w.engine, err = engine.New(first.Cache, w); err != nil {
+	w, err := begin(first, log, doors, notes)
+	if err != nil {
 		return err
 	}
 	overdue := make(chan string, 1)
@@ -128,6 +122,19 @@ func run(ctx context.Context, in io.Reader, out, log io.Writer, doors *Doors, no
 	case seed := <-overdue:
 		return fmt.Errorf("a call of %s goes on %v after its deadline", seed, engine.Mercy)
 	}
+}
+
+// begin returns a worker that has not begun with its first table.
+func begin(first wire.Table, log io.Writer, doors *Doors, notes *notes) (w *Worker, err error) {
+	said := &lines{out: log}
+	w = &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: said, sites: &sites{},
+		ways:   ways{newPeers(func(text string) { said.say("-", engine.Warn, text) }), doors},
+		ledger: ledger{cpu: gate.New(processors(), maxRunnable), notes: notes}}
+	if w.blobs, err = blob.Open(first.Blobs); err != nil {
+		return nil, err
+	}
+	w.engine, err = engine.New(first.Cache, w)
+	return w, err
 }
 
 // follow works on tables until they end.

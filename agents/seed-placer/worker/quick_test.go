@@ -1,0 +1,269 @@
+package worker
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// pair is a worker with two doors: at one of them connections answer by themselves what they can, at the other they never do.
+type pair struct {
+	*Worker
+	quick, plain string
+	passed       atomic.Int64 // requests at the quick door that were passed on
+}
+
+func newPair(t testing.TB, modules map[string][]byte) *pair {
+	t.Helper()
+	first := wire.Table{Node: "n1", Blobs: t.TempDir(), Cache: t.TempDir()}
+	w, err := begin(first, io.Discard, &Doors{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, module := range modules {
+		digest, _, err := w.blobs.Put(bytes.NewReader(module))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.Seeds = append(first.Seeds, wire.Seed{Name: name, Digest: digest, Seed: intent.Seed{Grants: intent.Grants{Egress: []intent.Egress{"https://nowhere.example"}}}})
+	}
+	if err := w.take(first); err != nil {
+		t.Fatal(err)
+	}
+	for name := range modules {
+		for end := time.Now().Add(5 * time.Minute); w.running(name) == nil; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %+v", name, w.slot(name).status())
+			}
+		}
+	}
+	p := &pair{Worker: w}
+	p.quick = p.listen(t, func(l net.Listener) net.Listener { return quickly{l, w} }, func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/end" {
+			p.passed.Add(1)
+		}
+		w.enter(rw, r)
+	})
+	p.plain = p.listen(t, func(l net.Listener) net.Listener { return l }, w.enter)
+	return p
+}
+
+func (p *pair) listen(t testing.TB, wrap func(net.Listener) net.Listener, handler http.HandlerFunc) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := p.server()
+	server.Handler = handler
+	go func() { _ = server.Serve(wrap(listener)) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return listener.Addr().String()
+}
+
+// say sends pieces, each once the one before has arrived, asks for an end, and returns everything that comes back.
+func say(t testing.TB, address string, pieces ...string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	for i, piece := range pieces {
+		if i > 0 {
+			time.Sleep(2 * time.Millisecond)
+		}
+		_, _ = io.WriteString(conn, piece)
+	}
+	_, _ = io.WriteString(conn, "GET /end HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	defer time.AfterFunc(300*time.Millisecond, func() { _ = conn.(*net.TCPConn).CloseWrite() }).Stop() // it may be part of a body
+	said, err := io.ReadAll(conn)
+	if err, late := err.(net.Error); late && err.Timeout() {
+		t.Fatalf("no end of the answer to %q: %q", pieces, said)
+	}
+	return told(string(said))
+}
+
+// told is what was answered without what may differ: when, in which order, and how the length is told.
+func told(said string) string {
+	in, out := bufio.NewReader(strings.NewReader(said)), ""
+	for {
+		if _, err := in.Peek(1); err != nil {
+			return out
+		}
+		r, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return out + "and what is no answer, or belongs to a head that was asked for alone"
+		}
+		body, _ := io.ReadAll(r.Body) // none, where only the head was asked for
+		r.Header.Del("Date")
+		r.Header.Del("Content-Length")
+		out += fmt.Sprintf("%d %v\n", r.StatusCode, r.Close)
+		for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+			out += fmt.Sprintf("%s: %q\n", name, r.Header[name])
+		}
+		out += fmt.Sprintf("%q\n", body)
+	}
+}
+
+// requests are what clients send, some of it odd.
+var requests = []string{
+	"GET /seed/hello/ HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /seed/hello/hello HTTP/1.1\r\nHost: a:8080\r\nAccept: */*\r\nX-Two: 1\r\nx-two: 2\r\nCookie: a=b\r\nCookie: c=d\r\n\r\n",
+	"POST /seed/hello/ HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nthere",
+	"POST /call/hello/hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nthere",
+	"POST /call/hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nthere",
+	"POST /call/hello/none HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+	"POST /call/none/none HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nlost",
+	"POST /call/hello/hello HTTP/1.1\r\nHost: a\r\nPlatypus-Deadline-Ms: 0\r\nContent-Length: 5\r\n\r\nthere",
+	"POST /call/hello/hello HTTP/1.1\r\nHost: a\r\nPlatypus-Chain: x,hello\r\nPlatypus-Hop: 1\r\nContent-Length: 5\r\n\r\nthere",
+	"GET /seed/hello HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /seed/none/ HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /seed/web/a%2fb/c?q=1&q=%20 HTTP/1.1\r\nHost: a\r\nUser-Agent: x\r\nAccept: \xe4\r\n\r\n",
+	"POST /seed/web/echo HTTP/1.1\r\nHost: a\r\nContent-Type: text/x\r\nContent-Length: 5\r\n\r\nthere",
+	"POST /seed/web/echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nthere\r\n0\r\n\r\n",
+	"POST /seed/web/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nthere\r\n0\r\n\r\n",
+	"POST /seed/web/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 4\r\n\r\nthere",
+	"POST /seed/web/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nthere",
+	"POST /seed/web/echo HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\nthere",
+	"POST /seed/web/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nthere",
+	"POST /seed/web/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nthe rest never comes",
+	"POST /seed/web/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n" + strings.Repeat("x", 70000),
+	"POST /seed/web/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + strings.Repeat("x", 60000),
+	"POST /seed/page/sub HTTP/1.1\r\nHost: a\r\nProxy: x\r\nContent-Length: 5\r\n\r\nthere",
+	"GET /seed/page/ HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.0\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.2\r\nHost: a\r\n\r\n",
+	"GET /seed/hello/ HTTP/2.0\r\nHost: a\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\nHost: a b\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\nHost:\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\nHost: a\r\nName : x\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\nHost: a\r\nName: x\x00y\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\nHost: a\r\nName: x\r\n folded\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\nHost: a\n\n",
+	"GET /seed/hello/ HTTP/1.1\nHost: a\nContent-Length: 4\n\n\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+	"GET /seed/../seed/hello/ HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /seed/%zz/ HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /seed/hello/\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET http://b/seed/hello/ HTTP/1.1\r\nHost: a\r\n\r\n",
+	"HEAD /seed/web/ HTTP/1.1\r\nHost: a\r\n\r\n",
+	"DELETE /seed/web/x HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /call/hello/hello HTTP/1.1\r\nHost: a\r\n\r\n",
+	"PUT /blob HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
+	"GET / HTTP/1.1\r\nHost: none\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 5000) + "\r\n\r\n",
+	"GET /seed/hello/ HTTP/1.1\r\nHost: a\r\n",
+	"\r\nGET /seed/hello/ HTTP/1.1\r\nHost: a\r\n\r\n",
+	"nonsense\r\n\r\n",
+	"",
+}
+
+// quickModules are seeds of each kind.
+func quickModules(t testing.TB) map[string][]byte {
+	return map[string][]byte{"hello": fixture.Tiny(), "web": fixture.Go(t, "web+"), "page": fixture.Go(t, "page")}
+}
+
+// TestQuick: whatever a client sends, in whatever pieces, a connection that answers by itself answers what the server
+// would; and what is usual never comes to the server.
+func TestQuick(t *testing.T) {
+	p := newPair(t, quickModules(t))
+	t.Run("is no other", func(t *testing.T) { quickIsNoOther(t, p) })
+	p.passed.Store(0)
+	for _, request := range []string{requests[0], requests[1], requests[2], requests[3], requests[4]} {
+		if got := say(t, p.quick, request, request, request); strings.Count(got, "200 false\n") != 3 {
+			t.Errorf("%q: %s", request, got)
+		}
+	}
+	say(t, p.quick, requests[11], requests[12], requests[22], requests[23])
+	if n := p.passed.Load(); n != 0 {
+		t.Errorf("%d usual requests were passed on", n)
+	}
+	say(t, p.quick, requests[0], requests[13], requests[0])
+	if n := p.passed.Load(); n != 2 {
+		t.Errorf("%d requests were passed on, not the one in chunks and what came after it", n)
+	}
+}
+
+func quickIsNoOther(t *testing.T, p *pair) {
+	good := requests[0]
+	for _, request := range requests {
+		for _, said := range [][]string{{request}, {good, request}, {good + request + good}} {
+			if want, got := say(t, p.plain, said...), say(t, p.quick, said...); got != want {
+				t.Errorf("%q: %s\nthe server: %s", said, got, want)
+			}
+		}
+	}
+	for _, request := range []string{requests[1], requests[2], requests[12], requests[13], requests[15]} {
+		want := say(t, p.plain, request+good)
+		for at := 1; at < len(request); at += 3 {
+			if got := say(t, p.quick, request[:at], request[at:], good); got != want {
+				t.Errorf("%q, in two: %s\nthe server: %s", request, got, want)
+			}
+		}
+	}
+}
+
+// TestVisitor: who listens hears that a client goes away, and takes nothing from what it sends next.
+func TestVisitor(t *testing.T) {
+	for _, leaves := range []bool{true, false} {
+		client, conn := net.Pipe()
+		q := &quick{Conn: conn, in: bufio.NewReader(conn)}
+		v := &visitor{Context: context.Background(), q: q}
+		ctx, cancel := context.WithCancel(v)
+		go func() {
+			if leaves {
+				client.Close()
+			} else {
+				_, _ = client.Write([]byte("next"))
+			}
+		}()
+		if leaves {
+			<-ctx.Done()
+		} else if <-v.heard; ctx.Err() != nil {
+			t.Error("who asks for the next is taken for gone")
+		}
+		v.leave()
+		if next, _ := q.in.Peek(4); !leaves && string(next) != "next" {
+			t.Errorf("of what came next there is %q", next)
+		}
+		cancel()
+	}
+	_, conn := net.Pipe()
+	v := &visitor{Context: context.Background(), q: &quick{Conn: conn, in: bufio.NewReader(conn)}}
+	_ = v.Done()
+	if v.leave(); v.Err() != nil {
+		t.Error("who is only no longer listened to is taken for gone")
+	}
+}
+
+func FuzzQuick(f *testing.F) {
+	p := newPair(f, map[string][]byte{"hello": fixture.Tiny()})
+	for _, request := range requests {
+		f.Add(request)
+	}
+	f.Fuzz(func(t *testing.T, said string) {
+		if want, got := say(t, p.plain, said), say(t, p.quick, said); got != want {
+			t.Errorf("%q: %s\nthe server: %s", said, got, want)
+		}
+	})
+}
