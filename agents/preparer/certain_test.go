@@ -40,12 +40,12 @@ func TestPruningRestsOnAConsistentRead(t *testing.T) {
 	for key, value := range map[string]string{"nodes/web1/slug": `{"cluster":"c"}`, "clusters/slug/c/deploy_config": deploy, "clusters/slug/c/config": `{"versions":{"v1":"active","v3":"prep"}}`} {
 		lag.put(key, value)
 	}
-	r.stale = past
+	r.stale.Store(&past)
 	once(1, "slug/v2: held: the store's newest intent does not ask for it")
 	if got := fmt.Sprint(r.whole("stale")); got != "[slug_v1 slug_v2 slug_v3]" {
 		t.Errorf("installs are %s", got)
 	}
-	r.stale = nil
+	r.stale.Store(nil)
 	r.put("clusters/slug/c/config", `{"versions":{"v1":"active","v3":"prep"}}`)
 	once(0, "")
 	if got := fmt.Sprint(r.whole("agreed")); got != "[slug_v1 slug_v3]" {

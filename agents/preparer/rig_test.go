@@ -26,9 +26,9 @@ type rig struct {
 	dir   string
 	api   *httptest.Server
 	files *httptest.Server
-	stale http.Handler  // when set, a server of the past that answers reads which are not consistent
-	slow  chan struct{} // when set, downloads of v1 from the start stop in the middle until it is closed
-	asked sync.Map      // "GET /slug/…": how often, as *atomic.Int64
+	stale atomic.Pointer[http.Handler] // when set, a server of the past that answers reads which are not consistent
+	slow  chan struct{}                // when set, downloads of v1 from the start stop in the middle until it is closed
+	asked sync.Map                     // "GET /slug/…": how often, as *atomic.Int64
 }
 
 func newRig(t *testing.T) *rig {
@@ -39,8 +39,8 @@ func newRig(t *testing.T) *rig {
 	r.check(os.Chmod(r.dir, 0o755))
 	present := embedtest.Open(t)
 	r.api = embedtest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if r.stale != nil && req.Method == http.MethodGet && !req.URL.Query().Has("consistent") && strings.HasPrefix(req.URL.Path, "/v1/kv/platypus/intent/") {
-			r.stale.ServeHTTP(w, req)
+		if stale := r.stale.Load(); stale != nil && req.Method == http.MethodGet && !req.URL.Query().Has("consistent") && strings.HasPrefix(req.URL.Path, "/v1/kv/platypus/intent/") {
+			(*stale).ServeHTTP(w, req)
 			return
 		}
 		present.ServeHTTP(w, req)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,13 +11,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/consultest"
 )
 
 // cluster is a store and nodes, each a process with an address of its own.
@@ -43,25 +42,8 @@ type member struct {
 	state   string
 	socket  string
 	cmd     *exec.Cmd
-	log     *syncBuffer
+	log     *consultest.Output
 	ended   chan struct{}
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func newCluster(t testing.TB, at string) *cluster {
@@ -96,14 +78,14 @@ func (c *cluster) start(i int, args ...string) *member {
 			m.kill()
 			_ = os.RemoveAll(dir)
 			if c.Failed() {
-				c.Logf("%s said:\n%s", name, tail(m.log.String(), 6000))
+				c.Logf("%s said:\n%s", name, m.log.Last())
 			}
 		})
 	}
 	line := append(slices.Clone(c.program), append([]string{"seed-placer", "--node", name, "--serve", m.address, "--state-dir", m.state, "--socket", m.socket}, args...)...)
 	m.cmd = exec.Command(line[0], line[1:]...)
 	m.cmd.Env = append(append(os.Environ(), c.env...), "CONSUL_HTTP_ADDR="+c.at, "PLATYPUS_ROOT="+strings.TrimSuffix(string(c.tree.Own()), "/"))
-	m.log, m.ended = &syncBuffer{}, make(chan struct{})
+	m.log, m.ended = &consultest.Output{}, make(chan struct{})
 	m.cmd.Stdout, m.cmd.Stderr = m.log, m.log
 	if err := m.cmd.Start(); err != nil {
 		c.Fatal(err)
@@ -114,8 +96,6 @@ func (c *cluster) start(i int, args ...string) *member {
 	}()
 	return m
 }
-
-func tail(text string, n int) string { return text[max(0, len(text)-n):] }
 
 // kill is kill -9 of the agent alone.
 func (m *member) kill() {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"io"
@@ -12,13 +11,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
+	"github.com/platypus-platform/platypus/store/consultest"
 )
 
 // TestMain makes the test binary be setlive when a story runs it by that name.
@@ -94,27 +93,9 @@ type world struct {
 	node              string
 	flags             []string
 	agent             *exec.Cmd
-	said              output
+	said              consultest.Output
 	old               *testhost.Stale // before the store, when a story wants that
 	runit             *testhost.Runit // nil on systemd
-}
-
-// output is what the agent has said so far.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -29,12 +30,14 @@ func devVerb() verb {
 state below one directory. Then it declares the files, if any. Ctrl-C ends every process that it started, apps too; what
 lies in the directory stays, for the next time.
 It needs no root: apps run as you. The host's own firewall is left alone: port-authority opens ports in a network
-namespace that nobody else sees, unless --firewall says otherwise. A basedir that a file names must be writable.`,
-		examples: []string{"platypus dev", "platypus dev --dir /tmp/try slug.json"},
+namespace that nobody else sees, unless --firewall says otherwise. A basedir that a file names must be writable.
+This machine is the node that the files name, when they name one and --node says nothing else.`,
+		examples: []string{"platypus dev", "platypus dev --dir /tmp/try slug.json", "platypus dev --repo https://artifacts.example.net slug.json"},
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Usage: "`DIR` that holds everything", Value: ".platypus"},
 			&cli.StringFlag{Name: "listen", Usage: "`ADDR` of the store (default: 127.0.0.1:8500, or a free port when that is taken)"},
-			&cli.StringFlag{Name: "node", Usage: "name of this `NODE` in the store (default: the host's name)", EnvVars: []string{"PLATYPUS_NODE"}},
+			&cli.StringFlag{Name: "node", Usage: "name of this `NODE` in the store (default: the node that the files name, else the host's name)", EnvVars: []string{"PLATYPUS_NODE"}},
+			&cli.StringFlag{Name: "repo", Usage: "`URL` below which artifacts lie (default: artifacts/ below --dir)"},
 			boolFlag("firewall", "let port-authority change this host's firewall"),
 			boolFlag("once", "end as soon as everything is converged; exit code 2 when --timeout passes before"),
 			&cli.DurationFlag{Name: "timeout", Usage: "how long --once waits", Value: defaultTimeout},
@@ -49,21 +52,22 @@ type laboratory struct {
 	dir    string // absolute
 	node   intent.Name
 	listen string
+	repo   string // where artifacts are
 	addr   string // of the store, as CONSUL_HTTP_ADDR takes it
 	crew   *crew.Crew
 }
 
 func dev(ctx context.Context, sh *shell) error {
 	runtime.LockOSThread() // children are told to end with the thread that started them: the main one lasts
-	l, err := newLaboratory(sh)
-	if err != nil {
-		return err
-	}
-	files := intentfile.Files{}
+	files, err := intentfile.Files{}, error(nil)
 	if len(sh.args) > 0 {
 		if files, err = sh.files(); err != nil {
 			return err
 		}
+	}
+	l, err := newLaboratory(sh, files.Entries)
+	if err != nil {
+		return err
 	}
 	storing, stopStore := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopStore()
@@ -79,27 +83,57 @@ func dev(ctx context.Context, sh *shell) error {
 	return errors.Join(err, <-served)
 }
 
-func newLaboratory(sh *shell) (*laboratory, error) {
+func newLaboratory(sh *shell, entries []intentfile.Entry) (*laboratory, error) {
 	dir, err := filepath.Abs(sh.flags.String("dir"))
 	if err != nil {
 		return nil, fmt.Errorf("find --dir: %w", err)
 	}
-	host := sh.flags.String("node")
-	if host == "" {
-		if host, err = os.Hostname(); err != nil {
-			return nil, fmt.Errorf("find the name of this host: %w: give --node", err)
-		}
-	}
-	node, err := intent.ParseName(host)
+	node, err := sh.thisNode(entries)
 	if err != nil {
-		return nil, usage("--node: %w", err)
+		return nil, err
 	}
 	for _, below := range []string{"store", "artifacts", "service", "stage", "state"} {
 		if err := os.MkdirAll(filepath.Join(dir, below), 0o755); err != nil {
 			return nil, fmt.Errorf("make a place for everything: %w: choose another with --dir", err)
 		}
 	}
-	return &laboratory{sh: sh, dir: dir, node: node, listen: sh.flags.String("listen")}, nil
+	repo := sh.flags.String("repo")
+	if repo == "" {
+		repo = "file://" + filepath.Join(dir, "artifacts")
+	}
+	return &laboratory{sh: sh, dir: dir, node: node, repo: repo, listen: sh.flags.String("listen")}, nil
+}
+
+// thisNode is which node this machine shall be: what was said, else the only one that the files speak of, else the host.
+func (sh *shell) thisNode(entries []intentfile.Entry) (intent.Name, error) {
+	var named []string
+	for _, e := range entries {
+		if rest, is := strings.CutPrefix(e.Key, "nodes/"); is {
+			name, _, _ := strings.Cut(rest, "/")
+			named = append(named, name)
+		}
+	}
+	slices.Sort(named)
+	named = slices.Compact(named)
+	node := sh.flags.String("node")
+	if node == "" && len(named) == 1 {
+		node = named[0]
+	}
+	if node == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return "", fmt.Errorf("find the name of this host: %w: give --node", err)
+		}
+		node = host
+	}
+	if len(named) > 0 && !slices.Contains(named, node) {
+		return "", usage("the files name the nodes %s, and this is %s: say with --node which of them this machine shall be", strings.Join(named, ", "), node)
+	}
+	name, err := intent.ParseName(node)
+	if err != nil {
+		return "", usage("--node: %w", err)
+	}
+	return name, nil
 }
 
 // openStore starts the store and returns when it answers. The channel tells how it ended.
@@ -156,7 +190,7 @@ func (l *laboratory) work(ctx context.Context, files intentfile.Files) (err erro
 	}
 	started := l.startAgents(ctx)
 	l.sh.say("platypus dev: store at %s, node %s, everything below %s", l.addr, l.node, l.dir)
-	l.sh.say("  artifacts go to  %s/APP/APP_VERSION.tar.gz", filepath.Join(l.dir, "artifacts"))
+	l.sh.say("  artifacts go to  %s/APP/APP_VERSION.tar.gz", strings.TrimPrefix(l.repo, "file://"))
 	l.sh.say("  in another shell  export CONSUL_HTTP_ADDR=%s", l.addr)
 	if started[seedPlacer] {
 		l.sh.say("                    export PLATYPUS_SEED_SOCKET=%s", l.seedSocket())

@@ -56,7 +56,7 @@ func (l *laboratory) startAgents(ctx context.Context) map[string]bool {
 func (l *laboratory) ready(ctx context.Context, m *crew.Member) bool {
 	switch m.Name {
 	case world.Preparer:
-		m.Args = append(m.Args, "--repo", "file://"+filepath.Join(l.dir, "artifacts"))
+		m.Args = append(m.Args, "--repo", l.repo)
 	case world.Setlive:
 		services, stage := filepath.Join(l.dir, "service"), filepath.Join(l.dir, "stage")
 		runsvdir, err := exec.LookPath("runsvdir")

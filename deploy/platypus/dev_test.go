@@ -45,7 +45,7 @@ func TestDev(t *testing.T) {
 		cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR=unix://"+filepath.Join(dir, "lab/store.sock"), "NO_COLOR=1", "PLATYPUS_ROOT=platypus")
 		return cmd
 	}
-	dev := command("dev", "--dir", filepath.Join(dir, "lab"), "--node", "here", "--listen", "127.0.0.1:0", file)
+	dev := command("dev", "--dir", filepath.Join(dir, "lab"), "--listen", "127.0.0.1:0", file)
 	dev.Stdout, dev.Stderr = log, log
 	if err := dev.Start(); err != nil {
 		t.Fatal(err)

@@ -77,7 +77,7 @@ func explain(ctx context.Context, sh *shell) error {
 		}
 		cells = append(cells, []string{r.Spot.String(), r.Verdict, score, r.Detail, mark})
 	}
-	sh.printTable([]string{"MACHINE", "VERDICT", "SCORE", "WHY", ""}, cells)
+	sh.printTable([]string{"MACHINE", "VERDICT", "SCORE", "WHY", "VM"}, cells)
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package consultest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -36,27 +34,7 @@ type Server struct {
 // process is the one that runs now, and what all of them have said.
 type process struct {
 	cmd *exec.Cmd
-	out output
-}
-
-// output keeps what a process says; it may be read while the process talks.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-// last is the end of what was said.
-func (o *output) last() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	said := o.text.Bytes()
-	return string(said[max(0, len(said)-4000):])
+	out Output
 }
 
 // Start starts a server that does not run, at the address that it always has.
@@ -86,7 +64,7 @@ func (s *Server) Kill() {
 func (s *Server) end() {
 	s.Kill()
 	if s.t.Failed() {
-		s.t.Logf("consul at %s said last:\n%s", s.Addr, s.out.last())
+		s.t.Logf("consul at %s said last:\n%s", s.Addr, s.out.Last())
 	}
 }
 
@@ -100,7 +78,7 @@ func (s *Server) Ready() {
 			return
 		}
 		if time.Now().After(end) {
-			s.t.Fatalf("consul is not ready after %v: %d %s %v\n%s", hang, code, body, err, s.out.last())
+			s.t.Fatalf("consul is not ready after %v: %d %s %v\n%s", hang, code, body, err, s.out.Last())
 		}
 	}
 }

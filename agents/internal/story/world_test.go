@@ -1,7 +1,6 @@
 package story
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -66,17 +65,9 @@ type world struct {
 // process is a program under way, with what it said.
 type process struct {
 	cmd  *exec.Cmd
-	said *buffer
+	said *consultest.Output
 	done chan struct{}
 }
-
-type buffer struct {
-	sync.Mutex
-	bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) { b.Lock(); defer b.Unlock(); return b.Buffer.Write(p) }
-func (b *buffer) String() string              { b.Lock(); defer b.Unlock(); return b.Buffer.String() }
 
 // newWorld sets up a world with the store (embedded or consul) and the supervisor (runit or systemd) named.
 func newWorld(t testing.TB, store, supervisor string) *world {
@@ -233,7 +224,7 @@ func (w *world) start(name string, args ...string) *process {
 // run starts a program that ends, at the latest, with the test.
 func (w *world) run(cmd *exec.Cmd) *process {
 	w.Helper()
-	p := &process{cmd: cmd, said: &buffer{}, done: make(chan struct{})}
+	p := &process{cmd: cmd, said: &consultest.Output{}, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.said, p.said
 	if err := cmd.Start(); err != nil {
 		w.Fatal(err)
