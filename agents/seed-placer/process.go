@@ -38,10 +38,12 @@ type life struct {
 	stop  context.CancelFunc
 }
 
-// ended is what a worker was at work on when it ended, and what it said at last.
+// ended is what a worker was at work on when it ended, what it said at last, and for how long it had said nothing if it
+// was killed for that.
 type ended struct {
 	loading, calling []string
 	words            string
+	silent           time.Duration
 }
 
 func (w *process) set(change func(*wire.Table)) {
@@ -164,13 +166,21 @@ func (w *process) once(ctx context.Context, tried func()) (started bool, err err
 	w.mu.Lock()
 	w.ended.loading, w.ended.calling = worker.Busy(notes)
 	w.mu.Unlock()
-	if err == nil {
+	return true, w.why(err)
+}
+
+// why says why the worker ended, in its own words where it had some.
+func (w *process) why(err error) error {
+	switch {
+	case w.ended.silent > 0:
+		err = fmt.Errorf("it said nothing for %v and was killed", w.ended.silent.Round(time.Second))
+	case err == nil:
 		err = errEnded
 	}
 	if w.ended.words != "" {
 		err = fmt.Errorf("%w: %s", err, w.ended.words)
 	}
-	return true, err
+	return err
 }
 
 var errEnded = errors.New("it ended by itself")
@@ -249,6 +259,7 @@ func (w *process) watch(ctx context.Context, child *os.Process) {
 	w.mu.Lock()
 	w.heard = time.Now()
 	w.mu.Unlock()
+	w.ended.silent = 0
 	tick := time.NewTicker(wire.Beat)
 	defer tick.Stop()
 	for {
@@ -264,6 +275,7 @@ func (w *process) watch(ctx context.Context, child *os.Process) {
 		w.mu.Unlock()
 		if silent > wire.Silence {
 			w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker %s says nothing for %v: it is killed", label(w.name), silent.Round(time.Second)))
+			w.ended.silent = silent
 			_ = child.Kill()
 			return
 		}

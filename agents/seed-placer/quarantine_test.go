@@ -64,7 +64,7 @@ func TestSilentWorkerIsKilled(t *testing.T) {
 	c.until("it was killed", func() bool { return strings.Contains(m.log.String(), "worker of stands says nothing for") })
 	c.until("it is ready again", func() bool {
 		s := c.said("n1", "stands")
-		return s.Phase == "converged" && strings.Contains(s.Reason, "its worker ended 1 times in a row")
+		return s.Phase == "converged" && strings.Contains(s.Reason, "its worker ended at ") && strings.Contains(s.Reason, "it said nothing for 1")
 	})
 	c.ready("stands", 1)
 	c.answers(m, "stands/hello", "x", "hello, x")

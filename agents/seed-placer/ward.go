@@ -44,6 +44,9 @@ func (p Patient) String() string {
 	if p.Strikes == 0 {
 		return fmt.Sprintf("the worker of all ended at %s while this seed was busy in it: %s", clock(p.Last), p.Why)
 	}
+	if p.Strikes == 1 {
+		return fmt.Sprintf("its worker ended at %s: %s", clock(p.Last), p.Why)
+	}
 	return fmt.Sprintf("its worker ended %d times in a row, the last time at %s: %s", p.Strikes, clock(p.Last), p.Why)
 }
 

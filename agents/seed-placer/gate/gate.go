@@ -1,8 +1,9 @@
 // Package gate decides which calls may go on: so many at once, so many waiting, and none that would wait in vain.
 //
-// A queue is there to take bursts, and those of a machine that stood still for a moment: then whoever waits has time. Only
-// a queue that has not been empty for [Standing] is overload. While it stands, who waits longer than a short time is
-// refused, and who came last goes first, for the others have used up most of the time that they have.
+// A queue is there to take bursts, those of a machine that stood still for a moment, and a few callers more than can be
+// served at once: whoever waits has time. Only a queue in which, for [Standing] on end, somebody has waited for longer than
+// [Long], is overload. Until it was empty, who waits longer than a short time is refused then, and who came last goes first,
+// for the others have used up most of the time that they have.
 package gate
 
 import (
@@ -18,14 +19,18 @@ var (
 	ErrLate = errors.New("the turn of this call did not come in time")
 )
 
-// Standing is for how long a queue must not have been empty to be taken for overload, in time that the process ran.
-const Standing = 100 * time.Millisecond
+// A queue is overload once somebody has waited in it for longer than Long, whoever it was, for Standing on end. Both are time
+// that the process ran.
+const (
+	Standing = 100 * time.Millisecond
+	Long     = 100 * time.Millisecond
+)
 
 // tick is how exactly a gate sees who has waited too long. A tick that comes late says that the process stood still, and
 // counts for no more than twice that: who could not go on is not to blame.
 const tick = 5 * time.Millisecond
 
-// Patience is how long a call may wait for its turn: Burst as a rule, and Overload while the queue stands.
+// Patience is how long a call may wait for its turn: Burst as a rule, and Overload while there is too much to do.
 type Patience struct{ Burst, Overload time.Duration }
 
 // Less is what is left of it after a wait.
@@ -50,7 +55,8 @@ type clock struct {
 	ran     time.Duration // up to the last tick
 	at      time.Time     // of that tick
 	calm    bool          // the queue was empty, and nobody came since
-	empty   time.Duration // when it was empty last, of ran
+	brisk   time.Duration // when nobody had waited for long, the last time, of ran
+	over    bool          // it is overload
 	late    time.Duration // when somebody waited in vain last, of ran
 }
 
@@ -87,7 +93,7 @@ func (g *Gate) Enter(p Patience) error {
 	}
 	now := g.now(came)
 	if g.calm {
-		g.calm, g.empty = false, now
+		g.calm, g.over, g.brisk = false, false, now
 	}
 	one := &place{turn: make(chan error, 1), came: came, since: now, patience: p}
 	g.waiting.PushBack(one)
@@ -98,9 +104,14 @@ func (g *Gate) Enter(p Patience) error {
 // now is the time on the gate's clock.
 func (c *clock) now(at time.Time) time.Duration { return c.ran + min(at.Sub(c.at), 2*tick) }
 
-// stands reports whether the queue has not been empty for too long. Where all that waited were refused, it was not empty:
-// they ask again.
-func (c *clock) stands(now time.Duration) bool { return !c.calm && now-c.empty >= Standing }
+// judge sees whether the queue is overload by now. That ends when it is empty; where all that waited were refused, it was
+// not: they ask again.
+func (g *Gate) judge(now time.Duration) {
+	if first := g.waiting.Front(); first == nil || now-first.Value.(*place).since <= Long {
+		g.brisk = now
+	}
+	g.over = g.over || now-g.brisk >= Standing
+}
 
 // look refuses who has waited too long, for as long as anybody waits.
 func (g *Gate) look() {
@@ -109,11 +120,11 @@ func (g *Gate) look() {
 	at := time.Now()
 	now := g.now(at)
 	g.ran, g.at = now, at
-	stands := g.stands(now)
+	g.judge(now)
 	for e := g.waiting.Front(); e != nil; {
 		one, this := e.Value.(*place), e
 		e = e.Next()
-		if at.Sub(one.came) >= one.patience.Burst || stands && now-one.since >= one.patience.Overload {
+		if at.Sub(one.came) >= one.patience.Burst || g.over && now-one.since >= one.patience.Overload {
 			g.waiting.Remove(this)
 			g.refused, g.late = g.refused+1, now
 			one.turn <- ErrLate
@@ -152,7 +163,7 @@ func (g *Gate) Leave() {
 		return
 	}
 	now, next := g.now(time.Now()), g.waiting.Front()
-	if g.stands(now) {
+	if g.over {
 		next = g.waiting.Back()
 	}
 	g.waiting.Remove(next).(*place).turn <- nil

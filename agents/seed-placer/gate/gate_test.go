@@ -68,7 +68,7 @@ func TestForce(t *testing.T) {
 	})
 }
 
-// TestBurst: a hundred calls at once are all let in, the first one first, while the queue has not stood for long.
+// TestBurst: a hundred calls at once are all let in, the first one first, while nobody waits for too long.
 func TestBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(1, 200)
@@ -87,7 +87,7 @@ func TestBurst(t *testing.T) {
 			synctest.Wait()
 		}
 		for range 100 {
-			time.Sleep(Standing / 101)
+			time.Sleep((Long + Standing) / 101)
 			g.Leave()
 			synctest.Wait()
 		}
@@ -121,23 +121,43 @@ func TestNeverStands(t *testing.T) {
 	})
 }
 
-// TestStanding: in a queue that is never empty, only short waits are left, and who came last goes first. Once it was
-// empty, there is time again.
+// TestFewTooMany: a few more than can be in at once, who come again for ever, wait for their turn.
+func TestFewTooMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(1, 100)
+		var all sync.WaitGroup
+		for range 9 {
+			all.Go(func() {
+				for range 100 {
+					if err := g.Enter(Patience{time.Hour, time.Millisecond}); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(10 * time.Millisecond)
+					g.Leave()
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// TestStanding: in a queue in which somebody waits for long, only short waits are left, and who came last goes first. Once
+// it was empty, there is time again.
 func TestStanding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(1, 100)
 		g.TryEnter()
 		old := enter(g, Patience{time.Hour, 20 * time.Millisecond})
-		time.Sleep(Standing - 2*tick)
+		time.Sleep(Long + Standing - 2*tick)
 		select {
 		case err := <-old:
-			t.Fatalf("it is over before the queue stands: %v", err)
+			t.Fatalf("it is over before there is too much to do: %v", err)
 		default:
 		}
 		patient := enter(g, hour)
 		time.Sleep(4 * tick)
 		if err := <-old; !errors.Is(err, ErrLate) {
-			t.Fatalf("it waits in a queue that stands: %v", err)
+			t.Fatalf("it waits where there is too much to do: %v", err)
 		}
 		began := time.Now()
 		if err := g.Enter(Patience{time.Hour, 20 * time.Millisecond}); !errors.Is(err, ErrLate) || time.Since(began) > 20*time.Millisecond+2*tick {
@@ -160,10 +180,10 @@ func TestStanding(t *testing.T) {
 			t.Fatal("nobody is inside")
 		}
 		again := enter(g, Patience{time.Hour, 20 * time.Millisecond})
-		time.Sleep(Standing - 2*tick)
+		time.Sleep(Long + Standing - 2*tick)
 		g.Leave()
 		if err := <-again; err != nil {
-			t.Fatalf("the queue was empty, and still stands: %v", err)
+			t.Fatalf("the queue was empty, and there is too much to do: %v", err)
 		}
 	})
 }
