@@ -23,7 +23,7 @@ import (
 )
 
 // hang is how long a test waits for what happens within seconds.
-const hang = 3 * time.Minute
+const hang = 5 * time.Minute
 
 func TestMain(m *testing.M) {
 	testscript.Main(&suite{m}, map[string]func(){"seed-placer": main, "plain-http": plainHTTP})
