@@ -13,7 +13,7 @@ BUILD    = go build -trimpath \
 	-ldflags '-X github.com/platypus-platform/platypus/agents/internal/agent.Version=$(VERSION) -X main.Version=$(VERSION)'
 # Three packages at a time: most of these tests start real processes, and wait for them. They bring their own store,
 # whatever store this shell talks to.
-TEST  := env -u CONSUL_HTTP_ADDR -u CONSUL_HTTP_TOKEN -u CONSUL_HTTP_TOKEN_FILE go test -p 3 -timeout $(TIMEOUT)
+TEST  = env -u CONSUL_HTTP_ADDR -u CONSUL_HTTP_TOKEN -u CONSUL_HTTP_TOKEN_FILE go test -p 3 -timeout $(TIMEOUT)
 # The real Consul is looked for on PATH by every test that wants it.
 WITH_CONSUL = PATH="$$(dirname "$$(scripts/consul/build.sh || echo none)"):$$PATH"
 # Tests of several packages run the programs: they are linked once for all of them, and anew in each run.
@@ -39,7 +39,8 @@ test: deps consul format vet house ## everything that must hold
 	@$(WITH_CONSUL); export PATH; $(PROGRAMS) && $(TEST) work
 
 .PHONY: race
-race: consul ## the tests again, under the race detector
+race: TIMEOUT = 40m
+race: consul ## the tests again, under the race detector (an hour on 2 cores)
 	@scripts/deps.sh test race
 	@$(WITH_CONSUL); export PATH; CGO_ENABLED=1 $(TEST) -race work
 

@@ -73,6 +73,17 @@ func (q *quick) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// ReadFrom implements io.ReaderFrom, so that files go out without being read.
+func (q *quick) ReadFrom(r io.Reader) (int64, error) { return io.Copy(q.Conn, r) }
+
+// CloseWrite ends what is sent, so that a client still reads why it was refused.
+func (q *quick) CloseWrite() error {
+	if c, ok := q.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
 // pass leaves this connection to the server. What it may take for the head of a first request, the server has set.
 func (q *quick) pass(arrived []byte) {
 	q.passed, q.in = bytes.Clone(arrived), nil
