@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"strings"
@@ -93,13 +94,28 @@ func hintOf(err error) string {
 	return pastHint(err)
 }
 
-// printVersion says how --version is answered, which the library wants to know once for the whole process.
-var printVersion = sync.OnceFunc(func() {
+// prepare says how --version is answered, which the library wants to know once for the whole process, and gives each run
+// flags of its own for that and for --help.
+var prepare = sync.OnceFunc(func() {
 	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(c.App.Writer, "platypus", Version) }
+	for _, shared := range []*cli.Flag{&cli.HelpFlag, &cli.VersionFlag} {
+		if f, is := (*shared).(*cli.BoolFlag); is {
+			*shared = ownFlag{f}
+		}
+	}
 })
 
+// ownFlag is a flag that does not note in itself what was said: another run may go on beside.
+type ownFlag struct{ *cli.BoolFlag }
+
+// Apply implements cli.Flag.
+func (f ownFlag) Apply(set *flag.FlagSet) error {
+	copied := *f.BoolFlag
+	return copied.Apply(set)
+}
+
 func newApp(io stdio) *cli.App {
-	printVersion()
+	prepare()
 	app := &cli.App{
 		Name: "platypus", Usage: "declare what shall run where, and see what became of it", Version: Version,
 		Reader: io.in, Writer: io.out, ErrWriter: io.talk,

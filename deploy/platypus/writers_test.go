@@ -14,6 +14,7 @@ import (
 	"github.com/platypus-platform/platypus/deploy/acl"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
+	"github.com/platypus-platform/platypus/store/consultest"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -122,7 +123,7 @@ func TestRecorderToken(t *testing.T) {
 	if err := plain.Put(context.Background(), "platypus/intent/nodes/n/a", []byte(`{"cluster":"p"}`)); err != nil {
 		t.Fatal(err)
 	}
-	var said bytes.Buffer
+	var said consultest.Output
 	cmd := exec.Command(filepath.Join(bin, "recorder"), "--http-addr", address, "--token-file", file, "--node", node, "--state-dir", dir, "--resync", "1s")
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
