@@ -12,18 +12,28 @@ import (
 	"time"
 )
 
+// settling is how long a process may be without a version that can be told. The shell that is to become the app goes to the
+// folder of its version first, but where there is much to do even that takes a while.
+const settling = 2 * time.Second
+
 // Settled is Process for an observer who has a moment: a process that was started just now is given some milliseconds
-// to note itself.
+// to note itself, and longer to show of which version it is.
 func (h Home) Settled(pid int) (Process, error) {
 	p, err := h.Process(pid)
-	for range 25 {
-		if err != nil || !p.Running() || p.Settings != "" {
+	for try := range int(settling / (2 * PollInterval)) {
+		if err != nil || !p.Running() || p.Settings != "" || try >= 25 && (p.Version != "" || !p.young()) {
 			break
 		}
 		time.Sleep(2 * PollInterval)
 		p, err = h.Process(pid)
 	}
 	return p, err
+}
+
+// young reports whether a process was started just now.
+func (p Process) young() bool {
+	now, err := uptime()
+	return err == nil && now >= p.Started && time.Duration(now-p.Started)*tick < settling
 }
 
 // Process returns what is known of the process that the supervisor calls the service's. It is zero when there is no

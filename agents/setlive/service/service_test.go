@@ -59,6 +59,27 @@ sleep 1000
 	}
 }
 
+// TestAProcessThatIsSlowToBegin: for half a second it does not come to the folder of its version, and is not taken for
+// something else.
+func TestAProcessThatIsSlowToBegin(t *testing.T) {
+	testhost.NeedTools(t, "setsid")
+	root := testhost.Scratch(t)
+	basedir, home := filepath.Join(root, "slug"), Home(filepath.Join(root, "home"))
+	testhost.Prepare(t, basedir, "slug", "v1", "#!/bin/sh\nexec sleep 1000\n")
+	testhost.GoLive(t, basedir, "slug", "v1")
+	if _, err := home.Write(Spec{App: "slug", Basedir: basedir}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `sleep 0.5; exec "$0"`, filepath.Join(string(home), RunName))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if p, err := home.Settled(cmd.Process.Pid); err != nil || p.Version != "v1" {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
 func TestSettingsChangeWithWhatAProcessGetsAndOnlyThat(t *testing.T) {
 	spec := Spec{App: "slug", Basedir: "/srv/slug", RunAs: "slug", Config: `{"a":1,"b":[1,2]}`}
 	same, other := spec, []Spec{spec, spec, spec, spec}
