@@ -193,7 +193,10 @@ func TestAnOrphanEndsBeforeItsSuccessorStarts(t *testing.T) {
 	if err := syscall.Kill(parent, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	testhost.Eventually(t, "another runsv starts what is current", func() bool { return b.state(t).Process.Version == "v2" })
+	testhost.Eventually(t, "another runsv starts what is current", func() bool { // which it notes once nothing is in its way
+		now := b.state(t).Process
+		return now.Version == "v2" && now.Settings != ""
+	})
 	for _, pid := range []int{p.PID, child} {
 		if _, alive, _ := service.StartOf(pid); alive {
 			t.Errorf("%d of the old version still runs", pid)
