@@ -42,6 +42,7 @@ func testExpiry(t *testing.T, s *server) {
 	if got := s.txn(t, 409, `lock release Session:"`+next+`"`); !strings.HasSuffix(got.Errors[0].What, "due to lock delay") {
 		t.Errorf("lock within the delay: %+v", got.Errors)
 	}
+	time.Sleep(50 * time.Millisecond) // all of this may have taken less than the delay of a millisecond
 	s.kv(t, "PUT", "drop?acquire="+next, "2").is(t, 200, "true")
 	<-done
 	if p := s.one(t, "kept"); p.Session != kept {
