@@ -333,8 +333,9 @@ func TestDamagedCache(t *testing.T) {
 	w.assign("slug", "v1")
 	w.start()
 	w.until("slug at v1", w.has("slug", "v1"))
-	w.stop()
 	path := filepath.Join(w.path("state"), "intent.json")
+	w.until("its intent kept", func() bool { _, err := os.Stat(path); return err == nil })
+	w.stop()
 	good, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

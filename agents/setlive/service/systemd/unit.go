@@ -93,8 +93,9 @@ func maskedError(app string) error {
 	return fmt.Errorf("unit %s is %w: run systemctl unmask %[1]s when it may run", unitName(app), errMasked)
 }
 
-// busPatience bounds one question to systemd: a bus that hangs must not keep the other apps from being looked after.
-const busPatience = 10 * time.Second
+// busPatience bounds one question to systemd, as systemctl does: one that is busy may be silent for longer than 10 s, and a
+// bus that hangs must not keep the other apps from being looked after.
+const busPatience = 25 * time.Second
 
 func (s *Systemd) unit(ctx context.Context, app string) (u unit, err error) {
 	ctx, cancel := context.WithTimeout(ctx, busPatience)
