@@ -273,6 +273,25 @@ func TestVisitor(t *testing.T) {
 	}
 }
 
+// TestOneReply: a seed that says more than it said it would says nothing to the next request.
+func TestOneReply(t *testing.T) {
+	client, conn := net.Pipe()
+	said := make(chan string)
+	go func() {
+		all, _ := io.ReadAll(client)
+		said <- string(all)
+	}()
+	a := &reply{to: conn, header: http.Header{"Content-Length": {"4"}}}
+	_, first := a.Write([]byte("once"))
+	if _, err := a.Write([]byte("more")); first != nil || err == nil || a.end() != nil {
+		t.Errorf("%v, %v", first, err)
+	}
+	conn.Close()
+	if got := <-said; strings.Count(got, "HTTP/1.1 ") != 1 || !strings.HasSuffix(got, "\r\n\r\nonce") {
+		t.Errorf("%q", got)
+	}
+}
+
 func FuzzQuick(f *testing.F) {
 	p := newPair(f, map[string][]byte{"hello": fixture.Tiny()})
 	for _, request := range requests {

@@ -31,6 +31,9 @@ func (a *reply) WriteHeader(status int) {
 
 // Write implements http.ResponseWriter. What is the whole body, as the header has it, is sent at once and not kept.
 func (a *reply) Write(p []byte) (int, error) {
+	if a.sent { // a second answer would be taken for that to the next request
+		return 0, http.ErrContentLength
+	}
 	if length := a.header["Content-Length"]; len(a.body) == 0 && len(length) == 1 && length[0] == strconv.Itoa(len(p)) {
 		a.send(p)
 		return len(p), a.fault
