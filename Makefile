@@ -8,7 +8,7 @@ DESTDIR     ?=
 export CGO_ENABLED = 0
 
 # One program is built and tested the same on every machine: static, and without paths of the builder in it.
-VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null)),dev)
+VERSION ?= $(shell scripts/version.sh)
 BUILD    = go build -trimpath \
 	-ldflags '-X github.com/platypus-platform/platypus/agents/internal/agent.Version=$(VERSION) -X main.Version=$(VERSION)'
 # Three packages at a time: most of these tests start real processes, and wait for them. They bring their own store,
@@ -67,6 +67,11 @@ lint: vet ## go vet and staticcheck
 deb: ## a Debian package, into dist/
 	@scripts/deps.sh deb
 	@deploy/deb/build.sh
+
+.PHONY: release
+release: ## static tarballs for amd64 and arm64 with checksums, an SBOM and a signature, into dist/
+	@scripts/deps.sh release
+	@deploy/release.sh
 
 .PHONY: install
 install: build ## programs and units, below PREFIX (/usr/local)

@@ -11,6 +11,8 @@ import (
 
 var agents = []string{"preparer", "port-authority", "setlive"}
 
+const packageVersion = "7.8.9+12.gabcdef0"
+
 // pack builds the package out of this tree.
 func pack(t *testing.T) string {
 	t.Helper()
@@ -22,7 +24,7 @@ func pack(t *testing.T) string {
 	}
 	cmd := exec.Command("deb/build.sh", t.TempDir())
 	// A package that lasts for a test need not be small, nor be the same on the machine of somebody else.
-	cmd.Env = append(os.Environ(), "COMPRESS=gzip", "LEVEL=1", "TRIMPATH=false")
+	cmd.Env = append(os.Environ(), "COMPRESS=gzip", "LEVEL=1", "VERSION="+packageVersion)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -144,18 +146,83 @@ func checkContents(t *testing.T, deb string) {
 	for line := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
 		f := strings.Fields(line)
 		files = append(files, strings.TrimPrefix(f[5], "."))
-		if f[1] != "root/root" || f[0][5] == 'w' || f[0][8] == 'w' {
+		link := f[0][0] == 'l' // whose mode means nothing
+		if f[1] != "root/root" || !link && (f[0][5] == 'w' || f[0][8] == 'w') {
 			t.Errorf("not root's alone to write: %s", line)
 		}
 	}
-	want := []string{"/usr/bin/platypus", "/etc/platypus/env", "/lib/systemd/system/platypus-store.service", "/etc/sv/platypus-store/run"}
+	want := []string{"/usr/bin/platypus", "/etc/platypus/env", "/lib/systemd/system/platypus-store.service", "/etc/sv/platypus-store/run",
+		"/usr/share/man/man1/platypus.1.gz", "/usr/share/bash-completion/completions/platypus", "/usr/share/doc/platypus/README.md"}
 	for _, agent := range agents {
 		want = append(want, "/usr/lib/platypus/"+agent, "/lib/systemd/system/platypus-"+agent+".service",
-			"/etc/sv/platypus-"+agent+"/run", "/etc/sv/platypus-"+agent+"/log/run")
+			"/etc/sv/platypus-"+agent+"/run", "/etc/sv/platypus-"+agent+"/log/run", "/usr/share/man/man8/platypus-"+agent+".8.gz")
 	}
 	for _, file := range want {
 		if !slices.Contains(files, file) {
 			t.Errorf("the package has no %s", file)
 		}
 	}
+	checkPrograms(t, deb)
+}
+
+// checkPrograms unpacks the package and asks the programs in it who they are.
+func checkPrograms(t *testing.T, deb string) {
+	root := t.TempDir()
+	if out, err := exec.Command("dpkg-deb", "-x", deb, root).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if out, err := exec.Command("dpkg-deb", "-f", deb, "Version").Output(); strings.TrimSpace(string(out)) != packageVersion {
+		t.Errorf("the package is version %q, %v", out, err)
+	}
+	for _, program := range append([]string{"platypus", "allocator", "dashboard", "recorder", "seed-placer"}, agents...) {
+		path := "usr/lib/platypus/" + program
+		if program == "platypus" {
+			path = "usr/bin/platypus"
+		}
+		out, err := exec.Command(filepath.Join(root, path), "--version").CombinedOutput()
+		if err != nil || !strings.Contains(string(out), packageVersion) {
+			t.Errorf("%s --version: %v: %s", program, err, out)
+		}
+	}
+	complete := `PATH=$1/usr/bin:$PATH; . "$1/usr/share/bash-completion/completions/platypus"
+COMP_WORDS=(platypus roll) COMP_CWORD=1 _platypus; echo "${COMPREPLY[@]}"`
+	out, err := exec.Command("bash", "-c", complete, "bash", root).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "rollout") {
+		t.Errorf("completion of platypus roll: %v: %s", err, out)
+	}
+}
+
+// TestVersion_EachCommit_SortsUpward: a package built from a later commit is an upgrade, and one of the tag itself is not.
+func TestVersion_EachCommit_SortsUpward(t *testing.T) {
+	tool(t, "dpkg")
+	dir, script := t.TempDir(), `set -e
+git init -q . && mkdir scripts && cp "$1" scripts/
+commit() { git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m "$1"; scripts/version.sh; }
+git add . && commit 1 && commit 2 && git tag v1.2.0 && scripts/version.sh && commit 3
+for i in 4 5 6 7 8 9 10 11 12; do commit $i; done
+git tag v1.3.0 && scripts/version.sh && echo >>scripts/version.sh && scripts/version.sh`
+	cmd := exec.Command("sh", "-c", script, "sh", absolute(t, "../scripts/version.sh"))
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	versions := strings.Fields(string(out))
+	if !slices.Contains(versions, "1.2.0") || versions[len(versions)-2] != "1.3.0" {
+		t.Errorf("a tag's own version is missing: %v", versions)
+	}
+	for i, version := range versions[1:] {
+		if err := exec.Command("dpkg", "--compare-versions", versions[i], "lt", version).Run(); err != nil {
+			t.Errorf("%s is not older than %s", versions[i], version)
+		}
+	}
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	full, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return full
 }

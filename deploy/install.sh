@@ -1,15 +1,27 @@
 #!/bin/sh
-# install.sh DESTDIR PREFIX: puts the programs of bin/ and the units below PREFIX, as `make install` does.
+# Puts the programs and the units of a build or of an unpacked release onto this machine, as `make install` does.
 set -eu
-case ${1--h} in -h | --help) echo "usage: ${0##*/} DESTDIR PREFIX" && exit 0 ;; esac
-destdir=$1 prefix=${2:?a prefix such as /usr/local}
+case ${1-} in
+-h | --help) echo "usage: ${0##*/} [DESTDIR [PREFIX]]   (default: this machine, below /usr/local)" && exit 0 ;;
+-*) echo "usage: ${0##*/} [DESTDIR [PREFIX]]" >&2 && exit 64 ;;
+esac
+destdir=${1-} prefix=${2:-/usr/local}
 here=$(cd "$(dirname "$0")" && pwd)
-for program in "$here"/../bin/*; do
-	case ${program##*/} in
-	platypus) install -D -m 755 "$program" "$destdir$prefix/bin/platypus" ;;
-	*) install -D -m 755 "$program" "$destdir$prefix/lib/platypus/${program##*/}" ;;
-	esac
+bin=$here/bin # of a release; in a checkout it lies one level up
+[ -d "$bin" ] || bin=$here/../bin
+[ -e "$bin/platypus" ] || { echo "${0##*/}: there is no $bin/platypus: run make build first" >&2; exit 1; }
+lib=$destdir$prefix/lib/platypus
+mkdir -p "$lib" "$destdir$prefix/bin"
+for program in "$bin"/*; do
+	name=${program##*/}
+	if [ -L "$program" ]; then
+		cp -P "$program" "$lib/$name" # a name of platypus-suite
+	else
+		install -m 755 "$program" "$lib/$name"
+	fi
 done
+ln -sfn ../lib/platypus/platypus "$destdir$prefix/bin/platypus"
+if [ -d "$here/share" ]; then mkdir -p "$destdir$prefix/share" && cp -R "$here/share/." "$destdir$prefix/share/"; fi
 [ -e "$destdir/etc/platypus/env" ] || install -D -m 644 "$here/env" "$destdir/etc/platypus/env"
 # Units and run scripts name the programs of the Debian package; here they name those that were just installed.
 rename() {

@@ -23,6 +23,7 @@ test,bench      nginx-light  nginx            the story of a real web server
 test,bench      redis-server redis-server     the story of a real database
 test            prometheus   promtool         checks of metrics and alert rules
 test,deb        adduser      adduser          installing the .deb
+test,release    minisign      minisign         signing a release
 deb             lintian      lintian          lint of the .deb
 race            gcc          gcc              the race detector
 race            libc6-dev    /usr/include/stdlib.h the race detector
@@ -30,7 +31,7 @@ race            libc6-dev    /usr/include/stdlib.h the race detector
 
 usage() {
 	cat <<EOF
-usage: ${0##*/} [-h] [demo|test|bench|faults|race|deb]...
+usage: ${0##*/} [-h] [demo|test|bench|faults|race|deb|release]...
 
 Installs the Debian packages that are missing for the sets named (default: test). Asks apt-get only when something
 is missing, never starts or enables a daemon. Not root, or no apt-get: prints what to run and what will be skipped,
@@ -41,7 +42,7 @@ EOF
 sets=()
 for arg; do
 	case $arg in
-	demo | test | bench | faults | race | deb) sets+=("$arg") ;;
+	demo | test | bench | faults | race | deb | release) sets+=("$arg") ;;
 	-h | --help) usage && exit 0 ;;
 	*) usage >&2 && exit 64 ;;
 	esac

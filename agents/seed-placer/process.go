@@ -133,6 +133,7 @@ func (w *process) once(ctx context.Context, tried func()) (started bool, err err
 	}
 	defer notes.Close()
 	cmd := exec.Command(self, append([]string{worker.Word, wire.Notes}, open.names...)...)
+	cmd.Args[0] = os.Args[0] // one file may hold several programs: it runs the one whose name it is started by
 	cmd.ExtraFiles = append([]*os.File{notes}, open.files...)
 	cmd.Env = environment()
 	cmd.SysProcAttr = attributes()

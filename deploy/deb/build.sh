@@ -6,13 +6,13 @@ usage() {
 	cat <<EOF
 usage: ${0##*/} [-h] [DIR]
 
-Builds every program and puts them, with units, run scripts and settings, into DIR/platypus_VERSION_ARCH.deb
-(default DIR: dist). Prints the path of the package. Needs no root.
+Builds every program and puts them, with units, run scripts, settings, completion and manual pages, into
+DIR/platypus_VERSION_ARCH.deb (default DIR: dist). Prints the path of the package. Needs no root.
 
-  VERSION   version of the package (default: the newest tag, or 0.0.0 with the commit)
+  VERSION   version of the package and of its programs (default: what scripts/version.sh prints)
+  ARCH      amd64 or arm64 (default: this machine's)
   COMPRESS  xz, gzip or none (default: xz)
   LEVEL     how hard it tries, 0 to 9 (default: 6)
-  TRIMPATH  false leaves the builder's paths in the programs, and takes what go has compiled for its tests (default: true)
 EOF
 }
 case ${1-} in
@@ -25,9 +25,9 @@ out=${1:-$top/dist}
 mkdir -p "$out" && out=$(cd "$out" && pwd)
 cd "$top"
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
-version=${VERSION:-$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null || echo "0.0.0+$commit")}
-version=${version#v}
-arch=$(dpkg --print-architecture)
+export VERSION=${VERSION:-$(scripts/version.sh)}
+version=${VERSION/-/\~} # to dpkg 1.0-rc1 would be newer than 1.0
+arch=${ARCH:-$(dpkg --print-architecture)}
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 export SOURCE_DATE_EPOCH # the same commit gives the same package
 work=$(mktemp -d)
@@ -35,20 +35,13 @@ trap 'rm -rf "$work"' EXIT
 root=$work/root
 umask 022
 
-programs() { go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' "$@"; }
-build() {
-	local to=$1
-	shift
-	[ $# -gt 0 ] || return 0
-	mkdir -p "$to"
-	CGO_ENABLED=0 go build "-trimpath=${TRIMPATH:-true}" -o "$to/" \
-		-ldflags "-s -w -X github.com/platypus-platform/platypus/agents/internal/agent.Version=$version" "$@"
-}
-# Import paths hold no spaces.
-# shellcheck disable=SC2046
-build "$root/usr/lib/platypus" $(programs ./agents/...)
-# shellcheck disable=SC2046
-build "$root/usr/bin" $(programs ./deploy/platypus/...)
+GOARCH=$arch "$deploy/suite.sh" "$root/usr/lib/platypus"
+native=$root/usr/lib/platypus
+if [ "$arch" != "$(go env GOHOSTARCH)" ]; then
+	native=$work/native
+	GOARCH=$(go env GOHOSTARCH) "$deploy/suite.sh" "$native"
+fi
+"$deploy/pages.sh" "$native" "$root/usr/share"
 
 put() { install -D -m "$1" "$2" "$root/$3"; }
 put 644 "$deploy/env" etc/platypus/env
@@ -58,13 +51,9 @@ put 644 "$here/lintian-overrides" usr/share/lintian/overrides/platypus
 put 644 "$here/copyright" usr/share/doc/platypus/copyright
 for unit in "$deploy"/systemd/*.service; do put 644 "$unit" "lib/systemd/system/${unit##*/}"; done
 for run in "$deploy"/runit/*/run "$deploy"/runit/*/log/run; do put 755 "$run" "etc/sv/platypus-${run#"$deploy"/runit/}"; done
-for page in "$here"/*.1; do
-	put 644 "$page" "usr/share/man/man1/${page##*/}"
-	gzip -9n "$root/usr/share/man/man1/${page##*/}"
-done
-if [ -e "$deploy/completion/platypus.bash" ]; then
-	put 644 "$deploy/completion/platypus.bash" usr/share/bash-completion/completions/platypus
-fi
+rm "$root/usr/lib/platypus/platypus"
+mkdir -p "$root/usr/bin" && ln -s ../lib/platypus/platypus-suite "$root/usr/bin/platypus"
+put 644 "$top/README.md" usr/share/doc/platypus/README.md
 printf 'platypus (%s) stable; urgency=medium\n\n  * Built from commit %s.\n\n -- Platypus <%s>  %s\n' "$version" "$commit" \
 	platypus@platypus-platform.github.io "$(date -uRd "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$root/usr/share/doc/platypus/changelog.gz"
 
