@@ -36,7 +36,7 @@ demo: ## Platypus at work on this machine, with nothing installed
 
 .PHONY: test
 test: deps consul format vet house ## everything that must hold
-	@$(WITH_CONSUL); export PATH; $(PROGRAMS) && $(TEST) work
+	@$(WITH_CONSUL); export PATH; $(PROGRAMS) && scripts/untouched.sh $(TEST) work
 
 .PHONY: race
 race: TIMEOUT = 40m

@@ -6,9 +6,8 @@ ip link set lo up
 mount --make-rprivate /
 mount --bind "$here" /mnt
 mount -t tmpfs tmpfs /tmp
-mkdir -p /var/lib /var/service
-mount -t tmpfs tmpfs /var/lib
-mount -t tmpfs tmpfs /var/service
+mount -t tmpfs tmpfs /var
+mkdir -p /var/lib /var/service /var/service-stage
 mkdir -p /tmp/local-repo
 cp -r /mnt/repo/. /tmp/local-repo/
 cd /mnt
