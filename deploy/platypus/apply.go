@@ -17,7 +17,8 @@ func applyVerb() verb {
 changed since it was read is never overwritten; then nothing is written. Values that say the same already are left
 alone. A null in a file removes its key. Up to 126 changes (a removal counts twice) fit into one transaction; more are
 refused, unless --batch allows several, each all or nothing, assignments after the values that they need.
-On a terminal it asks first. Off a terminal only removals need --yes.
+Where standard input and standard error are both a terminal it asks first, unless --yes is given. Elsewhere nobody
+could answer: then it asks nothing, and only removals need --yes.
 What is written is kept in the history of intent, with the author and the message: platypus log.`,
 		examples: []string{
 			`platypus apply -m "slug 1.2 to production" slug.json`,
@@ -80,7 +81,7 @@ func (sh *shell) agreeTo(changes []change.Change) error {
 	switch {
 	case removals > 0:
 		return sh.agree(fmt.Sprintf("write %s, %s among them?", plural(len(changes), "change"), plural(removals, "removal")))
-	case terminal(sh.in):
+	case sh.interactive():
 		return sh.agree(fmt.Sprintf("write %s?", plural(len(changes), "change")))
 	}
 	return nil

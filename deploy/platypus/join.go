@@ -21,7 +21,7 @@ where the items have names. What both changed, each in its own way, is a conflic
 is written, and the exit code is 1. --ours PATH keeps what is declared here at a path, --theirs PATH takes what the fork
 has. A PATH is KEY, PREFIX/ or KEY#/json/pointer. What comes out must still validate, and is one commit; joining again
 changes nothing. The other way around, to bring a fork up to date: --root platypus/forks/NAME/ join platypus/.
-On a terminal it asks first. Off a terminal only removals need --yes.`,
+On a terminal it asks first, unless --yes is given. Off a terminal only removals need --yes.`,
 		examples: []string{`platypus join staging -m "ship it"`, "platypus join staging --theirs clusters/slug/ --dry-run"},
 		flags:    wishFlags(preferFlags()...),
 		run: func(ctx context.Context, sh *shell) error {

@@ -113,7 +113,7 @@ func restoreVerb() verb {
 		name: "restore", usage: "put a key or all keys below a prefix back to what they were", args: "KEY|PREFIX/@POINT", min: 1, max: 1,
 		text: `Declares what stood at a point, byte for byte: values that changed get back, keys that went come back, keys that came
 since go. All in one commit that becomes the newest; nothing of the history is rewritten.
-On a terminal it asks first. Off a terminal only removals need --yes.
+On a terminal it asks first, unless --yes is given. Off a terminal only removals need --yes.
 ` + pointText,
 		examples: []string{"platypus restore clusters/slug/production/config@42 -m back", `platypus restore "clusters/slug/@yesterday 15:00" --dry-run`},
 		flags:    wishFlags(holdFlag()),
