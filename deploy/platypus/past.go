@@ -21,6 +21,7 @@ type wish struct {
 	request history.Request
 	done    string // what has happened when all is written
 	hold    bool   // whether --hold is a flag of the verb
+	agreed  bool   // whether to give the verb was to agree: nothing is asked
 }
 
 // holdFlag is that of verbs which take something back.
@@ -51,8 +52,10 @@ func (sh *shell) declare(ctx context.Context, w wish) error {
 		if sh.flags.Bool("dry-run") {
 			return sh.wouldWrite(p, w.name)
 		}
-		if err := sh.agreeTo(p.changes); err != nil {
-			return err
+		if !w.agreed {
+			if err := sh.agreeTo(p.changes); err != nil {
+				return err
+			}
 		}
 		if commits, err = sh.commit(ctx, p.changes, w.request); err != nil {
 			return err

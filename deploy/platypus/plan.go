@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -45,6 +46,7 @@ type plan struct {
 	changes []change.Change
 	effects []change.Effect
 	found   []intentfile.Found // warnings
+	risks   []string           // what is rarely meant; only apply looks for it
 }
 
 // plan reads the files and the store. Files with errors are refused.
@@ -61,7 +63,11 @@ func (sh *shell) plan(ctx context.Context) (plan, error) {
 }
 
 func (sh *shell) planEntries(now world.World, entries []intentfile.Entry) (plan, error) {
-	return sh.planWith(now, entries, "in the files", "mend them and try again", change.Changes)
+	entries = slices.Clone(entries)
+	for i, e := range entries {
+		entries[i].Value = change.KeepVersions(now, e.Key, e.Value)
+	}
+	return sh.planWith(now, entries, "in the files", "fix them and try again", change.Changes)
 }
 
 // planWith plans entries; the words say where they come from and what to do about a mistake in them.
@@ -77,8 +83,12 @@ func (sh *shell) planWith(now world.World, entries []intentfile.Entry, where, ne
 }
 
 func (p plan) document(sh *shell) map[string]any {
-	return map[string]any{"store": sh.store.Address(), "index": p.now.Index, "changes": p.changes, "effects": p.effects,
+	document := map[string]any{"store": sh.store.Address(), "index": p.now.Index, "changes": p.changes, "effects": p.effects,
 		"problems": plain(p.found)}
+	if len(p.risks) > 0 {
+		document["risks"] = p.risks
+	}
+	return document
 }
 
 func (p plan) show(sh *shell) {
