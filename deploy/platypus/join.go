@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -25,7 +26,7 @@ On a terminal it asks first, unless --yes is given. Off a terminal only removals
 		examples: []string{`platypus join staging -m "ship it"`, "platypus join staging --theirs clusters/slug/ --dry-run"},
 		flags:    wishFlags(preferFlags()...),
 		run: func(ctx context.Context, sh *shell) error {
-			source, err := sh.other(sh.args[0])
+			source, err := sh.other(ctx, sh.args[0])
 			if err != nil {
 				return err
 			}
@@ -35,7 +36,7 @@ On a terminal it asks first, unless --yes is given. Off a terminal only removals
 }
 
 // other is the tree that a person names: a fork of this one, or any by its root.
-func (sh *shell) other(text string) (intent.Tree, error) {
+func (sh *shell) other(ctx context.Context, text string) (intent.Tree, error) {
 	if strings.Contains(text, "/") {
 		tree, err := intent.ParseRoot(text)
 		if err != nil {
@@ -44,7 +45,21 @@ func (sh *shell) other(text string) (intent.Tree, error) {
 		return tree, nil
 	}
 	name, err := sh.name(0, "NAME")
-	return sh.tree.Fork(name), err
+	if err != nil {
+		return intent.Tree{}, err
+	}
+	forks, err := sh.history().Forks(ctx)
+	if err != nil {
+		return intent.Tree{}, err
+	}
+	known := make([]string, 0, len(forks))
+	for _, f := range forks {
+		known = append(known, string(f.Name))
+	}
+	if !slices.Contains(known, string(name)) {
+		return intent.Tree{}, fmt.Errorf("there is no fork %s%s", name, cmp.Or(meant(string(name), known), ": platypus fork lists them"))
+	}
+	return sh.tree.Fork(name), nil
 }
 
 func (sh *shell) join(ctx context.Context, source *history.Log) error {

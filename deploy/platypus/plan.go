@@ -70,10 +70,17 @@ func (sh *shell) planEntries(now world.World, entries []intentfile.Entry) (plan,
 	return sh.planWith(now, entries, "in the files", "fix them and try again", change.Changes)
 }
 
+// maxProblems bounds what verbs show of problems that they only refuse, not look for.
+const maxProblems = 20
+
 // planWith plans entries; the words say where they come from and what to do about a mistake in them.
 func (sh *shell) planWith(now world.World, entries []intentfile.Entry, where, next string, changes func(world.World, []world.Edit) []change.Change) (plan, error) {
 	p := plan{now: now, found: problems(entries, now)}
-	showProblems(sh.err, style{colour: colourful(sh.err)}, p.found)
+	few := p.found[:min(len(p.found), maxProblems)]
+	showProblems(sh.err, style{colour: colourful(sh.err)}, few)
+	if more := len(p.found) - len(few); more > 0 {
+		sh.say("… and %d more: platypus validate FILE shows all", more)
+	}
 	if errs, _ := count(p.found); errs > 0 {
 		return plan{}, fmt.Errorf("%s %s: nothing was written; %s", plural(errs, "error"), where, next)
 	}

@@ -70,10 +70,17 @@ func (sh *shell) printJSON(kind string, members map[string]any) error {
 	return encoder.Encode(members)
 }
 
+// maxNotes bounds what is said of files that are left out: a directory may hold thousands of them.
+const maxNotes = 5
+
 // files reads the intent that the arguments name and tells what was left out.
 func (sh *shell) files() (intentfile.Files, error) {
 	files, err := intentfile.Reader{Tree: sh.tree, Stdin: sh.in}.Read(sh.args...)
-	for _, note := range files.Notes {
+	for i, note := range files.Notes {
+		if i == maxNotes && len(files.Notes) > maxNotes+1 {
+			sh.say("note: %d more files are left out", len(files.Notes)-i)
+			break
+		}
 		sh.say("note: %s", note)
 	}
 	return files, err
