@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -81,7 +82,8 @@ func apply(ctx context.Context, sh *shell) error {
 	if err := sh.agreeTo(p.changes, p.risks...); err != nil {
 		return err
 	}
-	commits, err := sh.commit(ctx, p.changes, history.Request{})
+	request := history.Request{Note: history.Note{Message: "apply " + strings.Join(sh.args[:min(len(sh.args), 3)], " ")}}
+	commits, err := sh.commit(ctx, p.changes, request)
 	if err != nil {
 		return err
 	}
