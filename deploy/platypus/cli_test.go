@@ -77,7 +77,7 @@ func kv(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // said is where a command ends and the sentence that names it goes on.
-var said = regexp.MustCompile(`[;,:\n]| (?:shows|ends|fetches|lists|looks|prints|names|starts|replaces|or|to|is|with|keeps|puts|brings|writes) .*`)
+var said = regexp.MustCompile(`[;,:\n]| (?:shows|declares|changes|ends|fetches|lists|looks|prints|names|starts|replaces|or|to|is|with|keeps|puts|brings|writes) .*`)
 
 // next [PLACEHOLDER=VALUE…] runs every command that the last one named as a next step, as a person would type it. None may
 // be an error.
