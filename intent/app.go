@@ -17,6 +17,7 @@ type Config struct {
 	MinNodes   int              `json:"min_nodes,omitempty"`   // nodes of the cluster that must stay healthy during a switch
 	UserConfig json.RawMessage  `json:"user_config,omitempty"` // handed to the app unread, in the file PLATYPUS_CONFIG names
 	OnConfig   OnConfig         `json:"on_config,omitempty"`   // what a running app gets when only user_config changes
+	Restart    string           `json:"restart,omitempty"`     // any text; when it changes, a running app is restarted
 }
 
 // OnConfig is what a running app gets when only its user_config changes: the file has the new one in any case.
@@ -40,9 +41,13 @@ type Status string
 
 // The statuses people use.
 const (
-	Active Status = "active" // the one version to run
-	Prep   Status = "prep"   // only to be installed
+	Active  Status = "active"  // the one version to run
+	Prep    Status = "prep"    // only to be installed
+	Stopped Status = "stopped" // only to be installed; it is the one that ran until the app was stopped
 )
+
+// Known reports whether it is one of the statuses that have a meaning.
+func (s Status) Known() bool { return s == Active || s == Prep || s == Stopped }
 
 // Version is how one version is wanted. It is written as a bare status, or as an object with a digest.
 type Version struct {

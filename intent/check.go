@@ -31,6 +31,9 @@ func (c *Config) check(p *parser, v *value, pointer string) {
 		p.errorf(v.find("on_config"), pointer+"/on_config", "on_config %q is not restart, nothing, signal:HUP, signal:USR1 or signal:USR2",
 			clip(string(c.OnConfig)))
 	}
+	if len(c.Restart) > maxRestart {
+		p.errorf(v.find("restart"), pointer+"/restart", "restart has %d bytes: at most %d are allowed", len(c.Restart), maxRestart)
+	}
 	var active []string
 	for _, id := range c.Wanted() {
 		if c.Versions[id].Status == Active {
@@ -41,6 +44,9 @@ func (c *Config) check(p *parser, v *value, pointer string) {
 		p.errorf(v.find("versions"), pointer+"/versions", "versions %s are all active: at most one may be", strings.Join(active, ", "))
 	}
 }
+
+// maxRestart bounds the text of restart in bytes: a time or a reason.
+const maxRestart = 256
 
 // slipped reports whether an object has a member that its noun does not know: what is absent may then only be misspelt,
 // and must not count as a wish for nothing.
@@ -60,7 +66,7 @@ func (ver *Version) read(p *parser, v *value, pointer string) {
 		p.expect(v, pointer, '"', "a status or an object with \"status\" and \"sha256\"")
 		return
 	}
-	if ver.Status != Active && ver.Status != Prep {
+	if !ver.Status.Known() {
 		p.warnf(v, pointer, "status %q is unknown and means \"prep\": only \"active\" runs", clip(string(ver.Status)))
 	}
 	ver.SHA256 = strings.ToLower(strings.TrimPrefix(ver.SHA256, "sha256:"))

@@ -1,7 +1,6 @@
 package intent
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 )
@@ -29,6 +28,12 @@ func Decode[T any](key string, data []byte) (noun T, problems Problems) {
 var kinds = map[string]int{"nodes": 2, "clusters": 3, "regions": 1, "machines": 2, "vms": 1, "seeds": 1, "sites": 1,
 	"blobs": 1, "services": 1, "routes": 1}
 
+// IsFolder reports whether a word is a folder below the intent prefix, such as "nodes".
+func IsFolder(name string) bool {
+	_, known := kinds[name]
+	return known
+}
+
 // nounOf returns a pointer to the zero noun that a key holds.
 func nounOf(key string) (any, error) {
 	segments := strings.Split(key, "/")
@@ -39,7 +44,7 @@ func nounOf(key string) (any, error) {
 	}
 	wanted, known := kinds[segments[0]]
 	if !known {
-		return nil, fmt.Errorf("nothing is declared below %q: known are nodes/ clusters/ regions/ machines/ vms/ seeds/ sites/ blobs/ services/ routes/", segments[0])
+		return nil, fmt.Errorf("nothing is declared below %q: known are nodes/ clusters/ regions/ machines/ vms/ seeds/ sites/ blobs/", segments[0])
 	}
 	if len(segments) != wanted+1 {
 		return nil, fmt.Errorf("a key below %s/ has %d segments, this one %d", segments[0], wanted+1, len(segments))
@@ -72,5 +77,5 @@ func nounOf(key string) (any, error) {
 		_, err := ParseVMName(segments[1])
 		return &VM{}, err
 	}
-	return &map[string]json.RawMessage{}, nil
+	return nil, fmt.Errorf("nothing reads keys below %s/ yet: leave them out", segments[0])
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The demo: a small web app is deployed, upgraded while somebody keeps asking it, broken, and taken back; then two seeds
-# on two more nodes, of which one is killed. Everything runs below one scratch directory and ends with the demo.
+# The demo: a small web app is deployed, upgraded under load, and a broken release of it is rolled back; then two seeds
+# run on two more nodes, of which one is killed. Everything runs below one scratch directory and ends with the demo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PATH=$PWD/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin
+bin=${PLATYPUS_BIN:-$PWD/bin} # where the programs are built already, none is built
+PATH=$bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin
 case ${1-} in
 -h | --help) sed -n '2,3s/^# //p' "$0" && exit 0 ;;
 ?*) echo "usage: ${0##*/} [-h]" >&2 && exit 64 ;;
@@ -11,13 +12,16 @@ esac
 unset CONSUL_HTTP_ADDR CONSUL_HTTP_TOKEN CONSUL_HTTP_TOKEN_FILE
 
 bold() { if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
+times() { if [ "$1" = 1 ]; then echo once; else echo "$1 times"; fi; }
 fail() { echo "demo: $*" >&2; exit 1; }
 
 command -v runsvdir >/dev/null || fail "runit is missing: sudo apt-get install --no-install-recommends runit"
 command -v curl >/dev/null || fail "curl is missing: sudo apt-get install --no-install-recommends curl"
 command -v go >/dev/null || fail "Go is missing: see https://go.dev/doc/install"
-bold "Building"
-make --no-print-directory -s build
+if [ -z "${PLATYPUS_BIN-}" ]; then
+	bold "Building"
+	make --no-print-directory -s build
+fi
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/platypus-demo.XXXXXX")
 chmod 755 "$scratch"
@@ -76,8 +80,8 @@ settled() { platypus rollout hello "$1" --cluster demo --wait --timeout 3m; }
 
 sleep 0.3
 show
-bold "Deploying v1:  platypus apply release.json"
-platypus apply "$scratch/release.json" 2>&1 | sed 's/^/    /'
+bold "Deploying v1:  platypus apply --yes release.json"
+platypus apply --yes "$scratch/release.json" 2>&1 | sed 's/^/    /'
 for _ in $(seq 300); do [ "$(curl -sf "http://127.0.0.1:$port/" || true)" = "hello from version v1" ] && break; sleep 0.1; done
 settled v1 >/dev/null 2>&1 || { show; fail "v1 did not come up"; }
 show
@@ -102,7 +106,7 @@ client=
 show
 read -r asked refused <"$scratch/client"
 echo "    curl http://127.0.0.1:$port/  →  $(curl -s "http://127.0.0.1:$port/")"
-echo "    the client asked $asked times and was refused $refused times"
+echo "    the client asked $(times "$asked") and was refused $(times "$refused")"
 
 bold "Two nodes for seeds, WebAssembly modules, each of which runs on both:  platypus seed"
 node() { # NAME ADDRESS: one more node, which on a real fleet is a host of its own
@@ -149,7 +153,7 @@ for asked in $(seq 40); do
 	if [ "$asked" = 10 ]; then kill -9 "$east" && wait "$east" 2>/dev/null || true; fi
 	greet "$seeds" >/dev/null || refused=$((refused + 1))
 done
-echo "    the client called 40 times, 31 of them after that, and was refused $refused times"
+echo "    the client called 40 times, 31 of them after that, and was refused $(times "$refused")"
 echo "    curl -d http://127.0.0.1:$port/ $seeds/call/greeter/greet  →  $(greet "$seeds")"
 [ "$refused" -lt 2 ] || fail "the seeds did not outlive the node"
 printf '\nThe story took %d.%d s.\n' $((($(date +%s%N) - begin) / 1000000000)) $((($(date +%s%N) - begin) / 100000000 % 10))
@@ -157,14 +161,15 @@ printf '\nThe story took %d.%d s.\n' $((($(date +%s%N) - begin) / 1000000000)) $
 if [ -t 0 ] && [ -t 1 ]; then
 	bold "Now you. In another shell:"
 	cat <<END
-    export CONSUL_HTTP_ADDR=$CONSUL_HTTP_ADDR PLATYPUS_SEED_SOCKET=$PLATYPUS_SEED_SOCKET PATH=$PWD/bin:\$PATH
-    platypus rollback hello                            # back to v1, no fetch needed
+    export CONSUL_HTTP_ADDR=$CONSUL_HTTP_ADDR PLATYPUS_SEED_SOCKET=$PLATYPUS_SEED_SOCKET PATH=$bin:\$PATH
+    platypus rollback hello                            # declares v2, which runs again, as the active version
+    platypus rollout hello v1 --wait                   # back to v1, no fetch needed
     platypus why hello demo                            # what is it waiting for?
     platypus status --watch
     curl http://127.0.0.1:$port/
     curl -d http://127.0.0.1:$port/ $seeds/call/greeter/greet
     platypus explain greeter
-    curl http://$CONSUL_HTTP_ADDR/v1/kv/?keys          # everything is plain keys
+    curl "http://$CONSUL_HTTP_ADDR/v1/kv/?keys"        # everything is plain keys
   Ctrl-C here ends everything and leaves nothing behind.
 END
 	wait "$dev"

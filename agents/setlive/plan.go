@@ -140,6 +140,7 @@ func desired(node intent.Node) Desired {
 			Spec: service.Spec{
 				App: string(app.Name), Basedir: app.Deploy.Basedir, RunAs: app.Deploy.RunAs,
 				Config: string(app.Config.UserConfig), OnConfig: string(app.Config.OnConfig), StopTimeout: app.Deploy.StopTimeout.Or(intent.DefaultStopTimeout),
+				Restart: app.Config.Restart,
 			},
 			Check: intent.Health{Type: intent.HealthUp},
 		}

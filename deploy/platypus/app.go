@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, io stdio) int {
 	app := newApp(io)
 	arranged, err := flagline.Arrange(app, args)
 	if err != nil {
-		return finish(io, usageError{err})
+		return finish(io, usageError{elsewhereOr(err)})
 	}
 	return finish(io, app.RunContext(ctx, arranged))
 }
@@ -117,10 +117,10 @@ func (f ownFlag) Apply(set *flag.FlagSet) error {
 func newApp(io stdio) *cli.App {
 	prepare()
 	app := &cli.App{
-		Name: "platypus", Usage: "declare what shall run where, and see what became of it", Version: Version,
+		Name: "platypus", Usage: "declare what runs where, and see what became of it", Version: Version,
 		Reader: io.in, Writer: io.out, ErrWriter: io.talk,
 		Flags:                 globalFlags(),
-		CustomAppHelpTemplate: appHelp,
+		CustomAppHelpTemplate: appHelp(),
 		OnUsageError:          func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
 		ExitErrHandler:        func(*cli.Context, error) {},
 		Action: func(c *cli.Context) error {
@@ -131,6 +131,7 @@ func newApp(io stdio) *cli.App {
 	for _, v := range verbs() {
 		app.Commands = append(app.Commands, v.command())
 	}
+	app.Commands = append(app.Commands, helpCommand())
 	return app
 }
 
@@ -191,16 +192,4 @@ func outputFlag() cli.Flag {
 // boolFlag is a flag without a value.
 func boolFlag(name, usage string, short ...string) cli.Flag {
 	return &cli.BoolFlag{Name: name, Aliases: short, Usage: usage, DisableDefaultText: true}
-}
-
-// verbs are in the order in which a newcomer meets them.
-func verbs() []verb {
-	return []verb{devVerb(), validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
-		logVerb(), showVerb(), diffVerb(), catVerb(), lsVerb(), blameVerb(), revertVerb(), restoreVerb(), tagVerb(), holdVerb(),
-		forkVerb(), joinVerb(), ancestorsVerb(), historyVerb(),
-		importVerb(), regionsVerb(), machinesVerb(),
-		launchVerb(), vmsVerb(), releaseVerb(), placeVerb(), explainVerb(), verifyVerb(), drainVerb(), cordonVerb(), uncordonVerb(), rebalanceVerb(),
-		confirmVerb(),
-		seedVerb(), callVerb(), siteVerb(), blobVerb(),
-		doctorVerb(), schemaVerb(), aclVerb(), storeVerb(), completionVerb(), versionVerb()}
 }

@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -42,7 +45,7 @@ func TestStories(t *testing.T) {
 					e.Setenv("TERM", "xterm")
 					return nil
 				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){"kv": kv},
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){"kv": kv, "next": next},
 			})
 		})
 	}
@@ -70,6 +73,34 @@ func kv(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if args[0] == "get" {
 		fmt.Fprintf(ts.Stdout(), "%s\n", said)
+	}
+}
+
+// said is where a command ends and the sentence that names it goes on.
+var said = regexp.MustCompile(`[;,:\n]| (?:shows|declares|changes|ends|fetches|lists|looks|prints|names|starts|replaces|or|to|is|with|keeps|puts|brings|writes) .*`)
+
+// next [PLACEHOLDER=VALUE…] runs every command that the last one named as a next step, as a person would type it. None may
+// be an error.
+func next(ts *testscript.TestScript, _ bool, fill []string) {
+	ran := 0
+	for _, part := range strings.Split(ts.ReadFile("stderr")+"\n", "platypus ")[1:] {
+		line := strings.TrimSpace(said.Split(strings.ReplaceAll(part, "--watch", ""), 2)[0])
+		for _, f := range fill {
+			name, value, _ := strings.Cut(f, "=")
+			line = strings.ReplaceAll(line, name, value)
+		}
+		if len(strings.Fields(line)) == 0 {
+			continue
+		}
+		ran++
+		err := ts.Exec("platypus", strings.Fields(line)...)
+		var ended *exec.ExitError
+		if err != nil && (!errors.As(err, &ended) || ended.ExitCode() != exitPending) {
+			ts.Fatalf("the next step %q: %v", line, err)
+		}
+	}
+	if ran == 0 {
+		ts.Fatalf("no next step is named")
 	}
 }
 

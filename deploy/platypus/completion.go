@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
 )
 
 // completions are what a shell runs on TAB: the program itself says what may follow.
@@ -37,7 +35,8 @@ complete -c platypus -a '(__platypus_say)'`,
 func completionVerb() verb {
 	return verb{
 		name: "completion", usage: "print what makes TAB work in a shell", args: "bash|zsh|fish", min: 1, max: 1,
-		text:     "Prints the script for one shell. Verbs and flags come from the program itself, so they never go stale.",
+		text: `Prints the script for one shell. Verbs and flags come from the program itself, and the names of apps, versions, nodes,
+vms, seeds, tags and keys from the store, so they never go stale.`,
 		examples: []string{"source <(platypus completion bash)", "platypus completion fish > ~/.config/fish/completions/platypus.fish"},
 		run: func(_ context.Context, sh *shell) error {
 			script, known := completions[sh.args[0]]
@@ -47,37 +46,5 @@ func completionVerb() verb {
 			sh.print("%s", script)
 			return nil
 		},
-	}
-}
-
-// complete writes what may follow the words before --generate-bash-completion, one a line.
-func complete(io stdio, words []string) {
-	all, flags := verbs(), false
-	if n := len(words); n > 0 && strings.HasPrefix(words[n-1], "-") {
-		flags = true
-	}
-	var chosen *verb
-	for _, w := range words {
-		for i := range all {
-			if chosen == nil && all[i].name == w {
-				chosen = &all[i]
-			}
-		}
-	}
-	switch {
-	case flags:
-		names := globalFlags()
-		if chosen != nil {
-			names = append(chosen.flags, names...)
-		}
-		for _, f := range names {
-			fmt.Fprintln(io.out, "--"+f.Names()[0])
-		}
-	case chosen == nil:
-		for _, v := range all {
-			fmt.Fprintln(io.out, v.name)
-		}
-	case chosen.name == "completion":
-		fmt.Fprint(io.out, "bash\nzsh\nfish\n")
 	}
 }

@@ -37,6 +37,9 @@ func confirm(ctx context.Context, sh *shell) error {
 	}
 	held := heldOn(w, node)
 	if len(held) == 0 {
+		if err := knownNode(w, node); err != nil {
+			return err
+		}
 		sh.say("no agent on %s holds anything back; platypus status --node %s shows how it is", node, node)
 		if sh.json {
 			return sh.printJSON("confirm", map[string]any{"node": node, "confirmed": map[string]any{}})

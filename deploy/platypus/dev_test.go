@@ -65,8 +65,13 @@ func TestDev(t *testing.T) {
 	if out, err := command("rollout", "web", "1.1", "--wait").CombinedOutput(); err != nil {
 		t.Errorf("rollout: %v: %s", err, out)
 	}
+	for _, line := range []string{"restart web --wait", "stop web --wait", "start web --wait"} {
+		if out, err := command(strings.Fields(line)...).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", line, err, out)
+		}
+	}
 	seedOnDev(t, command, dir)
-	if ran, _ := os.ReadFile(filepath.Join(dir, "srv/ran")); string(ran) != "1.0\n1.1\n" {
+	if ran, _ := os.ReadFile(filepath.Join(dir, "srv/ran")); string(ran) != "1.0\n1.1\n1.1\n1.1\n" {
 		t.Errorf("these versions ran: %q", ran)
 	}
 	stopped(t, dev, ended)

@@ -39,6 +39,10 @@ func (sh *shell) lookAtStore(ctx context.Context, node intent.Name, as string) (
 	if err != nil {
 		return found, nil // mayRead has said so
 	}
+	if err := knownNode(w, node); err != nil {
+		found = append(found, finding{"node", levelWarn, err.Error(),
+			"give the name with --node, or declare " + string(w.Tree.Nodes()) + string(node) + "/APP"})
+	}
 	return append(found, agents(w, node)...), w.Node(node).Apps
 }
 

@@ -29,6 +29,7 @@ var endless = []string{"dev", "store"}
 var dryRuns = map[string][]string{
 	"validate": {"DIR/more.json"}, "plan": {"DIR/more.json"}, "apply": {"!DIR/more.json --yes"},
 	"status": {""}, "why": {"slug web1"}, "rollout": {"!slug v3"}, "rollback": {"!slug v1"},
+	"restart": {"!slug"}, "stop": {"!slug"}, "start": {"slug"}, "export": {"slug"}, "init": {"--app new DIR/new"},
 	"log": {""}, "show": {"1"}, "diff": {"1 head"}, "cat": {"regions/SIN"}, "ls": {""}, "blame": {"regions/SIN"},
 	"revert": {"!2 --yes"}, "restore": {"!clusters/slug/@1 --yes --hold 1h"},
 	"tag": {"", "!new 1", "!--delete golden"}, "hold": {"", "!regions/", "!--delete clusters/other/"},

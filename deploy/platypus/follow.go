@@ -45,7 +45,11 @@ func (r roll) follow(ctx context.Context, version intent.Name) ([]world.Row, err
 		case lost != nil:
 			return rows, lost
 		case err == nil && open == 0:
-			r.sh.say("%s %s is live on %s", r.app, version, plural(len(rows), "node"))
+			state := fmt.Sprintf("%s %s is live", r.app, version)
+			if version == "" {
+				state = fmt.Sprintf("%s is stopped", r.app)
+			}
+			r.sh.say("%s on %s", state, plural(len(rows), "node"))
 			return rows, nil
 		}
 		if pause(ctx, lookAgain); ctx.Err() != nil {
@@ -75,7 +79,10 @@ type sightings struct {
 // tell writes a line for each node that got elsewhere, and returns how many are not there yet, or why one never will.
 func (r roll) tell(rows []world.Row, seen sightings) (open int, lost error) {
 	for _, row := range rows {
-		line := strings.TrimSpace(fmt.Sprintf("%s: %s %s", row.Node, row.Phase, bare(row.Phase, row.Reason)))
+		line := fmt.Sprintf("%s: %s", row.Node, row.Reason)
+		if !strings.HasPrefix(row.Reason, row.Phase) {
+			line = strings.TrimSpace(fmt.Sprintf("%s: %s %s", row.Node, row.Phase, row.Reason))
+		}
 		if seen.said[row.Node] != line {
 			seen.said[row.Node] = line
 			r.sh.say("%s  %s", time.Now().UTC().Format("15:04:05"), line)

@@ -59,7 +59,7 @@ func fork(ctx context.Context, sh *shell) error {
 		return sh.printJSON("fork", map[string]any{"fork": f, "root": root})
 	}
 	sh.say("forked: %s is commit %d of %s, below %s", name, f.From.Seq, f.From.Root, root)
-	sh.say("next: preparer --root %s …, platypus --root %s apply FILE, then platypus join %s", root, root, name)
+	sh.say("next: platypus --root %s apply FILE, then platypus join %s; agents follow the fork with --root %s", root, name, root)
 	return nil
 }
 

@@ -3,6 +3,7 @@ module github.com/platypus-platform/platypus/deploy/platypus
 go 1.26.7
 
 require (
+	github.com/creack/pty v1.1.24
 	github.com/jedib0t/go-pretty/v6 v6.8.3
 	github.com/mattn/go-isatty v0.0.22
 	github.com/platypus-platform/platypus/intent v0.0.0

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -21,11 +22,11 @@ where the items have names. What both changed, each in its own way, is a conflic
 is written, and the exit code is 1. --ours PATH keeps what is declared here at a path, --theirs PATH takes what the fork
 has. A PATH is KEY, PREFIX/ or KEY#/json/pointer. What comes out must still validate, and is one commit; joining again
 changes nothing. The other way around, to bring a fork up to date: --root platypus/forks/NAME/ join platypus/.
-On a terminal it asks first. Off a terminal only removals need --yes.`,
+On a terminal it asks first, unless --yes is given. Off a terminal only removals need --yes.`,
 		examples: []string{`platypus join staging -m "ship it"`, "platypus join staging --theirs clusters/slug/ --dry-run"},
 		flags:    wishFlags(preferFlags()...),
 		run: func(ctx context.Context, sh *shell) error {
-			source, err := sh.other(sh.args[0])
+			source, err := sh.other(ctx, sh.args[0])
 			if err != nil {
 				return err
 			}
@@ -35,7 +36,7 @@ On a terminal it asks first. Off a terminal only removals need --yes.`,
 }
 
 // other is the tree that a person names: a fork of this one, or any by its root.
-func (sh *shell) other(text string) (intent.Tree, error) {
+func (sh *shell) other(ctx context.Context, text string) (intent.Tree, error) {
 	if strings.Contains(text, "/") {
 		tree, err := intent.ParseRoot(text)
 		if err != nil {
@@ -44,7 +45,21 @@ func (sh *shell) other(text string) (intent.Tree, error) {
 		return tree, nil
 	}
 	name, err := sh.name(0, "NAME")
-	return sh.tree.Fork(name), err
+	if err != nil {
+		return intent.Tree{}, err
+	}
+	forks, err := sh.history().Forks(ctx)
+	if err != nil {
+		return intent.Tree{}, err
+	}
+	known := make([]string, 0, len(forks))
+	for _, f := range forks {
+		known = append(known, string(f.Name))
+	}
+	if !slices.Contains(known, string(name)) {
+		return intent.Tree{}, fmt.Errorf("there is no fork %s%s", name, cmp.Or(meant(string(name), known), ": platypus fork lists them"))
+	}
+	return sh.tree.Fork(name), nil
 }
 
 func (sh *shell) join(ctx context.Context, source *history.Log) error {

@@ -57,7 +57,7 @@ func showLog(ctx context.Context, sh *shell) error {
 		return sh.printJSON("log", map[string]any{"commits": all, "more": more})
 	}
 	if len(commits) == 0 {
-		sh.say("nothing was recorded of %s; next: platypus apply FILE", cmp.Or(query.Key, "this tree"))
+		sh.say("nothing was recorded of %s; next: %s", cmp.Or(query.Key, "this tree"), sh.instead(ctx, query.Key))
 		return nil
 	}
 	tags := sh.tagsBySeq(ctx)
@@ -75,6 +75,22 @@ func showLog(ctx context.Context, sh *shell) error {
 		sh.say("the history begins with commit %d of %s: what is older was compacted", floor, sh.stamp(at))
 	}
 	return err
+}
+
+// instead is what to ask for where nothing was recorded of a key: an app's name, or a folder's, is no key.
+func (sh *shell) instead(ctx context.Context, key string) string {
+	if key == "" {
+		return "platypus apply FILE"
+	}
+	for _, prefix := range []string{key + "/", "clusters/" + key + "/", "vms/" + key, "seeds/" + key, "sites/" + key} {
+		for _, err := range sh.history().Commits(ctx, history.Query{Key: prefix}) {
+			if err == nil {
+				return "platypus log " + prefix
+			}
+			break
+		}
+	}
+	return "platypus log shows what was"
 }
 
 // query is what is asked for on the command line.

@@ -21,6 +21,7 @@ type wish struct {
 	request history.Request
 	done    string // what has happened when all is written
 	hold    bool   // whether --hold is a flag of the verb
+	agreed  bool   // whether to give the verb was to agree: nothing is asked
 }
 
 // holdFlag is that of verbs which take something back.
@@ -51,8 +52,10 @@ func (sh *shell) declare(ctx context.Context, w wish) error {
 		if sh.flags.Bool("dry-run") {
 			return sh.wouldWrite(p, w.name)
 		}
-		if err := sh.agreeTo(p.changes); err != nil {
-			return err
+		if !w.agreed {
+			if err := sh.agreeTo(p.changes); err != nil {
+				return err
+			}
 		}
 		if commits, err = sh.commit(ctx, p.changes, w.request); err != nil {
 			return err
@@ -113,7 +116,7 @@ func restoreVerb() verb {
 		name: "restore", usage: "put a key or all keys below a prefix back to what they were", args: "KEY|PREFIX/@POINT", min: 1, max: 1,
 		text: `Declares what stood at a point, byte for byte: values that changed get back, keys that went come back, keys that came
 since go. All in one commit that becomes the newest; nothing of the history is rewritten.
-On a terminal it asks first. Off a terminal only removals need --yes.
+On a terminal it asks first, unless --yes is given. Off a terminal only removals need --yes.
 ` + pointText,
 		examples: []string{"platypus restore clusters/slug/production/config@42 -m back", `platypus restore "clusters/slug/@yesterday 15:00" --dry-run`},
 		flags:    wishFlags(holdFlag()),

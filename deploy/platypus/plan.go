@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -45,6 +46,7 @@ type plan struct {
 	changes []change.Change
 	effects []change.Effect
 	found   []intentfile.Found // warnings
+	risks   []string           // what is rarely meant; only apply looks for it
 }
 
 // plan reads the files and the store. Files with errors are refused.
@@ -61,13 +63,24 @@ func (sh *shell) plan(ctx context.Context) (plan, error) {
 }
 
 func (sh *shell) planEntries(now world.World, entries []intentfile.Entry) (plan, error) {
-	return sh.planWith(now, entries, "in the files", "mend them and try again", change.Changes)
+	entries = slices.Clone(entries)
+	for i, e := range entries {
+		entries[i].Value = change.KeepVersions(now, e.Key, e.Value)
+	}
+	return sh.planWith(now, entries, "in the files", "fix them and try again", change.Changes)
 }
+
+// maxProblems bounds what verbs show of problems that they only refuse, not look for.
+const maxProblems = 20
 
 // planWith plans entries; the words say where they come from and what to do about a mistake in them.
 func (sh *shell) planWith(now world.World, entries []intentfile.Entry, where, next string, changes func(world.World, []world.Edit) []change.Change) (plan, error) {
 	p := plan{now: now, found: problems(entries, now)}
-	showProblems(sh.err, style{colour: colourful(sh.err)}, p.found)
+	few := p.found[:min(len(p.found), maxProblems)]
+	showProblems(sh.err, style{colour: colourful(sh.err)}, few)
+	if more := len(p.found) - len(few); more > 0 {
+		sh.say("… and %d more: platypus validate FILE shows all", more)
+	}
 	if errs, _ := count(p.found); errs > 0 {
 		return plan{}, fmt.Errorf("%s %s: nothing was written; %s", plural(errs, "error"), where, next)
 	}
@@ -77,8 +90,12 @@ func (sh *shell) planWith(now world.World, entries []intentfile.Entry, where, ne
 }
 
 func (p plan) document(sh *shell) map[string]any {
-	return map[string]any{"store": sh.store.Address(), "index": p.now.Index, "changes": p.changes, "effects": p.effects,
+	document := map[string]any{"store": sh.store.Address(), "index": p.now.Index, "changes": p.changes, "effects": p.effects,
 		"problems": plain(p.found)}
+	if len(p.risks) > 0 {
+		document["risks"] = p.risks
+	}
+	return document
 }
 
 func (p plan) show(sh *shell) {

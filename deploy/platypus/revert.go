@@ -21,7 +21,7 @@ func revertVerb() verb {
 where they changed the very members that the commit did, that is a conflict: it is shown, nothing is written, and the
 exit code is 1. --ours PATH keeps what is declared now at a path, --theirs PATH takes what was before the commit. A PATH
 is KEY, PREFIX/ or KEY#/json/pointer.
-On a terminal it asks first. Off a terminal only removals need --yes.
+On a terminal it asks first, unless --yes is given. Off a terminal only removals need --yes.
 ` + pointText,
 		examples: []string{"platypus revert 3 -m back --hold 2h", "platypus revert 3 --theirs clusters/slug/production/config#/versions"},
 		flags:    wishFlags(append(preferFlags(), holdFlag())...),

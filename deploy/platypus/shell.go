@@ -70,10 +70,17 @@ func (sh *shell) printJSON(kind string, members map[string]any) error {
 	return encoder.Encode(members)
 }
 
+// maxNotes bounds what is said of files that are left out: a directory may hold thousands of them.
+const maxNotes = 5
+
 // files reads the intent that the arguments name and tells what was left out.
 func (sh *shell) files() (intentfile.Files, error) {
 	files, err := intentfile.Reader{Tree: sh.tree, Stdin: sh.in}.Read(sh.args...)
-	for _, note := range files.Notes {
+	for i, note := range files.Notes {
+		if i == maxNotes && len(files.Notes) > maxNotes+1 {
+			sh.say("note: %d more files are left out", len(files.Notes)-i)
+			break
+		}
 		sh.say("note: %s", note)
 	}
 	return files, err
@@ -88,18 +95,35 @@ func (sh *shell) name(i int, what string) (intent.Name, error) {
 	return name, nil
 }
 
+// interactive reports whether a question can be seen and answered: it is printed on standard error and answered on
+// standard input, so both must be terminals.
+func (sh *shell) interactive() bool { return terminal(sh.in) && terminal(sh.err) }
+
 // agree asks a question on a terminal. Off a terminal nobody can answer, so that is an error that names --yes.
 func (sh *shell) agree(question string) error {
 	if sh.flags.Bool("yes") || sh.dry() {
 		return nil
 	}
-	if !terminal(sh.in) {
+	if !sh.interactive() {
 		return fmt.Errorf("%s nobody is here to answer: give --yes", question)
 	}
 	fmt.Fprintf(sh.err, "%s [y/N] ", question)
-	answer, _ := bufio.NewReader(sh.in).ReadString('\n')
-	if a := strings.ToLower(strings.TrimSpace(answer)); a != "y" && a != "yes" {
-		return fmt.Errorf("not agreed: nothing was written")
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(sh.in).ReadString('\n')
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case <-sh.flags.Done(): // Ctrl-C, which the read would not notice
+		sh.say("")
+		return fmt.Errorf("interrupted: nothing was written")
+	case a := <-answer:
+		switch strings.ToLower(a) {
+		case "y", "yes":
+			return nil
+		case "", "n", "no":
+			return fmt.Errorf("not agreed: nothing was written")
+		}
+		return fmt.Errorf("%q is neither y nor n: nothing was written; --yes answers in scripts and pasted lines", tame(a))
 	}
-	return nil
 }

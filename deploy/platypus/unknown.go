@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
 	"github.com/platypus-platform/platypus/intent"
 )
 
@@ -20,4 +22,28 @@ func unknown(what, name string, known []intent.Name) error {
 		return fmt.Errorf("%s %q is not declared: did you mean %q?", what, name, near)
 	}
 	return fmt.Errorf("%s %q is not declared: platypus status shows what there is", what, name)
+}
+
+// knownNode says so when nothing is declared for a node, and no agent is alive there or ever reported from it: its name
+// is probably mistyped.
+func knownNode(w world.World, node intent.Name) error {
+	known := w.Nodes()
+	for who := range w.Reports {
+		known = append(known, who.Node)
+	}
+	for who := range w.Alive {
+		known = append(known, who.Node)
+	}
+	if slices.Contains(known, node) {
+		return nil
+	}
+	words := make([]string, 0, len(known))
+	for _, k := range known {
+		words = append(words, string(k))
+	}
+	slices.Sort(words)
+	if near := flagline.Nearest(string(node), words); near != "" {
+		return fmt.Errorf("nothing is declared for node %s (did you mean %s?)", node, near)
+	}
+	return fmt.Errorf("nothing is declared for node %s: %s%s/ is empty", node, w.Tree.Nodes(), node)
 }

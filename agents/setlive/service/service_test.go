@@ -163,3 +163,17 @@ func FuzzNote(f *testing.F) {
 		}
 	})
 }
+
+// TestSettings_Restart_IsPartOfThem keeps an upgrade of setlive from restarting apps, and lets a person restart one that need
+// not restart for another config.
+func TestSettings_Restart_IsPartOfThem(t *testing.T) {
+	spec := Spec{App: "a", Basedir: "/srv/a", Config: `{"b":1}`, OnConfig: "nothing"}
+	if got, want := spec.Settings(), Digest("a", "/srv/a", "", `{"b":1}`); got != want {
+		t.Errorf("the settings without a restart are %s, before this member they were %s", got, want)
+	}
+	again := spec
+	again.Restart = "2026-01-01"
+	if spec.Settings() == again.Settings() || spec.Core() == again.Core() || spec.Fingerprint() == again.Fingerprint() {
+		t.Error("another text of restart changes nothing")
+	}
+}

@@ -20,6 +20,7 @@ type Spec struct {
 	Config      string        // JSON that the file PLATYPUS_CONFIG will hold; {} when empty
 	StopTimeout time.Duration // from TERM to KILL; DefaultGrace when 0
 	OnConfig    string        `json:",omitempty"` // what follows when only Config differs: restart when "", nothing, or signal:HUP
+	Restart     string        `json:",omitempty"` // a person's text; another one means another process
 }
 
 // form is the form of the files that Install writes. Raising it makes services be written anew, not restarted.
@@ -28,11 +29,21 @@ const form = "2"
 // Settings identifies everything beside the version that a process gets at its start: when it differs, the process
 // must be restarted. How Config is laid out does not matter.
 func (s Spec) Settings() string {
-	return Digest(s.App, s.Basedir, s.RunAs, string(s.config()))
+	return Digest(append([]any{s.App, s.Basedir, s.RunAs, string(s.config())}, s.restart()...)...)
 }
 
 // Core identifies what of Settings is not Config: what no signal can tell a process that runs.
-func (s Spec) Core() string { return Digest(s.App, s.Basedir, s.RunAs) }
+func (s Spec) Core() string {
+	return Digest(append([]any{s.App, s.Basedir, s.RunAs}, s.restart()...)...)
+}
+
+// restart is Restart as a part of a digest. Without it the digest is that of releases which did not know it.
+func (s Spec) restart() []any {
+	if s.Restart == "" {
+		return nil
+	}
+	return []any{"restart", s.Restart}
+}
 
 // Fingerprint identifies everything that Install writes.
 func (s Spec) Fingerprint() string { return Digest(form, s.Settings(), s.StopTimeout) }

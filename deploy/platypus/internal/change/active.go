@@ -4,40 +4,119 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Activate returns the value of a config in which version is active and what was active before is prepared. Everything
-// else of it stays, members that nobody knows too. A digest, when given, replaces that of the version.
-func Activate(config []byte, version intent.Name, sha256 string) ([]byte, error) {
-	whole := map[string]json.RawMessage{}
-	if len(config) > 0 {
-		if err := json.Unmarshal(config, &whole); err != nil {
-			return nil, fmt.Errorf("read config: %w", err)
+// config is the value of a config taken apart. What nobody knows stays in it.
+type config struct {
+	whole    map[string]json.RawMessage
+	versions map[string]json.RawMessage
+}
+
+func open(value []byte) (c config, err error) {
+	c = config{map[string]json.RawMessage{}, map[string]json.RawMessage{}}
+	if len(value) > 0 {
+		if err := json.Unmarshal(value, &c.whole); err != nil {
+			return c, fmt.Errorf("read config: %w", err)
 		}
 	}
-	name := "versions"
-	for member := range whole { // any spelling that intent accepts
-		if strings.EqualFold(strings.ReplaceAll(member, "_", ""), name) {
-			name = member
+	if raw, declared := c.whole[c.spelt("versions")]; declared {
+		if err := json.Unmarshal(raw, &c.versions); err != nil {
+			return c, fmt.Errorf("read versions: %w", err)
 		}
 	}
-	versions := map[string]json.RawMessage{}
-	if raw, declared := whole[name]; declared {
-		if err := json.Unmarshal(raw, &versions); err != nil {
-			return nil, fmt.Errorf("read versions: %w", err)
+	return c, nil
+}
+
+// spelt is how a member is spelt in the value, in any spelling that intent accepts.
+func (c config) spelt(member string) string {
+	for name := range c.whole {
+		if strings.EqualFold(strings.ReplaceAll(name, "_", ""), member) {
+			return name
 		}
 	}
-	for id, raw := range versions {
-		if status(raw) == string(intent.Active) && id != string(version) {
-			versions[id] = with(raw, string(intent.Prep), "")
+	return member
+}
+
+// withStatus returns the versions of that status, sorted.
+func (c config) withStatus(s intent.Status) (versions []intent.Name) {
+	for id, raw := range c.versions {
+		if status(raw) == string(s) {
+			versions = append(versions, intent.Name(id))
 		}
 	}
-	versions[string(version)] = with(versions[string(version)], string(intent.Active), sha256)
-	whole[name] = encode(versions)
-	return encode(whole), nil
+	slices.Sort(versions)
+	return versions
+}
+
+func (c config) value() []byte {
+	c.whole[c.spelt("versions")] = encode(c.versions)
+	return encode(c.whole)
+}
+
+// Activate returns the value of a config in which version is active and what was active or stopped before is prepared.
+// Everything else of it stays, members that nobody knows too. A digest, when given, replaces that of the version.
+func Activate(value []byte, version intent.Name, sha256 string) ([]byte, error) {
+	c, err := open(value)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range append(c.withStatus(intent.Active), c.withStatus(intent.Stopped)...) {
+		c.versions[string(id)] = with(c.versions[string(id)], string(intent.Prep), "")
+	}
+	c.versions[string(version)] = with(c.versions[string(version)], string(intent.Active), sha256)
+	return c.value(), nil
+}
+
+// Stop returns the value of a config in which the active version is stopped, and that version; "" when none is active.
+func Stop(value []byte) ([]byte, intent.Name, error) {
+	c, err := open(value)
+	active := c.withStatus(intent.Active)
+	if err != nil || len(active) == 0 {
+		return value, "", err
+	}
+	for _, id := range c.withStatus(intent.Stopped) {
+		c.versions[string(id)] = with(c.versions[string(id)], string(intent.Prep), "")
+	}
+	for _, id := range active {
+		c.versions[string(id)] = with(c.versions[string(id)], string(intent.Stopped), "")
+	}
+	return c.value(), active[0], nil
+}
+
+// Restart returns the value of a config with another text for restart, and the active version; "" when none is.
+func Restart(value []byte, text string) ([]byte, intent.Name, error) {
+	c, err := open(value)
+	active := c.withStatus(intent.Active)
+	if err != nil || len(active) == 0 {
+		return value, "", err
+	}
+	c.whole[c.spelt("restart")] = encode(text)
+	return c.value(), active[0], nil
+}
+
+// Versions returns the active version, the stopped one, each "" when there is none, and those that are only prepared.
+func Versions(value []byte) (active, stopped intent.Name, prepared []intent.Name) {
+	c, err := open(value)
+	if err != nil {
+		return "", "", nil
+	}
+	for _, id := range c.withStatus(intent.Active) {
+		active = id
+	}
+	for _, id := range c.withStatus(intent.Stopped) {
+		stopped = id
+	}
+	for id, raw := range c.versions {
+		if s := status(raw); s != string(intent.Active) && s != string(intent.Stopped) {
+			prepared = append(prepared, intent.Name(id))
+		}
+	}
+	slices.Sort(prepared)
+	return active, stopped, prepared
 }
 
 // status reads a version in either of its forms.

@@ -154,6 +154,9 @@ func (e effect) causes() (causes []string) {
 	add(e.was.Deploy.Basedir != e.is.Deploy.Basedir, "basedir")
 	add(e.was.Deploy.RunAs != e.is.Deploy.RunAs, "run_as")
 	add(compact(e.was.Config.UserConfig) != compact(e.is.Config.UserConfig), "user_config")
+	if e.was.Config.Restart != e.is.Config.Restart {
+		causes = append(causes, "a restart is asked for")
+	}
 	return causes
 }
 

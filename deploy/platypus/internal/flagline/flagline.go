@@ -40,6 +40,20 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 	return l.words(args[0]), nil
 }
 
+// UnknownVerbError is a verb that the program does not have.
+type UnknownVerbError struct {
+	Verb string
+	near string // the tail of the sentence
+}
+
+// UnknownVerb is the error about a verb that an app does not have.
+func UnknownVerb(app *cli.App, verb string) error {
+	return UnknownVerbError{verb, meant(verb, Verbs(app))}
+}
+
+// Error names the verb, and the one that was probably meant.
+func (e UnknownVerbError) Error() string { return fmt.Sprintf("unknown verb %q%s", e.Verb, e.near) }
+
 // line is a command line taken apart.
 type line struct {
 	app       *cli.App
@@ -54,11 +68,11 @@ type line struct {
 
 func (l *line) command(word string) error {
 	l.verb = l.app.Command(word)
-	if l.verb == nil && word == "help" {
+	if l.verb == nil && word == "help" { // an app may leave it to the library
 		l.verb = &cli.Command{Name: "help"}
 	}
 	if l.verb == nil {
-		return fmt.Errorf("unknown verb %q%s", word, meant(word, Verbs(l.app)))
+		return UnknownVerb(l.app, word)
 	}
 	l.own = known(l.verb.Flags)
 	l.own["help"], l.own["h"] = false, false

@@ -164,6 +164,9 @@ func (r Reader) directory(all *Files, dir string) error {
 			return fmt.Errorf("read intent: %w", err)
 		}
 		s := &source{name: path, data: data}
+		if err := s.misplaced(dir, filepath.ToSlash(key)); err != nil {
+			return err
+		}
 		r.add(all, filepath.ToSlash(key), data, s.at(0))
 		return nil
 	})
@@ -171,6 +174,28 @@ func (r Reader) directory(all *Files, dir string) error {
 		err = fmt.Errorf("read intent: no <key>.json file below %s: such as %s", dir, filepath.Join(dir, "nodes/web1/slug.json"))
 	}
 	return err
+}
+
+// misplaced says so when a file of a directory is not the value of a key: the directory above that of the keys was named,
+// or a file that holds many keys lies in it.
+func (s *source) misplaced(dir, key string) error {
+	folder, below, _ := strings.Cut(key, "/")
+	if intent.IsFolder(folder) {
+		return nil
+	}
+	if folder, _, _ = strings.Cut(below, "/"); strings.HasPrefix(key, "intent/") && intent.IsFolder(folder) {
+		return fmt.Errorf("read intent: the keys of %s are below %s: name that directory", dir, filepath.Join(dir, "intent"))
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(s.data, &object) != nil {
+		return nil
+	}
+	for member := range object {
+		if folder, _, _ := strings.Cut(member, "/"); intent.IsFolder(folder) && folder != member {
+			return s.at(0).Errorf("this looks like an intent file, which holds many keys, in a directory of <key>.json files: name it itself, %s", s.name)
+		}
+	}
+	return nil
 }
 
 // add takes a key with or without the prefix of intent, and leaves out what agents write.

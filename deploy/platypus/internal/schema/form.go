@@ -53,9 +53,9 @@ func forms() map[reflect.Type]*jsonschema.Schema {
 		reflect.TypeFor[intent.OnHostLoss]():   {Type: "string", Enum: []any{"replace", "wait", ""}},
 		reflect.TypeFor[intent.MachineState](): {Type: "string", Enum: []any{"ready", "cordoned", "draining", "dead", ""}},
 		reflect.TypeFor[intent.Version](): {AnyOf: []*jsonschema.Schema{
-			{Type: "string", Examples: []any{"active", "prep"}, Description: "active runs; every other word means: have it on disk"},
+			{Type: "string", Examples: []any{"active", "prep", "stopped"}, Description: "active runs; every other word means: have it on disk"},
 			{Type: "object", Properties: map[string]*jsonschema.Schema{
-				"status": {Types: []string{"string", "null"}, Description: "active or prep"},
+				"status": {Types: []string{"string", "null"}, Description: "active, prep or stopped"},
 				"sha256": {Types: []string{"string", "null"}, Pattern: digestPattern, Description: "of the artifact, 64 hexadecimal digits"},
 			}},
 		}},
@@ -88,6 +88,7 @@ var descriptions = map[string]string{
 	"min_nodes":    "nodes of the cluster that must stay healthy during a switch",
 	"user_config":  "handed to the app unread, in the file that PLATYPUS_CONFIG names",
 	"on_config":    "what a running app gets when only user_config changes; absent: a restart",
+	"restart":      "any text; when it changes, a running app is restarted",
 	"basedir":      "absolute path that everything of the app lies under",
 	"ports":        "to be opened in the firewall",
 	"run_as":       "user that the app runs as; root when empty",
