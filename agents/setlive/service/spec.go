@@ -20,6 +20,7 @@ type Spec struct {
 	Config      string        // JSON that the file PLATYPUS_CONFIG will hold; {} when empty
 	StopTimeout time.Duration // from TERM to KILL; DefaultGrace when 0
 	OnConfig    string        `json:",omitempty"` // what follows when only Config differs: restart when "", nothing, or signal:HUP
+	Node        string        `json:"-"`          // whose service it is; recorded with it, and part of no digest but Fingerprint
 }
 
 // form is the form of the files that Install writes. Raising it makes services be written anew, not restarted.
@@ -35,7 +36,7 @@ func (s Spec) Settings() string {
 func (s Spec) Core() string { return Digest(s.App, s.Basedir, s.RunAs) }
 
 // Fingerprint identifies everything that Install writes.
-func (s Spec) Fingerprint() string { return Digest(form, s.Settings(), s.StopTimeout) }
+func (s Spec) Fingerprint() string { return Digest(form, s.Settings(), s.StopTimeout, s.Node) }
 
 // Grace is how long the service has from TERM to KILL.
 func (s Spec) Grace() time.Duration {
