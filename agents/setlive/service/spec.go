@@ -20,7 +20,7 @@ type Spec struct {
 	Config      string        // JSON that the file PLATYPUS_CONFIG will hold; {} when empty
 	StopTimeout time.Duration // from TERM to KILL; DefaultGrace when 0
 	OnConfig    string        `json:",omitempty"` // what follows when only Config differs: restart when "", nothing, or signal:HUP
-	Node        string        `json:"-"`          // whose service it is; recorded with it, and part of no digest but Fingerprint
+	Node        string        `json:"-"`          // whose service it is; recorded with it, and part of no digest
 }
 
 // form is the form of the files that Install writes. Raising it makes services be written anew, not restarted.
@@ -35,8 +35,8 @@ func (s Spec) Settings() string {
 // Core identifies what of Settings is not Config: what no signal can tell a process that runs.
 func (s Spec) Core() string { return Digest(s.App, s.Basedir, s.RunAs) }
 
-// Fingerprint identifies everything that Install writes.
-func (s Spec) Fingerprint() string { return Digest(form, s.Settings(), s.StopTimeout, s.Node) }
+// Fingerprint identifies everything that Install writes, but for whose it is.
+func (s Spec) Fingerprint() string { return Digest(form, s.Settings(), s.StopTimeout) }
 
 // Grace is how long the service has from TERM to KILL.
 func (s Spec) Grace() time.Duration {
