@@ -74,10 +74,10 @@ type Agent struct {
 
 // shell is what the shell keeps of an agent for itself.
 type shell struct {
-	warned   map[string]bool // warnings of intent that were logged
-	identity *identity       // whose the host was; nil without apps to guard
-	nothing  atomic.Value    // string: why nothing is done, "" once something is declared
-	lock     string          // identifies the lock that this process holds; "" without one
+	warned     map[string]bool // warnings of intent that were logged
+	identity   *identity       // whose the host was; nil without apps to guard
+	undeclared atomic.Value    // string: that nothing is declared for the node, "" once something is
+	lock       string          // identifies the lock that this process holds; "" without one
 }
 
 // Main runs the program and ends the process.
@@ -114,12 +114,12 @@ func runApp(m manual, args []string, action func(*cli.Context) (int, error)) int
 	if err == nil {
 		return code
 	}
-	complain(fmt.Sprintf("%s: %v", app.Name, err))
+	printError(fmt.Sprintf("%s: %v", app.Name, err))
 	var usage usageError
 	var locked lockedError
 	switch {
 	case errors.As(err, &usage):
-		complain(fmt.Sprintf("run %s --help for its flags", app.Name))
+		printError(fmt.Sprintf("run %s --help for its flags", app.Name))
 		return ExitUsage
 	case errors.As(err, &locked):
 		return ExitLocked
@@ -129,8 +129,8 @@ func runApp(m manual, args []string, action func(*cli.Context) (int, error)) int
 	return ExitFailed
 }
 
-// complain writes a line to standard error, which nobody may read: the end does not wait for that.
-func complain(text string) {
+// printError writes a line to standard error, which nobody may read: the end does not wait for that.
+func printError(text string) {
 	written := make(chan struct{})
 	go func() {
 		fmt.Fprintln(os.Stderr, text)

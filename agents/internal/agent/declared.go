@@ -8,13 +8,13 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// noteDeclared says once that nothing at all is declared for the node, for its name may be wrong. The report says it too.
-func (a *Agent) noteDeclared(ctx context.Context, node intent.Node) {
+// checkDeclared says once that nothing at all is declared for the node, for its name may be wrong. The report says it too.
+func (a *Agent) checkDeclared(ctx context.Context, node intent.Node) {
 	if len(node.Apps) > 0 {
-		a.shell.nothing.Store("")
+		a.shell.undeclared.Store("")
 		return
 	}
-	if a.whyNothing() != "" {
+	if a.undeclaredReason() != "" {
 		return
 	}
 	text := fmt.Sprintf("nothing is declared for node %s (%s is empty)", a.Node, a.Tree.Node(a.Node))
@@ -24,13 +24,13 @@ func (a *Agent) noteDeclared(ctx context.Context, node intent.Node) {
 	if near := a.nearNode(ctx); near != "" {
 		text += fmt.Sprintf("; did you mean %s?", near)
 	}
-	a.shell.nothing.Store(text)
+	a.shell.undeclared.Store(text)
 	a.Log.Warn("", text)
 }
 
-// whyNothing says why the agent has nothing to do, "" when it may have something.
-func (a *Agent) whyNothing() string {
-	text, _ := a.shell.nothing.Load().(string)
+// undeclaredReason says why the agent has nothing to do, "" when it may have something.
+func (a *Agent) undeclaredReason() string {
+	text, _ := a.shell.undeclared.Load().(string)
 	return text
 }
 

@@ -64,9 +64,9 @@ func (i *identity) setBack() string {
 	return i.then.SetBack
 }
 
-// compared notes what a snapshot says and how the store went back to an older state before it, "" when it did not.
+// recordSnapshot notes what a snapshot says and how the store went back to an older state before it, "" when it did not.
 // placed are the apps that the allocator put on the node, own those that a person did.
-func (i *identity) compared(index uint64, why string, placed, own []string) {
+func (i *identity) recordSnapshot(index uint64, why string, placed, own []string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.read = index

@@ -33,7 +33,7 @@ func (a *Agent) readNode(ctx context.Context) (intent.Node, error) {
 		a.remember(snapshot)
 	}
 	node := a.nodeOf(snapshot)
-	a.noteDeclared(ctx, node)
+	a.checkDeclared(ctx, node)
 	return node, nil
 }
 
@@ -50,7 +50,7 @@ func (a *Agent) compare(before, now store.Snapshot, recent bool) {
 			placed = append(placed, app)
 		}
 	}
-	a.shell.identity.compared(now.Index, now.SetBack(before, recent), placed, own)
+	a.shell.identity.recordSnapshot(now.Index, now.SetBack(before, recent), placed, own)
 }
 
 func (a *Agent) nodeOf(s store.Snapshot) intent.Node {
@@ -101,7 +101,7 @@ func (a *Agent) watchNode(ctx context.Context, heard func(intent.Prefix, error))
 				newest, known, recent = read, true, true
 				node := a.nodeOf(newest)
 				offer(out, node)
-				a.noteDeclared(ctx, node)
+				a.checkDeclared(ctx, node)
 				later = time.After(settle) // what is remembered takes a write to disk, and is only a cache
 			case <-later:
 				a.remember(newest)

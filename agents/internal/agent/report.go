@@ -138,7 +138,7 @@ func (r *reporting) pass(p converge.Pass, index uint64) {
 	}
 	report := intent.Report{
 		Agent: r.agent.Name, Node: r.agent.Node, Version: Version,
-		IntentIndex: index, Converged: p.Converged(), Subjects: map[string]intent.State{}, Reason: r.agent.whyNothing(),
+		IntentIndex: index, Converged: p.Converged(), Subjects: map[string]intent.State{}, Reason: r.agent.undeclaredReason(),
 	}
 	if p.Held != nil {
 		report.Held = &intent.Held{Removes: p.Held.Removes, Owned: p.Held.Owned, Why: p.Held.Why}
