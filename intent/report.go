@@ -15,6 +15,7 @@ type Report struct {
 	Converged   bool             `json:"converged"`    // nothing is left to do and nothing is wrong
 	Since       time.Time        `json:"since"`        // when Converged last changed
 	Held        *Held            `json:"held,omitempty"`
+	Reason      string           `json:"reason,omitempty"` // why there is nothing to do for the node, with the next step
 	Subjects    map[string]State `json:"subjects"`
 }
 
@@ -45,8 +46,9 @@ const Gone = "gone"
 
 // Held says that an agent holds back removals until a person confirms them.
 type Held struct {
-	Removes []string `json:"removes"` // the subjects that would be removed, sorted
-	Owned   int      `json:"owned"`   // how many it has in all
+	Removes []string `json:"removes"`       // the subjects that would be removed, sorted
+	Owned   int      `json:"owned"`         // how many it has in all
+	Why     string   `json:"why,omitempty"` // what makes a mistake likely, besides their number
 }
 
 // Confirmation is the value of a confirm key: a person's go-ahead for removals that an agent holds back.

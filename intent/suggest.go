@@ -23,26 +23,46 @@ func suggest(name string, t reflect.Type) string {
 	return ": did you mean \"" + best + "\"?"
 }
 
-// edits is the Levenshtein distance, bounded in cost by the shortness of member names.
+// edits is the Levenshtein distance, with the swap of two neighbours as one edit. Its cost is bounded by the shortness
+// of names.
 func edits(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return 64
 	}
-	row := make([]int, len(b)+1)
+	before, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		next[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
+			next[j+1] = min(next[j]+1, row[j+1]+1, row[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
 		}
+		before, row, next = row, next, before
 	}
 	return row[len(b)]
+}
+
+// Near returns the one of known that was probably meant by name, "" when none is near: at most two edits away, and less
+// than half of it, or the same host name with or without its domain.
+func Near(name string, known []string) string {
+	best, distance := "", min(3, (len(name)+1)/2)
+	host, _, _ := strings.Cut(name, ".")
+	for _, k := range known {
+		d := edits(strings.ToLower(name), strings.ToLower(k))
+		if short, _, _ := strings.Cut(k, "."); short == host && k != name {
+			d = min(d, 1)
+		}
+		if k != name && d < distance {
+			best, distance = k, d
+		}
+	}
+	return best
 }

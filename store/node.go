@@ -17,6 +17,7 @@ const maxClusterWatches = 16
 type Snapshot struct {
 	Pairs   []intent.Pair
 	Index   uint64                   // highest index of the reads that it was made of
+	Indexes map[intent.Prefix]uint64 // of each of those reads
 	Refused map[intent.Prefix]string // clusters that may not be read now, and why; of these Pairs hold what was read last, if anything
 }
 
@@ -68,6 +69,10 @@ func (s *Store) ReadNode(ctx context.Context, tree intent.Tree, node intent.Name
 func (s *Store) add(ctx context.Context, to *Snapshot, prefix intent.Prefix, mode Mode) error {
 	pairs, index, err := s.List(ctx, prefix, mode)
 	to.Pairs, to.Index = append(to.Pairs, pairs...), max(to.Index, index)
+	if to.Indexes == nil {
+		to.Indexes = map[intent.Prefix]uint64{}
+	}
+	to.Indexes[prefix] = index
 	return err
 }
 
@@ -181,10 +186,11 @@ func (f *feed) deliver() {
 	if len(f.parts) < len(f.stop) {
 		return
 	}
-	s := Snapshot{Refused: map[intent.Prefix]string{}}
+	s := Snapshot{Indexes: map[intent.Prefix]uint64{}, Refused: map[intent.Prefix]string{}}
 	for _, prefix := range slices.Sorted(maps.Keys(f.parts)) {
 		s.Pairs = append(s.Pairs, f.parts[prefix].pairs...)
 		s.Index = max(s.Index, f.parts[prefix].index)
+		s.Indexes[prefix] = f.parts[prefix].index
 		if why := f.parts[prefix].refused; why != "" {
 			s.Refused[prefix] = why
 		}

@@ -12,8 +12,9 @@ import (
 // reportInterval is the least time between two writes of one report that say the same of how things stand. Tests set it.
 var reportInterval = time.Second
 
-// reread is how long a reporter trusts that what it wrote still stands there.
-const reread = 5 * time.Minute
+// reread is how long a reporter trusts that what it wrote still stands there: an agent hands over a report at least
+// every 30 s, less a tenth.
+const reread = 25 * time.Second
 
 // Reporter writes the newest report of an agent to the store when it differs from what stands there.
 type Reporter struct {

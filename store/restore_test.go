@@ -30,15 +30,24 @@ func TestSnapshotRestored(t *testing.T) {
 		put(t, s, "elsewhere", fmt.Sprint(i)) // drive the index up
 	}
 	put(t, s, tree.Config("slug", "c"), `{"versions":{"v2":"active"}}`)
+	assign(t, s, tree, "second", "v1")
 	w := watch(t, s, tree)
 	w.until("slug at v2", active("slug", "v2"))
+	w.back = new(string)
 	c.Must("PUT", "/v1/snapshot", snapshot)
-	w.until("slug at v1 again", active("slug", "v1"))
+	w.until("slug at v1 again, alone", func(n intent.Node) bool { return len(n.Apps) == 1 && active("slug", "v1")(n) })
+	if !strings.HasPrefix(*w.back, "the store went back from index ") {
+		t.Errorf("that it was restored is not seen: %q", *w.back)
+	}
+	*w.back = ""
 	if _, now, err := s.List(t.Context(), tree.Intent(), store.Consistent); err != nil || now != older {
 		t.Errorf("index %d, want %d: %v", now, older, err)
 	}
 	put(t, s, tree.Config("slug", "c"), `{"versions":{"v3":"active"}}`)
 	w.until("slug at v3", active("slug", "v3"))
+	if *w.back != "" {
+		t.Errorf("a write after it is taken for another one: %s", *w.back)
+	}
 }
 
 // TestImportExport takes a tree from one kind of store to the other and back by Consul's own command line, with values

@@ -91,6 +91,25 @@ func (x *Session) Close(ctx context.Context) error {
 	return x.store.explainWrite("close session", err)
 }
 
+// Holder returns the session that holds key, "" when none does, and the value of the key.
+func (s *Store) Holder(ctx context.Context, key string) (session string, value []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	pair, _, err := s.kv().Get(key, new(api.QueryOptions).WithContext(ctx))
+	if err != nil || pair == nil {
+		return "", nil, s.explain("read "+key, err)
+	}
+	return pair.Session, pair.Value, nil
+}
+
+// EndSession ends a session whose holder is known to be gone, as [Session.Close] would have done.
+func (s *Store) EndSession(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := s.client.Load().Session().Destroy(id, new(api.WriteOptions).WithContext(ctx))
+	return s.explainWrite("end session", err)
+}
+
 func (x *Session) end() {
 	x.once.Do(func() {
 		x.stop()

@@ -21,6 +21,8 @@ type watched struct {
 	wrong atomic.Int64
 	err   atomic.Pointer[error]
 	anew  bool // the store starts over
+	last  store.Snapshot
+	back  *string // how the store went back to an older state; nil where it must not
 }
 
 func watch(t testing.TB, s *store.Store, tree intent.Tree) *watched {
@@ -45,6 +47,12 @@ func (w *watched) until(what string, satisfies func(intent.Node) bool) intent.No
 		select {
 		case s := <-w.from:
 			node := intent.ReadNode(w.tree, "web1", s.Pairs)
+			if why := s.SetBack(w.last, true); why != "" && w.back == nil && !w.anew {
+				w.t.Fatalf("nobody restored anything, yet %s", why)
+			} else if why != "" && w.back != nil {
+				*w.back = why
+			}
+			w.last = s
 			for _, app := range node.Apps {
 				if !app.Sound() && !w.anew {
 					w.t.Fatalf("half a snapshot: %+v", app)

@@ -26,9 +26,10 @@ func main() {
 	var h *hands
 	agent.Main(agent.Program[Desired, Actual, fleet.Step]{
 		Name: program, Usage: "give every vm a share of a machine",
-		Text:   "Any number of allocators may run at once; give each its own --node and --state-dir.",
-		Flags:  flags(),
-		Source: func(*agent.Agent) agent.Source[Desired] { return h.source() },
+		Text:     "Any number of allocators may run at once; give each its own --node and --state-dir.",
+		Examples: []string{"allocator --node a1 --dry-run", "allocator --node a1 --loss-after 10m"},
+		Flags:    flags(),
+		Source:   func(*agent.Agent) agent.Source[Desired] { return h.source() },
 		Open: func(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[Desired, Actual, fleet.Step], error) {
 			o, err := readOptions(c)
 			if err != nil {

@@ -165,8 +165,8 @@ func TestBackOffIsMonotonic(t *testing.T) {
 	}
 }
 
-// TestMovedHoldsAnyRemoval: an agent that now works for another node must not clear what the former one had.
-func TestMovedHoldsAnyRemoval(t *testing.T) {
+// TestSuspicionHoldsAnyRemoval: an agent that now works for another node must not clear what the former one had.
+func TestSuspicionHoldsAnyRemoval(t *testing.T) {
 	for _, owned := range []string{"a", "a,b,c,d"} {
 		h := newHost()
 		for _, name := range strings.Split(owned, ",") {
@@ -174,13 +174,20 @@ func TestMovedHoldsAnyRemoval(t *testing.T) {
 		}
 		agreed, settled := false, 0
 		l := guarded(h, func(string) (bool, error) { return true, nil }, func([]string) (bool, error) { return agreed, nil })
-		l.Guard.Moved = func() string { return "this was web1 until now" }
-		l.Guard.Settled = func() { settled++ }
+		l.Guard.Suspect = func(_ []string, _ map[string]bool, vanished []string, all bool) string {
+			if len(vanished) != 1 || all != (owned == "a") {
+				t.Errorf("%s: %v vanished, all of it: %v", owned, vanished, all)
+			}
+			return "this was web1 until now"
+		}
+		l.Guard.Confirm = "platypus confirm web2"
+		l.Guard.Settled = func([]string) { settled++ }
 		wanted := slices.Collect(maps.Keys(h.has))
 		slices.Sort(wanted)
 		wanted = wanted[1:] // one of them is gone
 		p := l.Once(t.Context(), wanted)
-		if p.Held == nil || !h.has["a"] || !strings.Contains(p.Held.String(), "web1") || settled != 0 {
+		const said = "at once, and this was web1 until now; if that is meant, run: platypus confirm web2"
+		if p.Held == nil || !h.has["a"] || !strings.HasSuffix(p.Held.String(), said) || settled != 0 {
 			t.Errorf("%s: pass %+v, host %v, settled %d times", owned, p, h.has, settled)
 		}
 		agreed = true

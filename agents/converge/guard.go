@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,19 +10,25 @@ import (
 // Guard keeps removals from happening by mistake: an empty or refused answer is not an order to delete.
 //
 // A subject that the agent owns on the host and that intent no longer names has vanished. It may be removed only when
-// Gone says so, from a consistent read of its own key. When more than half of what is owned, and at least two, vanish
-// at once, or all of it while the store declares nothing at all, or any of it since the agent works for another node or
-// root than before, everything is held until a person confirms.
+// Gone says so, from a consistent read of its own key. Everything is held until a person confirms when
+//   - more than half of what is owned, and at least two, vanish at once;
+//   - all of it vanishes, even one of one, while the store declares nothing for anybody (Blank);
+//   - the agent has a reason of its own to think it a mistake (Suspect).
 type Guard[D, A any] struct {
 	Owned     func(A) []string                                          // subjects recognisable on the host as this agent's
 	Wanted    func(D) []string                                          // subjects that intent names, usable or not
 	Gone      func(ctx context.Context, subject string) (bool, error)   // false: it is still declared
 	Confirmed func(ctx context.Context, removes []string) (bool, error) // a person agreed to these removals
 	Blank     func(ctx context.Context) (bool, error)                   // optional: the store declares nothing for anybody
-	Moved     func() string                                             // optional: why what is owned may be another's, "" when it is not
-	Settled   func()                                                    // optional: called when nothing that is owned has vanished
+	Settled   func(D)                                                   // optional: called when nothing that is owned has vanished
 	Reread    func(ctx context.Context) (D, error)                      // optional: a consistent read, before anything is destroyed
 	Hold      func(d D, subjects map[string]string, everything *Held) D // marks what must be left as it is, with the reason
+
+	// Suspect, optional, says why the removal of what vanished is likely a mistake, "" when nothing speaks against it. all
+	// says that it is everything the agent owns.
+	Suspect func(d D, a A, vanished []string, all bool) string
+	// Confirm is the command by which a person confirms; "platypus confirm" when empty.
+	Confirm string
 }
 
 // Held says what is held back.
@@ -29,6 +36,7 @@ type Held struct {
 	Removes []string // what would be removed, sorted
 	Owned   int      // how many subjects the agent owns in all
 	Why     string   // what makes a mistake likely, besides their number
+	Confirm string   // the command by which a person confirms
 }
 
 // String says why, and what to do next.
@@ -37,7 +45,8 @@ func (h Held) String() string {
 	if h.Why != "" {
 		why = ", and " + h.Why
 	}
-	return fmt.Sprintf("held: %d of %d would be removed at once%s; if that is meant, run: platypus confirm", len(h.Removes), h.Owned, why)
+	return fmt.Sprintf("held: %d of %d would be removed at once%s; if that is meant, run: %s",
+		len(h.Removes), h.Owned, why, cmp.Or(h.Confirm, "platypus confirm"))
 }
 
 // check returns d with everything marked that must be left alone, and what is held back as a whole.
@@ -49,13 +58,14 @@ func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 	vanished := without(owned, g.Wanted(d))
 	if len(vanished) == 0 {
 		if g.Settled != nil {
-			g.Settled()
+			g.Settled(d)
 		}
 		return d, nil
 	}
-	why := g.moved()
-	if why != "" || len(vanished) >= 2 && 2*len(vanished) > len(owned) || len(vanished) == len(owned) && g.blank(ctx) {
-		held := &Held{Removes: vanished, Owned: len(owned), Why: why}
+	all := len(vanished) == len(owned)
+	why := g.suspicion(d, a, vanished, all)
+	if why != "" || len(vanished) >= 2 && 2*len(vanished) > len(owned) || all && g.blank(ctx) {
+		held := &Held{Removes: vanished, Owned: len(owned), Why: why, Confirm: g.Confirm}
 		confirmed, err := g.Confirmed(ctx, vanished)
 		switch {
 		case err != nil:
@@ -67,11 +77,11 @@ func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 	return g.Hold(d, g.unconfirmed(ctx, vanished), nil), nil
 }
 
-func (g *Guard[D, A]) moved() string {
-	if g.Moved == nil {
+func (g *Guard[D, A]) suspicion(d D, a A, vanished []string, all bool) string {
+	if g.Suspect == nil {
 		return ""
 	}
-	return g.Moved()
+	return g.Suspect(d, a, vanished, all)
 }
 
 // blank reports whether the store looks like a new or a wrong one. When that cannot be read, neither can any Gone.

@@ -179,3 +179,25 @@ func TestOneOfOneIsHeldWhileTheStoreIsBlank(t *testing.T) {
 		}
 	}
 }
+
+// TestDryRunSaysWhatIsHeld: printing no step at all would read like "nothing to do".
+func TestDryRunSaysWhatIsHeld(t *testing.T) {
+	h := newHost()
+	h.has["a"], h.has["b"] = true, true
+	l := guarded(h, func(string) (bool, error) { return true, nil }, func([]string) (bool, error) { return false, nil })
+	said := &lineLog{}
+	l.Log = said
+	if steps, err := l.DryRun(t.Context(), nil); err != nil || len(steps) != 0 {
+		t.Errorf("dry run %v, %v", steps, err)
+	}
+	if !strings.Contains(said.text, "held: 2 of 2 would be removed at once") {
+		t.Errorf("it says %q", said.text)
+	}
+}
+
+// lineLog collects what the loop says.
+type lineLog struct{ text string }
+
+func (l *lineLog) Info(_, text string) { l.text += text + "\n" }
+
+func (l *lineLog) Warn(_, text string) { l.text += text + "\n" }

@@ -16,6 +16,9 @@ const Grace = 4200 * time.Millisecond
 // and whose plan is still not empty: what a step does, Observe does not see, or somebody else undoes it.
 var ErrUnsettled = fmt.Errorf("still not converged after %d rounds of steps", maxRounds)
 
+// heldResync is the longest time between two passes while everything is held: how late a confirmation is noticed.
+const heldResync = 10 * time.Second
+
 // maxRounds bounds the rounds of steps of one subject that follow each other at once.
 const maxRounds = 50
 
@@ -60,13 +63,16 @@ func (l *Loop[D, A, S]) Once(ctx context.Context, desired D) Pass {
 }
 
 // DryRun returns the very steps that Apply would run first, and changes nothing. Those that destroy something and are not
-// confirmed are left out, with all that comes after them for their subject.
+// confirmed are left out, with all that comes after them for their subject. That everything is held is logged.
 func (l *Loop[D, A, S]) DryRun(ctx context.Context, desired D) ([]S, error) {
 	actual, err := l.Observe(ctx)
 	if err != nil {
 		return nil, err
 	}
-	desired, _ = l.Guard.check(ctx, desired, actual)
+	desired, everything := l.Guard.check(ctx, desired, actual)
+	if everything != nil && l.Log != nil {
+		l.Log.Warn("", everything.String())
+	}
 	steps, certain, held := l.Plan(desired, actual), l.certainty(actual), map[string]bool{}
 	return slices.DeleteFunc(steps, func(s S) bool {
 		held[s.Subject()] = held[s.Subject()] || certain(ctx, s) != nil
@@ -86,7 +92,13 @@ type engine[D, A any, S Step] struct {
 	faults     *faults
 	done       chan result
 	generation atomic.Uint64 // of desired; workers stop after the step under way when it moves
-	failures   int           // of Observe, in a row
+	last       passed
+}
+
+// passed is what the last pass came to, as far as the time of the next one depends on it.
+type passed struct {
+	failures int  // of Observe, in a row
+	held     bool // everything was held
 }
 
 // result is what became of the steps of one subject.
@@ -111,13 +123,14 @@ func (e *engine[D, A, S]) pass(ctx context.Context) Pass {
 		if ctx.Err() != nil {
 			return Pass{Err: err} // it was told to stop: no fault, and nothing to report
 		}
-		e.failures++
+		e.last.failures++
 		e.faults.heard("", err)
 		return e.tell(Pass{Err: err})
 	}
-	e.failures = 0
+	e.last.failures = 0
 	e.faults.heard("", nil)
 	desired, held := e.Guard.check(ctx, e.desired, actual)
+	e.last.held = held != nil
 	steps := e.Plan(desired, actual)
 	planned := e.dispatch(ctx, steps, e.certainty(actual))
 	return e.tell(e.outcome(steps, planned, e.States(desired, actual), held))
@@ -186,11 +199,14 @@ func (e *engine[D, A, S]) delay(now time.Time) time.Duration {
 		resync = 30 * time.Second
 	}
 	delay := jittered(resync, 0.1)
+	if e.last.held { // a person is at work, and waits for what the confirmation brings
+		delay = min(delay, jittered(heldResync, 0.1))
+	}
 	if e.once {
 		delay = min(delay, time.Second)
 	}
-	if e.failures > 0 { // no subject can be tried, due or not, before the host can be seen
-		return min(delay, firstRetry<<min(e.failures-1, 6))
+	if e.last.failures > 0 { // no subject can be tried, due or not, before the host can be seen
+		return min(delay, firstRetry<<min(e.last.failures-1, 6))
 	}
 	for _, s := range e.subjects {
 		if !s.running && !s.nextTry.IsZero() && !e.once {

@@ -18,8 +18,8 @@ It reads intent/regions, intent/machines, intent/vms, ledger, placement, status,
 
 func main() {
 	agent.Onlooker{
-		Name: "dashboard", Usage: "shows regions, machines, vms and apps on one live page", Text: manual,
-		Listen: "127.0.0.1:4000",
+		Name: "dashboard", Usage: "show regions, machines, vms and apps on one live page", Text: manual,
+		Listen: "127.0.0.1:4000", Examples: []string{"dashboard", "dashboard --listen unix:/run/platypus/dashboard.sock"},
 		Open: func(c *cli.Context, a *agent.Agent) (agent.Sight, error) {
 			return newSight(a, c.String("listen")), nil
 		},

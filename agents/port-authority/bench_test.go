@@ -42,7 +42,7 @@ func manyPorts(b *testing.B, backend string) {
 	var open, rawOpen, idle, rawIdle, steady []time.Duration
 	for b.Loop() {
 		wipe(b, p)
-		rawOpen = append(rawOpen, timed(b, func() error { return bothRaw(p, input(want, 0), "-restore", "--noflush", "-w", "5") }))
+		rawOpen = append(rawOpen, timed(b, func() error { return bothRaw(p, input(want, 0, "web1"), "-restore", "--noflush", "-w", "5") }))
 		wipe(b, p)
 		open = append(open, timed(b, func() error { return pass(p, node, 2) }))
 		rawIdle = append(rawIdle, timed(b, func() error { return bothRaw(p, "", "-save", "-t", "filter") }))

@@ -16,6 +16,7 @@ type kernel struct {
 	input []string // rules of chain INPUT
 	chain []string // rules of our own chain
 	there bool
+	node  string // the rule that names whose chain it is
 }
 
 func (k *kernel) restore(t *rapid.T, text string) {
@@ -28,10 +29,12 @@ func (k *kernel) restore(t *rapid.T, text string) {
 		line = strings.TrimSuffix(line, "\n")
 		rule, ours := strings.CutPrefix(line, "-A PLATYPUS-INPUT ")
 		switch {
+		case ours && strings.Contains(rule, nodeMark):
+			k.node = rule
 		case ours && k.there:
 			k.chain = append(k.chain, rule)
 		case line == ":PLATYPUS-INPUT - [0:0]":
-			k.chain, k.there = nil, true
+			k.chain, k.node, k.there = nil, "", true
 		case line == "-I INPUT 1 -j PLATYPUS-INPUT":
 			k.input = slices.Insert(k.input, 0, "-j PLATYPUS-INPUT")
 		case line == "-D INPUT -j PLATYPUS-INPUT" && slices.Contains(k.input, "-j PLATYPUS-INPUT"):
@@ -54,6 +57,9 @@ func (k *kernel) save() string {
 	}
 	for _, r := range k.chain {
 		b.WriteString("-A PLATYPUS-INPUT " + r + "\n")
+	}
+	if k.node != "" {
+		b.WriteString("-A PLATYPUS-INPUT " + k.node + "\n")
 	}
 	return b.String() + "COMMIT\n"
 }
@@ -90,7 +96,7 @@ func (m machine) apply(t *rapid.T, steps []converge.Step) {
 func (m machine) clone() machine {
 	c := machine{}
 	for family, k := range m {
-		c[family] = &kernel{slices.Clone(k.input), slices.Clone(k.chain), k.there}
+		c[family] = &kernel{input: slices.Clone(k.input), chain: slices.Clone(k.chain), there: k.there, node: k.node}
 	}
 	return c
 }

@@ -34,6 +34,7 @@ var layouts = map[Family]layout{
 const (
 	elementHead = 32 // size of 2, name of 29, revision
 	accept      = -2
+	returns     = -5
 )
 
 // entry is one of a table.
@@ -116,6 +117,10 @@ func parseTable(t table) (c *Chain, ok bool) {
 		if i == len(chain)-1 {
 			break // the end of each chain is a return that no rule says
 		}
+		if node, marks := e.mark(); marks && c.Node == "" {
+			c.Node = node
+			continue
+		}
 		app, r, ok := e.rule()
 		if !ok {
 			return nil, false
@@ -130,6 +135,18 @@ func (e entry) verdict() (int, bool) {
 		return 0, false
 	}
 	return int(int32(binary.NativeEndian.Uint32(e.targetData))), true
+}
+
+// mark reads the rule that names a node, ok is false for any other.
+func (e entry) mark() (node intent.Name, ok bool) {
+	verdict, standard := e.verdict()
+	comment, rest := element(e.matches, "comment")
+	if !standard || verdict != returns || !zero(e.ip) || len(comment) < 256 || len(rest) > 0 {
+		return "", false
+	}
+	name, marked := strings.CutPrefix(text(comment), nodeMark)
+	node, err := intent.ParseName(name)
+	return node, marked && err == nil
 }
 
 // plain reports whether an entry is about every packet.

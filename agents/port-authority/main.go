@@ -1,9 +1,10 @@
 // Program port-authority opens the ports of a node's apps in the host's firewall and closes them when intent no longer
 // asks for them.
 //
-// It owns the chain PLATYPUS-INPUT in table filter of IPv4 and of IPv6 and one rule that leads INPUT to it. All rules
-// in the chain are ACCEPTs and name their app in a comment. Everything else in the firewall stays as it is: no policy,
-// no rule and no chain of anybody else's is ever changed, and nothing is ever dropped.
+// It owns the chain PLATYPUS-INPUT in table filter of IPv4 and of IPv6 and one rule that leads INPUT to it. The rules
+// in the chain are ACCEPTs that name their app in a comment, and one that does nothing but name the node. Everything
+// else in the firewall stays as it is: no policy, no rule and no chain of anybody else's is ever changed, and nothing is
+// ever dropped.
 package main
 
 import (
@@ -21,7 +22,8 @@ With --config-dir it writes the files of 2014 instead; add --chain for both.`
 
 func main() {
 	agent.Main(agent.Program[intent.Node, Actual, converge.Step]{
-		Name: "port-authority", Usage: "opens the ports of this node's apps", Text: manual, Source: agent.OfNode, Open: open,
+		Name: "port-authority", Usage: "open the ports of this node's apps", Text: manual, Source: agent.OfNode, Open: open,
+		Examples: []string{"port-authority --node web1 --dry-run", "port-authority --node web1 --iptables iptables-nft"},
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "iptables", Usage: "iptables, iptables-nft, iptables-legacy, or a path to one", Value: "iptables", EnvVars: agent.Env("iptables")},
 			&cli.StringFlag{Name: "config-dir", Usage: "write <app>.yml here, as in 2014", EnvVars: agent.Env("config-dir")},

@@ -139,11 +139,7 @@ func parseChain(text string) *Chain {
 		var line string
 		line, text, _ = strings.Cut(text, "\n")
 		if rule, ours := strings.CutPrefix(line, "-A "+chainName+" "); ours {
-			if app, r := parseRule(rule); app != "" {
-				c.Rules[app] = append(c.Rules[app], r)
-			} else {
-				c.Strays++
-			}
+			c.add(rule)
 			continue
 		}
 		switch {
@@ -161,6 +157,20 @@ func parseChain(text string) *Chain {
 		c.Ahead, c.First = 0, "" // the jump will be made the first of all
 	}
 	return c
+}
+
+// add takes over one rule of the chain, as iptables-save prints it.
+func (c *Chain) add(rule string) {
+	node, marks := parseMark(rule)
+	if marks && c.Node == "" {
+		c.Node = node
+		return
+	}
+	if app, r := parseRule(rule); app != "" {
+		c.Rules[app] = append(c.Rules[app], r)
+	} else {
+		c.Strays++
+	}
 }
 
 // mayRefuse reports whether a rule may keep a packet from the rules below it without letting it in.

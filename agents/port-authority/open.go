@@ -35,7 +35,7 @@ func open(_ context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[int
 	}
 	loop := &converge.Loop[intent.Node, Actual, converge.Step]{
 		Observe: p.observe, Plan: plan, Apply: p.apply, States: p.states,
-		Guard: agent.GuardApps(a, Actual.owned),
+		Guard: agent.GuardApps(a, Actual.owned, nodeOf),
 	}
 	if !c.IsSet("resync") {
 		loop.Resync = 10 * time.Second // short: whoever flushes the firewall closes ports

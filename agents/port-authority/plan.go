@@ -23,6 +23,7 @@ type Chain struct {
 	Absent    bool   // with Off: the host does not speak this family at all, so nothing is missing
 	Elsewhere string // the other back-end, which holds a chain of this name as well: nothing is written then
 	Exists    bool
+	Node      intent.Name // whose chain it is, as a rule in it says; "" when none does
 	Jumps     int
 	Ahead     int                    // rules of others before the first jump that may refuse a packet
 	First     string                 // of these
@@ -102,15 +103,40 @@ func plan(n intent.Node, a Actual) (steps []converge.Step) {
 // loses is closed after that, in a step of its own, so that nothing waits until the closing is confirmed. That of apps
 // that left the node is confirmed already.
 func rebuild(family Family, chain *Chain, n intent.Node, want map[intent.Name][]Rule) (steps []converge.Step) {
-	first := widened(n, chain.Rules, want)
-	if why := chain.drift(first); why != "" {
-		steps = append(steps, Restore{Family: family, Input: input(first, chain.Jumps), Why: why})
-		chain = &Chain{Exists: true, Jumps: 1, Rules: first}
+	first, node := widened(n, chain.Rules, want), ownerOf(n, chain)
+	if why := chain.drift(first, node); why != "" {
+		steps = append(steps, Restore{Family: family, Input: input(first, chain.Jumps, node), Why: why})
+		chain = &Chain{Exists: true, Node: node, Jumps: 1, Rules: first}
 	}
-	if why := chain.drift(want); why != "" {
-		steps = append(steps, Restore{Family: family, Input: input(want, chain.Jumps), Closes: true, Why: why})
+	if why := chain.drift(want, node); why != "" {
+		steps = append(steps, Restore{Family: family, Input: input(want, chain.Jumps, node), Closes: true, Why: why})
 	}
 	return steps
+}
+
+// ownerOf is whose the chain shall be: this node's as soon as something is declared for it that can be used, unless
+// something is held. Then it stays whose it is.
+func ownerOf(n intent.Node, chain *Chain) intent.Name {
+	owner := chain.Node
+	for _, app := range n.Apps {
+		switch {
+		case app.Phase == intent.PhaseHeld:
+			return chain.Node
+		case app.Sound():
+			owner = n.Name
+		}
+	}
+	return owner
+}
+
+// nodeOf is the node that the chains name as the one whose apps have rules there, "" when none does.
+func nodeOf(a Actual, app string) intent.Name {
+	for _, family := range families {
+		if c := a.Chains[family]; c != nil && c.Node != "" && len(c.Rules[intent.Name(app)]) > 0 {
+			return c.Node
+		}
+	}
+	return ""
 }
 
 // widened adds to want what apps of the node would lose of their rules, those made by hand aside.
@@ -148,7 +174,7 @@ func wanted(n intent.Node, c claims, chain *Chain, family Family) map[intent.Nam
 
 // drift tells how the chain differs from what it should be, or "". A host on which nothing is to be opened and that has
 // no chain yet is left untouched.
-func (c *Chain) drift(want map[intent.Name][]Rule) string {
+func (c *Chain) drift(want map[intent.Name][]Rule, node intent.Name) string {
 	var words []string
 	if !c.Exists {
 		if len(want) == 0 {
@@ -164,6 +190,9 @@ func (c *Chain) drift(want map[intent.Name][]Rule) string {
 	}
 	if c.Strays > 0 {
 		words = append(words, fmt.Sprintf("remove %d rules that name no app", c.Strays))
+	}
+	if c.Exists && c.Node != node {
+		words = append(words, fmt.Sprintf("record node %s as its owner", node))
 	}
 	words = append(words, differences(c.Rules, want)...)
 	return strings.Join(words, "; ")
@@ -214,7 +243,7 @@ func without(rules, others []Rule) (rest []Rule) {
 
 // input is what iptables-restore is to read. Declaring the chain empties it; everything up to COMMIT happens at once.
 // Jumps are removed by what they are, never by number: a rule of somebody else's may have moved to that number.
-func input(want map[intent.Name][]Rule, jumps int) string {
+func input(want map[intent.Name][]Rule, jumps int, node intent.Name) string {
 	size := 200
 	for _, rules := range want {
 		size += 130 * len(rules)
@@ -230,6 +259,9 @@ func input(want map[intent.Name][]Rule, jumps int) string {
 		for _, r := range want[app] {
 			b = r.appendTo(b, app)
 		}
+	}
+	if node != "" {
+		b = append(b, "-A "+chainName+" "+markRule(node)+"\n"...)
 	}
 	return string(append(b, "COMMIT\n"...))
 }

@@ -214,7 +214,7 @@ func rawMain() {
 		port, next, err := k.wait(ctx, os.Args[3], index)
 		if err == nil {
 			rules := map[intent.Name][]Rule{"slug": {{Port: span{intent.TCP, port, port}}}}
-			err = bothRaw(p, input(rules, jumps), "-restore", "--noflush", "-w", "5")
+			err = bothRaw(p, input(rules, jumps, "web1"), "-restore", "--noflush", "-w", "5")
 		}
 		if err != nil && ctx.Err() == nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -16,6 +16,7 @@ const (
 	chainName = "PLATYPUS-INPUT"
 	jump      = "INPUT -j " + chainName
 	mark      = "platypus:"
+	nodeMark  = "platypus-node:" // in the last rule of the chain, which does nothing but name the node whose chain it is
 )
 
 // Family is one of the two protocols of the internet. Each has a firewall of its own.
@@ -119,6 +120,20 @@ func (r Rule) appendTo(b []byte, app intent.Name) []byte {
 	b = append(b, " -m comment --comment \""+mark...)
 	b = append(b, app...)
 	return append(b, "\" -j ACCEPT\n"...)
+}
+
+// markRule is the rule that names a node.
+func markRule(node intent.Name) string {
+	return "-m comment --comment \"" + nodeMark + string(node) + "\" -j RETURN"
+}
+
+// parseMark reads the rule that names a node, ok is false for any other.
+func parseMark(rule string) (node intent.Name, ok bool) {
+	comment, commented := strings.CutPrefix(rule, "-m comment --comment ")
+	comment, returns := strings.CutSuffix(comment, " -j RETURN")
+	name, marked := strings.CutPrefix(strings.Trim(comment, `"`), nodeMark)
+	node, err := intent.ParseName(name)
+	return node, commented && returns && marked && err == nil
 }
 
 // parseRule reads what follows "-A PLATYPUS-INPUT " in the output of iptables-save. app is empty for a rule that names

@@ -20,7 +20,7 @@ func states(n intent.Node, a Actual) map[string]converge.State {
 	for _, family := range families {
 		if chain := a.Chains[family]; chain != nil {
 			want[family] = wanted(n, c, chain, family)
-			all[chainSubject(family)], blocked[family] = chain.state(want[family])
+			all[chainSubject(family)], blocked[family] = chain.state(want[family], ownerOf(n, chain))
 		}
 	}
 	for _, app := range n.Apps {
@@ -33,7 +33,7 @@ func states(n intent.Node, a Actual) map[string]converge.State {
 }
 
 // state tells where one family stands, and why nothing can be done about it, when that is so.
-func (c *Chain) state(want map[intent.Name][]Rule) (s converge.State, blocked string) {
+func (c *Chain) state(want map[intent.Name][]Rule, node intent.Name) (s converge.State, blocked string) {
 	s = converge.State{Phase: converge.Converged, Want: "1 jump, " + counted(want), Have: fmt.Sprintf("%d jumps, %s", c.Jumps, counted(c.Rules))}
 	if c.Jumps == 1 {
 		s.Have = "1 jump, " + counted(c.Rules)
@@ -48,7 +48,7 @@ func (c *Chain) state(want map[intent.Name][]Rule) (s converge.State, blocked st
 		s.Phase, s.Reason = converge.Waiting, elsewhereText(c.Elsewhere)
 		return s, s.Reason
 	}
-	if why := c.drift(want); why != "" {
+	if why := c.drift(want, node); why != "" {
 		s.Phase, s.Reason = converge.Working, why
 	} else if !c.Exists {
 		s.Want, s.Have = "nothing", "nothing"

@@ -45,6 +45,7 @@ func TestStories(t *testing.T) {
 			env.Setenv("CONSUL_HTTP_ADDR", embedtest.Server(t).URL)
 			env.Setenv("WEB", files.URL)
 			env.Setenv("PLATYPUS_NODE", "web1")
+			env.Setenv("NOW", time.Now().UTC().Format(time.RFC3339))
 			env.Setenv("PLATYPUS_REPO", "file://"+filepath.Join(env.WorkDir, "repo"))
 			env.Setenv("PLATYPUS_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			return os.Chmod(env.WorkDir, 0o755)

@@ -28,7 +28,7 @@ func (h *preparer) apply(ctx context.Context, s Step) error {
 func (h *preparer) do(ctx context.Context, s Step) error {
 	switch s.Kind {
 	case Adopt:
-		return h.registry.add(spot{s.App, s.Basedir})
+		return h.registry.add(spot{s.App, s.Basedir, h.node})
 	case Fetch:
 		defer debug.FreeOSMemory() // the buffers of an extraction are many times what an idle agent needs
 		return h.install(ctx, s)
@@ -132,5 +132,5 @@ func (h *preparer) forget(s Step) error {
 			return err
 		}
 	}
-	return h.registry.drop(spot{s.App, s.Basedir})
+	return h.registry.drop(spot{App: s.App, Basedir: s.Basedir})
 }

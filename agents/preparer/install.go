@@ -44,7 +44,7 @@ func (h *preparer) install(ctx context.Context, s Step) error {
 // bring does what is left of an install once it is clear what is wanted. It returns the digest of the content as far as
 // that is known.
 func (h *preparer) bring(ctx context.Context, s Step, a artifact, want proof) (sum string, err error) {
-	if err := h.registry.add(spot{s.App, s.Basedir}); err != nil {
+	if err := h.registry.add(spot{s.App, s.Basedir, h.node}); err != nil {
 		return "", err
 	}
 	root, err := openBasedir(s.Basedir)
@@ -100,7 +100,7 @@ func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact
 		return cmp.Or(res.SHA256, file.SHA256), stable(err)
 	}
 	return res.SHA256, stage.commit(s, Record{
-		App: s.App, Version: s.Version, SHA256: res.SHA256, Size: res.Size, Bytes: res.Bytes, Files: res.Files,
+		App: s.App, Version: s.Version, Node: h.node, SHA256: res.SHA256, Size: res.Size, Bytes: res.Bytes, Files: res.Files,
 		Source: fetch.Redact(a.String()), Verified: want.by, Installed: time.Now().UTC().Truncate(time.Millisecond),
 	})
 }

@@ -21,7 +21,9 @@ func main() {
 	agent.Main(agent.Program[intent.Node, Actual, Step]{
 		Name: "preparer", Usage: "install every version that intent names for this node",
 		Source: agent.OfNode, Open: open,
-		Text:  "Artifacts are REPO/<app>/<app>_<version>.tar.gz; installs are <basedir>/installs/<app>_<version>/.",
+		Text: "Fetches REPO/APP/APP_VERSION.tar.gz, verifies it and unpacks it to BASEDIR/installs/APP_VERSION/.",
+		Examples: []string{"preparer --node web1 --repo https://artifacts.example.com --dry-run",
+			"preparer --node web1 --repo file:///srv/artifacts --once"},
 		Flags: flags(),
 	})
 }
@@ -36,6 +38,7 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 		return nil, err
 	}
 	h := newPreparer(o, known, openVerdicts(a.StateDir, a.DryRun))
+	h.node = a.Node
 	return &converge.Loop[intent.Node, Actual, Step]{
 		Observe: h.observe,
 		Plan:    func(node intent.Node, actual Actual) []Step { return plan(node, h.complete(node, actual)) },
@@ -43,7 +46,7 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 		States: func(node intent.Node, actual Actual) map[string]converge.State {
 			return states(node, h.complete(node, actual))
 		},
-		Guard: agent.GuardApps(a, owned),
+		Guard: agent.GuardApps(a, owned, nodeOf),
 		Wake:  h.progress.ticks(ctx), Parallel: 4,
 	}, nil
 }

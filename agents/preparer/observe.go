@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -22,6 +23,7 @@ import (
 // preparer is the agent's hands and eyes on this host.
 type preparer struct {
 	options  options
+	node     intent.Name
 	registry *registry
 	heavy    chan struct{} // bounds how many archives are extracted at once: memory and disk are shared
 	progress *progress
@@ -55,17 +57,17 @@ func (h *preparer) complete(node intent.Node, a Actual) Actual {
 	for _, app := range node.Apps {
 		known := slices.ContainsFunc(a.Places, func(p Place) bool { return p.App == app.Name && p.Basedir == app.Deploy.Basedir })
 		if app.Sound() && !known {
-			a.Places = append(a.Places, h.look(spot{app.Name, app.Deploy.Basedir}))
+			a.Places = append(a.Places, h.look(spot{App: app.Name, Basedir: app.Deploy.Basedir}))
 		}
 	}
-	slices.SortFunc(a.Places, func(x, y Place) int { return byPlace(spot{x.App, x.Basedir}, spot{y.App, y.Basedir}) })
+	slices.SortFunc(a.Places, func(x, y Place) int { return cmp.Or(cmp.Compare(x.Basedir, y.Basedir), cmp.Compare(x.App, y.App)) })
 	return a
 }
 
 // look reads one place. What cannot be read is a fault of that place, and nothing happens there.
 func (h *preparer) look(s spot) Place {
 	h.mu.Lock()
-	p := Place{App: s.App, Basedir: s.Basedir, Tight: h.tight[s.Basedir]}
+	p := Place{App: s.App, Basedir: s.Basedir, Node: s.Node, Tight: h.tight[s.Basedir]}
 	h.mu.Unlock()
 	if err := safe(s.Basedir); err != nil {
 		p.Fault = err.Error()

@@ -74,8 +74,9 @@ const whyLeft = "the app has left this place"
 type Place struct {
 	App       intent.Name
 	Basedir   string
-	Known     bool // remembered across restarts
-	Tight     bool // the last install here met a full disk
+	Node      intent.Name // that it was brought for; "" when that was not recorded
+	Known     bool        // remembered across restarts
+	Tight     bool        // the last install here met a full disk
 	Fault     string
 	Installs  []Install // sorted by version
 	Current   []intent.Name
@@ -120,6 +121,7 @@ func plan(node intent.Node, a Actual) (steps []Step) {
 	for _, app := range node.Apps {
 		if app.Sound() {
 			place := a.place(app.Name, app.Deploy.Basedir)
+			steps = append(steps, place.adopt(node.Name)...)
 			steps = append(steps, place.bring(app, a.Keep)...)
 		}
 	}
@@ -152,9 +154,6 @@ func (p Place) left(node intent.Node) bool {
 func (p Place) bring(app intent.App, keep int) (steps []Step) {
 	if p.Fault != "" {
 		return []Step{p.refuse("", p.Fault)}
-	}
-	if !p.Known {
-		steps = append(steps, Step{Kind: Adopt, App: p.App, Basedir: p.Basedir, Why: "named by intent"})
 	}
 	for _, l := range p.Leftovers {
 		if why := p.stale(l, app.Config); why != "" {

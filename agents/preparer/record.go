@@ -11,12 +11,13 @@ import (
 type Record struct {
 	App       intent.Name `json:"app"`
 	Version   intent.Name `json:"version"`
-	SHA256    string      `json:"sha256"`   // of the artifact
-	Size      int64       `json:"size"`     // of the artifact, in bytes
-	Bytes     int64       `json:"bytes"`    // of the content
-	Files     int         `json:"files"`    // files, links and directories
-	Source    string      `json:"source"`   // address without credentials
-	Verified  string      `json:"verified"` // what vouched for the digest
+	Node      intent.Name `json:"node,omitempty"` // that it was brought for first
+	SHA256    string      `json:"sha256"`         // of the artifact
+	Size      int64       `json:"size"`           // of the artifact, in bytes
+	Bytes     int64       `json:"bytes"`          // of the content
+	Files     int         `json:"files"`          // files, links and directories
+	Source    string      `json:"source"`         // address without credentials
+	Verified  string      `json:"verified"`       // what vouched for the digest
 	Installed time.Time   `json:"installed"`
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,10 @@ import (
 type spot struct {
 	App     intent.Name `json:"app"`
 	Basedir string      `json:"basedir"`
+	Node    intent.Name `json:"node,omitempty"` // that it was brought for; "" when an older version did
 }
+
+func (s spot) same(other spot) bool { return s.App == other.App && s.Basedir == other.Basedir }
 
 // registry remembers in the state directory where apps live, so that what an app leaves behind is found when intent
 // no longer names it. It is a cache: when it is lost, what lies in forgotten basedirs is left alone.
@@ -57,13 +61,13 @@ func (r *registry) add(s spot) error {
 	if slices.Contains(r.spots, s) {
 		return nil
 	}
-	return r.save(append(slices.Clone(r.spots), s))
+	return r.save(append(slices.DeleteFunc(slices.Clone(r.spots), s.same), s))
 }
 
 func (r *registry) drop(s spot) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.save(slices.DeleteFunc(slices.Clone(r.spots), func(o spot) bool { return o == s }))
+	return r.save(slices.DeleteFunc(slices.Clone(r.spots), s.same))
 }
 
 func (r *registry) save(spots []spot) error {
@@ -77,4 +81,28 @@ func (r *registry) save(spots []spot) error {
 
 func byPlace(a, b spot) int {
 	return cmp.Or(cmp.Compare(a.Basedir, b.Basedir), cmp.Compare(a.App, b.App))
+}
+
+// adopt remembers a place, and for which node.
+func (p Place) adopt(node intent.Name) []Step {
+	why := "named by intent"
+	switch {
+	case p.Fault != "" || p.Known && p.Node == node:
+		return nil
+	case p.Known && p.Node != "":
+		why = fmt.Sprintf("it was node %s's", p.Node)
+	case p.Known:
+		why = "no node is recorded for it"
+	}
+	return []Step{{Kind: Adopt, App: p.App, Basedir: p.Basedir, Why: why}}
+}
+
+// nodeOf is the node that an app was brought for, "" when that was not recorded.
+func nodeOf(a Actual, app string) (node intent.Name) {
+	for _, p := range a.Places {
+		if string(p.App) == app && p.Node != "" {
+			node = p.Node
+		}
+	}
+	return node
 }

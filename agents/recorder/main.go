@@ -24,7 +24,8 @@ when a snapshot of the store was restored, and lets go of what is older than --k
 func main() {
 	r := &recorder{}
 	agent.Main(agent.Program[Desired, Actual, converge.Step]{
-		Name: "recorder", Usage: "records what was declared by plain writes", Text: manual, Source: r.source, Open: r.open,
+		Name: "recorder", Usage: "record what was declared by plain writes", Text: manual, Source: r.source, Open: r.open,
+		Examples: []string{"recorder --once", "recorder --keep-age 720h --keep-commits 1000"},
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "keep-commits", Usage: "keep at least so many commits", Value: history.DefaultKeep.Commits, EnvVars: agent.Env("keep-commits")},
 			&cli.DurationFlag{Name: "keep-age", Usage: "keep at least the commits of this time", Value: history.DefaultKeep.Age, EnvVars: agent.Env("keep-age")},

@@ -25,8 +25,9 @@ func main() {
 		os.Exit(worker.Main())
 	}
 	agent.Main(agent.Program[Desired, Actual, Step]{
-		Name: "seed-placer", Usage: "keeps seeds ready, and serves sites and blobs", Text: manual,
+		Name: "seed-placer", Usage: "keep seeds ready, and serve sites and blobs", Text: manual,
 		Source: source, Open: open, Flags: flags(),
+		Examples: []string{"seed-placer --node web1 --serve 127.0.0.1:8080", "seed-placer --node web1 --memory 2GiB --region SIN"},
 	})
 }
 

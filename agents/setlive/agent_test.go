@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -13,10 +14,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
+	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
@@ -108,7 +111,7 @@ func (w *world) commands() map[string]command {
 		"stale": w.stale, "steady": w.steady, "heard": w.heard, "old": w.oldService, "killed": w.killed,
 		"disk": w.disk, "fill": w.fill, "roomy": w.fill, "readonly": w.remount, "writable": w.remount,
 		"trapped": w.trapped, "says": w.says, "freeze": w.freeze, "thaw": w.freeze, "supervisor": w.supervisor,
-		"files": w.files,
+		"files": w.files, "confirm": w.confirm, "called": w.called,
 	}
 }
 
@@ -134,6 +137,22 @@ func (w *world) put(ts *testscript.TestScript, _ bool, args []string) {
 	if code, body := w.request("PUT", "kv/"+w.root+"/intent/"+args[0], args[1]); code != 200 {
 		ts.Fatalf("put: %d %s", code, body)
 	}
+}
+
+// confirm APP... lets setlive remove these apps, as platypus confirm does.
+func (w *world) confirm(ts *testscript.TestScript, _ bool, args []string) {
+	value, err := json.Marshal(intent.Confirmation{Removes: args, At: time.Now()})
+	ts.Check(err)
+	if code, body := w.request("PUT", "kv/"+w.root+"/confirm/"+w.node+"/setlive", string(value)); code != 200 {
+		ts.Fatalf("confirm: %d %s", code, body)
+	}
+}
+
+// called NODE DIR gives setlive another node name and another state directory from now on.
+func (w *world) called(_ *testscript.TestScript, _ bool, args []string) {
+	w.node = args[0]
+	w.flags[slices.Index(w.flags, "--node")+1] = args[0]
+	w.flags[slices.Index(w.flags, "--state-dir")+1] = filepath.Join(w.dir, args[1])
 }
 
 // del KEY deletes a key below intent/.

@@ -181,6 +181,9 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	case s.Fingerprint != spec.Fingerprint():
 		install.Why = "it is to be different"
 		steps = append([]Step{install}, steps...)
+	case s.Node != spec.Node:
+		install.Why = "it is recorded for " + orSo(s.Node, "no node") + " and is " + spec.Node + "'s"
+		steps = append([]Step{install}, steps...)
 	}
 	switch {
 	case differs || !s.Up || !app.owned():

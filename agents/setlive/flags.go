@@ -11,6 +11,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/setlive/service"
 	"github.com/platypus-platform/platypus/agents/setlive/service/runit"
 	"github.com/platypus-platform/platypus/agents/setlive/service/systemd"
+	"github.com/platypus-platform/platypus/intent"
 )
 
 func flags() []cli.Flag {
@@ -67,6 +68,9 @@ func owned(a Actual) (apps []string) {
 	}
 	return apps
 }
+
+// nodeOf is the node that an app's service was written for, "" when that was not recorded.
+func nodeOf(a Actual, app string) intent.Name { return intent.Name(a[app].Service.Node) }
 
 // wake carries a value when an observation changed by itself.
 func (h *host) wake(ctx context.Context) <-chan struct{} {

@@ -21,12 +21,16 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
+const manual = `Starts the active version of each app under runit or systemd, from BASEDIR/installs/APP_VERSION. A new version has to
+pass its health check; if it does not, the previous version runs again.`
+
 func main() { os.Exit(run(os.Args)) }
 
 func run(args []string) int {
 	return agent.Run(agent.Program[intent.Node, Actual, Step]{
-		Name: "setlive", Usage: "run the active version of every app of this node", Flags: flags(),
-		Source: agent.OfNode, Open: open,
+		Name: "setlive", Usage: "run the active version of every app of this node", Text: manual, Flags: flags(),
+		Examples: []string{"setlive --node web1 --dry-run", "setlive --node web1 --runit /etc/service"},
+		Source:   agent.OfNode, Open: open,
 	}, args)
 }
 
@@ -48,6 +52,6 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 		Plan:    func(node intent.Node, a Actual) []Step { return h.plan(ctx, node, a) },
 		States:  func(node intent.Node, a Actual) map[string]converge.State { return h.states(ctx, node, a) },
 		Observe: h.observe, Apply: h.apply, Wake: h.wake(ctx),
-		Guard: agent.GuardApps(a, owned),
+		Guard: agent.GuardApps(a, owned, nodeOf),
 	}, nil
 }

@@ -138,7 +138,7 @@ func desired(node intent.Node) Desired {
 		w := Wanted{
 			Cluster: string(app.Cluster), MinNodes: app.Config.MinNodes, Phase: app.Phase, Reason: app.Reason,
 			Spec: service.Spec{
-				App: string(app.Name), Basedir: app.Deploy.Basedir, RunAs: app.Deploy.RunAs,
+				App: string(app.Name), Basedir: app.Deploy.Basedir, RunAs: app.Deploy.RunAs, Node: string(node.Name),
 				Config: string(app.Config.UserConfig), OnConfig: string(app.Config.OnConfig), StopTimeout: app.Deploy.StopTimeout.Or(intent.DefaultStopTimeout),
 				Restart: app.Config.Restart,
 			},

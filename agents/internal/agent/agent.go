@@ -9,7 +9,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/urfave/cli/v2"
@@ -36,7 +39,9 @@ type Program[D, A any, S converge.Step] struct {
 	Name  string // of the binary, of its status key and of its state directory
 	Usage string // one line
 	Text  string // the manual below it
-	Flags []cli.Flag
+	// Examples are command lines for --help; two that fit every agent when there are none.
+	Examples []string
+	Flags    []cli.Flag
 	// Source is where the desired state comes from: [OfNode] for an agent whose subjects are the apps of its node.
 	Source func(a *Agent) Source[D]
 	// Open makes the loop out of the flags. It may start goroutines that end with ctx. The shell fills in Report and Log.
@@ -64,7 +69,15 @@ type Agent struct {
 	Log      *Log
 	Meters   []prometheus.Collector // of the program's own, shown beside those that every agent has; set in Open
 
-	warned map[string]bool // warnings of intent that were logged
+	shell shell
+}
+
+// shell is what the shell keeps of an agent for itself.
+type shell struct {
+	warned     map[string]bool // warnings of intent that were logged
+	identity   *identity       // whose the host was; nil without apps to guard
+	undeclared atomic.Value    // string: that nothing is declared for the node, "" once something is
+	lock       string          // identifies the lock that this process holds; "" without one
 }
 
 // Main runs the program and ends the process.
@@ -74,12 +87,17 @@ func Main[D, A any, S converge.Step](p Program[D, A, S]) {
 
 // Run runs the program with args, whose first is its name, and returns its exit code.
 func Run[D, A any, S converge.Step](p Program[D, A, S], args []string) int {
-	app := &cli.App{Name: p.Name, Usage: p.Usage, Description: p.Text, Flags: append(commonFlags(p.Name), p.Flags...)}
-	return runApp(app, args, func(c *cli.Context) (int, error) { return run(c.Context, c, p) })
+	m := manual{name: p.Name, usage: p.Usage, text: p.Text, examples: p.Examples, exits: exitCodes}
+	m.own, m.common = p.Flags, commonFlags(p.Name)
+	if len(m.examples) == 0 {
+		m.examples = []string{p.Name + " --node web1 --dry-run", p.Name + " --node web1 --listen 127.0.0.1:9100"}
+	}
+	return runApp(m, args, func(c *cli.Context) (int, error) { return run(c.Context, c, p) })
 }
 
 // runApp runs the action with what was given on the command line, until it ends by itself or a signal ends it.
-func runApp(app *cli.App, args []string, action func(*cli.Context) (int, error)) int {
+func runApp(m manual, args []string, action func(*cli.Context) (int, error)) int {
+	app := &cli.App{Name: m.name, Usage: m.usage, Flags: slices.Concat(m.common, m.own), CustomAppHelpTemplate: m.String()}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	code := 0
@@ -88,18 +106,20 @@ func runApp(app *cli.App, args []string, action func(*cli.Context) (int, error))
 		code, err = action(c)
 		return err
 	}
-	app.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usageError{err} }
+	app.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
+		return usageError{withNearFlag(err, app.Flags)}
+	}
 	app.ExitErrHandler = func(*cli.Context, error) {}
 	err := app.RunContext(ctx, args)
 	if err == nil {
 		return code
 	}
-	fmt.Fprintf(os.Stderr, "%s: %v\n", app.Name, err)
+	printError(fmt.Sprintf("%s: %v", app.Name, err))
 	var usage usageError
 	var locked lockedError
 	switch {
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "run %s --help for its flags\n", app.Name)
+		printError(fmt.Sprintf("run %s --help for its flags", app.Name))
 		return ExitUsage
 	case errors.As(err, &locked):
 		return ExitLocked
@@ -107,6 +127,19 @@ func runApp(app *cli.App, args []string, action func(*cli.Context) (int, error))
 		return ExitDrift
 	}
 	return ExitFailed
+}
+
+// printError writes a line to standard error, which nobody may read: the end does not wait for that.
+func printError(text string) {
+	written := make(chan struct{})
+	go func() {
+		fmt.Fprintln(os.Stderr, text)
+		close(written)
+	}()
+	select {
+	case <-written:
+	case <-time.After(flushLimit):
+	}
 }
 
 // usageError is a mistake of the caller's.
@@ -122,12 +155,14 @@ func run[D, A any, S converge.Step](ctx context.Context, c *cli.Context, p Progr
 	if err != nil {
 		return ExitUsage, err
 	}
+	defer a.Log.flush()
 	if !a.DryRun {
 		lock, err := lockDir(a.StateDir, p.Name)
 		if err != nil {
 			return ExitFailed, err
 		}
 		defer lock.Close()
+		a.shell.lock = lockID(lock)
 		if err := host.SweepAll(filepath.Join(a.StateDir, "written.list")); err != nil {
 			a.Log.Warn("", err.Error())
 		}
@@ -137,6 +172,9 @@ func run[D, A any, S converge.Step](ctx context.Context, c *cli.Context, p Progr
 		return ExitFailed, err
 	}
 	loop.Log = a.Log
+	if loop.Guard != nil {
+		loop.Guard.Confirm = "platypus confirm " + string(a.Node)
+	}
 	if loop.Resync == 0 {
 		loop.Resync = c.Duration("resync")
 	}
@@ -178,9 +216,7 @@ func once[D, A any, S converge.Step](ctx context.Context, a *Agent, source Sourc
 	reportOf(r, source, loop)
 	loop.Report = func(p converge.Pass) { r.pass(p, r.index) }
 	pass := loop.Once(ctx, desired)
-	if err := r.reporter.Flush(context.WithoutCancel(ctx)); err != nil {
-		a.Log.Warn("", fmt.Sprintf("report: %v", err))
-	}
+	r.flushOnce(context.WithoutCancel(ctx))
 	if pass.Failed() || wrong(pass) {
 		return ExitFailed, nil
 	}

@@ -30,10 +30,10 @@ func (a *Agent) remember(s store.Snapshot) {
 // remembered returns the last good intent, if it is of this node.
 func (a *Agent) remembered() (store.Snapshot, bool) {
 	var c cached
-	if !a.recall(a.cachePath(), &c) {
+	if !a.recall(a.cachePath(), &c) || c.Node != a.Node || c.Root != a.Tree.Intent() {
 		return store.Snapshot{}, false
 	}
-	return c.Snapshot, c.Node == a.Node && c.Root == a.Tree.Intent()
+	return c.Snapshot, true
 }
 
 // recall reads a cache of the state directory. A damaged file is moved aside: it is only a cache.

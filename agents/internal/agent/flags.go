@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,28 +16,39 @@ import (
 // commonFlags are those that every agent has. Consul's own environment variables hold where a flag is silent.
 func commonFlags(name string) []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "node", Usage: "name of this node in the store (default: the host's name)", EnvVars: env("node")},
-		&cli.StringFlag{Name: "root", Usage: "root of the tree in the store; empty: the layout of 2014", Value: intent.DefaultRoot, EnvVars: env("root")},
-		&cli.BoolFlag{Name: "once", Usage: "converge once and exit: 0 done, 1 something failed, 2 store out of reach", EnvVars: env("once")},
-		&cli.BoolFlag{Name: "dry-run", Usage: "print what would be done and exit: 0 nothing, 2 something", EnvVars: env("dry-run")},
-		&cli.DurationFlag{Name: "resync", Usage: "look at the host at least this often", Value: 30 * time.Second, EnvVars: env("resync")},
-		&cli.StringFlag{Name: "state-dir", Usage: "directory for what may be lost", Value: stateDir(name), EnvVars: env("state-dir")},
-		&cli.StringFlag{Name: "listen", Usage: "serve /healthz /readyz /metrics at unix:PATH or HOST:PORT", EnvVars: env("listen")},
-		&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info", EnvVars: env("log-level")},
-		&cli.StringFlag{Name: "log-format", Usage: "text or json", Value: "text", EnvVars: env("log-format")},
+		textFlag("node", "", "`NAME` of this node in the store (default: this host's name)"),
+		textFlag("root", intent.DefaultRoot, "`PREFIX` of all keys in the store; empty for the layout of 2014"),
+		boolFlag("once", "do what has to be done now and exit: 0 done, 1 something failed, 2 no store"),
+		boolFlag("dry-run", "print what would be done, change nothing and exit: 0 nothing to do, 2 something"),
+		&cli.DurationFlag{
+			Name: "resync", Usage: "check the host at least this often", Value: 30 * time.Second, EnvVars: env("resync"),
+		},
+		textFlag("state-dir", stateDir(name), "`DIR` for caches, which may be deleted while the agent is stopped"),
+		textFlag("listen", "", "serve /healthz, /readyz and /metrics at `ADDRESS`: unix:PATH or HOST:PORT"),
+		textFlag("log-level", "info", "log this `LEVEL` and above: debug, info, warn or error"),
+		textFlag("log-format", "text", "`FORMAT` of the log: text or json"),
 	}, storeFlags()...)
 }
 
 func storeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "http-addr", Usage: "address of the store (CONSUL_HTTP_ADDR)", EnvVars: env("http-addr")},
-		&cli.StringFlag{Name: "token-file", Usage: "file with the store's token, read again on HUP (CONSUL_HTTP_TOKEN_FILE)", EnvVars: env("token-file")},
-		&cli.StringFlag{Name: "ca-file", Usage: "certificate of the store's authority (CONSUL_CACERT)", EnvVars: env("ca-file")},
-		&cli.StringFlag{Name: "client-cert", Usage: "client certificate (CONSUL_CLIENT_CERT)", EnvVars: env("client-cert")},
-		&cli.StringFlag{Name: "client-key", Usage: "its key (CONSUL_CLIENT_KEY)", EnvVars: env("client-key")},
-		&cli.StringFlag{Name: "namespace", Usage: "namespace in the store (CONSUL_NAMESPACE)", EnvVars: env("namespace")},
-		&cli.StringFlag{Name: "partition", Usage: "partition in the store (CONSUL_PARTITION)", EnvVars: env("partition")},
+		textFlag("http-addr", "", "`ADDRESS` of the store (CONSUL_HTTP_ADDR)"),
+		textFlag("token-file", "", "`FILE` with the token for the store, read again on HUP (CONSUL_HTTP_TOKEN_FILE)"),
+		textFlag("ca-file", "", "`FILE` with the certificate authority of the store (CONSUL_CACERT)"),
+		textFlag("client-cert", "", "`FILE` with the client certificate for the store (CONSUL_CLIENT_CERT)"),
+		textFlag("client-key", "", "`FILE` with the key of that certificate (CONSUL_CLIENT_KEY)"),
+		textFlag("namespace", "", "namespace in the store, with Consul Enterprise (CONSUL_NAMESPACE)"),
+		textFlag("partition", "", "partition in the store, with Consul Enterprise (CONSUL_PARTITION)"),
 	}
+}
+
+// textFlag is a flag for a text; the part of the usage in backquotes stands for it in the help.
+func textFlag(name, value, usage string) *cli.StringFlag {
+	return &cli.StringFlag{Name: name, Value: value, Usage: usage, EnvVars: env(name)}
+}
+
+func boolFlag(name, usage string) *cli.BoolFlag {
+	return &cli.BoolFlag{Name: name, Usage: usage, EnvVars: env(name)}
 }
 
 // env returns the environment variable of a flag: PLATYPUS_STATE_DIR for state-dir.
@@ -67,10 +79,11 @@ func open(c *cli.Context, name string) (*Agent, error) {
 	if c.NArg() > 0 {
 		return nil, Usage("unexpected argument %q: everything is given by flags", c.Args().First())
 	}
-	log, err := newLog(os.Stderr, c.String("log-level"), c.String("log-format"))
+	log, err := newLog(io.Discard, c.String("log-level"), c.String("log-format"))
 	if err != nil {
 		return nil, err
 	}
+	log.queue(os.Stderr)
 	host := c.String("node")
 	if host == "" {
 		if host, err = os.Hostname(); err != nil {

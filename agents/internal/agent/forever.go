@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -17,9 +16,6 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 )
-
-// aliveTTL is how long an agent may be silent before its sign of life falls away.
-const aliveTTL = 60 * time.Second
 
 // lastWord bounds each of the two writes of an agent that was told to stop: with [converge.Grace], less than 5 s in all,
 // for the sign of life is taken back while the last step ends.
@@ -47,7 +43,7 @@ func forever[D, A any, S converge.Step](ctx context.Context, listen string, a *A
 	var side sync.WaitGroup
 	side.Go(func() { r.run(ctx) })
 	side.Go(func() { r.tell(ctx) })
-	side.Go(func() { a.stayAlive(ctx) })
+	side.Go(func() { a.stayAlive(ctx, r.presence) })
 	side.Go(func() { a.reloadOnHUP(ctx, wake) })
 	side.Go(func() { pulse.run(ctx, up) })
 	loop.Run(ctx, source.Watch(ctx, a.readsTokens(up.heard)))
@@ -124,46 +120,4 @@ func (a *Agent) readsTokens(heard func(intent.Prefix, error)) func(intent.Prefix
 			a.Log.Warn("", err.Error())
 		}
 	}
-}
-
-// stayAlive holds the alive key for as long as the agent runs. That it cannot is said once.
-func (a *Agent) stayAlive(ctx context.Context) {
-	said := false
-	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
-		held, err := a.holdAlive(ctx)
-		if held {
-			wait, said = time.Second, false
-		}
-		if errors.Is(err, store.ErrDenied) && !said {
-			a.Log.Warn("", fmt.Sprintf("show sign of life: %v", err))
-			said = true
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-		}
-	}
-}
-
-// holdAlive returns when the alive key could not be taken, was lost, or ctx ended.
-func (a *Agent) holdAlive(ctx context.Context) (held bool, err error) {
-	key := a.Tree.Alive(a.Node, intent.Name(a.Name))
-	value, err := json.Marshal(map[string]any{"pid": os.Getpid(), "version": Version, "since": time.Now().UTC().Truncate(time.Second)})
-	if err != nil {
-		return false, err
-	}
-	session, err := a.Store.NewSession(ctx, "platypus "+a.Name+" on "+string(a.Node), aliveTTL, time.Millisecond, store.DeleteKeys)
-	if err != nil {
-		return false, err
-	}
-	if held, err = session.Acquire(ctx, key, value); held {
-		select {
-		case <-session.Lost():
-		case <-ctx.Done():
-		}
-	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
-	defer cancel()
-	_ = session.Close(last)
-	return held, err
 }

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,7 +151,7 @@ func TestIdentity(t *testing.T) {
 	if why := is.moved(); why != "" {
 		t.Errorf("a host that nothing is known of has moved: %s", why)
 	}
-	is.settled()
+	is.settled(0)
 	if why := of("web1", tree).moved(); why != "" {
 		t.Error(why)
 	}
@@ -174,7 +176,7 @@ func TestIdentity(t *testing.T) {
 		}
 	}
 	is = of("web2", tree)
-	is.settled()
+	is.settled(0)
 	if why := of("web1", tree).moved(); !strings.Contains(why, "web2") {
 		t.Errorf("not held: %q", why)
 	}
@@ -229,5 +231,52 @@ func TestListenTakesOnlyASocketsPlace(t *testing.T) {
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Errorf("the file is gone: %v", err)
+	}
+}
+
+// stalled is a log whose reader has stopped until it is let go on.
+type stalled struct {
+	goOn chan struct{}
+	mu   sync.Mutex
+	got  bytes.Buffer
+}
+
+func (s *stalled) Write(p []byte) (int, error) {
+	<-s.goOn
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.got.Write(p)
+}
+
+// TestDroppedLinesAreCounted once there is a reader again, in one line and behind all that came before.
+func TestDroppedLinesAreCounted(t *testing.T) {
+	out := &stalled{goOn: make(chan struct{})}
+	log, err := newLog(io.Discard, "info", "text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.queue(out)
+	const lines = 30_000 // of 60 bytes and more: some 2 MB
+	for i := range lines {
+		log.Info("slug", fmt.Sprintf("line %05d", i))
+	}
+	log.flush() // ends, though nobody reads
+	close(out.goOn)
+	log.flush()
+	out.mu.Lock()
+	got := strings.Split(strings.TrimSuffix(out.got.String(), "\n"), "\n")
+	out.mu.Unlock()
+	dropped := 0
+	last := got[len(got)-1]
+	if _, err := fmt.Sscanf(last[strings.Index(last, "] ")+2:], "%d lines of this log were dropped", &dropped); err != nil {
+		t.Fatalf("the last line is %q: %v", last, err)
+	}
+	if len(got)-1+dropped != lines || dropped == 0 || !strings.HasPrefix(last, "WARN  [") {
+		t.Errorf("%d lines are there and %d dropped, of %d", len(got)-1, dropped, lines)
+	}
+	for i, line := range got[:len(got)-1] {
+		if !strings.HasSuffix(line, fmt.Sprintf("line %05d", i)) {
+			t.Fatalf("line %d is %q", i, line)
+		}
 	}
 }

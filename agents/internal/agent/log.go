@@ -6,13 +6,17 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/sirupsen/logrus"
 )
 
 // Log writes lines in the shape of 2014, or as JSON. It is the loop's log, too.
-type Log struct{ *logrus.Logger }
+type Log struct {
+	*logrus.Logger
+	flush func() // writes what is left, when the program ends
+}
 
 func newLog(w io.Writer, level, format string) (*Log, error) {
 	l := logrus.New()
@@ -30,7 +34,20 @@ func newLog(w io.Writer, level, format string) (*Log, error) {
 	default:
 		return nil, Usage("--log-format %q is not text or json", format)
 	}
-	return &Log{l}, nil
+	return &Log{Logger: l, flush: func() {}}, nil
+}
+
+// queue lets the log be written to w, which may not be read, without the agent waiting for it.
+func (l *Log) queue(w io.Writer) {
+	q := newLogQueue(w, func(n int) []byte {
+		line, err := l.Formatter.Format(&logrus.Entry{Logger: l.Logger, Level: logrus.WarnLevel, Time: time.Now(), Message: droppedText(n)})
+		if err != nil {
+			return []byte(droppedText(n) + "\n")
+		}
+		return line
+	})
+	l.SetOutput(q)
+	l.flush = q.flush
 }
 
 // Info tells of a step. An empty subject is the agent as a whole.

@@ -1,20 +1,14 @@
 package agent
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
-	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 )
-
-// confirmationLife is how long a person's go-ahead for removals counts.
-const confirmationLife = time.Hour
 
 // cachePatience is how long a starting agent waits for the store before it goes by the last good intent.
 const cachePatience = 3 * time.Second
@@ -33,7 +27,30 @@ func (a *Agent) readNode(ctx context.Context) (intent.Node, error) {
 	if err != nil {
 		return intent.Node{}, fmt.Errorf("read intent of %s at %s: %w", a.Node, a.Store.Address(), err)
 	}
-	return a.nodeOf(snapshot), nil
+	before, _ := a.remembered()
+	a.compare(before, snapshot, false)
+	if !a.DryRun {
+		a.remember(snapshot)
+	}
+	node := a.nodeOf(snapshot)
+	a.checkDeclared(ctx, node)
+	return node, nil
+}
+
+// compare remembers that the store went back between two snapshots, when it did. See [store.Snapshot.SetBack].
+func (a *Agent) compare(before, now store.Snapshot, recent bool) {
+	if a.shell.identity == nil {
+		return
+	}
+	var placed, own []string
+	for _, p := range now.Pairs {
+		if app, ok := strings.CutPrefix(p.Key, string(a.Tree.Node(a.Node))); ok {
+			own = append(own, app)
+		} else if app, ok := strings.CutPrefix(p.Key, string(a.Tree.Placements(a.Node))); ok {
+			placed = append(placed, app)
+		}
+	}
+	a.shell.identity.recordSnapshot(now.Index, now.SetBack(before, recent), placed, own)
 }
 
 func (a *Agent) nodeOf(s store.Snapshot) intent.Node {
@@ -53,37 +70,46 @@ func (a *Agent) warn(warnings intent.Problems) {
 	now := map[string]bool{}
 	for _, w := range warnings {
 		text := w.Error()
-		if !a.warned[text] && !now[text] {
+		if !a.shell.warned[text] && !now[text] {
 			a.Log.Warn("", text)
 		}
 		now[text] = true
 	}
-	a.warned = now
+	a.shell.warned = now
 }
 
 // watchNode delivers intent as it changes. While the store has not answered at all, the last good intent serves: what
 // it names is kept up, and nothing is removed, for a removal needs the store's word.
 func (a *Agent) watchNode(ctx context.Context, heard func(intent.Prefix, error)) <-chan intent.Node {
 	out := make(chan intent.Node, 1)
-	snapshots := a.Store.WatchNode(ctx, a.Tree, a.Node, heard)
+	gaps := &gaps{last: map[intent.Prefix]time.Time{}}
+	snapshots := a.Store.WatchNode(ctx, a.Tree, a.Node, func(prefix intent.Prefix, err error) {
+		gaps.record(prefix, err)
+		heard(prefix, err)
+	})
 	go func() {
 		patience := time.NewTimer(cachePatience)
 		defer patience.Stop()
-		var newest store.Snapshot
+		newest, known := a.remembered()
+		recent := false // what is remembered may be of any age
 		var later <-chan time.Time
 		for {
 			select {
-			case newest = <-snapshots:
+			case read := <-snapshots:
 				patience.Stop()
-				offer(out, a.nodeOf(newest))
+				a.compare(newest, read, recent && !gaps.take())
+				newest, known, recent = read, true, true
+				node := a.nodeOf(newest)
+				offer(out, node)
+				a.checkDeclared(ctx, node)
 				later = time.After(settle) // what is remembered takes a write to disk, and is only a cache
 			case <-later:
 				a.remember(newest)
 				later = nil
 			case <-patience.C:
-				if s, ok := a.remembered(); ok {
+				if known {
 					a.Log.Warn("", "the store does not answer: going by the last good intent")
-					offer(out, a.nodeOf(s))
+					offer(out, a.nodeOf(newest))
 				}
 			case <-ctx.Done():
 				if later != nil {
@@ -103,62 +129,4 @@ func offer(out chan intent.Node, node intent.Node) {
 	default:
 	}
 	out <- node
-}
-
-// GuardApps keeps the apps that owned finds on the host from being removed by mistake. It goes with [OfNode].
-func GuardApps[A any](a *Agent, owned func(A) []string) *converge.Guard[intent.Node, A] {
-	is := newIdentity(a)
-	return &converge.Guard[intent.Node, A]{
-		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.Confirmed, Hold: hold,
-		Blank: func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) },
-		Moved: is.moved, Settled: is.settled, Reread: a.latest,
-	}
-}
-
-func names(node intent.Node) (names []string) {
-	for _, app := range node.Apps {
-		names = append(names, string(app.Name))
-	}
-	return names
-}
-
-// gone reports whether neither a person nor the allocator puts the app on this node.
-func (a *Agent) gone(ctx context.Context, app string) (bool, error) {
-	name, err := intent.ParseName(app)
-	if err != nil {
-		return false, err
-	}
-	gone, err := a.Store.Gone(ctx, a.Tree.Assignment(a.Node, name))
-	if err != nil || !gone {
-		return false, err
-	}
-	return a.Store.Gone(ctx, a.Tree.Placement(a.Node, name))
-}
-
-// hold marks apps as not to be touched.
-func hold(node intent.Node, subjects map[string]string, everything *converge.Held) intent.Node {
-	node.Apps = slices.Clone(node.Apps)
-	for i := range node.Apps {
-		if everything != nil && node.Apps[i].Sound() {
-			node.Apps[i].Phase, node.Apps[i].Reason = intent.PhaseHeld, everything.String()
-		}
-	}
-	for name, reason := range subjects {
-		node.Apps = append(node.Apps, intent.App{Name: intent.Name(name), Phase: intent.PhaseHeld, Reason: reason})
-	}
-	slices.SortFunc(node.Apps, func(x, y intent.App) int { return cmp.Compare(x.Name, y.Name) })
-	return node
-}
-
-// Confirmed reports whether a person agreed to these removals within the last hour.
-func (a *Agent) Confirmed(ctx context.Context, removes []string) (bool, error) {
-	pair, found, err := a.Store.Get(ctx, a.Tree.Confirm(a.Node, intent.Name(a.Name)), store.Consistent)
-	if err != nil || !found {
-		return false, err
-	}
-	var c intent.Confirmation
-	if err := json.Unmarshal(pair.Value, &c); err != nil {
-		return false, fmt.Errorf("read %s: %w", pair.Key, err)
-	}
-	return c.Covers(removes, time.Now(), confirmationLife), nil
 }

@@ -23,8 +23,10 @@ type Onlooker struct {
 	Usage  string // one line
 	Text   string // the manual below it
 	Listen string // where its page is, unless told otherwise
-	Flags  []cli.Flag
-	Open   func(c *cli.Context, a *Agent) (Sight, error)
+	// Examples are command lines for --help.
+	Examples []string
+	Flags    []cli.Flag
+	Open     func(c *cli.Context, a *Agent) (Sight, error)
 }
 
 // Sight is what an onlooker shows.
@@ -48,17 +50,18 @@ func (o Onlooker) Run(args []string) int {
 		switch f := f.(type) {
 		case *cli.StringFlag:
 			if f.Name == "listen" {
-				f.Usage, f.Value = "serve the page, /healthz, /readyz and /metrics at unix:PATH or HOST:PORT", o.Listen
+				f.Usage, f.Value = "serve the page, /healthz, /readyz and /metrics at `ADDRESS`: unix:PATH or HOST:PORT", o.Listen
 			}
 		case *cli.BoolFlag:
-			f.Usage = map[string]string{"once": "print the page as it is now and exit: 2 store out of reach",
-				"dry-run": "read the store and exit: 0, for there is never anything to do; 2 store out of reach"}[f.Name]
+			f.Usage = map[string]string{"once": "print the page as it is now and exit: 0 printed, 2 no store",
+				"dry-run": "read the store once and exit: 0 read, 2 no store"}[f.Name]
 		case *cli.DurationFlag:
-			f.Usage = "of no use here: every change is shown as it happens"
+			f.Usage = "has no effect here: every change is shown as it happens"
 		}
 	}
-	app := &cli.App{Name: o.Name, Usage: o.Usage, Description: o.Text, Flags: append(flags, o.Flags...)}
-	return runApp(app, args, func(c *cli.Context) (int, error) { return o.run(c.Context, c) })
+	m := manual{name: o.Name, usage: o.Usage, text: o.Text, examples: o.Examples, own: o.Flags, common: flags,
+		exits: "0 done, 1 something failed, 2 no store, 64 mistake on the command line, 75 another copy runs with the same --state-dir"}
+	return runApp(m, args, func(c *cli.Context) (int, error) { return o.run(c.Context, c) })
 }
 
 func (o Onlooker) run(ctx context.Context, c *cli.Context) (int, error) {
@@ -66,6 +69,7 @@ func (o Onlooker) run(ctx context.Context, c *cli.Context) (int, error) {
 	if err != nil {
 		return ExitUsage, err
 	}
+	defer a.Log.flush()
 	sight, err := o.Open(c, a)
 	switch {
 	case err != nil:

@@ -19,6 +19,8 @@ type reporting struct {
 	said     map[string]string // what was logged last of each subject
 	past     *history
 	fault    string
+	presence *presence
+	waiting  *intent.Report // until it may be written
 }
 
 // told is a pass and the index of the intent that it is about.
@@ -32,7 +34,7 @@ type told struct {
 const settle = 50 * time.Millisecond
 
 func newReporting(a *Agent) *reporting {
-	r := &reporting{agent: a, newest: make(chan told, 1), said: map[string]string{}, past: newHistory(a)}
+	r := &reporting{agent: a, newest: make(chan told, 1), said: map[string]string{}, past: newHistory(a), presence: newPresence()}
 	r.reporter = a.Store.NewReporter(a.Tree.Status(intent.Name(a.Name), a.Node))
 	return r
 }
@@ -87,6 +89,8 @@ func (r *reporting) tell(ctx context.Context) {
 			default:
 			}
 			r.pass(t.Pass, t.index)
+		case <-r.presence.changed:
+			r.handOver()
 		case <-ctx.Done():
 			return
 		}
@@ -100,7 +104,31 @@ func (r *reporting) last(ctx context.Context) error {
 		r.pass(t.Pass, t.index)
 	default:
 	}
+	r.handOver()
+	if !r.presence.mayReport.Load() {
+		return nil
+	}
 	return r.reporter.Flush(ctx)
+}
+
+// handOver gives the newest report to the reporter, as soon as this copy is the one that may write it.
+func (r *reporting) handOver() {
+	if r.waiting != nil && r.presence.mayReport.Load() {
+		r.reporter.Set(*r.waiting)
+		r.waiting = nil
+	}
+}
+
+// flushOnce writes the report of a single run, unless another copy runs: what that one reports stays.
+func (r *reporting) flushOnce(ctx context.Context) {
+	if other, _ := r.agent.otherCopy(ctx); other != "" {
+		r.agent.Log.Warn("", other+": its report stays, and this run is not reported")
+		return
+	}
+	r.presence.set(true)
+	if err := r.last(ctx); err != nil {
+		r.agent.Log.Warn("", fmt.Sprintf("report: %v", err))
+	}
 }
 
 // pass tells of one.
@@ -110,10 +138,10 @@ func (r *reporting) pass(p converge.Pass, index uint64) {
 	}
 	report := intent.Report{
 		Agent: r.agent.Name, Node: r.agent.Node, Version: Version,
-		IntentIndex: index, Converged: p.Converged(), Subjects: map[string]intent.State{},
+		IntentIndex: index, Converged: p.Converged(), Subjects: map[string]intent.State{}, Reason: r.agent.undeclaredReason(),
 	}
 	if p.Held != nil {
-		report.Held = &intent.Held{Removes: p.Held.Removes, Owned: p.Held.Owned}
+		report.Held = &intent.Held{Removes: p.Held.Removes, Owned: p.Held.Owned, Why: p.Held.Why}
 	}
 	for name, o := range p.Outcomes {
 		report.Subjects[name] = stateOf(o)
@@ -125,7 +153,8 @@ func (r *reporting) pass(p converge.Pass, index uint64) {
 		}
 	}
 	r.past.follow(report.Subjects, time.Now())
-	r.reporter.Set(report)
+	r.waiting = &report
+	r.handOver()
 }
 
 // say logs where a subject stands when a person would want to know and was not told yet. What moves by itself is for

@@ -87,7 +87,8 @@ type world struct {
 	t      *testing.T
 	server *httptest.Server
 	gate   sync.RWMutex
-	shut   bool // the store refuses
+	shut   bool         // the store refuses
+	behind http.Handler // the store itself
 	store  *store.Store
 	tree   intent.Tree
 	dir    string
@@ -97,10 +98,10 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w, handler := &world{t: t, dir: t.TempDir()}, embedtest.Open(t)
+	w := &world{t: t, dir: t.TempDir(), behind: embedtest.Open(t)}
 	w.server = embedtest.Serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.gate.RLock()
-		shut := w.shut
+		shut, handler := w.shut, w.behind
 		w.gate.RUnlock()
 		if shut {
 			http.Error(rw, "No cluster leader", http.StatusInternalServerError)

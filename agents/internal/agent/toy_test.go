@@ -30,7 +30,7 @@ var toy = agent.Program[intent.Node, map[string]string, toyStep]{
 		d := toyDir{c.String("dir"), c.String("broken"), c.Duration("slow")}
 		return &converge.Loop[intent.Node, map[string]string, toyStep]{
 			Observe: d.observe, Plan: toyPlan, Apply: d.apply, States: toyStates,
-			Guard: agent.GuardApps(a, func(have map[string]string) []string { return slices.Collect(maps.Keys(have)) }),
+			Guard: agent.GuardApps(a, func(have map[string]string) []string { return slices.Collect(maps.Keys(have)) }, nil),
 		}, nil
 	},
 }

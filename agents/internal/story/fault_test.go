@@ -162,30 +162,35 @@ func TestTheStoreGoesAway(t *testing.T) {
 	}
 }
 
-// TestMassRemovalIsHeld deletes most of a node's apps at once: nothing happens until a person confirms.
+// TestMassRemovalIsHeld deletes all apps of a node at once, be it only one: nothing happens until a person confirms.
 func TestMassRemovalIsHeld(t *testing.T) {
-	w := newWorld(t, "embedded", "runit")
-	for i, app := range []string{"a", "b", "c"} {
+	for _, apps := range [][]string{{"a"}, {"a", "b", "c"}} {
+		t.Run(fmt.Sprint(len(apps)), func(t *testing.T) { massRemoval(newWorld(t, "embedded", "runit"), apps) })
+	}
+}
+
+func massRemoval(w *world, apps []string) {
+	for i, app := range apps {
 		w.simple(app, 20000+i)
 	}
 	w.agent("preparer")
 	w.agent("setlive", "--resync", "1s")
-	for _, app := range []string{"a", "b", "c"} {
+	for _, app := range apps {
 		w.runs(app, "v1")
 	}
 	pids := w.pids()
 	if _, err := w.try(http.MethodDelete, "platypus/intent/nodes/"+node+"/?recurse", ""); err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
 	w.eventually("setlive holds everything", func() error {
 		r, err := w.report("setlive")
-		if err == nil && (r.Held == nil || len(r.Held.Removes) != 3) {
+		if err == nil && (r.Held == nil || len(r.Held.Removes) != len(apps)) {
 			err = fmt.Errorf("it says %+v", r)
 		}
 		return err
 	})
 	if now := w.pids(); now != pids {
-		t.Fatalf("processes were %s and are %s", pids, now)
+		w.Fatalf("processes were %s and are %s", pids, now)
 	}
 	w.platypus(0, "confirm", node, "--yes")
 	w.eventually("everything is removed", func() error {

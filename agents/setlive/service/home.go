@@ -44,6 +44,7 @@ type File struct {
 type marker struct {
 	App         string            `json:"app"`
 	Basedir     string            `json:"basedir"`
+	Node        string            `json:"node,omitempty"` // that the service was written for; absent when an older version wrote it
 	Fingerprint string            `json:"fingerprint"`
 	Files       map[string]string `json:"files"` // SHA-256 of each
 }
@@ -79,7 +80,7 @@ func (h Home) files(s Spec, more []File) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := marker{s.App, s.Basedir, s.Fingerprint(), map[string]string{}}
+	m := marker{App: s.App, Basedir: s.Basedir, Node: s.Node, Fingerprint: s.Fingerprint(), Files: map[string]string{}}
 	files := append([]File{{configName, s.config(), 0o640}}, more...)
 	files = append(files, File{RunName, run, 0o755})
 	for _, f := range files {
@@ -204,7 +205,7 @@ func (h Home) State() (State, error) {
 	if there, err := There(err); !there {
 		return State{}, err
 	}
-	s := State{App: filepath.Base(string(h)), Basedir: m.Basedir, Fingerprint: m.Fingerprint}
+	s := State{App: filepath.Base(string(h)), Basedir: m.Basedir, Node: m.Node, Fingerprint: m.Fingerprint}
 	n, ok, err := h.note()
 	if err != nil {
 		return State{}, err

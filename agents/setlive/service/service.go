@@ -80,6 +80,7 @@ const (
 type State struct {
 	App         string
 	Basedir     string  // as installed
+	Node        string  // that it was installed for; "" when that was not recorded
 	Fingerprint string  // of the settings as installed, [Spec.Fingerprint]; "" when a file of it was damaged
 	Supervised  bool    // the supervisor has it in hand
 	Up          bool    // the supervisor keeps it running

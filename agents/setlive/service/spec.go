@@ -21,6 +21,7 @@ type Spec struct {
 	StopTimeout time.Duration // from TERM to KILL; DefaultGrace when 0
 	OnConfig    string        `json:",omitempty"` // what follows when only Config differs: restart when "", nothing, or signal:HUP
 	Restart     string        `json:",omitempty"` // a person's text; another one means another process
+	Node        string        `json:"-"`          // whose service it is; recorded with it, and part of no digest
 }
 
 // form is the form of the files that Install writes. Raising it makes services be written anew, not restarted.
@@ -45,7 +46,7 @@ func (s Spec) restart() []any {
 	return []any{"restart", s.Restart}
 }
 
-// Fingerprint identifies everything that Install writes.
+// Fingerprint identifies everything that Install writes, but for whose it is.
 func (s Spec) Fingerprint() string { return Digest(form, s.Settings(), s.StopTimeout) }
 
 // Grace is how long the service has from TERM to KILL.

@@ -1,0 +1,119 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store"
+)
+
+// confirmationLife is how long a person's go-ahead for removals counts.
+const confirmationLife = time.Hour
+
+// GuardApps keeps the apps that owned finds on the host from being removed by mistake. It goes with [OfNode]. recorded
+// returns the node that the host itself names as the owner of an app, "" when it names none; nil when it never does.
+//
+// One app of several is removed at once. Everything is held until a person confirms when
+//   - something would go that the host records as another node's: --node was forgotten, or is wrong;
+//   - something would go since this state directory served another node or root;
+//   - something would go since the store was set back to an older state;
+//   - all of it would go, one of one included, and nothing at all is declared for the node: a wrong name, or a recursive
+//     delete of more than was meant. What the allocator had put there and takes away is no mistake of a person's.
+func GuardApps[A any](a *Agent, owned func(A) []string, recorded func(A, string) intent.Name) *converge.Guard[intent.Node, A] {
+	a.shell.identity = newIdentity(a)
+	return &converge.Guard[intent.Node, A]{
+		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.Confirmed, Hold: hold,
+		Blank:   func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) },
+		Settled: func(node intent.Node) { a.shell.identity.settled(node.Index) }, Reread: a.latest,
+		Suspect: func(node intent.Node, actual A, vanished []string, all bool) string {
+			if why := foreign(a.Node, vanished, func(app string) intent.Name {
+				if recorded == nil {
+					return ""
+				}
+				return recorded(actual, app)
+			}); why != "" {
+				return why
+			}
+			if why := a.shell.identity.moved(); why != "" {
+				return why
+			}
+			if all && len(node.Apps) == 0 && !a.shell.identity.allPlaced(vanished) {
+				return fmt.Sprintf("nothing is declared for node %s (%s)", a.Node, a.Tree.Node(a.Node))
+			}
+			return a.shell.identity.setBack()
+		},
+	}
+}
+
+// foreign says which of what vanished the host records as another node's, "" when none is.
+func foreign(node intent.Name, vanished []string, recorded func(app string) intent.Name) string {
+	of, apps := intent.Name(""), []string(nil)
+	for _, app := range vanished {
+		if other := recorded(app); other != "" && other != node && (of == "" || of == other) {
+			of, apps = other, append(apps, app)
+		}
+	}
+	if of == "" {
+		return ""
+	}
+	if len(apps) > 3 {
+		apps = append(apps[:3], fmt.Sprintf("%d more", len(apps)-3))
+	}
+	return fmt.Sprintf("this host records %s as node %s's while this is node %s (did you mean --node %s?)",
+		strings.Join(apps, ", "), of, node, of)
+}
+
+func names(node intent.Node) (names []string) {
+	for _, app := range node.Apps {
+		names = append(names, string(app.Name))
+	}
+	return names
+}
+
+// gone reports whether neither a person nor the allocator puts the app on this node.
+func (a *Agent) gone(ctx context.Context, app string) (bool, error) {
+	name, err := intent.ParseName(app)
+	if err != nil {
+		return false, err
+	}
+	gone, err := a.Store.Gone(ctx, a.Tree.Assignment(a.Node, name))
+	if err != nil || !gone {
+		return false, err
+	}
+	return a.Store.Gone(ctx, a.Tree.Placement(a.Node, name))
+}
+
+// hold marks apps as not to be touched.
+func hold(node intent.Node, subjects map[string]string, everything *converge.Held) intent.Node {
+	node.Apps = slices.Clone(node.Apps)
+	for i := range node.Apps {
+		if everything != nil && node.Apps[i].Sound() {
+			node.Apps[i].Phase, node.Apps[i].Reason = intent.PhaseHeld, everything.String()
+		}
+	}
+	for name, reason := range subjects {
+		node.Apps = append(node.Apps, intent.App{Name: intent.Name(name), Phase: intent.PhaseHeld, Reason: reason})
+	}
+	slices.SortFunc(node.Apps, func(x, y intent.App) int { return cmp.Compare(x.Name, y.Name) })
+	return node
+}
+
+// Confirmed reports whether a person agreed to these removals within the last hour.
+func (a *Agent) Confirmed(ctx context.Context, removes []string) (bool, error) {
+	pair, found, err := a.Store.Get(ctx, a.Tree.Confirm(a.Node, intent.Name(a.Name)), store.Consistent)
+	if err != nil || !found {
+		return false, err
+	}
+	var c intent.Confirmation
+	if err := json.Unmarshal(pair.Value, &c); err != nil {
+		return false, fmt.Errorf("read %s: %w", pair.Key, err)
+	}
+	return c.Covers(removes, time.Now(), confirmationLife), nil
+}
