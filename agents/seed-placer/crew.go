@@ -84,15 +84,15 @@ func (c *crew) doorsOf(name string) (doors, error) {
 	return d, nil
 }
 
-// observe returns what the workers were told to have, what they say of it, and the digest of what they were told.
-func (c *crew) observe() (map[string]wire.Seed, map[string]wire.Status, string) {
+// observe puts into a what the workers were told to have and to serve, what they report, and the digest of their tables.
+func (c *crew) observe(a *Actual) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	sent, said := map[string]wire.Seed{}, map[string]wire.Status{}
+	a.Sent, a.Served, a.Workers = map[string]wire.Seed{}, map[string]wire.Site{}, map[string]wire.Status{}
 	for _, w := range c.workers {
-		w.observe(sent, said)
+		w.observe(a)
 	}
-	return sent, said, c.told
+	a.Told = c.told
 }
 
 // heard puts a line of a worker into the agent's log: "LEVEL SEED text".

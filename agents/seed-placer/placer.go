@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -179,15 +180,24 @@ func (p *placer) guard() *converge.Guard[Desired, Actual] {
 			for name := range a.Sent {
 				names = append(names, name)
 			}
+			for name := range a.Served {
+				names = append(names, siteSubject(name))
+			}
 			return names
 		},
 		Wanted: func(d Desired) (names []string) {
 			for _, w := range d.Seeds {
 				names = append(names, w.Name)
 			}
+			for _, w := range d.Sites {
+				names = append(names, w.subject())
+			}
 			return names
 		},
 		Gone: func(ctx context.Context, name string) (bool, error) {
+			if site, ok := strings.CutPrefix(name, sitePrefix); ok {
+				return p.agent.Store.Gone(ctx, p.agent.Tree.Site(intent.Name(site)))
+			}
 			return p.agent.Store.Gone(ctx, p.agent.Tree.Seed(intent.Name(name)))
 		},
 		Confirmed: p.agent.Confirmed,
@@ -199,6 +209,9 @@ func (p *placer) guard() *converge.Guard[Desired, Actual] {
 			if everything != nil {
 				for _, w := range d.Seeds {
 					d.Held[w.Name] = everything.String()
+				}
+				for _, w := range d.Sites {
+					d.Held[w.subject()] = everything.String()
 				}
 			}
 			return d
@@ -222,8 +235,9 @@ func executable() (string, error) { return os.Executable() }
 func (p *placer) plan(d Desired, a Actual) []Step {
 	d, a.Self = p.own.over(d, a.Node, a.Sign), p.selfOf(d)
 	p.ward.forget(d)
-	for _, w := range d.Sites {
-		digest := w.Site.Digest()
+	named := manifests(d, a)
+	maps.DeleteFunc(a.Files, func(digest string, _ []string) bool { return !named[digest] })
+	for digest := range named {
 		if _, here := a.Blobs[digest]; here && a.Files[digest] == nil {
 			a.Files[digest] = p.filesOf(digest)
 		}

@@ -41,8 +41,12 @@ type SiteWish struct {
 	Invalid string
 }
 
-// subject tells a site from a seed of the same name.
-func (w SiteWish) subject() string { return "site/" + w.Name }
+// sitePrefix tells a site from a seed of the same name, in a subject.
+const sitePrefix = "site/"
+
+func siteSubject(name string) string { return sitePrefix + name }
+
+func (w SiteWish) subject() string { return siteSubject(w.Name) }
 
 // Actual is what this node has.
 type Actual struct {
@@ -51,6 +55,7 @@ type Actual struct {
 	Sign
 	Blobs   map[string]Kept        // by digest
 	Sent    map[string]wire.Seed   // what the workers were told to have
+	Served  map[string]wire.Site   // the sites that they were told to serve, by name
 	Workers map[string]wire.Status // what they say of it
 	Told    string                 // digest of the tables that the workers were told
 	Files   map[string][]string    // by manifest, the files that it names

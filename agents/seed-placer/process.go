@@ -56,15 +56,18 @@ func (w *process) set(change func(*wire.Table)) {
 	}
 }
 
-// observe adds what the worker was told, and says.
-func (w *process) observe(sent map[string]wire.Seed, said map[string]wire.Status) {
+// observe adds what the worker was told, and what it reports.
+func (w *process) observe(a *Actual) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, seed := range w.table.Seeds {
-		sent[seed.Name] = seed
+		a.Sent[seed.Name] = seed
 		status := w.seeds[seed.Name]
 		status.Address = w.doors.address
-		said[seed.Name] = status
+		a.Workers[seed.Name] = status
+	}
+	for _, site := range w.table.Sites {
+		a.Served[site.Name] = site
 	}
 }
 

@@ -51,6 +51,8 @@ type Seed struct {
 type Site struct {
 	Name string `json:"name"`
 	Site intent.Site
+	// Peers hold the manifest, and likely the files, for as long as this node does not have all of them.
+	Peers []Peer `json:"peers,omitempty"`
 }
 
 // Routes are, by seed, the other nodes that have it ready.

@@ -133,7 +133,7 @@ func (w *Worker) serve() *http.Server {
 func (w *Worker) enter(rw http.ResponseWriter, r *http.Request) {
 	switch now := w.doors.now.Load(); {
 	case r.TLS == nil && now.proof != nil:
-		for _, name := range []string{headerHop, headerChain, headerRequest} {
+		for _, name := range []string{headerHop, headerChain, headerRequest, headerClient} {
 			r.Header.Del(name)
 		}
 	case r.TLS != nil && time.Now().After(r.TLS.PeerCertificates[0].NotAfter):

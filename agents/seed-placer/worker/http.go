@@ -21,6 +21,7 @@ const (
 	headerChain    = "Platypus-Chain"       // the seeds that the call went through
 	headerRequest  = "Platypus-Request"     // identifies the call that came from outside
 	headerHop      = "Platypus-Hop"         // it comes from another worker, and shall not be sent on
+	headerClient   = "Platypus-Client"      // the address of the client that the other worker answers
 	headerError    = "Platypus-Error"       // the code of an error, in a word
 	headerLoad     = "Platypus-Load"        // calls that are inside or wait
 )
@@ -176,6 +177,10 @@ func (w *Worker) serveSeed(rw http.ResponseWriter, r *http.Request, name, rest s
 		c.Function = strings.TrimSuffix(rest, "/")
 	}
 	err = w.route(r.Context(), name, c, to)
+	if errors.Is(err, errElsewhere) {
+		w.relaySeed(rw, r, name, c)
+		return
+	}
 	spend(c.Input)
 	if err != nil {
 		refuse(rw, err)
@@ -212,7 +217,7 @@ func kindOf(r *running) kind {
 
 // hopByHop are the headers that concern one connection alone, and those that are the worker's own to say.
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
-	"Transfer-Encoding", "Upgrade", headerDeadline, headerChain, headerRequest, headerHop}
+	"Transfer-Encoding", "Upgrade", headerDeadline, headerChain, headerRequest, headerHop, headerClient}
 
 func isHopByHop(name string) bool {
 	name = textproto.CanonicalMIMEHeaderKey(name)

@@ -127,8 +127,9 @@ func run(ctx context.Context, in io.Reader, out, log io.Writer, doors *Doors, no
 // begin returns a worker that has not begun with its first table.
 func begin(first wire.Table, log io.Writer, doors *Doors, notes *notes) (w *Worker, err error) {
 	said := &lines{out: log}
-	w = &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: said, sites: &sites{},
-		ways:   ways{newPeers(func(text string) { said.say("-", engine.Warn, text) }), doors},
+	others := newPeers(func(text string) { said.say("-", engine.Warn, text) })
+	w = &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: said, sites: &sites{peers: others},
+		ways:   ways{others, doors},
 		ledger: ledger{cpu: gate.New(processors(), maxRunnable), notes: notes}}
 	if w.blobs, err = blob.Open(first.Blobs); err != nil {
 		return nil, err
