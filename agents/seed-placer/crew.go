@@ -20,6 +20,7 @@ type crew struct {
 	ctx     context.Context
 	placer  *placer
 	doors   doors         // the node's, handed to each process of the first worker
+	compile time.Duration // processor time that a module may take to be compiled
 	calm    time.Duration // for how long a seed must have had less to do before it gives back what it had
 	mu      sync.Mutex
 	told    string
@@ -27,8 +28,8 @@ type crew struct {
 	ended   sync.WaitGroup
 }
 
-func newCrew(ctx context.Context, p *placer, d doors, calm time.Duration) *crew {
-	return &crew{ctx: ctx, placer: p, doors: d, calm: calm, workers: map[string]*process{}}
+func newCrew(ctx context.Context, p *placer, d doors, calm, compile time.Duration) *crew {
+	return &crew{ctx: ctx, placer: p, doors: d, calm: calm, compile: compile, workers: map[string]*process{}}
 }
 
 // tell gives each worker its table, starts those that are new, and ends those that have nothing left to do.
@@ -38,7 +39,7 @@ func (c *crew) tell(set tableSet, digest string) error {
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		table := set[name]
 		table.Blobs, table.Cache, table.Sealed = c.placer.blobs.Dir(), c.placer.cacheDir(name), c.placer.sealed()
-		table.Calm = c.calm
+		table.Calm, table.Compile = c.calm, c.compile
 		w := c.workers[name]
 		if w == nil {
 			d, err := c.doorsOf(name)

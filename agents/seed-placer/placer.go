@@ -29,6 +29,7 @@ func flags() []cli.Flag {
 		&cli.StringFlag{Name: "memory", Usage: "what all seeds here may have together, such as 8GiB, or \"none\" for no bound (default: half of the machine's)", EnvVars: agent.Env("memory")},
 		&cli.IntFlag{Name: "weight", Usage: "share of the seeds that this node takes, beside others", Value: 1, EnvVars: agent.Env("weight")},
 		&cli.DurationFlag{Name: "calm", Usage: "a seed that has had less to do for so long gives replicas and idle instances back", Value: time.Minute, EnvVars: agent.Env("calm")},
+		&cli.DurationFlag{Name: "compile-time", Usage: "processor time that a module may take to be compiled, and 10s for each MiB of it; then it is parked", Value: 30 * time.Second, EnvVars: agent.Env("compile-time")},
 		&cli.BoolFlag{Name: "closed", Usage: "take nothing new, and give away what is here", EnvVars: agent.Env("closed")},
 		&cli.BoolFlag{Name: "open-to-network", Usage: "let --serve be at an address beyond this machine, for everybody there", EnvVars: agent.Env("open-to-network")},
 	}, proofFlags()...)
@@ -96,7 +97,7 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 		return nil, err
 	}
 	p.self.Address = d.address
-	p.crew = newCrew(ctx, p, d, max(time.Second, c.Duration("calm")))
+	p.crew = newCrew(ctx, p, d, max(time.Second, c.Duration("calm")), c.Duration("compile-time"))
 	if err := p.resume(ctx); err != nil {
 		return nil, err
 	}

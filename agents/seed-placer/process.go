@@ -240,7 +240,7 @@ func (w *process) note(report wire.Report) {
 	news := len(before) != len(report.Seeds)
 	for name, s := range report.Seeds {
 		b := before[name]
-		news = news || b.State != s.State || b.Digest != s.Digest || b.Load.Wants != s.Load.Wants || b.Error != s.Error ||
+		news = news || b.State != s.State || b.Digest != s.Digest || b.Load.Wants != s.Load.Wants || b.Error != s.Error || b.Stage != s.Stage ||
 			b.Load.InFlight > 0 && s.Load.InFlight == 0
 	}
 	if news {

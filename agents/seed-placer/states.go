@@ -95,6 +95,8 @@ func working(a Actual, wish SeedWish, status wire.Status) string {
 		return a.Faults[wish.Name]
 	case !here:
 		return "the module is being fetched"
+	case status.State == wire.Loading && status.Stage != "":
+		return status.Stage
 	case status.State == wire.Loading || status.State == "":
 		return "the module is being compiled"
 	}
@@ -115,7 +117,7 @@ func notHere(d Desired, a Actual, wish SeedWish, p Placement) string {
 		return "this node is cordoned: it takes no new seeds"
 	}
 	if left, lacks := p.Room[a.Node]; lacks {
-		return fmt.Sprintf("it may take %v of memory, and of the %v that this node has for seeds (--memory) %v are left", wish.Seed.Bounds.Or().Memory, self.Memory, left)
+		return fmt.Sprintf("it may take %v of memory, and of the %v that this node has for seeds (--memory) %v are left", wish.Seed.Need(), self.Memory, left)
 	}
 	return fmt.Sprintf("%d replicas are wanted, and these nodes rank higher: %s", p.Want, strings.Join(p.Nodes, ", "))
 }

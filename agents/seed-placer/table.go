@@ -67,7 +67,7 @@ func (t tableSet) ration(total int64) {
 	parts, sum := map[string]int64{}, int64(0)
 	for name, table := range t {
 		for _, s := range table.Seeds {
-			parts[name] += int64(s.Seed.Bounds.Or().Memory)
+			parts[name] += int64(s.Seed.Need())
 		}
 		sum += parts[name]
 	}

@@ -19,6 +19,11 @@ type Facts struct {
 	Exports   []Export // of functions
 	MinPages  uint32   // linear memory that it starts with, in pages
 	HasMemory bool     // it has a memory of its own
+	Tables    []Table  // of its own
+	Globals   uint64   // of its own
+	Elements  uint64   // in passive segments
+	Work      uint64   // the largest product of locals and blocks of a function: no less, and likely more
+	Custom    bool     // it has custom sections
 	Exported  bool     // and exports it under the name "memory"
 	CGI       bool     // it holds the words by which a CGI program finds its request
 }
@@ -59,7 +64,7 @@ func (f Facts) Functions() (names []string) {
 	return names
 }
 
-// Read reads a module. It checks all that it looks at and nothing of the code of functions.
+// Read reads a module. It checks all that it looks at, and of the code of functions only what it takes to compile them.
 func Read(module []byte) (facts Facts, err error) {
 	r := &reader{data: module}
 	defer func() {

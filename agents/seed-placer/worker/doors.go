@@ -27,6 +27,7 @@ type Doors struct {
 	Nodes net.Listener   // for who has a certificate; nil for none
 	Key   *seal.Borrowed // for Nodes
 	now   atomic.Pointer[proven]
+	apart bool // this process has a program of its own, which compiles in another one
 }
 
 // proven is what this node proves itself with, from one table that changed it to the next.
@@ -39,7 +40,7 @@ type proven struct {
 
 // openDoors makes doors of the open files that are meant for them.
 func openDoors(files map[string]*os.File) (*Doors, error) {
-	d := &Doors{}
+	d := &Doors{apart: true}
 	for name, to := range map[string]*net.Listener{wire.Plain: &d.Plain, wire.Nodes: &d.Nodes} {
 		if files[name] == nil {
 			continue

@@ -32,6 +32,7 @@ func Main() int {
 	}
 	files := map[string]*os.File{}
 	for i, name := range os.Args[2:] {
+		closeOnExec(3 + i) // no process that compiles gets them
 		files[name] = os.NewFile(uintptr(3+i), name)
 	}
 	d, err := openDoors(files)
@@ -134,7 +135,12 @@ func begin(first wire.Table, log io.Writer, doors *Doors, notes *notes) (w *Work
 	if w.blobs, err = blob.Open(first.Blobs); err != nil {
 		return nil, err
 	}
-	w.engine, err = engine.New(first.Cache, w)
+	if w.engine, err = engine.New(first.Cache, w); err == nil && doors.apart {
+		limit := first.Compile
+		w.engine.Compile = func(ctx context.Context, dir string, spec engine.Spec, module []byte) error {
+			return compileApart(ctx, dir, spec, module, limit)
+		}
+	}
 	return w, err
 }
 
