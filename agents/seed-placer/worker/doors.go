@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/platypus-platform/platypus/agents/seed-placer/connlimit"
 	"github.com/platypus-platform/platypus/agents/seed-placer/seal"
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
@@ -117,15 +118,21 @@ func (w *Worker) server() *http.Server {
 func (w *Worker) serve() *http.Server {
 	d, server := w.doors, w.server()
 	if d.Plain != nil {
-		go func() { _ = server.Serve(quickly{d.Plain, w}) }()
+		go func() { _ = server.Serve(quickly{connlimit.New(d.Plain, limits(false)), w}) }()
 	}
 	if d.Nodes != nil {
 		config := &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			return d.now.Load().server, nil
 		}}
-		go func() { _ = server.Serve(tls.NewListener(d.Nodes, config)) }()
+		go func() { _ = server.Serve(tls.NewListener(connlimit.New(d.Nodes, limits(true)), config)) }()
 	}
 	return server
+}
+
+// limits are those of a listener: files of this process stay for blobs and for calls of other nodes.
+func limits(silent bool) connlimit.Limits {
+	total := maxFiles() * 3 / 4
+	return connlimit.Limits{Total: total, PerClient: total / 4, Stall: stall, Silent: silent}
 }
 
 // enter is every request. Once this node has certificates, only who shows one is taken for another node: what it says of
@@ -144,5 +151,6 @@ func (w *Worker) enter(rw http.ResponseWriter, r *http.Request) {
 	case r.TLS != nil && r.Context().Value(provenKey{}) != any(now):
 		rw.Header().Set("Connection", "close")
 	}
+	withStall(rw, r)
 	w.ServeHTTP(rw, r)
 }

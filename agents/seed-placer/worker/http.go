@@ -3,8 +3,6 @@ package worker
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/textproto"
 	"strconv"
@@ -56,7 +54,7 @@ func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 }
 
 // callOf reads a call off a request.
-func callOf(r *http.Request) (*engine.Call, where, error) {
+func callOf(r *http.Request, h *held) (*engine.Call, where, error) {
 	c := &engine.Call{Deadline: time.Now().Add(maxWait)}
 	to := anywhere
 	if ms := r.Header[headerDeadline]; len(ms) > 0 { // the names are as net/http writes them
@@ -77,28 +75,8 @@ func callOf(r *http.Request) (*engine.Call, where, error) {
 		to = hereOnly
 	}
 	var err error
-	c.Input, err = readBody(r)
+	c.Input, err = readBody(r, h)
 	return c, to, err
-}
-
-// readBody reads as much as a seed may get.
-func readBody(r *http.Request) ([]byte, error) {
-	tooLarge := &engine.Error{Code: engine.TooLarge, Text: fmt.Sprintf("input of more than %d bytes", engine.MaxInput)}
-	switch {
-	case r.ContentLength > engine.MaxInput:
-		return nil, tooLarge
-	case r.ContentLength == 0:
-		return nil, nil
-	case r.ContentLength > 0:
-		body := body(int(r.ContentLength))
-		_, err := io.ReadFull(r.Body, body)
-		return body, err
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, engine.MaxInput+1))
-	if err == nil && len(body) > engine.MaxInput {
-		return nil, tooLarge
-	}
-	return body, err
 }
 
 // serveCall is a plain call: input and output are bodies.
@@ -108,11 +86,21 @@ func (w *Worker) serveCall(rw http.ResponseWriter, r *http.Request, name, functi
 		http.Error(rw, "a call is a POST", http.StatusMethodNotAllowed)
 		return
 	}
-	c, to, err := callOf(r)
+	h := held{flight: w.flight, client: r.RemoteAddr}
+	defer h.release()
+	var c *engine.Call
+	var to where
+	err := w.admits(r, name)
+	if err == nil {
+		c, to, err = callOf(r, &h)
+	}
 	if err == nil {
 		c.Function = function
 		err = w.route(r.Context(), name, c, to)
 		spend(c.Input)
+	}
+	if err == nil {
+		err = holdAnswer(&h, c.Output)
 	}
 	if running := w.running(name); running != nil {
 		inside, waiting, _ := running.gate.Counts()
@@ -141,6 +129,11 @@ var (
 
 // refuse tells of an error, with its code for programs.
 func refuse(rw http.ResponseWriter, err error) {
+	if errors.Is(err, errStalled) {
+		rw.Header().Set("Connection", "close")
+		http.Error(rw, err.Error(), http.StatusRequestTimeout)
+		return
+	}
 	e := engine.AsError(err)
 	if e.RetryAfter > 0 {
 		rw.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
@@ -160,7 +153,13 @@ func (w *Worker) serveSeed(rw http.ResponseWriter, r *http.Request, name, rest s
 		w.forward(rw, r, name)
 		return
 	}
-	c, to, err := callOf(r)
+	h := held{flight: w.flight, client: r.RemoteAddr}
+	defer h.release()
+	if err := w.admits(r, name); err != nil {
+		refuse(rw, err)
+		return
+	}
+	c, to, err := callOf(r, &h)
 	if err != nil {
 		refuse(rw, err)
 		return
@@ -182,6 +181,9 @@ func (w *Worker) serveSeed(rw http.ResponseWriter, r *http.Request, name, rest s
 		return
 	}
 	spend(c.Input)
+	if err == nil {
+		err = holdAnswer(&h, c.Output)
+	}
 	if err != nil {
 		refuse(rw, err)
 		return

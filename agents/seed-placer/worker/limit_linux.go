@@ -33,6 +33,15 @@ func limitMemory(bytes uint64) {
 	}
 }
 
+// maxFiles is how many files this process may have open.
+func maxFiles() int {
+	var now unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &now) != nil {
+		return defaultFiles
+	}
+	return int(min(now.Cur, defaultFiles))
+}
+
 // ownProgram is the program of this process, even when its file was replaced.
 func ownProgram() (string, error) { return "/proc/self/exe", nil }
 
@@ -42,7 +51,7 @@ func endsWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeaths
 // limitProcess takes from this process what a seed that broke out of its engine would like to have: core dumps, debugging
 // by others, new privileges, and files and processes without bound. It ends with the agent that started it.
 func limitProcess() error {
-	for resource, most := range map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: 8192, unix.RLIMIT_FSIZE: 1 << 30} {
+	for resource, most := range map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: defaultFiles, unix.RLIMIT_FSIZE: 1 << 30} {
 		var now unix.Rlimit
 		if err := unix.Getrlimit(resource, &now); err != nil {
 			return fmt.Errorf("limit the process: %w", err)

@@ -8,7 +8,7 @@ import (
 )
 
 // beside is what a worker may need beside the memory of its seeds before its garbage is collected more eagerly, in bytes:
-// compiled code, and the inputs and outputs of calls.
+// compiled code, and answers that are being made. What is under way, [flight] counts.
 const beside = 256 << 20
 
 // uncollected is how much garbage, in bytes, and what Go itself needs may come on top before the kernel refuses memory.
@@ -24,8 +24,9 @@ func (w *Worker) ration(t wire.Table) {
 	w.engine.Memory.Set(t.Memory, parts)
 	limit := int64(math.MaxInt64)
 	if t.Memory > 0 {
-		limit = t.Memory + t.Memory/4 + beside
+		limit = t.Memory + t.Memory/4 + beside + flightOf(t.Memory)
 	}
+	w.flight.set(flightOf(t.Memory))
 	debug.SetMemoryLimit(limit)
 	if t.Memory > 0 && w.doors.apart {
 		limitMemory(2*uint64(limit) + uncollected)

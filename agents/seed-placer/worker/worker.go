@@ -66,10 +66,11 @@ type Worker struct {
 	ledger
 }
 
-// ledger is who computes, and who is called.
+// ledger is who computes, who is called, and what is under way.
 type ledger struct {
-	cpu   *gate.Gate // bounds how many seeds compute at once
-	notes *notes
+	flight *flight
+	cpu    *gate.Gate // bounds how many seeds compute at once
+	notes  *notes
 }
 
 // ways are how a worker reaches others and is reached.
@@ -131,7 +132,7 @@ func begin(first wire.Table, log io.Writer, doors *Doors, notes *notes) (w *Work
 	others := newPeers(func(text string) { said.say("-", engine.Warn, text) })
 	w = &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: said, sites: &sites{peers: others},
 		ways:   ways{others, doors},
-		ledger: ledger{cpu: gate.New(processors(), maxRunnable), notes: notes}}
+		ledger: ledger{cpu: gate.New(processors(), maxRunnable), notes: notes, flight: newFlight()}}
 	if w.blobs, err = blob.Open(first.Blobs); err != nil {
 		return nil, err
 	}
