@@ -54,13 +54,18 @@ type Actual struct {
 	Self intent.Host
 	Sign
 	Blobs   map[string]Kept        // by digest
-	Sent    map[string]wire.Seed   // what the workers were told to have
-	Served  map[string]wire.Site   // the sites that they were told to serve, by name
 	Workers map[string]wire.Status // what they say of it
-	Told    string                 // digest of the tables that the workers were told
 	Files   map[string][]string    // by manifest, the files that it names
 	Quiet   map[string]bool        // draining for long enough that nobody calls any more
+	Orders
 	Troubles
+}
+
+// Orders are what the workers were told.
+type Orders struct {
+	Sent   map[string]wire.Seed // the seeds to have, by name
+	Served map[string]wire.Site // the sites to serve, by name
+	Told   string               // digest of their tables
 }
 
 // Sign is what the store says of this node by this node's own word.

@@ -19,13 +19,18 @@ type Facts struct {
 	Exports   []Export // of functions
 	MinPages  uint32   // linear memory that it starts with, in pages
 	HasMemory bool     // it has a memory of its own
-	Tables    []Table  // of its own
-	Globals   uint64   // of its own
-	Elements  uint64   // in passive segments
-	Work      uint64   // the largest product of locals and blocks of a function: no less, and likely more
-	Custom    bool     // it has custom sections
-	Exported  bool     // and exports it under the name "memory"
-	CGI       bool     // it holds the words by which a CGI program finds its request
+	Extras
+	Work     uint64 // the largest product of locals and blocks of a function: no less, and likely more
+	Custom   bool   // it has custom sections
+	Exported bool   // and exports it under the name "memory"
+	CGI      bool   // it holds the words by which a CGI program finds its request
+}
+
+// Extras are what an instance has beside its linear memory.
+type Extras struct {
+	Tables   []Table
+	Globals  uint64
+	Elements uint64 // in passive segments
 }
 
 // Import is one thing that a module wants from its host.

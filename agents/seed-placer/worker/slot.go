@@ -24,14 +24,19 @@ type slot struct {
 	cancel  context.CancelFunc // of the load under way
 	current atomic.Pointer[running]
 
-	mu    sync.Mutex
-	state wire.State
-	stage string
-	err   string
+	mu sync.Mutex
+	progress
 
 	calls, failed atomic.Uint64
 	quiet         quiet
 	pressure      pressure
+}
+
+// progress is how far a seed is.
+type progress struct {
+	state wire.State
+	stage string // what it waits for while it is loaded
+	err   string
 }
 
 // running is a seed that answers.
