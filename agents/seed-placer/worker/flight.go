@@ -113,6 +113,13 @@ func readBody(r *http.Request, h *held) ([]byte, error) {
 		data := body(int(size))
 		_, err := io.ReadFull(r.Body, data)
 		return data, bodyError(err)
+	case size > 0 && size <= mostBody:
+		if err := h.take(size); err != nil {
+			return nil, err
+		}
+		data := body(int(size))
+		_, err := io.ReadFull(r.Body, data)
+		return data, bodyError(err)
 	case size < 0:
 		size = engine.MaxInput + 1
 	}
