@@ -68,23 +68,3 @@ func TestSlowCompile_EndsAndHoldsNobodyUp(t *testing.T) {
 	c.ready("again", 1)
 	t.Logf("a seed whose code is cached is ready after %v", time.Since(begin).Round(time.Millisecond))
 }
-
-// TestCallsThatCompute_WaitForTheirTurn: a few callers at once of what takes long are all answered.
-func TestCallsThatCompute_WaitForTheirTurn(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, embedtest.Start(t))
-	m := c.start(1)
-	c.publish(m, fixture.Burn(), "burn", map[string]any{"timeout": "5m"})
-	c.ready("burn", 1)
-	for range 3 {
-		var all sync.WaitGroup
-		for range 6 {
-			all.Go(func() {
-				if status, said := c.call(m, "burn/run", ""); status != http.StatusOK && !strings.Contains(said, "deadline") {
-					t.Errorf("one of six calls: %d %s", status, said)
-				}
-			})
-		}
-		all.Wait()
-	}
-}
