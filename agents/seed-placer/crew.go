@@ -96,6 +96,21 @@ func (c *crew) observe(a *Actual) {
 	a.Told = c.told
 }
 
+// observe adds what the worker was told, and what it reports.
+func (w *process) observe(a *Actual) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, seed := range w.table.Seeds {
+		a.Sent[seed.Name] = seed
+		status := w.seeds[seed.Name]
+		status.Address = w.doors.address
+		a.Workers[seed.Name] = status
+	}
+	for _, site := range w.table.Sites {
+		a.Served[site.Name] = site
+	}
+}
+
 // heard puts a line of a worker into the agent's log: "LEVEL SEED text".
 func (c *crew) heard(line string) {
 	level, rest, _ := strings.Cut(line, " ")

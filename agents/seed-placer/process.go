@@ -56,21 +56,6 @@ func (w *process) set(change func(*wire.Table)) {
 	}
 }
 
-// observe adds what the worker was told, and what it reports.
-func (w *process) observe(a *Actual) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, seed := range w.table.Seeds {
-		a.Sent[seed.Name] = seed
-		status := w.seeds[seed.Name]
-		status.Address = w.doors.address
-		a.Workers[seed.Name] = status
-	}
-	for _, site := range w.table.Sites {
-		a.Served[site.Name] = site
-	}
-}
-
 // run keeps the worker up until ctx ends.
 func (w *process) run(ctx context.Context) {
 	if w.name != front {
