@@ -107,6 +107,15 @@ func (b Bounds) Or() Bounds {
 	return b
 }
 
+// Need is the memory of one instance and of what is kept for it.
+func (s Seed) Need() Size {
+	need := s.Bounds.Or().Memory
+	if s.Instance == Reset {
+		need *= 2 // its start is kept beside it
+	}
+	return need
+}
+
 // Allows reports whether the seed may call another.
 func (g Grants) Allows(seed string) bool {
 	for _, c := range g.Calls {

@@ -76,6 +76,13 @@ func wantedBlobs(d Desired, a Actual) map[string]use {
 			}
 		}
 	}
+	for name, site := range a.Served { // stays until the worker serves another manifest
+		for _, digest := range append([]string{site.Site.Digest()}, a.Files[site.Site.Digest()]...) {
+			if _, here := a.Blobs[digest]; here {
+				add(digest, siteSubject(name), true, 1)
+			}
+		}
+	}
 	for digest, b := range d.Blobs {
 		copies := b.Copies
 		if copies == 0 {

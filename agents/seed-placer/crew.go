@@ -20,6 +20,7 @@ type crew struct {
 	ctx     context.Context
 	placer  *placer
 	doors   doors         // the node's, handed to each process of the first worker
+	compile time.Duration // processor time that a module may take to be compiled
 	calm    time.Duration // for how long a seed must have had less to do before it gives back what it had
 	mu      sync.Mutex
 	told    string
@@ -27,8 +28,8 @@ type crew struct {
 	ended   sync.WaitGroup
 }
 
-func newCrew(ctx context.Context, p *placer, d doors, calm time.Duration) *crew {
-	return &crew{ctx: ctx, placer: p, doors: d, calm: calm, workers: map[string]*process{}}
+func newCrew(ctx context.Context, p *placer, d doors, calm, compile time.Duration) *crew {
+	return &crew{ctx: ctx, placer: p, doors: d, calm: calm, compile: compile, workers: map[string]*process{}}
 }
 
 // tell gives each worker its table, starts those that are new, and ends those that have nothing left to do.
@@ -38,7 +39,7 @@ func (c *crew) tell(set tableSet, digest string) error {
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		table := set[name]
 		table.Blobs, table.Cache, table.Sealed = c.placer.blobs.Dir(), c.placer.cacheDir(name), c.placer.sealed()
-		table.Calm = c.calm
+		table.Calm, table.Compile = c.calm, c.compile
 		w := c.workers[name]
 		if w == nil {
 			d, err := c.doorsOf(name)
@@ -84,15 +85,30 @@ func (c *crew) doorsOf(name string) (doors, error) {
 	return d, nil
 }
 
-// observe returns what the workers were told to have, what they say of it, and the digest of what they were told.
-func (c *crew) observe() (map[string]wire.Seed, map[string]wire.Status, string) {
+// observe puts into a what the workers were told to have and to serve, what they report, and the digest of their tables.
+func (c *crew) observe(a *Actual) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	sent, said := map[string]wire.Seed{}, map[string]wire.Status{}
+	a.Sent, a.Served, a.Workers = map[string]wire.Seed{}, map[string]wire.Site{}, map[string]wire.Status{}
 	for _, w := range c.workers {
-		w.observe(sent, said)
+		w.observe(a)
 	}
-	return sent, said, c.told
+	a.Told = c.told
+}
+
+// observe adds what the worker was told, and what it reports.
+func (w *process) observe(a *Actual) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, seed := range w.table.Seeds {
+		a.Sent[seed.Name] = seed
+		status := w.seeds[seed.Name]
+		status.Address = w.doors.address
+		a.Workers[seed.Name] = status
+	}
+	for _, site := range w.table.Sites {
+		a.Served[site.Name] = site
+	}
 }
 
 // heard puts a line of a worker into the agent's log: "LEVEL SEED text".

@@ -24,6 +24,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == worker.Word {
 		os.Exit(worker.Main())
 	}
+	if len(os.Args) > 1 && os.Args[1] == worker.CompileWord {
+		os.Exit(worker.CompileMain())
+	}
 	agent.Main(agent.Program[Desired, Actual, Step]{
 		Name: "seed-placer", Usage: "keep seeds ready, and serve sites and blobs", Text: manual,
 		Source: source, Open: open, Flags: flags(),

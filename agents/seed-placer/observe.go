@@ -33,7 +33,7 @@ func (p *placer) observe(context.Context) (Actual, error) {
 		a.Joined, a.Said = true, *said
 	}
 	a.Mute = session == nil && !p.agent.DryRun
-	a.Sent, a.Workers, a.Told = p.crew.observe()
+	p.crew.observe(&a)
 	a.Ward = p.ward.records()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -54,7 +54,7 @@ func (p *placer) mayGo(s wire.Status) bool {
 	return s.Load.Queued == 0 && (s.Load.InFlight == 0 || s.Address == p.self.Address)
 }
 
-// filesOf reads which files a manifest names.
+// filesOf reads which files a manifest names. It is nil for one that cannot be read.
 func (p *placer) filesOf(digest string) []string {
 	data, err := p.blobs.Read(digest, maxManifest)
 	var m intent.Manifest

@@ -62,7 +62,7 @@ type seeking struct {
 }
 
 func newSeeking(d Desired, wish SeedWish, open map[string]intent.Host) *seeking {
-	s := &seeking{name: wish.Name, over: wish.Seed.Over, need: wish.Seed.Bounds.Or().Memory, place: map[string]int{},
+	s := &seeking{name: wish.Name, over: wish.Seed.Over, need: wish.Seed.Need(), place: map[string]int{},
 		has: map[string]bool{}, used: map[string]int{}}
 	s.Want, s.Room = replicas(d, wish), map[string]intent.Size{}
 	s.least, _ = wish.Seed.Replicas()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ func flags() []cli.Flag {
 		&cli.StringFlag{Name: "memory", Usage: "what all seeds here may have together, such as 8GiB, or \"none\" for no bound (default: half of the machine's)", EnvVars: agent.Env("memory")},
 		&cli.IntFlag{Name: "weight", Usage: "share of the seeds that this node takes, beside others", Value: 1, EnvVars: agent.Env("weight")},
 		&cli.DurationFlag{Name: "calm", Usage: "a seed that has had less to do for so long gives replicas and idle instances back", Value: time.Minute, EnvVars: agent.Env("calm")},
+		&cli.DurationFlag{Name: "compile-time", Usage: "processor time that a module may take to be compiled, and 10s for each MiB of it; then it is parked", Value: 30 * time.Second, EnvVars: agent.Env("compile-time")},
 		&cli.BoolFlag{Name: "closed", Usage: "take nothing new, and give away what is here", EnvVars: agent.Env("closed")},
 		&cli.BoolFlag{Name: "open-to-network", Usage: "let --serve be at an address beyond this machine, for everybody there", EnvVars: agent.Env("open-to-network")},
 	}, proofFlags()...)
@@ -95,7 +97,7 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 		return nil, err
 	}
 	p.self.Address = d.address
-	p.crew = newCrew(ctx, p, d, max(time.Second, c.Duration("calm")))
+	p.crew = newCrew(ctx, p, d, max(time.Second, c.Duration("calm")), c.Duration("compile-time"))
 	if err := p.resume(ctx); err != nil {
 		return nil, err
 	}
@@ -179,15 +181,24 @@ func (p *placer) guard() *converge.Guard[Desired, Actual] {
 			for name := range a.Sent {
 				names = append(names, name)
 			}
+			for name := range a.Served {
+				names = append(names, siteSubject(name))
+			}
 			return names
 		},
 		Wanted: func(d Desired) (names []string) {
 			for _, w := range d.Seeds {
 				names = append(names, w.Name)
 			}
+			for _, w := range d.Sites {
+				names = append(names, w.subject())
+			}
 			return names
 		},
 		Gone: func(ctx context.Context, name string) (bool, error) {
+			if site, ok := strings.CutPrefix(name, sitePrefix); ok {
+				return p.agent.Store.Gone(ctx, p.agent.Tree.Site(intent.Name(site)))
+			}
 			return p.agent.Store.Gone(ctx, p.agent.Tree.Seed(intent.Name(name)))
 		},
 		Confirmed: p.agent.Confirmed,
@@ -199,6 +210,9 @@ func (p *placer) guard() *converge.Guard[Desired, Actual] {
 			if everything != nil {
 				for _, w := range d.Seeds {
 					d.Held[w.Name] = everything.String()
+				}
+				for _, w := range d.Sites {
+					d.Held[w.subject()] = everything.String()
 				}
 			}
 			return d
@@ -222,8 +236,9 @@ func executable() (string, error) { return os.Executable() }
 func (p *placer) plan(d Desired, a Actual) []Step {
 	d, a.Self = p.own.over(d, a.Node, a.Sign), p.selfOf(d)
 	p.ward.forget(d)
-	for _, w := range d.Sites {
-		digest := w.Site.Digest()
+	named := manifests(d, a)
+	maps.DeleteFunc(a.Files, func(digest string, _ []string) bool { return !named[digest] })
+	for digest := range named {
 		if _, here := a.Blobs[digest]; here && a.Files[digest] == nil {
 			a.Files[digest] = p.filesOf(digest)
 		}

@@ -41,8 +41,12 @@ type SiteWish struct {
 	Invalid string
 }
 
-// subject tells a site from a seed of the same name.
-func (w SiteWish) subject() string { return "site/" + w.Name }
+// sitePrefix tells a site from a seed of the same name, in a subject.
+const sitePrefix = "site/"
+
+func siteSubject(name string) string { return sitePrefix + name }
+
+func (w SiteWish) subject() string { return siteSubject(w.Name) }
 
 // Actual is what this node has.
 type Actual struct {
@@ -50,12 +54,18 @@ type Actual struct {
 	Self intent.Host
 	Sign
 	Blobs   map[string]Kept        // by digest
-	Sent    map[string]wire.Seed   // what the workers were told to have
 	Workers map[string]wire.Status // what they say of it
-	Told    string                 // digest of the tables that the workers were told
 	Files   map[string][]string    // by manifest, the files that it names
 	Quiet   map[string]bool        // draining for long enough that nobody calls any more
+	Orders
 	Troubles
+}
+
+// Orders are what the workers were told.
+type Orders struct {
+	Sent   map[string]wire.Seed // the seeds to have, by name
+	Served map[string]wire.Site // the sites to serve, by name
+	Told   string               // digest of their tables
 }
 
 // Sign is what the store says of this node by this node's own word.

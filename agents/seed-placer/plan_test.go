@@ -34,7 +34,7 @@ func newWorld() *world {
 
 func (w *world) add(name string, h intent.Host) {
 	h.Address = name + ":80"
-	w.nodes[name] = &Actual{Node: name, Self: h, Blobs: map[string]Kept{}, Sent: map[string]wire.Seed{}, Workers: map[string]wire.Status{},
+	w.nodes[name] = &Actual{Node: name, Self: h, Blobs: map[string]Kept{}, Orders: Orders{Sent: map[string]wire.Seed{}}, Workers: map[string]wire.Status{},
 		Files: map[string][]string{}, Quiet: map[string]bool{}}
 }
 

@@ -56,18 +56,6 @@ func (w *process) set(change func(*wire.Table)) {
 	}
 }
 
-// observe adds what the worker was told, and says.
-func (w *process) observe(sent map[string]wire.Seed, said map[string]wire.Status) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, seed := range w.table.Seeds {
-		sent[seed.Name] = seed
-		status := w.seeds[seed.Name]
-		status.Address = w.doors.address
-		said[seed.Name] = status
-	}
-}
-
 // run keeps the worker up until ctx ends.
 func (w *process) run(ctx context.Context) {
 	if w.name != front {
@@ -237,7 +225,7 @@ func (w *process) note(report wire.Report) {
 	news := len(before) != len(report.Seeds)
 	for name, s := range report.Seeds {
 		b := before[name]
-		news = news || b.State != s.State || b.Digest != s.Digest || b.Load.Wants != s.Load.Wants || b.Error != s.Error ||
+		news = news || b.State != s.State || b.Digest != s.Digest || b.Load.Wants != s.Load.Wants || b.Error != s.Error || b.Stage != s.Stage ||
 			b.Load.InFlight > 0 && s.Load.InFlight == 0
 	}
 	if news {

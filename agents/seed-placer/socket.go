@@ -11,7 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/connlimit"
 )
+
+// socketConns bounds how many connections the socket has at once.
+const socketConns = 256
 
 // serveSocket takes blobs at a unix socket: whoever may open it may publish on this node, and beside them only who shows
 // a worker a certificate; the worker hands that on to here.
@@ -37,8 +42,9 @@ func (p *placer) serveSocket(ctx context.Context, path string) error {
 	mux.HandleFunc("PUT /blob", p.putBlob)
 	mux.HandleFunc("PUT /blob/{digest}", (&uploads{placer: p, under: map[string]*upload{}}).takePart)
 	mux.HandleFunc("GET /blob/{digest}", p.getBlob)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = server.Serve(listener) }()
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	limits := connlimit.Limits{Total: socketConns, PerClient: socketConns, Stall: stall}
+	go func() { _ = server.Serve(connlimit.New(listener, limits)) }()
 	go func() {
 		sweep := time.NewTicker(time.Hour)
 		defer sweep.Stop()

@@ -17,10 +17,10 @@ func states(d Desired, a Actual) map[string]converge.State {
 		all[wish.Name] = seedState(d, a, wish, places[wish.Name])
 	}
 	for _, wish := range d.Sites {
-		all[wish.subject()] = siteState(a, wish)
+		all[wish.subject()] = siteState(d, a, wish)
 	}
 	for name, reason := range d.Held {
-		if !d.declared()[name] {
+		if _, known := all[name]; !known {
 			all[name] = converge.State{Have: have(d, a, name), Phase: intent.PhaseHeld, Reason: reason}
 		}
 	}
@@ -95,6 +95,8 @@ func working(a Actual, wish SeedWish, status wire.Status) string {
 		return a.Faults[wish.Name]
 	case !here:
 		return "the module is being fetched"
+	case status.State == wire.Loading && status.Stage != "":
+		return status.Stage
 	case status.State == wire.Loading || status.State == "":
 		return "the module is being compiled"
 	}
@@ -115,33 +117,7 @@ func notHere(d Desired, a Actual, wish SeedWish, p Placement) string {
 		return "this node is cordoned: it takes no new seeds"
 	}
 	if left, lacks := p.Room[a.Node]; lacks {
-		return fmt.Sprintf("it may take %v of memory, and of the %v that this node has for seeds (--memory) %v are left", wish.Seed.Bounds.Or().Memory, self.Memory, left)
+		return fmt.Sprintf("it may take %v of memory, and of the %v that this node has for seeds (--memory) %v are left", wish.Seed.Need(), self.Memory, left)
 	}
 	return fmt.Sprintf("%d replicas are wanted, and these nodes rank higher: %s", p.Want, strings.Join(p.Nodes, ", "))
-}
-
-func siteState(a Actual, wish SiteWish) converge.State {
-	if wish.Invalid != "" {
-		return converge.State{Phase: intent.PhaseInvalid, Reason: wish.Invalid}
-	}
-	missing := 0
-	if _, here := a.Blobs[wish.Site.Digest()]; !here {
-		missing++
-	}
-	files := a.Files[wish.Site.Digest()]
-	for _, f := range files {
-		if _, here := a.Blobs[f]; !here {
-			missing++
-		}
-	}
-	s := converge.State{Want: fmt.Sprintf("sha256:%.12s", wish.Site.Digest()), Phase: converge.Converged, Reason: fmt.Sprintf("%d files", len(files))}
-	if missing > 0 {
-		s.Phase, s.Reason, s.Moves = converge.Working, fmt.Sprintf("%d files are missing", missing), true
-		if fault := a.Faults[wish.subject()]; fault != "" {
-			s.Reason += ": " + fault
-		}
-		return s
-	}
-	s.Have = s.Want
-	return s
 }

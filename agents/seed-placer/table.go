@@ -55,11 +55,7 @@ func tables(d Desired, a Actual) tableSet {
 		}
 	}
 	slices.SortFunc(first.Seeds, func(x, y wire.Seed) int { return strings.Compare(x.Name, y.Name) })
-	for _, w := range d.Sites {
-		if _, here := a.Blobs[w.Site.Digest()]; w.Invalid == "" && here {
-			first.Sites = append(first.Sites, wire.Site{Name: w.Name, Site: w.Site})
-		}
-	}
+	first.Sites = sitesToServe(d, a)
 	set[front] = first
 	set.ration(int64(a.Self.Memory))
 	return set
@@ -71,7 +67,7 @@ func (t tableSet) ration(total int64) {
 	parts, sum := map[string]int64{}, int64(0)
 	for name, table := range t {
 		for _, s := range table.Seeds {
-			parts[name] += int64(s.Seed.Bounds.Or().Memory)
+			parts[name] += int64(s.Seed.Need())
 		}
 		sum += parts[name]
 	}

@@ -45,8 +45,12 @@ func Fit(f Facts, seed intent.Seed) (intent.ABI, error) {
 	if err != nil {
 		return "", err
 	}
-	if least, most := intent.Size(f.MinPages)*PageSize, seed.Bounds.Or().Memory; least > most {
+	least, extra, most := intent.Size(f.MinPages)*PageSize, intent.Size(f.Extra()), seed.Bounds.Or().Memory
+	if least > most {
 		return "", fmt.Errorf("it starts with %v of memory, and \"memory\" allows %v: raise it", least, most)
+	}
+	if least+extra > most {
+		return "", fmt.Errorf("it starts with %v of memory and %v of tables, globals and elements, and \"memory\" allows %v: raise it", least, extra, most)
 	}
 	if abi == intent.ABICommand && seed.Instance != intent.FreshnessUnset && seed.Instance != intent.Fresh {
 		return "", fmt.Errorf("it is a command, which ends with its call: \"instance\" can only be fresh")

@@ -25,8 +25,13 @@ const (
 	typeSection     = 1
 	importSection   = 2
 	functionSection = 3
+	tableSection    = 4
 	memorySection   = 5
+	globalSection   = 6
 	exportSection   = 7
+	elementSection  = 9
+	codeSection     = 10
+	dataSection     = 11
 	lastSection     = 13
 )
 
@@ -48,7 +53,8 @@ func (s *sections) one(r *reader) {
 		return
 	}
 	if id == 0 {
-		return // custom: names and debugging
+		s.facts.Custom = true // names and debugging
+		return
 	}
 	if order[id] <= s.last {
 		r.fail("section %d stands twice or out of order", id)
@@ -63,8 +69,18 @@ func (s *sections) one(r *reader) {
 		in.vector(func() { s.importOne(in) })
 	case functionSection:
 		in.vector(func() { s.functions = append(s.functions, s.typeAt(in, in.u32())) })
+	case tableSection:
+		in.vector(func() { s.table(in) })
 	case memorySection:
 		in.vector(func() { s.memory(in) })
+	case globalSection:
+		in.vector(func() { s.global(in) })
+	case elementSection:
+		in.vector(func() { s.elements(in) })
+	case codeSection:
+		in.vector(func() { s.code(in) })
+	case dataSection:
+		in.vector(func() { s.data(in) })
 	case exportSection:
 		in.vector(func() { s.exportOne(in) })
 	default:
@@ -97,7 +113,10 @@ func (s *sections) importOne(r *reader) {
 		s.functions = append(s.functions, i.Type)
 	case "table":
 		r.byte()
-		r.limits()
+		if r.byte()&1 != 0 {
+			r.u32()
+		}
+		r.u32()
 	case "memory":
 		s.facts.MinPages = max(s.facts.MinPages, r.limits())
 	case "global":

@@ -19,8 +19,18 @@ type Facts struct {
 	Exports   []Export // of functions
 	MinPages  uint32   // linear memory that it starts with, in pages
 	HasMemory bool     // it has a memory of its own
-	Exported  bool     // and exports it under the name "memory"
-	CGI       bool     // it holds the words by which a CGI program finds its request
+	Extras
+	Work     uint64 // the largest product of locals and blocks of a function: no less, and likely more
+	Custom   bool   // it has custom sections
+	Exported bool   // and exports it under the name "memory"
+	CGI      bool   // it holds the words by which a CGI program finds its request
+}
+
+// Extras are what an instance has beside its linear memory.
+type Extras struct {
+	Tables   []Table
+	Globals  uint64
+	Elements uint64 // in passive segments
 }
 
 // Import is one thing that a module wants from its host.
@@ -59,7 +69,7 @@ func (f Facts) Functions() (names []string) {
 	return names
 }
 
-// Read reads a module. It checks all that it looks at and nothing of the code of functions.
+// Read reads a module. It checks all that it looks at, and of the code of functions only what it takes to compile them.
 func Read(module []byte) (facts Facts, err error) {
 	r := &reader{data: module}
 	defer func() {

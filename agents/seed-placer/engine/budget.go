@@ -98,18 +98,22 @@ type linear struct {
 	budget *Budget
 	seed   string
 
-	mu   sync.Mutex
-	paid int64
-	data []byte
-	gone bool
+	mu    sync.Mutex
+	paid  int64
+	extra int64 // of paid, what is not linear memory
+	most  int64 // linear memory, with the tables, globals and elements of the instance
+	data  []byte
+	gone  bool
 }
 
 // memoryAfter is when who was refused for want of memory had better ask again.
 const memoryAfter = time.Second
 
-// memory pays for the first size of an instance's memory.
+// memory pays for the first size of an instance's memory, and for all that its tables may ever have.
 func (s *Seed) memory() (*linear, error) {
-	m := &linear{budget: s.budget, seed: s.Name, paid: int64(s.Facts.MinPages) * int64(wasm.PageSize)}
+	extra := s.Facts.Extra()
+	m := &linear{budget: s.budget, seed: s.Name, paid: int64(s.Facts.MinPages)*int64(wasm.PageSize) + extra, extra: extra,
+		most: int64(s.Memory) - extra}
 	if !s.budget.take(s.Name, m.paid) {
 		return nil, &Error{Code: Overloaded, Text: "this node has no memory left for another instance of " + s.Name, RetryAfter: memoryAfter}
 	}
@@ -126,8 +130,8 @@ func (m *linear) Allocate(room, _ uint64) experimental.LinearMemory {
 func (m *linear) Reallocate(size uint64) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	more := int64(size) - m.paid
-	if m.gone || more > 0 && !m.budget.take(m.seed, more) {
+	more := int64(size) - (m.paid - m.extra)
+	if m.gone || int64(size) > m.most || more > 0 && !m.budget.take(m.seed, more) {
 		return nil
 	}
 	m.paid += max(0, more)
@@ -136,6 +140,27 @@ func (m *linear) Reallocate(size uint64) []byte {
 	}
 	m.data = m.data[:size]
 	return m.data
+}
+
+// hold pays for bytes that the host keeps for the instance, and reports whether there were so many.
+func (m *linear) hold(n int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.gone || !m.budget.take(m.seed, n) {
+		return false
+	}
+	m.paid, m.extra = m.paid+n, m.extra+n
+	return true
+}
+
+// drop gives back what hold paid for.
+func (m *linear) drop(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.gone && n > 0 {
+		m.budget.give(m.seed, n)
+		m.paid, m.extra = m.paid-n, m.extra-n
+	}
 }
 
 // Free implements experimental.LinearMemory. It may be called more than once.

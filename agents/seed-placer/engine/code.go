@@ -3,9 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,45 +50,6 @@ func Forget(dir, digest string) error {
 	return err
 }
 
-// compiledFrom compiles a module, or takes its code from the cache.
-func (e *Engine) compiledFrom(ctx context.Context, s *Seed, module []byte) error {
-	if e.dir == "" {
-		return s.translate(ctx, e.cache, module)
-	}
-	digest := s.Digest
-	if digest == "" {
-		sum := sha256.Sum256(module)
-		digest = hex.EncodeToString(sum[:])
-	}
-	name := digest + "-checked"
-	if s.Trusted {
-		name = digest + "-trusted"
-	}
-	if e.recall(ctx, s, name) {
-		return nil
-	}
-	dir, err := os.MkdirTemp(e.dir, making)
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(dir, codeFolder))
-	if err != nil {
-		return err
-	}
-	if err := s.translate(ctx, cache, module); err != nil {
-		return err
-	}
-	husk, err := shell(module, digest)
-	if err == nil {
-		err = e.keep(ctx, s, name, dir, husk)
-	}
-	if err != nil {
-		s.outside.Log(s.Name, Warn, fmt.Sprintf("keep its code: %v", err)) // the next start only takes longer
-	}
-	return nil
-}
-
 // translate makes the seed's runtime and its code.
 func (s *Seed) translate(ctx context.Context, cache wazero.CompilationCache, module []byte) (err error) {
 	if err := s.prepare(ctx, cache); err != nil {
@@ -115,7 +74,7 @@ func (e *Engine) recall(ctx context.Context, s *Seed, name string) bool {
 		_ = s.runtime.Close(ctx)
 	}
 	_ = os.RemoveAll(dir)
-	delete(e.kept, name)
+	e.setKept(name, nil)
 	return false
 }
 
@@ -126,7 +85,7 @@ func (e *Engine) again(ctx context.Context, s *Seed, name string, husk []byte) b
 	if err != nil {
 		return false
 	}
-	cache := e.kept[name]
+	cache := e.keptOf(name)
 	if cache == nil {
 		if cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
 			return false
@@ -135,7 +94,7 @@ func (e *Engine) again(ctx context.Context, s *Seed, name string, husk []byte) b
 	if err := s.translate(ctx, cache, husk); err != nil {
 		return false
 	}
-	e.kept[name] = cache
+	e.setKept(name, cache)
 	after, err := only(dir)
 	return err == nil && os.SameFile(before, after)
 }

@@ -34,7 +34,7 @@ func (s *Seed) command(ctx context.Context, c *Call) error {
 		return err
 	}
 	defer memory.Free()
-	i := &instance{seed: s, call: c, ctx: ctx}
+	i := &instance{seed: s, call: c, ctx: ctx, memory: memory}
 	if s.Trusted && s.overdue != nil {
 		watch := time.AfterFunc(time.Until(c.Deadline)+Mercy, func() { s.overdue(s.Name) })
 		defer watch.Stop()

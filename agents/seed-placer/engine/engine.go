@@ -50,10 +50,13 @@ type Idler interface {
 type Engine struct {
 	dir     string                             // of compiled code; "" for none
 	cache   wazero.CompilationCache            // where none is kept
-	kept    map[string]wazero.CompilationCache // by the name of a folder, what was taken from there; for who has the slot
+	kept    map[string]wazero.CompilationCache // by the name of a folder, what was taken from there
 	outside Outside
-	slot    chan struct{} // held while a module is compiled
-	Memory  *Budget       // of the instances of all its seeds
+	lanes   lanes
+	Memory  *Budget // of the instances of all its seeds
+	// Compile, when set, makes the code of a module in a folder, as [Compile] does, in a process that ends in time. Only
+	// what certainly takes no time is compiled in this process then.
+	Compile func(ctx context.Context, dir string, spec Spec, module []byte) error
 	// Overdue, when set, is told of a trusted seed whose call goes on after its deadline: only the end of this process can
 	// end that. It must return at once.
 	Overdue func(seed string)
@@ -77,12 +80,14 @@ func New(cacheDir string, outside Outside) (*Engine, error) {
 
 func newEngine(dir string, outside Outside) *Engine {
 	return &Engine{dir: dir, cache: wazero.NewCompilationCache(), kept: map[string]wazero.CompilationCache{}, outside: outside,
-		slot: make(chan struct{}, 1), Memory: NewBudget()}
+		lanes: newLanes(), Memory: NewBudget()}
 }
 
 // Close gives the compiled code of all seeds up. None of them may be called any more.
 func (e *Engine) Close(ctx context.Context) error {
 	err := e.cache.Close(ctx)
+	e.lanes.mu.Lock()
+	defer e.lanes.mu.Unlock()
 	for _, cache := range e.kept {
 		err = errors.Join(err, cache.Close(ctx))
 	}
@@ -99,6 +104,8 @@ type Spec struct {
 	Env      map[string]string
 	Trusted  bool // without the check that ends endless loops: such a seed needs a process of its own
 	Egress   bool // it may fetch
+	// Progress, when set, is told what the seed waits for until it is loaded.
+	Progress func(stage string)
 }
 
 // Seed is a compiled module and its instances. It is safe for use by many goroutines.
@@ -124,6 +131,9 @@ func (e *Engine) Load(ctx context.Context, spec Spec, module []byte) (s *Seed, e
 	if spec.ABI, err = wasm.Fit(facts, spec.wants()); err != nil {
 		return nil, err
 	}
+	if module, err = wasm.LimitTables(module, facts); err != nil {
+		return nil, err
+	}
 	spec.Bounds = spec.Bounds.Or()
 	loading := &Seed{Spec: spec, Facts: facts, outside: e.outside, log: newLogLimit(maxLog), budget: e.Memory, overdue: e.Overdue}
 	loading.pool.seed = loading
@@ -147,17 +157,6 @@ func (e *Engine) Load(ctx context.Context, spec Spec, module []byte) (s *Seed, e
 	}
 	loading.pool.put(first)
 	return loading, nil
-}
-
-// compile makes the seed's runtime and its code. One module is compiled at a time: calls go on meanwhile.
-func (e *Engine) compile(ctx context.Context, s *Seed, module []byte) (err error) {
-	select {
-	case e.slot <- struct{}{}:
-		defer func() { <-e.slot }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return e.compiledFrom(ctx, s, module)
 }
 
 // config is that of the seed's runtime.

@@ -78,6 +78,9 @@ func (i *instance) answered(output []byte, err error) uint64 {
 	if err != nil {
 		return i.failed(err)
 	}
+	if !i.memory.hold(int64(len(output))) {
+		return i.failed(&Error{Code: Overloaded, Text: "this node has no memory left for the reply", RetryAfter: memoryAfter})
+	}
 	handle := -1
 	for h := range i.replies {
 		if !i.replies[h].open {
@@ -88,6 +91,7 @@ func (i *instance) answered(output []byte, err error) uint64 {
 	switch {
 	case handle >= 0:
 	case len(i.replies) >= maxOpen:
+		i.memory.drop(int64(len(output)))
 		return i.failed(&Error{Code: TooLarge, Text: fmt.Sprintf("%d replies are open: close some", maxOpen)})
 	default:
 		i.replies = append(i.replies, reply{})
@@ -119,6 +123,7 @@ func (i *instance) replyClose(_ api.Module, stack []uint64) {
 		stack[0] = signed(int32(NotFound))
 		return
 	}
+	i.memory.drop(int64(len(i.replies[handle].data)))
 	i.replies[handle] = reply{}
 	stack[0] = 0
 }

@@ -62,8 +62,12 @@ func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
 		i.functions[name] = module.ExportedFunction(name)
 	}
 	if s.Instance == intent.Reset {
-		memory, _ := module.Memory().Read(0, module.Memory().Size())
-		i.image = append([]byte(nil), memory...)
+		if !memory.hold(int64(module.Memory().Size())) {
+			i.end()
+			return nil, &Error{Code: Overloaded, Text: "this node has no memory left to keep the start of " + s.Name, RetryAfter: memoryAfter}
+		}
+		start, _ := module.Memory().Read(0, module.Memory().Size())
+		i.image = append([]byte(nil), start...)
 	}
 	return i, nil
 }
@@ -130,7 +134,11 @@ func excerpt(output []byte) string {
 // renew makes an instance ready for the next call, and reports whether it may be used again.
 func (i *instance) renew() bool {
 	i.uses++
-	i.over, i.fault, i.replies = false, "", i.replies[:0]
+	i.over, i.fault = false, ""
+	for _, r := range i.replies {
+		i.memory.drop(int64(len(r.data)))
+	}
+	i.replies = i.replies[:0]
 	switch s := i.seed; {
 	case s.Instance == intent.Fresh, i.uses >= maxUses:
 	case s.Instance != intent.Reset:

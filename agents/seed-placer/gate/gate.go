@@ -2,7 +2,7 @@
 //
 // A queue is there to take bursts, those of a machine that stood still for a moment, and a few callers more than can be
 // served at once: whoever waits has time. Only a queue in which, for [Standing] on end, somebody has waited for longer than
-// [Long], is overload. Until it was empty, who waits longer than a short time is refused then, and who came last goes first,
+// [Long], while as many come as get in, is overload: one that only drains is not, however long a call takes. Until it was empty, who waits longer than a short time is refused then, and who came last goes first,
 // for the others have used up most of the time that they have.
 package gate
 
@@ -58,7 +58,14 @@ type clock struct {
 	brisk   time.Duration // when nobody had waited for long, the last time, of ran
 	over    bool          // it is overload
 	late    time.Duration // when somebody waited in vain last, of ran
+	balance               // since brisk
 }
+
+// balance is how many began to wait, and how many of those that waited got in.
+type balance struct{ arrived, admitted int }
+
+// drains reports whether nobody else comes, or far fewer than get in; slack is for those that are about to come again.
+func (b balance) drains(slack int) bool { return b.arrived == 0 || b.admitted > b.arrived+slack }
 
 // place is one call that waits.
 type place struct {
@@ -97,6 +104,7 @@ func (g *Gate) Enter(p Patience) error {
 	}
 	one := &place{turn: make(chan error, 1), came: came, since: now, patience: p}
 	g.waiting.PushBack(one)
+	g.arrived++
 	g.mu.Unlock()
 	return <-one.turn
 }
@@ -107,8 +115,8 @@ func (c *clock) now(at time.Time) time.Duration { return c.ran + min(at.Sub(c.at
 // judge sees whether the queue is overload by now. That ends when it is empty; where all that waited were refused, it was
 // not: they ask again.
 func (g *Gate) judge(now time.Duration) {
-	if first := g.waiting.Front(); first == nil || now-first.Value.(*place).since <= Long {
-		g.brisk = now
+	if first := g.waiting.Front(); first == nil || now-first.Value.(*place).since <= Long || !g.over && g.drains(g.limit+1) {
+		g.brisk, g.balance = now, balance{}
 	}
 	g.over = g.over || now-g.brisk >= Standing
 }
@@ -167,6 +175,7 @@ func (g *Gate) Leave() {
 		next = g.waiting.Back()
 	}
 	g.waiting.Remove(next).(*place).turn <- nil
+	g.admitted++
 	g.calm = g.waiting.Len() == 0 && now-g.late >= Standing
 }
 

@@ -239,3 +239,24 @@ func TestNeverTooMany(t *testing.T) {
 		t.Errorf("%d at once, %d inside and %d waiting at the end, %d got in", most.Load(), now, waiting, in.Load())
 	}
 }
+
+// TestSlowCalls: of a few callers of what takes long, who come once, none is refused.
+func TestSlowCalls(t *testing.T) {
+	for _, service := range []time.Duration{50 * time.Millisecond, 250 * time.Millisecond, 2 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			g := New(2, 100)
+			var all sync.WaitGroup
+			for range 20 {
+				all.Go(func() {
+					if err := g.Enter(Patience{time.Hour, time.Millisecond}); err != nil {
+						t.Errorf("%v each: %v", service, err)
+						return
+					}
+					time.Sleep(service)
+					g.Leave()
+				})
+			}
+			all.Wait()
+		})
+	}
+}

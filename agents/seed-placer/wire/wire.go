@@ -17,12 +17,19 @@ type Table struct {
 	Blobs  string `json:"blobs"`            // folder of the blobs of this node
 	Cache  string `json:"cache"`            // folder of compiled code, the worker's own
 	Memory int64  `json:"memory,omitempty"` // bytes that the instances of all seeds may have together; 0 for no bound
+	Times
+	Seeds  []Seed `json:"seeds"`
+	Sites  []Site `json:"sites,omitempty"`
+	Routes Routes `json:"routes,omitempty"` // where else seeds are ready
+	Sealed Sealed `json:"sealed"`
+}
+
+// Times are how long seeds may take.
+type Times struct {
 	// Calm is for how long a seed must have had less to do before it gives replicas and idle instances back.
-	Calm   time.Duration `json:"calm,omitempty"`
-	Seeds  []Seed        `json:"seeds"`
-	Sites  []Site        `json:"sites,omitempty"`
-	Routes Routes        `json:"routes,omitempty"` // where else seeds are ready
-	Sealed Sealed        `json:"sealed"`
+	Calm time.Duration `json:"calm,omitempty"`
+	// Compile is the processor time that any module may take to be compiled; large ones have more.
+	Compile time.Duration `json:"compile,omitempty"`
 }
 
 // Sealed is what a worker needs where nodes have certificates.
@@ -51,6 +58,8 @@ type Seed struct {
 type Site struct {
 	Name string `json:"name"`
 	Site intent.Site
+	// Peers hold the manifest, and likely the files, for as long as this node does not have all of them.
+	Peers []Peer `json:"peers,omitempty"`
 }
 
 // Routes are, by seed, the other nodes that have it ready.
@@ -79,6 +88,7 @@ const (
 type Status struct {
 	Digest string `json:"digest"`
 	State  State  `json:"state"`
+	Stage  string `json:"stage,omitempty"` // what a loading one waits for
 	Error  string `json:"error,omitempty"`
 	Load   Load   `json:"load"`
 	ABI    string `json:"abi,omitempty"`

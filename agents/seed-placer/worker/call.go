@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -82,6 +83,8 @@ func (w *Worker) route(ctx context.Context, name string, c *engine.Call, to wher
 	switch {
 	case r != nil && !elsewhere && r.gate.Enter(patience(now, c.Deadline)) == nil:
 		return w.inside(ctx, r, c, now)
+	case elsewhere && c.Env != nil:
+		return errElsewhere // a plain call would lose what the environment holds of the request
 	case elsewhere:
 		return w.peers.call(ctx, w.zone(), name, c)
 	case r != nil:
@@ -92,6 +95,9 @@ func (w *Worker) route(ctx context.Context, name string, c *engine.Call, to wher
 	}
 	return w.absent(name)
 }
+
+// errElsewhere is returned for an HTTP request to a command that another node should answer: it must get there as HTTP.
+var errElsewhere = errors.New("this request is for another node")
 
 // patience is how long a call that came at a moment may wait for its turn. While there is too much to do it is short, so
 // that who cannot be served may ask somebody else; who came last goes first then, so that few wait even that long. It is

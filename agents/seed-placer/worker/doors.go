@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/platypus-platform/platypus/agents/seed-placer/connlimit"
 	"github.com/platypus-platform/platypus/agents/seed-placer/seal"
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
@@ -27,6 +28,7 @@ type Doors struct {
 	Nodes net.Listener   // for who has a certificate; nil for none
 	Key   *seal.Borrowed // for Nodes
 	now   atomic.Pointer[proven]
+	apart bool // this process has a program of its own, which compiles in another one
 }
 
 // proven is what this node proves itself with, from one table that changed it to the next.
@@ -39,7 +41,7 @@ type proven struct {
 
 // openDoors makes doors of the open files that are meant for them.
 func openDoors(files map[string]*os.File) (*Doors, error) {
-	d := &Doors{}
+	d := &Doors{apart: true}
 	for name, to := range map[string]*net.Listener{wire.Plain: &d.Plain, wire.Nodes: &d.Nodes} {
 		if files[name] == nil {
 			continue
@@ -116,15 +118,21 @@ func (w *Worker) server() *http.Server {
 func (w *Worker) serve() *http.Server {
 	d, server := w.doors, w.server()
 	if d.Plain != nil {
-		go func() { _ = server.Serve(quickly{d.Plain, w}) }()
+		go func() { _ = server.Serve(quickly{connlimit.New(d.Plain, limits(false)), w}) }()
 	}
 	if d.Nodes != nil {
 		config := &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			return d.now.Load().server, nil
 		}}
-		go func() { _ = server.Serve(tls.NewListener(d.Nodes, config)) }()
+		go func() { _ = server.Serve(tls.NewListener(connlimit.New(d.Nodes, limits(true)), config)) }()
 	}
 	return server
+}
+
+// limits are those of a listener: files of this process stay for blobs and for calls of other nodes.
+func limits(silent bool) connlimit.Limits {
+	total := maxFiles() * 3 / 4
+	return connlimit.Limits{Total: total, PerClient: total / 4, Stall: stall, Silent: silent}
 }
 
 // enter is every request. Once this node has certificates, only who shows one is taken for another node: what it says of
@@ -133,7 +141,7 @@ func (w *Worker) serve() *http.Server {
 func (w *Worker) enter(rw http.ResponseWriter, r *http.Request) {
 	switch now := w.doors.now.Load(); {
 	case r.TLS == nil && now.proof != nil:
-		for _, name := range []string{headerHop, headerChain, headerRequest} {
+		for _, name := range []string{headerHop, headerChain, headerRequest, headerClient} {
 			r.Header.Del(name)
 		}
 	case r.TLS != nil && time.Now().After(r.TLS.PeerCertificates[0].NotAfter):
@@ -143,5 +151,6 @@ func (w *Worker) enter(rw http.ResponseWriter, r *http.Request) {
 	case r.TLS != nil && r.Context().Value(provenKey{}) != any(now):
 		rw.Header().Set("Connection", "close")
 	}
+	withStall(rw, r)
 	w.ServeHTTP(rw, r)
 }

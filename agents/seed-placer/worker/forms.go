@@ -50,7 +50,11 @@ func escaped(r *http.Request, rest string) string {
 	return parts[len(parts)-1]
 }
 
+// client is the address of who sent a request, also where another worker passed it on.
 func client(r *http.Request) string {
+	if from := r.Header[headerClient]; len(from) > 0 && len(r.Header[headerHop]) > 0 {
+		return from[0]
+	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

@@ -3,8 +3,6 @@ package worker
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/textproto"
 	"strconv"
@@ -21,6 +19,7 @@ const (
 	headerChain    = "Platypus-Chain"       // the seeds that the call went through
 	headerRequest  = "Platypus-Request"     // identifies the call that came from outside
 	headerHop      = "Platypus-Hop"         // it comes from another worker, and shall not be sent on
+	headerClient   = "Platypus-Client"      // the address of the client that the other worker answers
 	headerError    = "Platypus-Error"       // the code of an error, in a word
 	headerLoad     = "Platypus-Load"        // calls that are inside or wait
 )
@@ -55,7 +54,7 @@ func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 }
 
 // callOf reads a call off a request.
-func callOf(r *http.Request) (*engine.Call, where, error) {
+func callOf(r *http.Request, h *held) (*engine.Call, where, error) {
 	c := &engine.Call{Deadline: time.Now().Add(maxWait)}
 	to := anywhere
 	if ms := r.Header[headerDeadline]; len(ms) > 0 { // the names are as net/http writes them
@@ -76,28 +75,8 @@ func callOf(r *http.Request) (*engine.Call, where, error) {
 		to = hereOnly
 	}
 	var err error
-	c.Input, err = readBody(r)
+	c.Input, err = readBody(r, h)
 	return c, to, err
-}
-
-// readBody reads as much as a seed may get.
-func readBody(r *http.Request) ([]byte, error) {
-	tooLarge := &engine.Error{Code: engine.TooLarge, Text: fmt.Sprintf("input of more than %d bytes", engine.MaxInput)}
-	switch {
-	case r.ContentLength > engine.MaxInput:
-		return nil, tooLarge
-	case r.ContentLength == 0:
-		return nil, nil
-	case r.ContentLength > 0:
-		body := body(int(r.ContentLength))
-		_, err := io.ReadFull(r.Body, body)
-		return body, err
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, engine.MaxInput+1))
-	if err == nil && len(body) > engine.MaxInput {
-		return nil, tooLarge
-	}
-	return body, err
 }
 
 // serveCall is a plain call: input and output are bodies.
@@ -107,11 +86,21 @@ func (w *Worker) serveCall(rw http.ResponseWriter, r *http.Request, name, functi
 		http.Error(rw, "a call is a POST", http.StatusMethodNotAllowed)
 		return
 	}
-	c, to, err := callOf(r)
+	h := held{flight: w.flight, client: r.RemoteAddr}
+	defer h.release()
+	var c *engine.Call
+	var to where
+	err := w.admits(r, name)
+	if err == nil {
+		c, to, err = callOf(r, &h)
+	}
 	if err == nil {
 		c.Function = function
 		err = w.route(r.Context(), name, c, to)
 		spend(c.Input)
+	}
+	if err == nil {
+		err = holdAnswer(&h, c.Output)
 	}
 	if running := w.running(name); running != nil {
 		inside, waiting, _ := running.gate.Counts()
@@ -140,6 +129,11 @@ var (
 
 // refuse tells of an error, with its code for programs.
 func refuse(rw http.ResponseWriter, err error) {
+	if errors.Is(err, errStalled) {
+		rw.Header().Set("Connection", "close")
+		http.Error(rw, err.Error(), http.StatusRequestTimeout)
+		return
+	}
 	e := engine.AsError(err)
 	if e.RetryAfter > 0 {
 		rw.Header().Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
@@ -159,7 +153,13 @@ func (w *Worker) serveSeed(rw http.ResponseWriter, r *http.Request, name, rest s
 		w.forward(rw, r, name)
 		return
 	}
-	c, to, err := callOf(r)
+	h := held{flight: w.flight, client: r.RemoteAddr}
+	defer h.release()
+	if err := w.admits(r, name); err != nil {
+		refuse(rw, err)
+		return
+	}
+	c, to, err := callOf(r, &h)
 	if err != nil {
 		refuse(rw, err)
 		return
@@ -176,7 +176,14 @@ func (w *Worker) serveSeed(rw http.ResponseWriter, r *http.Request, name, rest s
 		c.Function = strings.TrimSuffix(rest, "/")
 	}
 	err = w.route(r.Context(), name, c, to)
+	if errors.Is(err, errElsewhere) {
+		w.relaySeed(rw, r, name, c)
+		return
+	}
 	spend(c.Input)
+	if err == nil {
+		err = holdAnswer(&h, c.Output)
+	}
 	if err != nil {
 		refuse(rw, err)
 		return
@@ -212,7 +219,7 @@ func kindOf(r *running) kind {
 
 // hopByHop are the headers that concern one connection alone, and those that are the worker's own to say.
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
-	"Transfer-Encoding", "Upgrade", headerDeadline, headerChain, headerRequest, headerHop}
+	"Transfer-Encoding", "Upgrade", headerDeadline, headerChain, headerRequest, headerHop, headerClient}
 
 func isHopByHop(name string) bool {
 	name = textproto.CanonicalMIMEHeaderKey(name)

@@ -2,10 +2,26 @@
 
 package worker
 
-import "os"
+import (
+	"os"
+	"syscall"
+	"time"
+)
 
 // limitProcess does what can be done without Linux: nothing of the environment stays. Limits of resources need Linux.
 func limitProcess() error {
 	os.Clearenv()
 	return nil
 }
+
+func closeOnExec(fd int) { syscall.CloseOnExec(fd) }
+
+func limitCompiling(time.Duration, uint64) error { return nil }
+
+func limitMemory(uint64) {}
+
+func maxFiles() int { return defaultFiles }
+
+func ownProgram() (string, error) { return os.Executable() }
+
+func endsWithParent() *syscall.SysProcAttr { return nil }

@@ -8,21 +8,29 @@ import (
 )
 
 // beside is what a worker may need beside the memory of its seeds before its garbage is collected more eagerly, in bytes:
-// compiled code, and the inputs and outputs of calls.
+// compiled code, and answers that are being made. What is under way, [flight] counts.
 const beside = 256 << 20
+
+// uncollected is how much garbage, in bytes, and what Go itself needs may come on top before the kernel refuses memory.
+// It only keeps a worker from taking the machine down, and is far from what any worker has by right.
+const uncollected = 1 << 30
 
 // ration bounds the memory that seeds may have. It must be called with the lock held.
 func (w *Worker) ration(t wire.Table) {
 	parts := map[string]int64{}
 	for _, s := range t.Seeds {
-		parts[s.Name] = int64(s.Seed.Bounds.Or().Memory)
+		parts[s.Name] = int64(s.Seed.Need())
 	}
 	w.engine.Memory.Set(t.Memory, parts)
 	limit := int64(math.MaxInt64)
 	if t.Memory > 0 {
-		limit = t.Memory + t.Memory/4 + beside
+		limit = t.Memory + t.Memory/4 + beside + flightOf(t.Memory)
 	}
+	w.flight.set(flightOf(t.Memory))
 	debug.SetMemoryLimit(limit)
+	if t.Memory > 0 && w.doors.apart {
+		limitMemory(2*uint64(limit) + uncollected)
+	}
 }
 
 // reclaim ends the instances that no call is in, of all seeds: one that is called has more need of their memory.

@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"strconv"
 	"strings"
@@ -132,9 +131,7 @@ func (p *peers) pick(name, zone, not string) (choice, bool) {
 // input is gone after that: a connection may go on sending it when there is an answer already.
 func (p *peers) call(ctx context.Context, zone, name string, c *engine.Call) error {
 	defer func() { c.Input = nil }()
-	if p.budget.Load() < 100 {
-		p.budget.Add(1)
-	}
+	p.earnRepeat()
 	first, ok := p.pick(name, zone, "")
 	if !ok {
 		return &engine.Error{Code: engine.Unavailable, Text: "nobody has " + name + " ready", RetryAfter: overloadedFor}
@@ -144,12 +141,27 @@ func (p *peers) call(ctx context.Context, zone, name string, c *engine.Call) err
 		return err
 	}
 	second, ok := p.pick(name, zone, first.Address)
-	if !ok || p.budget.Add(-10) < 0 && engine.AsError(err).Code == engine.Overloaded {
-		p.budget.Add(10)
+	if !ok || !p.mayRepeat(engine.AsError(err).Code == engine.Overloaded) {
 		return err
 	}
 	_, err = p.ask(ctx, second, name, c)
 	return err
+}
+
+// earnRepeat adds a call to the budget of second tries.
+func (p *peers) earnRepeat() {
+	if p.budget.Load() < 100 {
+		p.budget.Add(1)
+	}
+}
+
+// mayRepeat takes a second try out of the budget. One whose first node did not refuse for load is always allowed.
+func (p *peers) mayRepeat(refused bool) bool {
+	if p.budget.Add(-10) < 0 && refused {
+		p.budget.Add(10)
+		return false
+	}
+	return true
 }
 
 // ask makes a call at one peer. again says that it certainly did not run there.
@@ -237,35 +249,4 @@ func errorOf(response *http.Response, body []byte) *engine.Error {
 		return &engine.Error{Code: engine.Unavailable, Text: "the other node answered " + response.Status}
 	}
 	return &engine.Error{Code: engine.CodeOf(response.Header.Get(headerError)), Text: said.Error, RetryAfter: time.Duration(said.After) * time.Millisecond}
-}
-
-// forward passes an HTTP request on to a node that has the seed.
-func (w *Worker) forward(rw http.ResponseWriter, r *http.Request, name string) {
-	to, ok := w.peers.pick(name, w.zone(), "")
-	if r.Header.Get(headerHop) != "" || !ok {
-		refuse(rw, w.absent(name))
-		return
-	}
-	link := w.peers.link.Load()
-	target, err := link.proven.proof.URL(to.Node, to.Address, "")
-	if err != nil {
-		_, err = w.peers.unreachable(link, to, err)
-		refuse(rw, err)
-		return
-	}
-	scheme, host, _ := strings.Cut(target, "://")
-	to.out.Add(1)
-	defer to.out.Add(-1)
-	proxy := &httputil.ReverseProxy{
-		Transport: link.client.Transport, ErrorLog: w.log.standard(),
-		Rewrite: func(p *httputil.ProxyRequest) {
-			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = scheme, host, p.In.Host
-			p.Out.Header.Set(headerHop, "1")
-		},
-		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, err error) {
-			_, err = w.peers.unreachable(link, to, err)
-			refuse(rw, err)
-		},
-	}
-	proxy.ServeHTTP(rw, r)
 }

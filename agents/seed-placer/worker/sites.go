@@ -24,6 +24,7 @@ const maxManifest = 32 << 20
 type sites struct {
 	mu     sync.RWMutex
 	blobs  *blob.Store
+	peers  *peers           // who is asked for what is not here; nil for nobody
 	known  map[string]*site // by name
 	byHost map[string]*site
 }
@@ -38,10 +39,7 @@ type site struct {
 func (s *sites) set(wanted []wire.Site, blobs *blob.Store) {
 	known, byHost := map[string]*site{}, map[string]*site{}
 	for _, w := range wanted {
-		one := s.find(w.Name)
-		if one == nil || !reflect.DeepEqual(one.Site, w) || one.fault != "" {
-			one = open(w, blobs)
-		}
+		one := reopen(s.find(w.Name), w, blobs)
 		known[w.Name] = one
 		for _, host := range append([]string{w.Name}, w.Site.Hosts...) {
 			if host = strings.ToLower(host); byHost[host] == nil {
@@ -52,6 +50,17 @@ func (s *sites) set(wanted []wire.Site, blobs *blob.Store) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.blobs, s.known, s.byHost = blobs, known, byHost
+}
+
+// reopen returns a site as it is served from now on. A manifest that was read already is not read again.
+func reopen(before *site, now wire.Site, blobs *blob.Store) *site {
+	if before == nil || before.fault != "" || before.Site.Site.Digest() != now.Site.Digest() {
+		return open(now, blobs)
+	}
+	if reflect.DeepEqual(before.Site, now) {
+		return before
+	}
+	return &site{Site: now, files: before.files}
 }
 
 func (s *sites) find(name string) *site {
@@ -96,7 +105,7 @@ func hostOf(r *http.Request) string {
 
 func (s *sites) serve(rw http.ResponseWriter, r *http.Request) {
 	s.mu.RLock()
-	one, blobs := s.byHost[hostOf(r)], s.blobs
+	one := s.byHost[hostOf(r)]
 	s.mu.RUnlock()
 	rw.Header()["X-Content-Type-Options"] = noSniff
 	switch {
@@ -105,16 +114,17 @@ func (s *sites) serve(rw http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		rw.Header().Set("Allow", "GET, HEAD")
 		http.Error(rw, "405 a site is only read", http.StatusMethodNotAllowed)
+	case one.fault != "" && s.peers.sendSite(rw, r, one.Peers):
 	case one.fault != "":
 		rw.Header().Set("Retry-After", "1")
 		http.Error(rw, "503 the site is not here yet", http.StatusServiceUnavailable)
 	default:
-		one.serve(rw, r, blobs)
+		one.serve(rw, r, s)
 	}
 }
 
 // serve looks a path up in the manifest. It is a key, never joined to a folder: what is not declared cannot be named.
-func (s *site) serve(rw http.ResponseWriter, r *http.Request, blobs *blob.Store) {
+func (s *site) serve(rw http.ResponseWriter, r *http.Request, from *sites) {
 	at := r.URL.Path
 	if to, ok := s.Site.Site.Redirects[at]; ok {
 		http.Redirect(rw, r, to, http.StatusFound)
@@ -140,7 +150,7 @@ func (s *site) serve(rw http.ResponseWriter, r *http.Request, blobs *blob.Store)
 		http.Error(rw, "404 there is no such page", http.StatusNotFound)
 		return
 	}
-	s.send(rw, r, blobs, file, status)
+	s.send(rw, r, from, file, status)
 }
 
 // absent is what answers for a path that the site does not have.
@@ -159,7 +169,8 @@ func (s *site) absent() (file intent.File, status int, ok bool) {
 	return file, http.StatusNotFound, ok
 }
 
-func (s *site) send(rw http.ResponseWriter, r *http.Request, blobs *blob.Store, file intent.File, status int) {
+// send sends a file, from this node or from one that holds it.
+func (s *site) send(rw http.ResponseWriter, r *http.Request, from *sites, file intent.File, status int) {
 	h := rw.Header()
 	h.Set("Content-Type", file.Type)
 	h.Set("Cache-Control", fmt.Sprintf("max-age=%d", int(time.Duration(s.Site.Site.MaxAge).Seconds())))
@@ -172,15 +183,6 @@ func (s *site) send(rw http.ResponseWriter, r *http.Request, blobs *blob.Store, 
 		}
 	}
 	h.Set("ETag", strconv.Quote(digest))
-	content, err := blobs.Open(digest)
-	if err != nil {
-		h.Del("ETag")
-		h.Del("Content-Encoding")
-		h.Set("Retry-After", "1")
-		http.Error(rw, "503 this page is not here yet", http.StatusServiceUnavailable)
-		return
-	}
-	defer content.Close()
 	if status != http.StatusOK {
 		r = r.Clone(r.Context()) // a page that says 404 has no parts and is never "not modified"
 		for _, name := range []string{"Range", "If-None-Match", "If-Match", "If-Range", "If-Modified-Since"} {
@@ -188,7 +190,22 @@ func (s *site) send(rw http.ResponseWriter, r *http.Request, blobs *blob.Store, 
 		}
 		rw = &fixedStatus{rw, status}
 	}
-	http.ServeContent(rw, r, "", time.Time{}, content)
+	content, err := from.blobs.Open(digest)
+	if err == nil {
+		defer content.Close()
+		http.ServeContent(rw, r, "", time.Time{}, content)
+		return
+	}
+	if from.peers.sendBlob(rw, r, s.Peers, digest) {
+		return
+	}
+	h.Del("ETag")
+	h.Del("Content-Encoding")
+	h.Set("Retry-After", "1")
+	if fixed, ok := rw.(*fixedStatus); ok {
+		rw = fixed.ResponseWriter
+	}
+	http.Error(rw, "503 this page is not here yet", http.StatusServiceUnavailable)
 }
 
 // fixedStatus answers with a status of its own.

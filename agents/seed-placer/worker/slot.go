@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -23,13 +24,19 @@ type slot struct {
 	cancel  context.CancelFunc // of the load under way
 	current atomic.Pointer[running]
 
-	mu    sync.Mutex
-	state wire.State
-	err   string
+	mu sync.Mutex
+	progress
 
 	calls, failed atomic.Uint64
 	quiet         quiet
 	pressure      pressure
+}
+
+// progress is how far a seed is.
+type progress struct {
+	state wire.State
+	stage string // what it waits for while it is loaded
+	err   string
 }
 
 // running is a seed that answers.
@@ -91,13 +98,13 @@ func (w *Worker) load(s *slot, seed wire.Seed) {
 	s.cancel = cancel
 	s.set(wire.Loading, nil)
 	go func() {
-		loaded, err := w.loaded(ctx, seed)
-		for try := 1; err != nil && ctx.Err() == nil && try < tries; try++ {
+		loaded, err := w.loaded(ctx, s, seed)
+		for try := 1; err != nil && !errors.Is(err, engine.ErrTooLong) && ctx.Err() == nil && try < tries; try++ {
 			wait := time.Duration(float64(firstTry<<(try-1)) * (0.8 + 0.4*rand.Float64()))
 			s.set(wire.Failed, fmt.Errorf("%w; try %d of %d failed, the next in %v", err, try, tries, wait.Round(100*time.Millisecond)))
 			w.tell()
 			pause(ctx, wait)
-			loaded, err = w.loaded(ctx, seed)
+			loaded, err = w.loaded(ctx, s, seed)
 		}
 		if ctx.Err() != nil {
 			if loaded != nil {
@@ -109,6 +116,8 @@ func (w *Worker) load(s *slot, seed wire.Seed) {
 			bounds := seed.Seed.Bounds.Or()
 			s.retire(s.current.Swap(&running{Seed: loaded, slot: s, spec: seed, note: w.notes.of(seed.Name), gate: gate.New(bounds.Concurrency, bounds.Queue)}))
 			s.set(wire.Ready, nil)
+		} else if errors.Is(err, engine.ErrTooLong) {
+			s.set(wire.Failed, fmt.Errorf("%w; it is parked until its intent or its module changes", err))
 		} else {
 			s.set(wire.Failed, fmt.Errorf("%w; it failed %d times and is parked until its intent or its module changes", err, tries))
 		}
@@ -123,7 +132,7 @@ const (
 )
 
 // loaded makes a seed ready once.
-func (w *Worker) loaded(ctx context.Context, seed wire.Seed) (*engine.Seed, error) {
+func (w *Worker) loaded(ctx context.Context, s *slot, seed wire.Seed) (*engine.Seed, error) {
 	module, err := w.blobs.Read(seed.Digest, maxModule)
 	if err != nil {
 		return nil, err
@@ -132,7 +141,14 @@ func (w *Worker) loaded(ctx context.Context, seed wire.Seed) (*engine.Seed, erro
 	note.loads.Add(1)
 	defer note.loads.Add(-1)
 	w.log.say(seed.Name, engine.Debug, "it is being made ready")
-	return w.engine.Load(ctx, specOf(seed), module)
+	spec := specOf(seed)
+	spec.Progress = func(stage string) {
+		s.mu.Lock()
+		s.stage = stage
+		s.mu.Unlock()
+		w.tell()
+	}
+	return w.engine.Load(ctx, spec, module)
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -150,7 +166,7 @@ func specOf(s wire.Seed) engine.Spec {
 func (s *slot) set(state wire.State, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state, s.err = state, ""; err != nil {
+	if s.state, s.stage, s.err = state, "", ""; err != nil {
 		s.err = err.Error()
 	}
 }
@@ -169,7 +185,7 @@ func (s *slot) retire(r *running) {
 
 func (s *slot) status() wire.Status {
 	s.mu.Lock()
-	status := wire.Status{Digest: s.want.Digest, State: s.state, Error: s.err}
+	status := wire.Status{Digest: s.want.Digest, State: s.state, Stage: s.stage, Error: s.err}
 	s.mu.Unlock()
 	if r := s.current.Load(); r != nil {
 		inside, waiting, refused := r.gate.Counts()

@@ -32,6 +32,7 @@ func Main() int {
 	}
 	files := map[string]*os.File{}
 	for i, name := range os.Args[2:] {
+		closeOnExec(3 + i) // no process that compiles gets them
 		files[name] = os.NewFile(uintptr(3+i), name)
 	}
 	d, err := openDoors(files)
@@ -65,10 +66,11 @@ type Worker struct {
 	ledger
 }
 
-// ledger is who computes, and who is called.
+// ledger is who computes, who is called, and what is under way.
 type ledger struct {
-	cpu   *gate.Gate // bounds how many seeds compute at once
-	notes *notes
+	flight *flight
+	cpu    *gate.Gate // bounds how many seeds compute at once
+	notes  *notes
 }
 
 // ways are how a worker reaches others and is reached.
@@ -127,13 +129,19 @@ func run(ctx context.Context, in io.Reader, out, log io.Writer, doors *Doors, no
 // begin returns a worker that has not begun with its first table.
 func begin(first wire.Table, log io.Writer, doors *Doors, notes *notes) (w *Worker, err error) {
 	said := &lines{out: log}
-	w = &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: said, sites: &sites{},
-		ways:   ways{newPeers(func(text string) { said.say("-", engine.Warn, text) }), doors},
-		ledger: ledger{cpu: gate.New(processors(), maxRunnable), notes: notes}}
+	others := newPeers(func(text string) { said.say("-", engine.Warn, text) })
+	w = &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: said, sites: &sites{peers: others},
+		ways:   ways{others, doors},
+		ledger: ledger{cpu: gate.New(processors(), maxRunnable), notes: notes, flight: newFlight()}}
 	if w.blobs, err = blob.Open(first.Blobs); err != nil {
 		return nil, err
 	}
-	w.engine, err = engine.New(first.Cache, w)
+	if w.engine, err = engine.New(first.Cache, w); err == nil && doors.apart {
+		limit := first.Compile
+		w.engine.Compile = func(ctx context.Context, dir string, spec engine.Spec, module []byte) error {
+			return compileApart(ctx, dir, spec, module, limit)
+		}
+	}
 	return w, err
 }
 

@@ -1,0 +1,168 @@
+// Package connlimit bounds what clients of a listener may hold: connections in all and for each client address, and the
+// time in which a client must take what is sent to it.
+package connlimit
+
+import (
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// chunk is how many bytes a client must take within the time that it has.
+const chunk = 256 << 10
+
+// refusal is what a client gets that has too many connections.
+const refusal = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n" +
+	"Content-Length: 46\r\n\r\n503 too many connections: close some, or wait\n"
+
+// refusalTime is how long the refusal may take. It fits into the buffer of a new connection.
+const refusalTime = 100 * time.Millisecond
+
+// Limits are those of one listener.
+type Limits struct {
+	Total     int           // connections at once
+	PerClient int           // of one client address
+	Stall     time.Duration // in which a client must take 256 KiB, at least; at most twice as long
+	Silent    bool          // close surplus connections without a word, as for TLS
+}
+
+// Listener accepts connections within limits, and closes those beyond them.
+type Listener struct {
+	net.Listener
+	limits  Limits
+	mu      sync.Mutex
+	total   int
+	clients map[string]int
+}
+
+// New returns a listener that accepts what inner accepts, within limits.
+func New(inner net.Listener, limits Limits) *Listener {
+	return &Listener{Listener: inner, limits: limits, clients: map[string]int{}}
+}
+
+// Accept implements net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		client := clientOf(conn)
+		if l.enter(client) {
+			return &Conn{Conn: conn, listener: l, client: client}, nil
+		}
+		if !l.limits.Silent {
+			_ = conn.SetWriteDeadline(time.Now().Add(refusalTime))
+			_, _ = io.WriteString(conn, refusal)
+		}
+		_ = conn.Close()
+	}
+}
+
+func clientOf(conn net.Conn) string {
+	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+	if err != nil {
+		return "" // of a unix socket
+	}
+	return host
+}
+
+func (l *Listener) enter(client string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.total >= l.limits.Total || l.clients[client] >= l.limits.PerClient {
+		return false
+	}
+	l.total++
+	l.clients[client]++
+	return true
+}
+
+func (l *Listener) leave(client string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total--
+	if l.clients[client]--; l.clients[client] == 0 {
+		delete(l.clients, client)
+	}
+}
+
+// Conn is a connection of a [Listener]. What is written must be taken in time. One goroutine at a time may write.
+type Conn struct {
+	net.Conn
+	listener *Listener
+	client   string
+	until    time.Time // the deadline of what is written, if one is set
+	closed   sync.Once
+}
+
+// Close implements net.Conn.
+func (c *Conn) Close() error {
+	c.closed.Do(func() { c.listener.leave(c.client) })
+	return c.Conn.Close()
+}
+
+// SetDeadline implements net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
+	c.until = t
+	return c.Conn.SetDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	c.until = t
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// extend gives the client time for one more chunk. A deadline that is far enough off stays, which saves the setting.
+func (c *Conn) extend() {
+	if now, stall := time.Now(), c.listener.limits.Stall; c.until.Sub(now) < stall {
+		_ = c.SetWriteDeadline(now.Add(2 * stall))
+	}
+}
+
+// Write implements net.Conn.
+func (c *Conn) Write(p []byte) (written int, err error) {
+	for {
+		c.extend()
+		n, err := c.Conn.Write(p[:min(len(p), chunk)])
+		written, p = written+n, p[n:]
+		if err != nil || len(p) == 0 {
+			return written, err
+		}
+	}
+}
+
+// ReadFrom implements io.ReaderFrom, so that files are sent without being read.
+func (c *Conn) ReadFrom(r io.Reader) (sent int64, err error) {
+	to, ok := c.Conn.(io.ReaderFrom)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{c}, r)
+	}
+	source, bounded := r.(*io.LimitedReader)
+	for {
+		part := &io.LimitedReader{R: r, N: chunk}
+		if bounded {
+			part.R, part.N = source.R, min(chunk, source.N)
+		}
+		most := part.N
+		c.extend()
+		n, err := to.ReadFrom(part)
+		sent += n
+		if bounded {
+			source.N -= n
+		}
+		if err != nil || n < most || bounded && source.N <= 0 {
+			return sent, err
+		}
+	}
+}
+
+// CloseWrite ends what is sent, so that a client still reads why it was refused.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+
+	"github.com/platypus-platform/platypus/intent/wasm"
+)
+
+// ErrTooLong is returned by [Engine.Compile] for a module that took more processor time than it may: another try ends
+// the same way.
+var ErrTooLong = errors.New("its module took too long")
+
+// What goes into which lane. A lane compiles one module at a time, so that small ones do not wait for large ones.
+const (
+	tinyModule  = 16 << 10 // bytes; without custom sections, it is compiled in this process
+	tinyWork    = 1 << 16  // see [wasm.Facts]
+	smallModule = 4 << 20  // bytes
+	smallWork   = 1 << 22
+)
+
+// lanes are the queues of modules to compile. What is in the cache waits in none of them.
+type lanes struct {
+	mu   sync.Mutex               // also of the engine's map of what was kept
+	busy map[string]chan struct{} // by the name of a folder, closed when nobody is at work on it any more
+
+	tiny, small, large chan struct{}
+}
+
+func newLanes() lanes {
+	one := func() chan struct{} { return make(chan struct{}, 1) }
+	return lanes{busy: map[string]chan struct{}{}, tiny: one(), small: one(), large: one()}
+}
+
+func (l *lanes) of(module []byte, facts wasm.Facts) chan struct{} {
+	switch {
+	case len(module) <= tinyModule && facts.Work <= tinyWork && !facts.Custom:
+		return l.tiny
+	case len(module) <= smallModule && facts.Work <= smallWork:
+		return l.small
+	}
+	return l.large
+}
+
+// alone waits until nobody else is at work on a folder. The caller must call done.
+func (l *lanes) alone(ctx context.Context, name string) (done func(), err error) {
+	for {
+		l.mu.Lock()
+		other := l.busy[name]
+		if other == nil {
+			own := make(chan struct{})
+			l.busy[name] = own
+			l.mu.Unlock()
+			return func() {
+				l.mu.Lock()
+				delete(l.busy, name)
+				l.mu.Unlock()
+				close(own)
+			}, nil
+		}
+		l.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (e *Engine) keptOf(name string) wazero.CompilationCache {
+	e.lanes.mu.Lock()
+	defer e.lanes.mu.Unlock()
+	return e.kept[name]
+}
+
+func (e *Engine) setKept(name string, cache wazero.CompilationCache) {
+	e.lanes.mu.Lock()
+	defer e.lanes.mu.Unlock()
+	if e.kept[name] = cache; cache == nil {
+		delete(e.kept, name)
+	}
+}
+
+// compile makes the seed's runtime and its code, or takes the code from the cache. Calls go on meanwhile.
+func (e *Engine) compile(ctx context.Context, s *Seed, module []byte) error {
+	name, digest := s.folder(module)
+	if e.dir != "" {
+		done, err := e.lanes.alone(ctx, name)
+		if err != nil {
+			return err
+		}
+		defer done()
+		if e.recall(ctx, s, name) {
+			return nil
+		}
+	}
+	lane := e.lanes.of(module, s.Facts)
+	s.progress(fmt.Sprintf("the module (%d kB) waits until others are compiled", (len(module)+999)/1000))
+	select {
+	case lane <- struct{}{}:
+		defer func() { <-lane }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.progress(fmt.Sprintf("the module (%d kB) is being compiled", (len(module)+999)/1000))
+	switch {
+	case e.dir == "":
+		return s.translate(ctx, e.cache, module)
+	case e.Compile == nil || lane == e.lanes.tiny:
+		return e.compileHere(ctx, s, name, digest, module)
+	}
+	return e.compileApart(ctx, s, name, module)
+}
+
+func (s *Seed) progress(stage string) {
+	if s.Progress != nil {
+		s.Progress(stage)
+	}
+}
+
+// folder is the name under which a seed's code is kept, and the digest of its module. The bounds of tables are part of
+// what is kept.
+func (s *Seed) folder(module []byte) (name, digest string) {
+	if digest = s.Digest; digest == "" {
+		sum := sha256.Sum256(module)
+		digest = hex.EncodeToString(sum[:])
+	}
+	if s.Trusted {
+		return digest + "-bounded-trusted", digest
+	}
+	return digest + "-bounded-checked", digest
+}
+
+// compileHere compiles in this process, and keeps the code.
+func (e *Engine) compileHere(ctx context.Context, s *Seed, name, digest string, module []byte) error {
+	dir, err := os.MkdirTemp(e.dir, making)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(dir, codeFolder))
+	if err != nil {
+		return err
+	}
+	if err := s.translate(ctx, cache, module); err != nil {
+		return err
+	}
+	husk, err := shell(module, digest)
+	if err == nil {
+		err = e.keep(ctx, s, name, dir, husk)
+	}
+	if err != nil {
+		s.outside.Log(s.Name, Warn, fmt.Sprintf("keep its code: %v", err)) // the next start only takes longer
+	}
+	return nil
+}
+
+// compileApart has another process compile, and takes the code that it made.
+func (e *Engine) compileApart(ctx context.Context, s *Seed, name string, module []byte) error {
+	dir, err := os.MkdirTemp(e.dir, making)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := e.Compile(ctx, dir, s.Spec, module); err != nil {
+		return fmt.Errorf("compile: %w", err)
+	}
+	failed := os.Rename(filepath.Join(dir, name), filepath.Join(e.dir, name))
+	if !e.recall(ctx, s, name) {
+		return errors.Join(errors.New("compile: the code that was made cannot be used"), failed)
+	}
+	return nil
+}
+
+// silent is an [Outside] that is never reached: what only compiles runs nothing.
+type silent struct{ Outside }
+
+// Log implements [Outside].
+func (silent) Log(string, int, string) {}
+
+// Compile makes the code of a module in a folder, for an engine to take it from there.
+func Compile(ctx context.Context, dir string, spec Spec, module []byte) error {
+	facts, err := wasm.Read(module)
+	if err != nil {
+		return err
+	}
+	e := newEngine(dir, silent{})
+	s := &Seed{Spec: spec, Facts: facts, outside: e.outside, log: newLogLimit(maxLog), budget: e.Memory}
+	name, digest := s.folder(module)
+	if err := e.compileHere(ctx, s, name, digest, module); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+		return fmt.Errorf("the code was not kept: %w", err)
+	}
+	return nil
+}

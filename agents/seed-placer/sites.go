@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/platypus-platform/platypus/agents/converge"
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// maxSitePeers bounds how many other nodes a worker may ask for what a site lacks here.
+const maxSitePeers = 4
+
+// sitesToServe are the sites of the worker that owns the node's address. A site whose intent cannot be used, or whose new
+// files are not all here yet, is served as before.
+func sitesToServe(d Desired, a Actual) (sites []wire.Site) {
+	for _, wish := range d.Sites {
+		if site, ok := siteToServe(d, a, wish); ok {
+			sites = append(sites, site)
+		}
+	}
+	for name, site := range a.Served {
+		if d.Held[siteSubject(name)] != "" && !slices.ContainsFunc(d.Sites, func(w SiteWish) bool { return w.Name == name }) {
+			sites = append(sites, site)
+		}
+	}
+	slices.SortFunc(sites, func(x, y wire.Site) int { return strings.Compare(x.Name, y.Name) })
+	return sites
+}
+
+func siteToServe(d Desired, a Actual, wish SiteWish) (wire.Site, bool) {
+	served, was := a.Served[wish.Name]
+	if wish.Invalid != "" || d.Held[wish.subject()] != "" {
+		return served, was
+	}
+	digest := wish.Site.Digest()
+	next := wire.Site{Name: wish.Name, Site: wish.Site}
+	if missing(a, digest) == 0 {
+		return next, true
+	}
+	if old := served.Site.Digest(); was && old != digest && missing(a, old) == 0 {
+		return served, true
+	}
+	for _, node := range d.Holders[digest] {
+		if host, live := d.Hosts[node]; live && node != a.Node && len(next.Peers) < maxSitePeers {
+			next.Peers = append(next.Peers, wire.Peer{Node: node, Address: host.Address, Zone: zoneOf(host)})
+		}
+	}
+	_, here := a.Blobs[digest]
+	return next, here || len(next.Peers) > 0
+}
+
+// missing counts the blobs of a site that are not here: its manifest, or else the files that the manifest names.
+func missing(a Actual, manifest string) (count int) {
+	if _, here := a.Blobs[manifest]; !here || a.Files[manifest] == nil {
+		return 1
+	}
+	for _, file := range a.Files[manifest] {
+		if _, here := a.Blobs[file]; !here {
+			count++
+		}
+	}
+	return count
+}
+
+// manifests are the digests of the manifests that are declared or served.
+func manifests(d Desired, a Actual) map[string]bool {
+	digests := map[string]bool{}
+	for _, w := range d.Sites {
+		if w.Invalid == "" {
+			digests[w.Site.Digest()] = true
+		}
+	}
+	for _, site := range a.Served {
+		digests[site.Site.Digest()] = true
+	}
+	return digests
+}
+
+func siteState(d Desired, a Actual, wish SiteWish) converge.State {
+	s := converge.State{Phase: converge.Converged}
+	if served, was := a.Served[wish.Name]; was && missing(a, served.Site.Digest()) == 0 {
+		s.Have = shortDigest(served.Site)
+	}
+	if wish.Invalid != "" {
+		s.Phase, s.Reason = intent.PhaseInvalid, wish.Invalid
+		if s.Have != "" {
+			s.Reason += "; the last valid version stays in service"
+		}
+		return s
+	}
+	s.Want = shortDigest(wish.Site)
+	if reason := d.Held[wish.subject()]; reason != "" {
+		s.Phase, s.Reason = intent.PhaseHeld, reason
+		return s
+	}
+	digest := wish.Site.Digest()
+	_, here := a.Blobs[digest]
+	switch n := missing(a, digest); {
+	case here && a.Files[digest] == nil:
+		s.Phase, s.Reason = converge.Failed, "its manifest cannot be read: publish the site again (platypus site DIR "+wish.Name+")"
+	case n > 0:
+		s.Phase, s.Reason, s.Moves = converge.Working, fmt.Sprintf("%d files are missing", n), true
+		if fault := a.Faults[wish.subject()]; fault != "" {
+			s.Reason += ": " + fault
+		}
+	default:
+		s.Reason = fmt.Sprintf("%d files", len(a.Files[digest]))
+	}
+	return s
+}
+
+func shortDigest(site intent.Site) string { return fmt.Sprintf("sha256:%.12s", site.Digest()) }

@@ -1,0 +1,123 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
+	"github.com/platypus-platform/platypus/intent"
+)
+
+// CompileWord is the first argument of a process that compiles one module for a worker and ends.
+const CompileWord = "compile"
+
+// Bounds of such a process, besides the processor time that any module has.
+const (
+	defaultCompile = 30 * time.Second
+	compilePerMiB  = 10 * time.Second // processor time for each MiB of the module
+	compileMemory  = 1 << 30          // bytes
+	memoryPerByte  = 64               // bytes for each byte of the module
+	wallFactor     = 10               // how much longer it may take by the clock, on a machine that is busy
+)
+
+// CompileMain is a process that compiles the module on its standard input into a folder, and returns its exit code. Its
+// arguments are the folder, the name of the seed, the digest of the module, "trusted" or "checked", the memory of an
+// instance, and the processor time that it may take.
+func CompileMain() int {
+	if err := compileArgs(os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func compileArgs(args []string) error {
+	if len(args) != 6 {
+		return errors.New("it is started by a worker, not by hand")
+	}
+	processor, err := time.ParseDuration(args[5])
+	if err != nil {
+		return err
+	}
+	memory, err := strconv.ParseInt(args[4], 10, 64)
+	if err != nil {
+		return err
+	}
+	module, err := io.ReadAll(io.LimitReader(os.Stdin, maxModule+1))
+	if err != nil {
+		return err
+	}
+	if err := limitProcess(); err != nil {
+		return err
+	}
+	if err := limitCompiling(processor, compileMemory+memoryPerByte*uint64(len(module))); err != nil {
+		return err
+	}
+	spec := engine.Spec{Name: args[1], Digest: args[2], Trusted: args[3] == "trusted", Bounds: intent.Bounds{Memory: intent.Size(memory)}}
+	return engine.Compile(context.Background(), args[0], spec, module)
+}
+
+// compileTime is the processor time that a module may take.
+func compileTime(limit time.Duration, module []byte) time.Duration {
+	if limit <= 0 {
+		limit = defaultCompile
+	}
+	return limit + compilePerMiB*time.Duration(len(module)>>20)
+}
+
+// compileApart compiles a module in a process of its own, which ends in time whatever the module is.
+func compileApart(ctx context.Context, dir string, spec engine.Spec, module []byte, limit time.Duration) error {
+	program, err := ownProgram()
+	if err != nil {
+		return err
+	}
+	limit = compileTime(limit, module)
+	late, cancel := context.WithTimeout(ctx, wallFactor*limit)
+	defer cancel()
+	kind := "checked"
+	if spec.Trusted {
+		kind = "trusted"
+	}
+	cmd := exec.CommandContext(late, program, CompileWord, dir, spec.Name, spec.Digest, kind,
+		fmt.Sprint(int64(spec.Memory)), limit.String())
+	words := &tail{}
+	cmd.Args[0], cmd.Env, cmd.Stdin, cmd.Stderr, cmd.SysProcAttr = os.Args[0], []string{}, bytes.NewReader(module), words, endsWithParent()
+	cmd.WaitDelay = time.Second
+	runtime.LockOSThread() // the process ends with the thread that started it
+	err = cmd.Run()
+	runtime.UnlockOSThread()
+	switch used := cmd.ProcessState; {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case late.Err() != nil, used != nil && used.UserTime()+used.SystemTime() > limit-time.Second && !used.Exited():
+		return fmt.Errorf("%w: more than %v of processor time, which it may have (--compile-time)", engine.ErrTooLong, limit)
+	case words.text() != "":
+		return errors.New(words.text())
+	}
+	return fmt.Errorf("the process that compiles ended: %w", err)
+}
+
+// tail keeps the first line of what a process writes, up to a bound.
+type tail struct{ data []byte }
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.data = append(t.data, p[:min(len(p), 1000-min(len(t.data), 1000))]...)
+	return len(p), nil
+}
+
+func (t *tail) text() string {
+	line, _, _ := strings.Cut(string(t.data), "\n")
+	return strings.TrimPrefix(strings.ToValidUTF8(line, "?"), "compile: ")
+}

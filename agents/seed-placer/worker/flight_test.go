@@ -1,0 +1,101 @@
+package worker
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
+)
+
+// post sends the head of a call and a part of its body from an address.
+func post(t *testing.T, from, to string, size int, part []byte) *bufio.Reader {
+	t.Helper()
+	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	go func() { // who is refused in the middle does not take all of it
+		fmt.Fprintf(conn, "POST /call/tiny/hello HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size)
+		_, _ = conn.Write(part)
+	}()
+	return bufio.NewReader(conn)
+}
+
+// TestBodies_AreHeldWithinBounds: what clients send and do not end is bounded for each and for all; small requests go on,
+// and all of it is free again when they have gone.
+func TestBodies_AreHeldWithinBounds(t *testing.T) {
+	w := newPair(t, map[string][]byte{"tiny": fixture.Tiny()})
+	const most = 1 << 20
+	w.flight.set(most)
+	at := w.listen(t, func(l net.Listener) net.Listener { return quickly{l, w.Worker} }, w.enter)
+	status := func(r *bufio.Reader) int {
+		t.Helper()
+		response, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode
+	}
+	used := func() int64 {
+		w.flight.mu.Lock()
+		defer w.flight.mu.Unlock()
+		if w.flight.used > most {
+			t.Errorf("%d bytes are under way, of %d", w.flight.used, most)
+		}
+		return w.flight.used
+	}
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("still not so: %s", what)
+			}
+		}
+	}
+	part := bytes.Repeat([]byte("x"), 400<<10)
+	post(t, "127.0.0.2", at, 450<<10, part)
+	until("the first is held", func() bool { return used() >= 400<<10 })
+	if got := status(post(t, "127.0.0.2", at, 900<<10, part)); got != http.StatusTooManyRequests {
+		t.Errorf("a second body of one client: %d", got)
+	}
+	post(t, "127.0.0.3", at, 450<<10, part)
+	until("another client's is held", func() bool { return used() >= 800<<10 })
+	if got := status(post(t, "127.0.0.4", at, 900<<10, part)); got != http.StatusTooManyRequests {
+		t.Errorf("a third client's: %d", got)
+	}
+	if got := status(post(t, "127.0.0.4", at, 5, []byte("small"))); got != http.StatusOK {
+		t.Errorf("a small body: %d", got)
+	}
+	if got := status(post(t, "127.0.0.4", at, 32<<10, part[:32<<10])); got != http.StatusOK {
+		t.Errorf("one that has room: %d", got)
+	}
+	large := &http.Request{ContentLength: -1, Body: http.NoBody, Header: http.Header{}}
+	if err := w.admits(large, "nobody"); err == nil || !strings.Contains(err.Error(), "nobody") {
+		t.Errorf("a body for nobody: %v", err)
+	}
+}
+
+// TestFlight_IsGivenBack: what was taken is free again, whoever took it.
+func TestFlight_IsGivenBack(t *testing.T) {
+	f := newFlight()
+	f.set(100)
+	a, b := held{flight: f, client: "127.0.0.1:1"}, held{flight: f, client: "127.0.0.1:2"}
+	if a.take(30) != nil || b.take(20) != nil || b.take(1) == nil {
+		t.Errorf("%+v", f)
+	}
+	a.release()
+	if b.take(30) != nil {
+		t.Errorf("%+v", f)
+	}
+	b.release()
+	if f.used != 0 || len(f.clients) != 0 {
+		t.Errorf("%+v is left", f)
+	}
+}

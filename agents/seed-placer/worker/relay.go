@@ -1,0 +1,224 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+)
+
+// relay passes an HTTP request on to another node as it came. When the first node cannot be reached or refuses it, and
+// nothing of the body was lost, a second one is asked.
+type relay struct {
+	peers *peers
+	pick  func(not string) (choice, bool)
+	body  []byte // of the request, where it was read already
+	read  bool   // it was read
+}
+
+// forward passes a request on to a node that has the seed, with its body as it comes.
+func (w *Worker) forward(rw http.ResponseWriter, r *http.Request, name string) {
+	if r.Header.Get(headerHop) != "" || !w.peers.has(name) {
+		refuse(rw, w.absent(name))
+		return
+	}
+	w.relayTo(rw, r, &relay{peers: w.peers, pick: w.pickerOf(name)})
+}
+
+// relaySeed passes a request on whose body was read into c, in the time that is left for the call.
+func (w *Worker) relaySeed(rw http.ResponseWriter, r *http.Request, name string, c *engine.Call) {
+	ctx, cancel := context.WithDeadline(r.Context(), c.Deadline)
+	defer cancel()
+	r = r.WithContext(ctx)
+	r.Header.Set(headerDeadline, strconv.FormatInt(max(1, time.Until(c.Deadline).Milliseconds()), 10))
+	w.relayTo(rw, r, &relay{peers: w.peers, pick: w.pickerOf(name), body: c.Input, read: true})
+}
+
+func (w *Worker) pickerOf(name string) func(not string) (choice, bool) {
+	zone := w.zone()
+	return func(not string) (choice, bool) { return w.peers.pick(name, zone, not) }
+}
+
+func (w *Worker) relayTo(rw http.ResponseWriter, r *http.Request, to *relay) {
+	proxy := to.proxy()
+	proxy.ErrorLog = w.log.standard()
+	proxy.ServeHTTP(rw, r)
+}
+
+func (t *relay) proxy() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport: t,
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", "node", p.In.Host
+			p.Out.Header.Set(headerHop, "1")
+			p.Out.Header.Set(headerClient, client(p.In))
+			for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+				if values := p.In.Header[name]; len(values) > 0 { // what the client sent goes on
+					p.Out.Header[name] = values
+				}
+			}
+		},
+		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, err error) { refuse(rw, err) },
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *relay) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.peers.earnRepeat()
+	first, ok := t.pick("")
+	if !ok {
+		return nil, &engine.Error{Code: engine.Unavailable, Text: "no other node has it ready", RetryAfter: overloadedFor}
+	}
+	whole := t.read || r.Body == nil || r.Body == http.NoBody
+	response, again, err := t.ask(r, first)
+	if !again || !whole || r.Context().Err() != nil {
+		return response, err
+	}
+	second, ok := t.pick(first.Address)
+	if !ok || !t.peers.mayRepeat(err == nil) {
+		return response, err
+	}
+	if response != nil {
+		response.Body.Close()
+	}
+	response, _, err = t.ask(r, second)
+	return response, err
+}
+
+// ask passes the request on to one node. again reports that it certainly did not run there.
+func (t *relay) ask(r *http.Request, to choice) (response *http.Response, again bool, err error) {
+	link := t.peers.link.Load()
+	target, err := link.proven.proof.URL(to.Node, to.Address, "")
+	if err != nil {
+		again, err = t.peers.unreachable(link, to, err)
+		return nil, again, err
+	}
+	r = r.Clone(r.Context())
+	r.URL.Scheme, r.URL.Host, _ = strings.Cut(target, "://")
+	if t.read {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(t.body)), int64(len(t.body))
+		r.TransferEncoding = nil
+		if len(t.body) == 0 {
+			r.Body = http.NoBody
+		}
+	}
+	to.out.Add(1)
+	response, err = link.client.Transport.RoundTrip(r)
+	to.out.Add(-1)
+	if err != nil {
+		again, err = t.peers.unreachable(link, to, err)
+		return nil, again, err
+	}
+	to.said.Store(nil)
+	refused := response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable
+	return response, refused && response.Header.Get(headerError) != "", nil
+}
+
+// of returns the peers of a list as choices.
+func (p *peers) of(list []wire.Peer) (choices []choice) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, to := range list {
+		known := p.known[to.Address]
+		if known == nil {
+			known = &peer{}
+		}
+		choices = append(choices, choice{to, known})
+	}
+	return choices
+}
+
+// sendSite passes a request for a site on whose manifest is not here, and reports whether there was anybody to ask.
+func (p *peers) sendSite(rw http.ResponseWriter, r *http.Request, from []wire.Peer) bool {
+	if p == nil || len(from) == 0 || len(r.Header[headerHop]) > 0 {
+		return false
+	}
+	choices := p.of(from)
+	t := &relay{peers: p, pick: func(not string) (choice, bool) {
+		i := slices.IndexFunc(choices, func(c choice) bool { return c.Address != not })
+		if i < 0 {
+			return choice{}, false
+		}
+		return choices[i], true
+	}}
+	t.proxy().ServeHTTP(rw, r)
+	return true
+}
+
+// blobTimeout is how long a node that holds a blob may take until it begins to send it.
+const blobTimeout = 10 * time.Second
+
+// sendBlob sends a blob that another node holds, with the headers that rw has already, and reports whether one had it.
+func (p *peers) sendBlob(rw http.ResponseWriter, r *http.Request, from []wire.Peer, digest string) bool {
+	if p == nil || len(r.Header[headerHop]) > 0 {
+		return false
+	}
+	for _, to := range p.of(from) {
+		ctx, cancel := context.WithCancel(r.Context())
+		late := time.AfterFunc(blobTimeout, cancel)
+		response, err := p.askBlob(ctx, r, to, digest)
+		if late.Stop(); err == nil {
+			copyBlob(rw, response)
+		}
+		cancel()
+		if err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// errNoBlob is returned when a node does not have the blob after all.
+var errNoBlob = errors.New("the node does not have the blob")
+
+func (p *peers) askBlob(ctx context.Context, r *http.Request, to choice, digest string) (*http.Response, error) {
+	link := p.link.Load()
+	target, err := link.proven.proof.URL(to.Node, to.Address, "/blob/"+digest)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, r.Method, target, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"Range", "If-Range", "If-Match", "If-None-Match"} {
+		if value := r.Header.Get(name); value != "" && !strings.Contains(value, ",") {
+			request.Header.Set(name, value)
+		}
+	}
+	response, err := link.client.Do(request)
+	if err != nil {
+		_, err = p.unreachable(link, to, err)
+		return nil, err
+	}
+	switch response.StatusCode {
+	case http.StatusOK, http.StatusPartialContent, http.StatusNotModified, http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
+		return response, nil
+	}
+	response.Body.Close()
+	return nil, errNoBlob
+}
+
+func copyBlob(rw http.ResponseWriter, response *http.Response) {
+	defer response.Body.Close()
+	h := rw.Header()
+	for _, name := range []string{"Content-Length", "Content-Range", "Accept-Ranges"} {
+		if values := response.Header[name]; len(values) > 0 {
+			h[name] = values
+		}
+	}
+	if response.StatusCode == http.StatusNotModified {
+		h.Del("Content-Type")
+	}
+	rw.WriteHeader(response.StatusCode)
+	_, _ = io.Copy(rw, response.Body)
+}
