@@ -62,7 +62,7 @@ func remove(name string, app App) decision {
 	spec := service.Spec{App: name, Basedir: app.Service.Basedir}
 	const why = "it is no longer declared for this node"
 	steps := []Step{{Verb: Stop, Spec: spec, Final: true, Why: why}}
-	if !app.Service.Up && !app.Service.Process.Running() && !app.Service.Boot {
+	if !app.kept() {
 		steps = nil
 	}
 	if app.Links.Current != "" || app.Links.Previous != "" || app.Attempt != (Attempt{}) {
@@ -284,5 +284,5 @@ func install(s service.Spec, version string) string {
 
 // kept reports whether something of an app runs, or is to be started again.
 func (a App) kept() bool {
-	return a.owned() && (a.Service.Up || a.Service.Process.Running() || a.Service.Boot)
+	return a.owned() && (a.Service.Up || a.Service.Process.Running() || a.Service.Boot || a.Service.Stray.Proven)
 }

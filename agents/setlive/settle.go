@@ -19,8 +19,10 @@ func settle(w Wanted, app App, target string, parked bool, state converge.State)
 	}
 	onTrial := !parked && t.To == target && t.Failed == ""
 	known := p.Running() && v.Process.Is(p)
-	broken := ""
+	broken, stray := "", app.stray()
 	switch {
+	case stray != "" && (app.Service.Past.Restarts >= maxRestarts || v.Expired || known && v.Healthy):
+		broken = stray
 	case app.Service.Past.Restarts >= maxRestarts:
 		broken = fmt.Sprintf("it ended %d times", app.Service.Past.Restarts)
 	case v.Expired:
@@ -36,7 +38,7 @@ func settle(w Wanted, app App, target string, parked bool, state converge.State)
 		step.Verb, step.Why = Commit, "it is healthy"
 		return decision{steps: []Step{step}, state: state}
 	case onTrial:
-		state.Phase, state.Moves, state.Reason = phaseGating, true, strings.TrimSuffix("not healthy yet: "+v.Reason, ": ")
+		state.Phase, state.Moves, state.Reason = phaseGating, true, strings.TrimSuffix("not healthy yet: "+orSo(stray, v.Reason), ": ")
 		return decision{state: state, lease: w.MinNodes > 0}
 	case !parked && t != (Attempt{}):
 		step.Verb, step.Why = Commit, "what was tried before is over"
@@ -49,6 +51,8 @@ func settle(w Wanted, app App, target string, parked bool, state converge.State)
 	}
 	state.Phase = converge.Converged
 	switch {
+	case stray != "":
+		state.Phase, state.Reason = phaseUnhealthy, "unhealthy: "+stray
 	case app.Service.Past.Looping:
 		state.Phase, state.Reason = phaseUnhealthy, "unhealthy: it "+keepsEnding(app.Service.Past)
 	case !p.Running():
@@ -59,6 +63,14 @@ func settle(w Wanted, app App, target string, parked bool, state converge.State)
 		state.Reason, state.Moves = app.Listing.Problem, app.Listing.Pending
 	}
 	return decision{state: state}
+}
+
+// stray says which process of an app goes on although the one that the supervisor started has ended, "" when none does.
+func (a App) stray() string {
+	if !a.Service.Stray.Running() || a.Service.Process.Running() && a.Service.Past.Restarts == 0 {
+		return ""
+	}
+	return a.Service.Stray.String()
 }
 
 // keepsEnding says how often. The count of all restarts is told in powers of two, so that the words seldom change.

@@ -85,6 +85,7 @@ type State struct {
 	Up          bool    // the supervisor keeps it running
 	Boot        bool    // it will be started at boot
 	Process     Process // zero while nothing runs
+	Stray       Stray   // a process of it that is not in the supervisor's hands; zero when there is none
 	Past        Past
 	Problem     string // what is wrong with it, in words with the next step; "" when nothing is
 	Bar         Bar    // whether the Problem keeps everything from being tried

@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/platypus-platform/platypus/agents/setlive/service"
 )
@@ -19,14 +20,35 @@ func (r *Runit) List(context.Context) ([]service.State, error) {
 		return nil, err
 	}
 	states := make([]service.State, 0, len(homes))
+	if len(homes) == 0 {
+		return states, nil
+	}
+	processes, errProcesses := service.ReadProcessTable()
 	for _, home := range homes {
 		state, err := r.state(home)
-		if err != nil {
+		if err == nil && errProcesses == nil {
+			state.Stray, err = strayOf(processes, home)
+		}
+		if err = errors.Join(err, errProcesses); err != nil {
 			state = home.Hidden(err)
 		}
 		states = append(states, state)
 	}
 	return states, nil
+}
+
+// strayOf returns a process of a service that no runsv knows. Its error is [service.ErrUnseen].
+func strayOf(processes service.ProcessTable, home service.Home) (service.Stray, error) {
+	now, err := supervise(home).status()
+	if errors.Is(err, service.ErrUnseen) {
+		return service.Stray{}, err
+	}
+	strays, err := processes.Strays(home, now.pid)
+	eldest := service.Eldest(strays)
+	if started, alive, err := service.StartOf(eldest.PID); !alive || started != eldest.Started {
+		return service.Stray{}, err // it was the service's process before now.pid
+	}
+	return eldest, err
 }
 
 // state looks at one service. Its error is [service.ErrUnseen].
@@ -113,4 +135,16 @@ func logMain(home string) error {
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
 	return os.Chown(dir, uid, gid)
+}
+
+// strayGrace is from TERM to KILL for what is found before a start: it was to be stopped before that.
+const strayGrace = 5 * time.Second
+
+// endStrays ends all processes of a service of which no runsv runs one.
+func (r *Runit) endStrays(ctx context.Context, app string, grace time.Duration) error {
+	strays, err := r.home(app).TerminateStrays(0, grace)
+	if err != nil {
+		return err
+	}
+	return strays.Wait(ctx)
 }

@@ -97,6 +97,11 @@ func (r *Runit) Start(ctx context.Context, app string) error {
 	if was.up && process.Settings != "" {
 		return nil
 	}
+	if !process.Running() { // what runs beside it would hold its port
+		if err := r.endStrays(ctx, app, strayGrace); err != nil {
+			return fmt.Errorf("start %s: %w", app, err)
+		}
+	}
 	if err := s.control('u'); err != nil {
 		return fmt.Errorf("start %s: %w", app, err)
 	}
@@ -152,8 +157,11 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 	}
 	if !alive {
 		linked, err := r.linked(app)
-		if err != nil || how.Final && !linked {
+		if err != nil {
 			return err
+		}
+		if how.Final && !linked {
+			return r.endStrays(ctx, app, graceOf(how))
 		}
 		return errors.New(r.absent())
 	}
@@ -166,6 +174,10 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 		return err
 	}
 	defer pipe.Close()
+	strays, err := r.home(app).TerminateStrays(process.PID, graceOf(how))
+	if err != nil {
+		return err
+	}
 	if err := tell(pipe, 'd'); err != nil {
 		return err
 	}
@@ -180,6 +192,9 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 		return err
 	}
 	err = poll(context.WithoutCancel(ctx), service.KillWait, func() (bool, error) { return true, service.KillGroup(process) })
+	if err == nil {
+		err = strays.Wait(ctx)
+	}
 	if err != nil {
 		return err
 	}
