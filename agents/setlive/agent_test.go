@@ -149,7 +149,8 @@ const web = "exec python3 -c 'import http.server,sys; http.server.HTTPServer((\"
 // kinds are the programs that stories run.
 var kinds = map[string]string{
 	"calm": testhost.Calm, "stubborn": testhost.Stubborn, "doomed": testhost.Doomed,
-	"web": "#!/bin/sh\n" + web,
+	"nowhere": "#!/no/such/interpreter\n",
+	"web":     "#!/bin/sh\n" + web,
 	// Two that go into the background: at once, and once they serve, as most daemons do.
 	"forks":      "#!/bin/sh\n[ -n \"$2\" ] || exec setsid -f \"$0\" x x\n" + web,
 	"forks-late": "#!/bin/sh\n[ -n \"$2\" ] || { setsid -f \"$0\" x x; sleep 3; exit 0; }\n" + web,

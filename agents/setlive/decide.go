@@ -117,24 +117,47 @@ func live(w Wanted, app App, state converge.State) decision {
 			state.Phase, state.Reason = phaseReverted, fmt.Sprintf("reverted from %s to %s: %s", t.To, t.From, t.Failed)
 		}
 	}
-	missing, unfit := !slices.Contains(app.Installed, target), slices.Contains(app.Unfit, target) && app.have() != target
-	if missing || unfit {
+	missing, refused := !slices.Contains(app.Installed, target), ""
+	if app.have() != target {
+		refused = app.refused(target, w.Spec.RunAs)
+	}
+	if missing || refused != "" {
 		phase, why := converge.Waiting, fmt.Sprintf("waiting: version %s not installed", target)
-		if unfit {
-			phase, why = phaseFailing, fmt.Sprintf("%s cannot run: its %s is not a program (each app runs one)", target, intent.Launch)
+		if refused != "" {
+			phase, why = phaseFailing, refused
 		}
 		state.Phase, state.Reason = orSo(state.Phase, phase), strings.TrimPrefix(state.Reason+"; "+why, "; ")
 		target, parked = app.Links.Current, true // what ran goes on
 		runs := app.Service.Process.Running() || app.Service.Up
-		if runs || !slices.Contains(app.Installed, target) || !app.owned() {
+		if runs || !slices.Contains(app.Installed, target) || !app.owned() || app.refused(target, w.Spec.RunAs) != "" {
 			return decision{state: state}
 		}
 	}
 	steps := towards(w, app, target, parked)
+	refused = app.refused(target, w.Spec.RunAs)
+	if refused != "" && slices.ContainsFunc(steps, func(s Step) bool { return s.Verb == Start }) {
+		state.Phase, state.Reason = phaseFailing, refused+"; what runs goes on as it is"
+		return decision{state: state}
+	}
 	if len(steps) > 0 {
 		return withLease(w, app, steps, state)
 	}
-	return settle(w, app, target, parked, state)
+	d := settle(w, app, target, parked, state)
+	if refused != "" && d.state.Reason == "" {
+		d.state.Reason = "it goes on, but is not started again: " + refused
+	}
+	return d
+}
+
+// refused says why a version is not started, "" when it may be.
+func (a App) refused(version, runAs string) string {
+	if why := a.Unfit[version]; why != "" {
+		return fmt.Sprintf("%s cannot run: %s", version, why)
+	}
+	if why := a.Untrusted[version]; why != "" {
+		return fmt.Sprintf("%s is not started as %s: %s", version, orSo(runAs, "root"), why)
+	}
+	return ""
 }
 
 // have is the version that runs. One that keeps ending is spoken of as if it ran: a report must not change each time.

@@ -40,15 +40,14 @@ func (h *host) lookAt(app *App, name, basedir string) (err error) {
 		}
 		app.Links.Obstacle = obstacle.Error()
 	}
-	app.Unfit = nil
+	app.Unfit = map[string]string{}
 	for _, version := range app.Installed {
-		at, err := os.Stat(filepath.Join(intent.Install(basedir, intent.Name(name), intent.Name(version)), intent.Launch))
-		there, err := service.There(err)
+		problem, err := launchProblem(intent.Install(basedir, intent.Name(name), intent.Name(version)))
 		if err != nil {
 			return err
 		}
-		if !there || !at.Mode().IsRegular() || at.Mode()&0o111 == 0 {
-			app.Unfit = append(app.Unfit, version)
+		if problem != "" {
+			app.Unfit[version] = problem
 		}
 	}
 	return nil

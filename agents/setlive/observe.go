@@ -4,8 +4,10 @@ import (
 	"context"
 	"maps"
 	"math"
+	"slices"
 	"sync"
 
+	agenthost "github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/agents/setlive/catalog"
 	"github.com/platypus-platform/platypus/agents/setlive/health"
 	"github.com/platypus-platform/platypus/agents/setlive/peers"
@@ -16,16 +18,17 @@ import (
 // host is the machine as setlive works on it. Only the loop's own goroutine observes and says where things stand; steps
 // are planned and applied side by side.
 type host struct {
-	services service.Supervisor
-	attempts attempts
-	watch    *health.Watch
-	peers    *peers.Peers
-	catalog  *catalog.Catalog
-	arrivals *arrivals
-	leaving  sync.Map          // apps that a confirmed step stops for good, until they are wanted again
-	passive  bool              // nothing may be asked, taken or told: --dry-run
-	sound    map[string]Wanted // what was wanted of each app when that could last be used
-	seen     map[string]App    // each app as it was when it could last be looked at
+	services     service.Supervisor
+	attempts     attempts
+	watch        *health.Watch
+	peers        *peers.Peers
+	catalog      *catalog.Catalog
+	arrivals     *arrivals
+	leaving      sync.Map          // apps that a confirmed step stops for good, until they are wanted again
+	passive      bool              // nothing may be asked, taken or told: --dry-run
+	requireRunAs bool              // nothing is started as root
+	sound        map[string]Wanted // what was wanted of each app when that could last be used
+	seen         map[string]App    // each app as it was when it could last be looked at
 }
 
 // observe reads all that setlive owns.
@@ -60,19 +63,47 @@ func (h *host) complete(ctx context.Context, d Desired, a Actual) Actual {
 	whole := maps.Clone(a)
 	for name, w := range d {
 		app, known := a[name]
-		if w.Phase != "" || known && app.Service.Basedir == w.Spec.Basedir {
+		if w.Phase != "" {
 			continue
 		}
-		app = h.look(app, name, w.Spec.Basedir)
-		if !app.owned() {
-			var err error
-			if app.Before, err = h.services.Before(ctx, w.Spec); err != nil {
-				app.Unseen = err.Error()
+		if !known || app.Service.Basedir != w.Spec.Basedir {
+			app = h.look(app, name, w.Spec.Basedir)
+			if !app.owned() {
+				var err error
+				if app.Before, err = h.services.Before(ctx, w.Spec); err != nil {
+					app.Unseen = err.Error()
+				}
 			}
 		}
-		whole[name] = app
+		whole[name] = h.guarded(app, w)
 	}
 	return whole
+}
+
+// guarded adds which of the versions that could be started may not be.
+func (h *host) guarded(app App, w Wanted) App {
+	if w.Version == "" || app.Unseen != "" {
+		return app
+	}
+	var users []uint32
+	if id, err := service.UserID(w.Spec.RunAs); err == nil {
+		users = append(users, id)
+	}
+	trust := agenthost.NewTrust(users...)
+	app.Untrusted = map[string]string{}
+	for _, version := range []string{w.Version, app.Attempt.From, app.Links.Current} {
+		if !slices.Contains(app.Installed, version) {
+			continue
+		}
+		why, err := h.untrusted(trust, w.Spec, version)
+		if err != nil {
+			app.Unseen = err.Error()
+		}
+		if why != "" {
+			app.Untrusted[version] = why
+		}
+	}
+	return app
 }
 
 // plan is [plan] on all that matters to it.

@@ -32,8 +32,9 @@ type Actual map[string]App
 type App struct {
 	Service   service.State // zero when setlive has written none
 	Links     Links
-	Installed []string // versions on disk
-	Unfit     []string // those of them that cannot be launched
+	Installed []string          // versions on disk
+	Unfit     map[string]string // those of them that cannot be run, and why
+	Untrusted map[string]string // those of them that may not be started, and why
 	Before    service.Old
 	Attempt   Attempt
 	Verdict   health.Verdict

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -87,6 +88,22 @@ func lookup(name string) (*user.User, error) {
 		return nil, fmt.Errorf("find user %s: %w", name, err)
 	}
 	return u, nil
+}
+
+// UserID returns the id of a user by name or number; that of root for "".
+func UserID(name string) (uint32, error) {
+	if name == "" {
+		return 0, nil
+	}
+	u, err := lookup(name)
+	if err != nil {
+		return 0, err
+	}
+	id, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("read id of %s: %w", name, err)
+	}
+	return uint32(id), nil
 }
 
 // quote makes a word safe for the shell.

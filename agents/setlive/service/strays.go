@@ -29,19 +29,24 @@ func Eldest(strays []Stray) Stray {
 	})
 }
 
+// Main tells which process the supervisor runs, 0 for none. It is asked after a look at all processes: what it started before
+// that is then no stray.
+type Main func() (int, error)
+
 // StrayShutdown ends the strays of one service.
 type StrayShutdown struct {
 	home       Home
+	main       Main
 	terminated map[Process]bool      // were sent TERM and have until the deadline
 	killed     map[Process]time.Time // were sent KILL
 	until      time.Time
 }
 
-// TerminateStrays sends TERM to all proven strays of a service; they have until grace is over to end. Main is what the supervisor
-// runs, 0 for nothing. Its error is [ErrUnseen].
-func (h Home) TerminateStrays(main int, grace time.Duration) (*StrayShutdown, error) {
-	f := &StrayShutdown{home: h, terminated: map[Process]bool{}, killed: map[Process]time.Time{}, until: time.Now().Add(grace)}
-	strays, err := h.proven(main)
+// TerminateStrays sends TERM to all proven strays of a service; they have until grace is over to end. Its error is
+// [ErrUnseen], or that of main.
+func (h Home) TerminateStrays(main Main, grace time.Duration) (*StrayShutdown, error) {
+	f := &StrayShutdown{home: h, main: main, terminated: map[Process]bool{}, killed: map[Process]time.Time{}, until: time.Now().Add(grace)}
+	strays, err := f.proven()
 	for _, s := range strays {
 		f.terminated[s] = true
 		if err := signal(s, syscall.SIGTERM); err != nil {
@@ -51,13 +56,17 @@ func (h Home) TerminateStrays(main int, grace time.Duration) (*StrayShutdown, er
 	return f, err
 }
 
-// proven lists the strays that are proven to be the service's. Its error is [ErrUnseen].
-func (h Home) proven(main int) (processes []Process, err error) {
+// proven lists the strays that are proven to be the service's.
+func (f *StrayShutdown) proven() (processes []Process, err error) {
 	c, err := ReadProcessTable()
 	if err != nil {
 		return nil, err
 	}
-	strays, err := c.Strays(h, main)
+	main, err := f.main()
+	if err != nil {
+		return nil, err
+	}
+	strays, err := c.Strays(f.home, main)
 	for _, s := range strays {
 		if s.Proven {
 			processes = append(processes, s.Process)
@@ -66,12 +75,12 @@ func (h Home) proven(main int) (processes []Process, err error) {
 	return processes, err
 }
 
-// Wait is called once the supervisor runs nothing of the service any more, and returns when no stray of it is left. Those
+// Wait is called once the supervisor has ended what it ran of the service, and returns when no stray of it is left. Those
 // that were not sent TERM are killed at once, like what is left of a process group, the others when their time is over or
 // ctx ends. What is still there [KillWait] after KILL is an error.
 func (f *StrayShutdown) Wait(ctx context.Context) error {
 	for begin := time.Now(); ; time.Sleep(scanPause) {
-		left, err := f.home.proven(0)
+		left, err := f.proven()
 		if err != nil && time.Since(begin) < KillWait {
 			continue // what could not be looked at is looked at again
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -40,8 +41,11 @@ func (r *Runit) List(context.Context) ([]service.State, error) {
 // strayOf returns a process of a service that no runsv knows. Its error is [service.ErrUnseen].
 func strayOf(processes service.ProcessTable, home service.Home) (service.Stray, error) {
 	now, err := supervise(home).status()
-	if errors.Is(err, service.ErrUnseen) {
+	switch {
+	case errors.Is(err, service.ErrUnseen):
 		return service.Stray{}, err
+	case err != nil:
+		return service.Stray{}, nil // what its runsv runs could not be told from a stray
 	}
 	strays, err := processes.Strays(home, now.pid)
 	eldest := service.Eldest(strays)
@@ -140,11 +144,29 @@ func logMain(home string) error {
 // strayGrace is from TERM to KILL for what is found before a start: it was to be stopped before that.
 const strayGrace = 5 * time.Second
 
-// endStrays ends all processes of a service of which no runsv runs one.
-func (r *Runit) endStrays(ctx context.Context, app string, grace time.Duration) error {
-	strays, err := r.home(app).TerminateStrays(0, grace)
-	if err != nil {
-		return err
+// endStrays ends the processes of a service that its runsv does not know. Where that says nothing that can be read, none is
+// ended: the one that it runs could not be told from them.
+func (r *Runit) endStrays(ctx context.Context, app string, main service.Main, grace time.Duration) error {
+	strays, err := r.home(app).TerminateStrays(main, grace)
+	if err == nil {
+		err = strays.Wait(ctx)
 	}
-	return strays.Wait(ctx)
+	if errors.Is(err, errGarbage) {
+		return nil
+	}
+	return err
+}
+
+// nobody is the main process of a service that no runsv has in hand.
+func nobody() (int, error) { return 0, nil }
+
+// main tells which process of a service runsv runs.
+func (r *Runit) main(app string) service.Main {
+	return func() (int, error) {
+		now, err := supervise(r.home(app)).status()
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil // no runsv has ever run it
+		}
+		return now.pid, err
+	}
 }

@@ -98,7 +98,7 @@ func (r *Runit) Start(ctx context.Context, app string) error {
 		return nil
 	}
 	if !process.Running() { // what runs beside it would hold its port
-		if err := r.endStrays(ctx, app, strayGrace); err != nil {
+		if err := r.endStrays(ctx, app, r.main(app), strayGrace); err != nil {
 			return fmt.Errorf("start %s: %w", app, err)
 		}
 	}
@@ -161,7 +161,7 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 			return err
 		}
 		if how.Final && !linked {
-			return r.endStrays(ctx, app, graceOf(how))
+			return r.endStrays(ctx, app, nobody, graceOf(how))
 		}
 		return errors.New(r.absent())
 	}
@@ -174,8 +174,8 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 		return err
 	}
 	defer pipe.Close()
-	strays, err := r.home(app).TerminateStrays(process.PID, graceOf(how))
-	if err != nil {
+	strays, err := r.home(app).TerminateStrays(r.main(app), graceOf(how))
+	if err != nil && !errors.Is(err, errGarbage) {
 		return err
 	}
 	if err := tell(pipe, 'd'); err != nil {
@@ -257,56 +257,4 @@ func graceOf(how service.Stopping) time.Duration {
 func (r *Runit) linked(app string) (bool, error) {
 	_, err := os.Lstat(r.link(app))
 	return service.There(err)
-}
-
-// Remove implements [service.Writer]. The folder goes last, once no runsv uses it: to take it from under one and make
-// it anew would leave a runsv that watches nothing.
-func (r *Runit) Remove(ctx context.Context, app string) error {
-	home := r.home(app)
-	owned, err := home.Owned()
-	if err := errors.Join(r.foreign(app), err); err != nil || !owned {
-		return err
-	}
-	s := supervise(home)
-	alive, err := s.alive()
-	if err != nil {
-		return fmt.Errorf("remove service %s: %w", app, err)
-	}
-	if alive {
-		if err := r.Stop(ctx, app, service.Stopping{Final: true}); err != nil {
-			return err
-		}
-	}
-	if err := os.Remove(r.link(app)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove service %s: %w", app, err)
-	}
-	if err := r.dismiss(ctx, s); err != nil {
-		return fmt.Errorf("remove service %s: %w", app, err)
-	}
-	trash := filepath.Join(r.stage, "."+app+".gone")
-	if err := os.RemoveAll(trash); err != nil {
-		return fmt.Errorf("remove service %s: %w", app, err)
-	}
-	if err := os.Rename(string(home), trash); err != nil {
-		return fmt.Errorf("remove service %s: %w", app, err)
-	}
-	return os.RemoveAll(trash)
-}
-
-// dismiss ends runsv and its log service.
-func (r *Runit) dismiss(ctx context.Context, s supervise) error {
-	if alive, err := s.alive(); !alive {
-		return err
-	}
-	if err := s.control('x'); err != nil {
-		return err
-	}
-	err := poll(ctx, service.StartWait, func() (bool, error) {
-		alive, err := s.alive()
-		return !alive, err
-	})
-	if errors.Is(err, errTooLong) {
-		return errors.New("its runsv does not end")
-	}
-	return err
 }
