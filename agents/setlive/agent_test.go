@@ -149,6 +149,9 @@ const web = "exec python3 -c 'import http.server,sys; http.server.HTTPServer((\"
 // kinds are the programs that stories run.
 var kinds = map[string]string{
 	"calm": testhost.Calm, "stubborn": testhost.Stubborn, "doomed": testhost.Doomed,
+	"fatal":   "#!/bin/sh\necho starting $PLATYPUS_VERSION\necho FATAL: cannot open database >&2\nexit 3\n",
+	"killed":  "#!/bin/sh\nkill -9 $$\n",
+	"done":    "#!/bin/sh\necho all done\n",
 	"nowhere": "#!/no/such/interpreter\n",
 	"web":     "#!/bin/sh\n" + web,
 	// Two that go into the background: at once, and once they serve, as most daemons do.

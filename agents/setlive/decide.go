@@ -33,7 +33,7 @@ type decision struct {
 func decide(name string, d Desired, a Actual) decision {
 	w, named := d[name]
 	app := a[name]
-	state := converge.State{Want: w.Version, Have: app.have()}
+	state := converge.State{Want: w.Version, Have: app.live()}
 	halt := func(phase, reason string) decision {
 		state.Phase, state.Reason = phase, reason
 		return decision{state: state}
@@ -69,7 +69,7 @@ func remove(name string, app App) decision {
 		steps = append(steps, Step{Verb: Unlink, Spec: spec, Why: why})
 	}
 	steps = append(steps, Step{Verb: Remove, Spec: spec, Why: why})
-	return decision{steps: steps, state: converge.State{Have: app.Service.Process.Version, Reason: why}}
+	return withLease(Wanted{MinNodes: app.Peers.MinNodes}, app, steps, converge.State{Have: app.live(), Reason: why})
 }
 
 // before is for an app in whose place stands a service that setlive did not write: it is taken over as it is or left
@@ -119,7 +119,7 @@ func live(w Wanted, app App, state converge.State) decision {
 	}
 	missing, refused := !slices.Contains(app.Installed, target), ""
 	if app.have() != target {
-		refused = app.refused(target, w.Spec.RunAs)
+		refused = app.Unfit[target]
 	}
 	if missing || refused != "" {
 		phase, why := converge.Waiting, fmt.Sprintf("waiting: version %s not installed", target)
@@ -129,17 +129,20 @@ func live(w Wanted, app App, state converge.State) decision {
 		state.Phase, state.Reason = orSo(state.Phase, phase), strings.TrimPrefix(state.Reason+"; "+why, "; ")
 		target, parked = app.Links.Current, true // what ran goes on
 		runs := app.Service.Process.Running() || app.Service.Up
-		if runs || !slices.Contains(app.Installed, target) || !app.owned() || app.refused(target, w.Spec.RunAs) != "" {
+		if runs || !slices.Contains(app.Installed, target) || !app.owned() || app.Unfit[target] != "" {
 			return decision{state: state}
 		}
 	}
 	steps := towards(w, app, target, parked)
-	refused = app.refused(target, w.Spec.RunAs)
+	refused = app.Unfit[target]
 	if refused != "" && slices.ContainsFunc(steps, func(s Step) bool { return s.Verb == Start }) {
 		state.Phase, state.Reason = phaseFailing, refused+"; what runs goes on as it is"
 		return decision{state: state}
 	}
 	if len(steps) > 0 {
+		if state.Phase == phaseReverted && app.have() != target {
+			state.Phase, state.Reason = converge.Working, fmt.Sprintf("reverting from %s to %s: %s", w.Version, target, app.Attempt.Failed)
+		}
 		return withLease(w, app, steps, state)
 	}
 	d := settle(w, app, target, parked, state)
@@ -149,21 +152,19 @@ func live(w Wanted, app App, state converge.State) decision {
 	return d
 }
 
-// refused says why a version is not started, "" when it may be.
-func (a App) refused(version, runAs string) string {
-	if why := a.Unfit[version]; why != "" {
-		return fmt.Sprintf("%s cannot run: %s", version, why)
-	}
-	if why := a.Untrusted[version]; why != "" {
-		return fmt.Sprintf("%s is not started as %s: %s", version, orSo(runAs, "root"), why)
-	}
-	return ""
-}
-
-// have is the version that runs. One that keeps ending is spoken of as if it ran: a report must not change each time.
+// have is the version that runs. One that keeps ending counts as if it ran.
 func (a App) have() string {
 	if !a.Service.Process.Running() && a.Service.Past.Looping {
 		return a.Links.Current
+	}
+	return a.Service.Process.Version
+}
+
+// live is the version that runs, for people: "" for one that keeps ending and has not been up for a while, so that nobody
+// takes it for live. A report does not change each time that such an app ends.
+func (a App) live() string {
+	if a.Service.Past.Looping && !a.Service.Past.Steady {
+		return ""
 	}
 	return a.Service.Process.Version
 }
@@ -307,5 +308,5 @@ func install(s service.Spec, version string) string {
 
 // kept reports whether something of an app runs, or is to be started again.
 func (a App) kept() bool {
-	return a.owned() && (a.Service.Up || a.Service.Process.Running() || a.Service.Boot || a.Service.Stray.Proven)
+	return a.owned() && (a.Service.Up || a.Service.Process.Running() || a.Service.Boot || a.Service.Past.Stray.Proven)
 }

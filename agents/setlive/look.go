@@ -47,7 +47,7 @@ func (h *host) lookAt(app *App, name, basedir string) (err error) {
 			return err
 		}
 		if problem != "" {
-			app.Unfit[version] = problem
+			app.Unfit[version] = fmt.Sprintf("%s cannot run: %s", version, problem)
 		}
 	}
 	return nil
@@ -125,15 +125,15 @@ func lookAgain(name string, d Desired, app App, state converge.State) decision {
 func (h *host) recall(a Actual) Actual {
 	for name, app := range a {
 		if app.Unseen == "" {
-			h.seen[name] = app
-		} else if last, known := h.seen[name]; known {
+			h.last.seen[name] = app
+		} else if last, known := h.last.seen[name]; known {
 			last.Unseen, last.Verdict, last.Peers, last.Listing = app.Unseen, app.Verdict, app.Peers, app.Listing
 			a[name] = last
 		}
 	}
-	for name := range h.seen {
+	for name := range h.last.seen {
 		if _, there := a[name]; !there {
-			delete(h.seen, name)
+			delete(h.last.seen, name)
 		}
 	}
 	return a

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -24,11 +25,21 @@ type host struct {
 	peers        *peers.Peers
 	catalog      *catalog.Catalog
 	arrivals     *arrivals
-	leaving      sync.Map          // apps that a confirmed step stops for good, until they are wanted again
-	passive      bool              // nothing may be asked, taken or told: --dry-run
-	requireRunAs bool              // nothing is started as root
-	sound        map[string]Wanted // what was wanted of each app when that could last be used
-	seen         map[string]App    // each app as it was when it could last be looked at
+	leaving      sync.Map // apps that a confirmed step stops for good, until they are wanted again
+	passive      bool     // nothing may be asked, taken or told: --dry-run
+	requireRunAs bool     // nothing is started as root
+	last         memory
+}
+
+// memory is what was last known of each app.
+type memory struct {
+	sound    map[string]Wanted   // what was wanted of it when that could last be used
+	seen     map[string]App      // as it was when it could last be looked at
+	evidence map[string]evidence // why it ended
+}
+
+func newMemory() memory {
+	return memory{map[string]Wanted{}, map[string]App{}, map[string]evidence{}}
 }
 
 // observe reads all that setlive owns.
@@ -40,7 +51,8 @@ func (h *host) observe(ctx context.Context) (Actual, error) {
 	verdicts, seen, standing := h.watch.Verdicts(), h.peers.Seen(), h.catalog.Standing()
 	a := make(Actual, len(states))
 	for _, s := range states {
-		app := App{Service: s, Verdict: verdicts[s.App], Peers: Peers(seen[s.App]), Unseen: verdicts[s.App].Unseen}
+		s.Past.Evidence = h.evidence(ctx, s)
+		app := App{Service: s, Verdict: verdicts[s.App], Peers: h.peersOf(s.App, seen), Unseen: verdicts[s.App].Unseen}
 		if s.Bar == service.Unseen {
 			app.Unseen = s.Problem
 		}
@@ -55,6 +67,12 @@ func (h *host) observe(ctx context.Context) (Actual, error) {
 		a[s.App] = app
 	}
 	return a, nil
+}
+
+// peersOf is what is known of the cluster of an app.
+func (h *host) peersOf(app string, seen map[string]peers.Seen) Peers {
+	s := seen[app]
+	return Peers{Asked: s.Asked, Held: s.Held, Healthy: s.Healthy, Reason: s.Reason, MinNodes: h.last.sound[app].MinNodes}
 }
 
 // complete adds what can be seen where intent says that an app lies: setlive owns nothing there yet, or elsewhere.
@@ -90,7 +108,7 @@ func (h *host) guarded(app App, w Wanted) App {
 		users = append(users, id)
 	}
 	trust := agenthost.NewTrust(users...)
-	app.Untrusted = map[string]string{}
+	app.Unfit = maps.Clone(app.Unfit)
 	for _, version := range []string{w.Version, app.Attempt.From, app.Links.Current} {
 		if !slices.Contains(app.Installed, version) {
 			continue
@@ -99,8 +117,8 @@ func (h *host) guarded(app App, w Wanted) App {
 		if err != nil {
 			app.Unseen = err.Error()
 		}
-		if why != "" {
-			app.Untrusted[version] = why
+		if why != "" && app.Unfit[version] == "" {
+			app.Unfit[version] = fmt.Sprintf("%s is not started as %s: %s", version, orSo(w.Spec.RunAs, "root"), why)
 		}
 	}
 	return app

@@ -33,8 +33,7 @@ type App struct {
 	Service   service.State // zero when setlive has written none
 	Links     Links
 	Installed []string          // versions on disk
-	Unfit     map[string]string // those of them that cannot be run, and why
-	Untrusted map[string]string // those of them that may not be started, and why
+	Unfit     map[string]string // those of them that cannot or may not be started, and why
 	Before    service.Old
 	Attempt   Attempt
 	Verdict   health.Verdict
@@ -61,10 +60,11 @@ type Attempt struct {
 
 // Peers is what is known of the other nodes of a cluster, while it matters.
 type Peers struct {
-	Asked   bool   // an answer has come
-	Held    bool   // this node has the cluster's lease
-	Healthy int    // instances elsewhere
-	Reason  string // why it has not got the lease, or cannot know
+	Asked    bool   // an answer has come
+	Held     bool   // this node has the cluster's lease
+	Healthy  int    // instances elsewhere
+	Reason   string // why it has not got the lease, or cannot know
+	MinNodes int    // that the cluster needed when intent named the app last; 0 when that is not known
 }
 
 // Listing is how an app stands in the catalog.

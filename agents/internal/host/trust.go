@@ -30,7 +30,9 @@ type Trust struct {
 
 // NewTrust returns a Trust in root and the given users.
 func NewTrust(users ...uint32) *Trust {
-	return &Trust{users: append([]uint32{0}, users...), seen: map[string]error{}}
+	all := append([]uint32{0}, users...)
+	slices.Sort(all)
+	return &Trust{users: slices.Compact(all), seen: map[string]error{}}
 }
 
 // Check returns nil when path and each of its parents belong to trusted users and nobody else can write to them, by mode,

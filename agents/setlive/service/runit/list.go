@@ -28,7 +28,7 @@ func (r *Runit) List(context.Context) ([]service.State, error) {
 	for _, home := range homes {
 		state, err := r.state(home)
 		if err == nil && errProcesses == nil {
-			state.Stray, err = strayOf(processes, home)
+			state.Past.Stray, err = strayOf(processes, home)
 		}
 		if err = errors.Join(err, errProcesses); err != nil {
 			state = home.Hidden(err)
