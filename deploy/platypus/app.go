@@ -196,7 +196,7 @@ func boolFlag(name, usage string, short ...string) cli.Flag {
 // verbs are in the order in which a newcomer meets them.
 func verbs() []verb {
 	return []verb{devVerb(), validateVerb(), planVerb(), applyVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
-		logVerb(), showVerb(), diffVerb(), catVerb(), lsVerb(), blameVerb(), revertVerb(), restoreVerb(), tagVerb(), holdVerb(),
+		logVerb(), logsVerb(), showVerb(), diffVerb(), catVerb(), lsVerb(), blameVerb(), revertVerb(), restoreVerb(), tagVerb(), holdVerb(),
 		forkVerb(), joinVerb(), ancestorsVerb(), historyVerb(),
 		importVerb(), regionsVerb(), machinesVerb(),
 		launchVerb(), vmsVerb(), releaseVerb(), placeVerb(), explainVerb(), verifyVerb(), drainVerb(), cordonVerb(), uncordonVerb(), rebalanceVerb(),

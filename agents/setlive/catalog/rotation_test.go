@@ -60,7 +60,9 @@ func TestCatalog_TokenReplaced_HealthStillReachesTheCatalog(t *testing.T) {
 	go func() { c.Run(ctx); close(done) }()
 	defer func() { stop(); <-done }()
 	status := func() string {
-		var entries []struct{ Checks []struct{ CheckID, Status string } }
+		var entries []struct {
+			Checks []struct{ CheckID, Status string }
+		}
 		manage(t, consul, "GET", "health/service/slug", "", &entries)
 		for _, e := range entries {
 			for _, check := range e.Checks {

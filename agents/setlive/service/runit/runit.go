@@ -236,8 +236,12 @@ func (r *Runit) kill(ctx context.Context, s supervise, process service.Process) 
 	if err := service.KillGroup(process); err != nil {
 		return err
 	}
-	if err := s.control('k'); err != nil {
-		return err
+	if !process.Running() {
+		// Told so between the end of a process and the start of its finish script, runsv does not write its status again: the
+		// second command makes it.
+		if err := errors.Join(s.control('k'), s.control('d')); err != nil {
+			return err
+		}
 	}
 	err := poll(context.WithoutCancel(ctx), service.KillWait, s.down)
 	if errors.Is(err, errTooLong) {
