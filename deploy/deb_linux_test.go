@@ -77,6 +77,9 @@ func TestPackage(t *testing.T) {
 		h.wait("[ $(systemctl show -P NRestarts platypus-preparer) = 1 ] && systemctl is-active platypus-preparer")
 		h.run("dpkg -i /tmp/p.deb") // over itself, as an upgrade
 		h.wait("systemctl is-active platypus-preparer platypus-port-authority platypus-setlive")
+		runApp(h)
+		checkAppOutlivesPurge(h)
+		h.run("dpkg -i /tmp/p.deb") // the second purge finds what the first one left, and takes it
 		checkPurge(h)
 	})
 	t.Run("runit", func(t *testing.T) {

@@ -30,5 +30,8 @@ func (s *Store) Self(ctx context.Context) (accessor, name string, err error) {
 	return token.AccessorID, token.Description, nil
 }
 
+// Credentials identifies the token and the certificates that are in use since the last reload, without telling them.
+func (s *Store) Credentials() string { return *s.files.Load() }
+
 // anonymous is the accessor that Consul gives to everybody without a token.
 const anonymous = "00000000-0000-0000-0000-000000000002"

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/intent"
 )
 
@@ -25,56 +26,31 @@ var ours = map[string]fs.FileMode{"installs": 0o755, staging: 0o700, trash: 0o70
 // way must be writable by root alone (or sticky, as /tmp is), and no link on the way may be another's. Directories
 // that are not there yet are no danger, for whoever may make them was checked before.
 func safe(basedir string) error {
-	path, uid := "/", os.Geteuid()
-	for _, part := range append([]string{""}, strings.Split(strings.Trim(basedir, "/"), "/")...) {
-		path = filepath.Join(path, part)
-		info, err := os.Lstat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return classify(err)
-		}
-		if info.Mode()&fs.ModeSymlink == 0 && !info.IsDir() {
+	for path := basedir; ; path = filepath.Dir(path) {
+		info, err := os.Stat(path)
+		if err == nil && !info.IsDir() {
 			return troublef(InTheWay, "%s is not a directory: move it away", path)
 		}
-		if uid != 0 {
-			continue // what we can harm is only our own
+		if err == nil || path == filepath.Dir(path) {
+			break
 		}
-		if err := guarded(path, info); err != nil {
-			return err
-		}
-		if info.Mode()&fs.ModeSymlink != 0 {
-			if err := guardedTarget(path); err != nil {
-				return err
-			}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+			return classify(err)
 		}
 	}
-	return nil
+	return trusted(basedir)
 }
 
-// guarded checks one component: owned by root, and writable by nobody else.
-func guarded(path string, info fs.FileInfo) error {
-	st := info.Sys().(*syscall.Stat_t)
-	mode := info.Mode()
-	switch {
-	case st.Uid != 0:
-		return troublef(Unsafe, "%s belongs to user %d, who could turn it elsewhere: chown root %s", path, st.Uid, path)
-	case mode&fs.ModeSymlink != 0 || mode&fs.ModeSticky != 0:
-		return nil
-	case mode&0o002 != 0 || mode&0o020 != 0 && st.Gid != 0:
-		return troublef(Unsafe, "%s is writable by others than root: chmod go-w %s", path, path)
+// trusted refuses, as root, a path that others than root could change.
+func trusted(path string) error {
+	if os.Geteuid() != 0 {
+		return nil // what we can harm is only our own
 	}
-	return nil
-}
-
-// guardedTarget checks the way on which a link of root's leads.
-func guardedTarget(link string) error {
-	target, err := filepath.EvalSymlinks(link)
-	if err != nil {
-		return classify(err)
+	err := host.NewTrust().Check(path)
+	if errors.Is(err, host.ErrUnsafe) {
+		return &trouble{Reason: Unsafe, Err: err}
 	}
-	return safe(target)
+	return classify(err)
 }
 
 // openBasedir makes the basedir and what belongs to us below it, and opens it. Nothing of ours may be a link.
@@ -136,10 +112,7 @@ func checkOurs(root *os.Root, name string) error {
 	if !info.IsDir() {
 		return troublef(InTheWay, "%s is not a directory: move it away", path)
 	}
-	if os.Geteuid() == 0 {
-		return guarded(path, info)
-	}
-	return nil
+	return trusted(path)
 }
 
 // versionOf tells which version an entry of installs/ is of, if it is one of app's.

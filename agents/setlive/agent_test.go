@@ -162,10 +162,20 @@ func (w *world) del(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// web is a script that serves a port.
+const web = "exec python3 -c 'import http.server,sys; http.server.HTTPServer((\"127.0.0.1\",int(sys.argv[1])),http.server.SimpleHTTPRequestHandler).serve_forever()' %s\n"
+
 // kinds are the programs that stories run.
 var kinds = map[string]string{
 	"calm": testhost.Calm, "stubborn": testhost.Stubborn, "doomed": testhost.Doomed,
-	"web": "#!/bin/sh\nexec python3 -c 'import http.server,sys; http.server.HTTPServer((\"127.0.0.1\",int(sys.argv[1])),http.server.SimpleHTTPRequestHandler).serve_forever()' %s\n",
+	"fatal":   "#!/bin/sh\necho starting $PLATYPUS_VERSION\necho FATAL: cannot open database >&2\nexit 3\n",
+	"killed":  "#!/bin/sh\nkill -9 $$\n",
+	"done":    "#!/bin/sh\necho all done\n",
+	"nowhere": "#!/no/such/interpreter\n",
+	"web":     "#!/bin/sh\n" + web,
+	// Two that go into the background: at once, and once they serve, as most daemons do.
+	"forks":      "#!/bin/sh\n[ -n \"$2\" ] || exec setsid -f \"$0\" x x\n" + web,
+	"forks-late": "#!/bin/sh\n[ -n \"$2\" ] || { setsid -f \"$0\" x x; sleep 3; exit 0; }\n" + web,
 	// Two that are their own check: what sick says when it is asked is no.
 	"sound": "#!/bin/sh\n[ \"$1\" = check ] && exit 0\nexec sleep 1000\n",
 	// One that ends as soon as a file is there, and one that copies its config to a file at its start and at HUP.

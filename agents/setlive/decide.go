@@ -33,7 +33,7 @@ type decision struct {
 func decide(name string, d Desired, a Actual) decision {
 	w, named := d[name]
 	app := a[name]
-	state := converge.State{Want: w.Version, Have: app.have()}
+	state := converge.State{Want: w.Version, Have: app.live()}
 	halt := func(phase, reason string) decision {
 		state.Phase, state.Reason = phase, reason
 		return decision{state: state}
@@ -62,14 +62,14 @@ func remove(name string, app App) decision {
 	spec := service.Spec{App: name, Basedir: app.Service.Basedir}
 	const why = "it is no longer declared for this node"
 	steps := []Step{{Verb: Stop, Spec: spec, Final: true, Why: why}}
-	if !app.Service.Up && !app.Service.Process.Running() && !app.Service.Boot {
+	if !app.kept() {
 		steps = nil
 	}
 	if app.Links.Current != "" || app.Links.Previous != "" || app.Attempt != (Attempt{}) {
 		steps = append(steps, Step{Verb: Unlink, Spec: spec, Why: why})
 	}
 	steps = append(steps, Step{Verb: Remove, Spec: spec, Why: why})
-	return decision{steps: steps, state: converge.State{Have: app.Service.Process.Version, Reason: why}}
+	return withLease(Wanted{MinNodes: app.Peers.MinNodes}, app, steps, converge.State{Have: app.live(), Reason: why})
 }
 
 // before is for an app in whose place stands a service that setlive did not write: it is taken over as it is or left
@@ -117,30 +117,54 @@ func live(w Wanted, app App, state converge.State) decision {
 			state.Phase, state.Reason = phaseReverted, fmt.Sprintf("reverted from %s to %s: %s", t.To, t.From, t.Failed)
 		}
 	}
-	missing, unfit := !slices.Contains(app.Installed, target), slices.Contains(app.Unfit, target) && app.have() != target
-	if missing || unfit {
+	missing, refused := !slices.Contains(app.Installed, target), ""
+	if app.have() != target {
+		refused = app.Unfit[target]
+	}
+	if missing || refused != "" {
 		phase, why := converge.Waiting, fmt.Sprintf("waiting: version %s not installed", target)
-		if unfit {
-			phase, why = phaseFailing, fmt.Sprintf("%s cannot run: its %s is not a program (each app runs one)", target, intent.Launch)
+		if refused != "" {
+			phase, why = phaseFailing, refused
 		}
 		state.Phase, state.Reason = orSo(state.Phase, phase), strings.TrimPrefix(state.Reason+"; "+why, "; ")
 		target, parked = app.Links.Current, true // what ran goes on
 		runs := app.Service.Process.Running() || app.Service.Up
-		if runs || !slices.Contains(app.Installed, target) || !app.owned() {
+		if runs || !slices.Contains(app.Installed, target) || !app.owned() || app.Unfit[target] != "" {
 			return decision{state: state}
 		}
 	}
 	steps := towards(w, app, target, parked)
+	refused = app.Unfit[target]
+	if refused != "" && slices.ContainsFunc(steps, func(s Step) bool { return s.Verb == Start }) {
+		state.Phase, state.Reason = phaseFailing, refused+"; what runs goes on as it is"
+		return decision{state: state}
+	}
 	if len(steps) > 0 {
+		if state.Phase == phaseReverted && app.have() != target {
+			state.Phase, state.Reason = converge.Working, fmt.Sprintf("reverting from %s to %s: %s", w.Version, target, app.Attempt.Failed)
+		}
 		return withLease(w, app, steps, state)
 	}
-	return settle(w, app, target, parked, state)
+	d := settle(w, app, target, parked, state)
+	if refused != "" && d.state.Reason == "" {
+		d.state.Reason = "it goes on, but is not started again: " + refused
+	}
+	return d
 }
 
-// have is the version that runs. One that keeps ending is spoken of as if it ran: a report must not change each time.
+// have is the version that runs. One that keeps ending counts as if it ran.
 func (a App) have() string {
 	if !a.Service.Process.Running() && a.Service.Past.Looping {
 		return a.Links.Current
+	}
+	return a.Service.Process.Version
+}
+
+// live is the version that runs, for people: "" for one that keeps ending and has not been up for a while, so that nobody
+// takes it for live. A report does not change each time that such an app ends.
+func (a App) live() string {
+	if a.Service.Past.Looping && !a.Service.Past.Steady {
+		return ""
 	}
 	return a.Service.Process.Version
 }
@@ -231,38 +255,6 @@ func origin(app App, target string) string {
 	return from
 }
 
-// withLease holds steps that stop a healthy process back until the cluster can do without it.
-func withLease(w Wanted, app App, steps []Step, state converge.State) decision {
-	stops := slices.IndexFunc(steps, func(s Step) bool { return s.Verb == Stop })
-	p, v := app.Service.Process, app.Verdict
-	if w.MinNodes <= 0 || stops < 0 || !p.Running() || app.Service.Past.Looping {
-		return decision{steps: steps, state: state, lease: w.MinNodes > 0}
-	}
-	wait := func(reason string) decision {
-		state.Phase, state.Reason, state.Moves = converge.Waiting, "waiting: "+reason, false
-		return decision{state: state, lease: true}
-	}
-	known := v.Process.Is(p) && (v.Passes > 0 || v.Reason != "")
-	switch {
-	case !known:
-		d := wait("whether it is healthy is not known yet")
-		d.state.Moves = true
-		return d
-	case !v.Passing:
-		return decision{steps: steps, state: state, lease: true} // it is no loss
-	case !app.Peers.Asked:
-		d := wait("the other nodes of the cluster are asked")
-		d.state.Moves = true
-		return d
-	case !app.Peers.Held:
-		return wait(app.Peers.Reason)
-	case app.Peers.Healthy < w.MinNodes:
-		return wait(fmt.Sprintf("%d healthy elsewhere, %d are needed", app.Peers.Healthy, w.MinNodes))
-	}
-	steps[stops].Leased = true
-	return decision{steps: steps, state: state, lease: true}
-}
-
 // leadsTo says why the link current is to be changed.
 func leadsTo(version string) string {
 	if version == "" {
@@ -287,5 +279,5 @@ func install(s service.Spec, version string) string {
 
 // kept reports whether something of an app runs, or is to be started again.
 func (a App) kept() bool {
-	return a.owned() && (a.Service.Up || a.Service.Process.Running() || a.Service.Boot)
+	return a.owned() && (a.Service.Up || a.Service.Process.Running() || a.Service.Boot || a.Service.Past.Stray.Proven)
 }

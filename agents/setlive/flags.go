@@ -21,6 +21,7 @@ func flags() []cli.Flag {
 		&cli.BoolFlag{Name: "systemd", Usage: "keep services as systemd units (default where systemd runs)", EnvVars: agent.Env("systemd")},
 		&cli.StringFlag{Name: "unit-dir", Usage: "write units to this `DIR`", Value: "/etc/systemd/system", EnvVars: agent.Env("unit-dir")},
 		&cli.StringFlag{Name: "services", Usage: "keep what units run in this `DIR`", Value: "/var/lib/platypus/services", EnvVars: agent.Env("services")},
+		&cli.BoolFlag{Name: "require-run-as", Usage: "start no app as root: one without run_as is not started", EnvVars: agent.Env("require-run-as")},
 		&cli.StringFlag{Name: "config", Usage: "also write <app>.yaml for servicebuilder to this `DIR`", EnvVars: agent.Env("config")},
 	}
 }

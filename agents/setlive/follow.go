@@ -30,19 +30,20 @@ func (h *host) follow(d Desired, a Actual) {
 		w, named := d[name]
 		doubted := h.doubted(name, w, app)
 		if named && w.Phase == "" && !doubted {
-			h.sound[name] = w
+			h.last.sound[name] = w
 		}
-		if !named && app.Unseen == "" {
-			delete(h.sound, name)
+		_, leaving := h.leaving.Load(name)
+		if !named && app.Unseen == "" && (leaving || !app.owned()) {
+			delete(h.last.sound, name)
 		}
-		last, known := h.sound[name]
-		if _, seen := h.seen[name]; !seen || !known || !app.owned() {
+		last, known := h.last.sound[name]
+		if _, seen := h.last.seen[name]; !seen || !known || !app.owned() {
 			keep[name] = named && (w.Phase != "" || doubted) || app.Unseen != ""
 			continue
 		}
 		why := "stopping it"
 		if last.Version != "" {
-			if !doubted {
+			if named && !doubted {
 				why = "switching to " + last.Version
 			}
 			entries[name] = entry(last, app)

@@ -40,15 +40,14 @@ func (h *host) lookAt(app *App, name, basedir string) (err error) {
 		}
 		app.Links.Obstacle = obstacle.Error()
 	}
-	app.Unfit = nil
+	app.Unfit = map[string]string{}
 	for _, version := range app.Installed {
-		at, err := os.Stat(filepath.Join(intent.Install(basedir, intent.Name(name), intent.Name(version)), intent.Launch))
-		there, err := service.There(err)
+		problem, err := launchProblem(intent.Install(basedir, intent.Name(name), intent.Name(version)))
 		if err != nil {
 			return err
 		}
-		if !there || !at.Mode().IsRegular() || at.Mode()&0o111 == 0 {
-			app.Unfit = append(app.Unfit, version)
+		if problem != "" {
+			app.Unfit[version] = fmt.Sprintf("%s cannot run: %s", version, problem)
 		}
 	}
 	return nil
@@ -126,15 +125,15 @@ func lookAgain(name string, d Desired, app App, state converge.State) decision {
 func (h *host) recall(a Actual) Actual {
 	for name, app := range a {
 		if app.Unseen == "" {
-			h.seen[name] = app
-		} else if last, known := h.seen[name]; known {
+			h.last.seen[name] = app
+		} else if last, known := h.last.seen[name]; known {
 			last.Unseen, last.Verdict, last.Peers, last.Listing = app.Unseen, app.Verdict, app.Peers, app.Listing
 			a[name] = last
 		}
 	}
-	for name := range h.seen {
+	for name := range h.last.seen {
 		if _, there := a[name]; !there {
-			delete(h.seen, name)
+			delete(h.last.seen, name)
 		}
 	}
 	return a

@@ -42,7 +42,7 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 	h := &host{
 		services: services, attempts: attempts(filepath.Join(a.StateDir, "attempts")), watch: health.NewWatch(),
 		peers: peers.New(a.Store, a.Tree, a.Node), catalog: catalog.New(a.Store, a.Node),
-		arrivals: newArrivals(), passive: a.DryRun, sound: map[string]Wanted{}, seen: map[string]App{},
+		arrivals: newArrivals(), passive: a.DryRun, requireRunAs: c.Bool("require-run-as"), last: newMemory(),
 	}
 	if !a.DryRun {
 		go h.catalog.Run(ctx)

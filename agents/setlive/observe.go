@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"sync"
 
+	agenthost "github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/agents/setlive/catalog"
 	"github.com/platypus-platform/platypus/agents/setlive/health"
 	"github.com/platypus-platform/platypus/agents/setlive/peers"
@@ -16,16 +19,27 @@ import (
 // host is the machine as setlive works on it. Only the loop's own goroutine observes and says where things stand; steps
 // are planned and applied side by side.
 type host struct {
-	services service.Supervisor
-	attempts attempts
-	watch    *health.Watch
-	peers    *peers.Peers
-	catalog  *catalog.Catalog
-	arrivals *arrivals
-	leaving  sync.Map          // apps that a confirmed step stops for good, until they are wanted again
-	passive  bool              // nothing may be asked, taken or told: --dry-run
-	sound    map[string]Wanted // what was wanted of each app when that could last be used
-	seen     map[string]App    // each app as it was when it could last be looked at
+	services     service.Supervisor
+	attempts     attempts
+	watch        *health.Watch
+	peers        *peers.Peers
+	catalog      *catalog.Catalog
+	arrivals     *arrivals
+	leaving      sync.Map // apps that a confirmed step stops for good, until they are wanted again
+	passive      bool     // nothing may be asked, taken or told: --dry-run
+	requireRunAs bool     // nothing is started as root
+	last         memory
+}
+
+// memory is what was last known of each app.
+type memory struct {
+	sound    map[string]Wanted   // what was wanted of it when that could last be used
+	seen     map[string]App      // as it was when it could last be looked at
+	evidence map[string]evidence // why it ended
+}
+
+func newMemory() memory {
+	return memory{map[string]Wanted{}, map[string]App{}, map[string]evidence{}}
 }
 
 // observe reads all that setlive owns.
@@ -37,7 +51,8 @@ func (h *host) observe(ctx context.Context) (Actual, error) {
 	verdicts, seen, standing := h.watch.Verdicts(), h.peers.Seen(), h.catalog.Standing()
 	a := make(Actual, len(states))
 	for _, s := range states {
-		app := App{Service: s, Verdict: verdicts[s.App], Peers: Peers(seen[s.App]), Unseen: verdicts[s.App].Unseen}
+		s.Past.Evidence = h.evidence(ctx, s)
+		app := App{Service: s, Verdict: verdicts[s.App], Peers: h.peersOf(s.App, seen), Unseen: verdicts[s.App].Unseen}
 		if s.Bar == service.Unseen {
 			app.Unseen = s.Problem
 		}
@@ -54,25 +69,59 @@ func (h *host) observe(ctx context.Context) (Actual, error) {
 	return a, nil
 }
 
+// peersOf is what is known of the cluster of an app.
+func (h *host) peersOf(app string, seen map[string]peers.Seen) Peers {
+	s := seen[app]
+	return Peers{Asked: s.Asked, Held: s.Held, Healthy: s.Healthy, Reason: s.Reason, MinNodes: h.last.sound[app].MinNodes}
+}
+
 // complete adds what can be seen where intent says that an app lies: setlive owns nothing there yet, or elsewhere.
 // What was observed stays as it is.
 func (h *host) complete(ctx context.Context, d Desired, a Actual) Actual {
 	whole := maps.Clone(a)
 	for name, w := range d {
 		app, known := a[name]
-		if w.Phase != "" || known && app.Service.Basedir == w.Spec.Basedir {
+		if w.Phase != "" {
 			continue
 		}
-		app = h.look(app, name, w.Spec.Basedir)
-		if !app.owned() {
-			var err error
-			if app.Before, err = h.services.Before(ctx, w.Spec); err != nil {
-				app.Unseen = err.Error()
+		if !known || app.Service.Basedir != w.Spec.Basedir {
+			app = h.look(app, name, w.Spec.Basedir)
+			if !app.owned() {
+				var err error
+				if app.Before, err = h.services.Before(ctx, w.Spec); err != nil {
+					app.Unseen = err.Error()
+				}
 			}
 		}
-		whole[name] = app
+		whole[name] = h.guarded(app, w)
 	}
 	return whole
+}
+
+// guarded adds which of the versions that could be started may not be.
+func (h *host) guarded(app App, w Wanted) App {
+	if w.Version == "" || app.Unseen != "" {
+		return app
+	}
+	var users []uint32
+	if id, err := service.UserID(w.Spec.RunAs); err == nil {
+		users = append(users, id)
+	}
+	trust := agenthost.NewTrust(users...)
+	app.Unfit = maps.Clone(app.Unfit)
+	for _, version := range []string{w.Version, app.Attempt.From, app.Links.Current} {
+		if !slices.Contains(app.Installed, version) {
+			continue
+		}
+		why, err := h.untrusted(trust, w.Spec, version)
+		if err != nil {
+			app.Unseen = err.Error()
+		}
+		if why != "" && app.Unfit[version] == "" {
+			app.Unfit[version] = fmt.Sprintf("%s is not started as %s: %s", version, orSo(w.Spec.RunAs, "root"), why)
+		}
+	}
+	return app
 }
 
 // plan is [plan] on all that matters to it.

@@ -32,8 +32,8 @@ type Actual map[string]App
 type App struct {
 	Service   service.State // zero when setlive has written none
 	Links     Links
-	Installed []string // versions on disk
-	Unfit     []string // those of them that cannot be launched
+	Installed []string          // versions on disk
+	Unfit     map[string]string // those of them that cannot or may not be started, and why
 	Before    service.Old
 	Attempt   Attempt
 	Verdict   health.Verdict
@@ -60,10 +60,11 @@ type Attempt struct {
 
 // Peers is what is known of the other nodes of a cluster, while it matters.
 type Peers struct {
-	Asked   bool   // an answer has come
-	Held    bool   // this node has the cluster's lease
-	Healthy int    // instances elsewhere
-	Reason  string // why it has not got the lease, or cannot know
+	Asked    bool   // an answer has come
+	Held     bool   // this node has the cluster's lease
+	Healthy  int    // instances elsewhere
+	Reason   string // why it has not got the lease, or cannot know
+	MinNodes int    // that the cluster needed when intent named the app last; 0 when that is not known
 }
 
 // Listing is how an app stands in the catalog.

@@ -247,3 +247,20 @@ func TestDesiredGoalChangesWithIntentOnly(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestDecide_RevertUnderWay_IsNotSaidToBeOver: until the version before runs, the one that failed is still what answers.
+func TestDecide_RevertUnderWay_IsNotSaidToBeOver(t *testing.T) {
+	w := Wanted{Spec: service.Spec{App: "slug", Basedir: "/srv/slug"}, Version: "v2", Goal: "g"}
+	app := App{Installed: []string{"v1", "v2"}, Links: Links{Current: "v2", Previous: "v1"}, Attempt: Attempt{Goal: "g", To: "v2", From: "v1", Failed: "sick"}}
+	app.Service = service.State{App: "slug", Basedir: "/srv/slug", Up: true, Boot: true, Fingerprint: w.Spec.Fingerprint(),
+		Process: service.Process{PID: 7, Started: 1, Version: "v2", Settings: w.Spec.Settings()}}
+	s := decide("slug", Desired{"slug": w}, Actual{"slug": app}).state
+	if s.Phase != converge.Working || s.Have != "v2" || s.Reason != "reverting from v2 to v1: sick" {
+		t.Errorf("while v2 runs: %+v", s)
+	}
+	app.Links.Current, app.Service.Process.Version = "v1", "v1"
+	s = decide("slug", Desired{"slug": w}, Actual{"slug": app}).state
+	if s.Phase != phaseReverted || s.Have != "v1" || s.Reason != "reverted from v2 to v1: sick" {
+		t.Errorf("once v1 runs: %+v", s)
+	}
+}

@@ -19,10 +19,12 @@ func settle(w Wanted, app App, target string, parked bool, state converge.State)
 	}
 	onTrial := !parked && t.To == target && t.Failed == ""
 	known := p.Running() && v.Process.Is(p)
-	broken := ""
+	broken, stray := "", app.stray()
 	switch {
+	case stray != "" && (app.Service.Past.Restarts >= maxRestarts || v.Expired || known && v.Healthy):
+		broken = stray
 	case app.Service.Past.Restarts >= maxRestarts:
-		broken = fmt.Sprintf("it ended %d times", app.Service.Past.Restarts)
+		broken = fmt.Sprintf("it ended %d times", app.Service.Past.Restarts) + app.why()
 	case v.Expired:
 		broken = "not healthy in time: " + orSo(v.Reason, "no answer")
 	}
@@ -36,21 +38,26 @@ func settle(w Wanted, app App, target string, parked bool, state converge.State)
 		step.Verb, step.Why = Commit, "it is healthy"
 		return decision{steps: []Step{step}, state: state}
 	case onTrial:
-		state.Phase, state.Moves, state.Reason = phaseGating, true, strings.TrimSuffix("not healthy yet: "+v.Reason, ": ")
+		state.Phase, state.Moves, state.Reason = phaseGating, true, strings.TrimSuffix("not healthy yet: "+orSo(stray, v.Reason), ": ")
 		return decision{state: state, lease: w.MinNodes > 0}
 	case !parked && t != (Attempt{}):
 		step.Verb, step.Why = Commit, "what was tried before is over"
 		return decision{steps: []Step{step}, state: state}
 	case parked:
-		if app.Service.Past.Looping {
-			state.Reason += "; what runs in its place " + keepsEnding(app.Service.Past)
+		switch who := "what runs in its place "; {
+		case app.Service.Past.Looping && t.To == target:
+			state.Reason += "; it " + keepsEnding(app.Service.Past)
+		case app.Service.Past.Looping:
+			state.Reason += "; " + who + keepsEnding(app.Service.Past) + app.why()
 		}
 		return decision{state: state}
 	}
 	state.Phase = converge.Converged
 	switch {
+	case stray != "":
+		state.Phase, state.Reason = phaseUnhealthy, "unhealthy: "+stray
 	case app.Service.Past.Looping:
-		state.Phase, state.Reason = phaseUnhealthy, "unhealthy: it "+keepsEnding(app.Service.Past)
+		state.Phase, state.Reason = phaseUnhealthy, "unhealthy: it "+keepsEnding(app.Service.Past)+app.why()
 	case !p.Running():
 		state.Phase, state.Moves, state.Reason = converge.Working, true, "it ended; the supervisor starts it again"
 	case known && !v.Passing && v.Reason != "":
@@ -59,6 +66,22 @@ func settle(w Wanted, app App, target string, parked bool, state converge.State)
 		state.Reason, state.Moves = app.Listing.Problem, app.Listing.Pending
 	}
 	return decision{state: state}
+}
+
+// stray says which process of an app goes on although the one that the supervisor started has ended, "" when none does.
+func (a App) stray() string {
+	if !a.Service.Past.Stray.Running() || a.Service.Process.Running() && a.Service.Past.Restarts == 0 {
+		return ""
+	}
+	return a.Service.Past.Stray.String()
+}
+
+// why is the evidence of how an app ended, for the end of a sentence.
+func (a App) why() string {
+	if a.Service.Past.Evidence == "" {
+		return ""
+	}
+	return ": " + a.Service.Past.Evidence
 }
 
 // keepsEnding says how often. The count of all restarts is told in powers of two, so that the words seldom change.

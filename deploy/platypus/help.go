@@ -19,7 +19,7 @@ type group struct {
 func groups() []group {
 	return []group{
 		{"Apps", []verb{initVerb(), validateVerb(), planVerb(), applyVerb(), exportVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
-			restartVerb(), stopVerb(), startVerb()}},
+			restartVerb(), stopVerb(), startVerb(), logsVerb()}},
 		{"History", []verb{logVerb(), showVerb(), diffVerb(), blameVerb(), catVerb(), lsVerb(), revertVerb(), restoreVerb(), tagVerb(), holdVerb(),
 			forkVerb(), joinVerb(), ancestorsVerb(), historyVerb()}},
 		{"Fleet", []verb{importVerb(), regionsVerb(), machinesVerb(), launchVerb(), vmsVerb(), releaseVerb(), placeVerb(), explainVerb(),

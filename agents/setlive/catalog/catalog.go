@@ -21,6 +21,7 @@ import (
 const (
 	every = 10 * time.Second // entries are looked at, and health without a probe of the store's own is told
 	ttl   = 3 * every        // health that was told counts that long
+	renew = 3 * time.Minute  // entries are registered again, whatever is listed
 )
 
 // ownerKey is the meta key that says whose an entry is.
@@ -53,11 +54,27 @@ type Catalog struct {
 	wanted   map[string]Entry
 	keep     map[string]bool
 	standing map[string]Standing
+
+	registered map[string]registration // by app; Run alone touches it
+}
+
+// registration is when an entry was registered, and as whom. Consul keeps the token of a registration with the service and
+// writes to the catalog with it for ever: where that token is gone, the catalog no longer learns whether the app is healthy.
+type registration struct {
+	credentials string
+	at          time.Time
+}
+
+// due reports whether an entry is to be registered again: at the first look of this process, with another token, and now and
+// then, for there may be other reasons why the catalog does not hold what the agent does.
+func (r registration) due(credentials string, now time.Time) bool {
+	return r.credentials != credentials || now.Sub(r.at) >= renew
 }
 
 // New returns a catalog; Run does the work.
 func New(s *store.Store, node intent.Name) *Catalog {
-	return &Catalog{store: s, node: node, kick: make(chan struct{}, 1), wake: make(chan struct{}, 1), standing: map[string]Standing{}}
+	return &Catalog{store: s, node: node, kick: make(chan struct{}, 1), wake: make(chan struct{}, 1), standing: map[string]Standing{},
+		registered: map[string]registration{}}
 }
 
 // Wake carries a value when the standing of an entry changed.
@@ -173,11 +190,13 @@ func (c *Catalog) sync(ctx context.Context, wanted map[string]Entry, keep map[st
 // entry makes one entry be as it shall be.
 func (c *Catalog) entry(ctx context.Context, e Entry, have store.Service) error {
 	check := e.check()
-	if !maps.Equal(have.Meta, e.meta(c.node)) || have.Port != e.Port {
+	me := registration{c.store.Credentials(), time.Now()}
+	if !maps.Equal(have.Meta, e.meta(c.node)) || have.Port != e.Port || c.registered[e.App].due(me.credentials, me.at) {
 		s := store.Service{ID: c.id(e.App), Name: e.App, Port: e.Port, Meta: e.meta(c.node), Check: check}
 		if err := c.store.Register(ctx, s); err != nil {
 			return err
 		}
+		c.registered[e.App] = me
 	}
 	if check.TTL == 0 || !e.Known {
 		return nil

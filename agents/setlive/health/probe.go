@@ -107,7 +107,7 @@ func askHTTP(ctx context.Context, check intent.Health) error {
 	defer answer.Body.Close()
 	if answer.StatusCode < 200 || answer.StatusCode > 399 {
 		body, _ := io.ReadAll(io.LimitReader(answer.Body, MaxReason))
-		return fmt.Errorf("%s: %s", answer.Status, short(string(body)))
+		return fmt.Errorf("%s: %s", answer.Status, Short(string(body)))
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func (t Target) exec(ctx context.Context) error {
 		if len(said.kept) == 0 {
 			return fmt.Errorf("%s: %w", t.Check.Command[0], err)
 		}
-		return fmt.Errorf("%s: %w: %s", t.Check.Command[0], err, short(string(said.kept)))
+		return fmt.Errorf("%s: %w: %s", t.Check.Command[0], err, Short(string(said.kept)))
 	}
 	return nil
 }
@@ -199,8 +199,8 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// short makes one clean line of at most MaxReason bytes.
-func short(text string) string {
+// Short makes one clean line of at most MaxReason bytes.
+func Short(text string) string {
 	clean := strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):

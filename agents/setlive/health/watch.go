@@ -172,7 +172,7 @@ func (w *Watch) heard(f *follower, err error, now time.Time) bool {
 	}
 	v.Passing, v.Reason = err == nil, ""
 	if err != nil {
-		v.Passes, v.Healthy, v.Reason = 0, false, short(err.Error())
+		v.Passes, v.Healthy, v.Reason = 0, false, Short(err.Error())
 	} else {
 		if v.Passes++; v.Passes == 1 || f.first.IsZero() {
 			f.first = now

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/platypus-platform/platypus/agents/internal/host"
 )
@@ -23,7 +24,9 @@ const (
 	noteName   = "running"       // which process runs what, written by the script
 	toldName   = "told"          // which process was told of newer settings, written by setlive
 	configName = "config.json"
-	RunName    = "run" // the script
+	endName    = "ended"  // how a process ended last, written by the finish script
+	RunName    = "run"    // the script
+	FinishName = "finish" // runs after each end
 )
 
 // ErrForeign says that something setlive did not write is in the way.
@@ -82,7 +85,7 @@ func (h Home) files(s Spec, more []File) ([]File, error) {
 	}
 	m := marker{App: s.App, Basedir: s.Basedir, Node: s.Node, Fingerprint: s.Fingerprint(), Files: map[string]string{}}
 	files := append([]File{{configName, s.config(), 0o640}}, more...)
-	files = append(files, File{RunName, run, 0o755})
+	files = append(files, File{RunName, run, 0o755}, File{FinishName, finish(string(h), s), 0o755})
 	for _, f := range files {
 		m.Files[f.Path] = sum(f.Data)
 	}
@@ -216,6 +219,10 @@ func (h Home) State() (State, error) {
 			return State{}, err
 		}
 		s.Past = Past{Restarts: n.restarts, Looping: looping(n.starts, now)}
+		s.Past.Steady = now >= n.Started && time.Duration(now-n.Started)*tick >= SteadyAfter
+		if s.Past.End, err = h.end(); err != nil {
+			return State{}, err
+		}
 	}
 	for name, want := range m.Files {
 		data, err := os.ReadFile(filepath.Join(string(h), name))

@@ -8,8 +8,12 @@ import (
 
 // Past is what the supervisor had to do for a service since it was last stopped.
 type Past struct {
-	Restarts int  // how often it had to start it again
-	Looping  bool // it keeps ending: it ended LoopEnds times within LoopWindow, and has not stayed up since
+	Restarts int    // how often it had to start it again
+	Looping  bool   // it keeps ending: it ended LoopEnds times within LoopWindow, and has not stayed up since
+	Steady   bool   // the process that was started last has been up for SteadyAfter, if it still is
+	End      End    // how a process of it ended last; zero when that is not known
+	Stray    Stray  // a process of it that is not in the supervisor's hands; zero when there is none
+	Evidence string // why it ended, in words: for whoever observes to fill in
 }
 
 // When a service counts as one that keeps ending, and when no longer: once it has stayed up for LoopCalm, and for twice
@@ -19,6 +23,8 @@ const (
 	LoopEnds   = 4
 	LoopWindow = 10 * time.Minute
 	LoopCalm   = 2 * time.Minute
+
+	SteadyAfter = 10 * time.Second
 )
 
 const tick = 10 * time.Millisecond // in which the kernel tells start times

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -79,17 +80,22 @@ func StartOf(pid int) (started uint64, alive bool, err error) {
 	if pid <= 0 {
 		return 0, false, nil
 	}
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if there, err := There(err); !there {
+	fields, err := statOf(pid)
+	if err != nil || len(fields) < 20 || fields[0] == "Z" {
 		return 0, false, err
-	}
-	_, after, ok := strings.Cut(string(data[strings.LastIndexByte(string(data), ')')+1:]), " ")
-	fields := strings.Fields(after)
-	if !ok || len(fields) < 20 || fields[0] == "Z" {
-		return 0, false, nil
 	}
 	started, err = strconv.ParseUint(fields[19], 10, 64)
 	return started, err == nil, nil
+}
+
+// statOf returns the fields of /proc/PID/stat from the state on, none when there is no such process. What is before them, the
+// name, may hold anything, also spaces, parentheses and newlines. Its error is [ErrUnseen].
+func statOf(pid int) ([]string, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if there, err := There(err); !there {
+		return nil, err
+	}
+	return strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:])), nil
 }
 
 // KillGroup kills what is left of the group that a service's process led. It is for a process that the supervisor has

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -22,7 +23,8 @@ func script(home string, s Spec) ([]byte, error) {
 	line("cd -P %s || exit 1", quote(filepath.Join(s.Basedir, "current")))
 	line("version=${PWD##*/}")
 	line(`case $version in %[1]s_*) version=${version#%[1]s_} ;; *) version=- ;; esac`, s.App)
-	line("read -r stat </proc/$$/stat")
+	line("# The name of a process, before the last parenthesis, may hold anything, also a newline.")
+	line(`stat=$(cat /proc/$$/stat) || exit 1`)
 	line("set -- ${stat##*) }")
 	line("leader=$3 started=${20} boot=- pid= since= restarts= was= e1= e2= e3=")
 	line("[ ! -r %[1]s ] || read -r boot <%[1]s", bootIDFile)
@@ -32,7 +34,7 @@ func script(home string, s Spec) ([]byte, error) {
 	line(`case $restarts in '' | *[!0-9]*) restarts=-1 ;; esac`)
 	line("# The process before this one still runs when its supervisor was killed: two must never run.")
 	line(`case $pid in '' | *[!0-9]* | $$) pid=none ;; esac`)
-	line("if [ -r /proc/$pid/stat ] && read -r stat </proc/$pid/stat; then")
+	line("if [ -r /proc/$pid/stat ] && stat=$(cat /proc/$pid/stat); then")
 	line("\tset -- ${stat##*) }")
 	line(`	if [ "${20}" = "$since" ]; then`)
 	line(`		kill -s KILL -- "-$pid" "$pid" 2>/dev/null`)
@@ -43,7 +45,7 @@ func script(home string, s Spec) ([]byte, error) {
 	line("fi")
 	line(`echo "$$ $started $version %s $((restarts + 1)) %s $boot $since $e1 $e2 $e3" >"$home/%[3]s.new" && mv -f "$home/%[3]s.new" "$home/%[3]s"`,
 		s.Settings(), s.Core(), noteName)
-	line(`export PLATYPUS_APP=%s PLATYPUS_VERSION="$version" PLATYPUS_CONFIG="$home/%s"`, quote(s.App), configName)
+	line(`export PLATYPUS_APP=%s %s="$version" %s="$home/%s"`, quote(s.App), envVersion, envConfig, configName)
 	line(`set -- "$PWD/bin/launch"`)
 	if err := become(line, s.RunAs); err != nil {
 		return nil, err
@@ -86,6 +88,22 @@ func lookup(name string) (*user.User, error) {
 		return nil, fmt.Errorf("find user %s: %w", name, err)
 	}
 	return u, nil
+}
+
+// UserID returns the id of a user by name or number; that of root for "".
+func UserID(name string) (uint32, error) {
+	if name == "" {
+		return 0, nil
+	}
+	u, err := lookup(name)
+	if err != nil {
+		return 0, err
+	}
+	id, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("read id of %s: %w", name, err)
+	}
+	return uint32(id), nil
 }
 
 // quote makes a word safe for the shell.

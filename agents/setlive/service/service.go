@@ -50,6 +50,8 @@ type Lister interface {
 	// Before returns what stands in the place of a service that setlive has not written: nothing, one that can be taken
 	// over, or one that cannot. Its error says that this cannot be known now.
 	Before(ctx context.Context, spec Spec) (Old, error)
+	// Output returns the last lines that the app printed, at most n, and where all of them are: a path or a command.
+	Output(ctx context.Context, app string, n int) (lines []string, where string)
 }
 
 // ErrUntold says that there is no process fit to be sent a signal.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/platypus-platform/platypus/agents/setlive/service"
 )
@@ -19,14 +21,38 @@ func (r *Runit) List(context.Context) ([]service.State, error) {
 		return nil, err
 	}
 	states := make([]service.State, 0, len(homes))
+	if len(homes) == 0 {
+		return states, nil
+	}
+	processes, errProcesses := service.ReadProcessTable()
 	for _, home := range homes {
 		state, err := r.state(home)
-		if err != nil {
+		if err == nil && errProcesses == nil {
+			state.Past.Stray, err = strayOf(processes, home)
+		}
+		if err = errors.Join(err, errProcesses); err != nil {
 			state = home.Hidden(err)
 		}
 		states = append(states, state)
 	}
 	return states, nil
+}
+
+// strayOf returns a process of a service that no runsv knows. Its error is [service.ErrUnseen].
+func strayOf(processes service.ProcessTable, home service.Home) (service.Stray, error) {
+	now, err := supervise(home).status()
+	switch {
+	case errors.Is(err, service.ErrUnseen):
+		return service.Stray{}, err
+	case err != nil:
+		return service.Stray{}, nil // what its runsv runs could not be told from a stray
+	}
+	strays, err := processes.Strays(home, now.pid)
+	eldest := service.Eldest(strays)
+	if started, alive, err := service.StartOf(eldest.PID); !alive || started != eldest.Started {
+		return service.Stray{}, err // it was the service's process before now.pid
+	}
+	return eldest, err
 }
 
 // state looks at one service. Its error is [service.ErrUnseen].
@@ -113,4 +139,34 @@ func logMain(home string) error {
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
 	return os.Chown(dir, uid, gid)
+}
+
+// strayGrace is from TERM to KILL for what is found before a start: it was to be stopped before that.
+const strayGrace = 5 * time.Second
+
+// endStrays ends the processes of a service that its runsv does not know. Where that says nothing that can be read, none is
+// ended: the one that it runs could not be told from them.
+func (r *Runit) endStrays(ctx context.Context, app string, main service.Main, grace time.Duration) error {
+	strays, err := r.home(app).TerminateStrays(main, grace)
+	if err == nil {
+		err = strays.Wait(ctx)
+	}
+	if errors.Is(err, errGarbage) {
+		return nil
+	}
+	return err
+}
+
+// nobody is the main process of a service that no runsv has in hand.
+func nobody() (int, error) { return 0, nil }
+
+// main tells which process of a service runsv runs.
+func (r *Runit) main(app string) service.Main {
+	return func() (int, error) {
+		now, err := supervise(r.home(app)).status()
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil // no runsv has ever run it
+		}
+		return now.pid, err
+	}
 }

@@ -97,6 +97,11 @@ func (r *Runit) Start(ctx context.Context, app string) error {
 	if was.up && process.Settings != "" {
 		return nil
 	}
+	if !process.Running() { // what runs beside it would hold its port
+		if err := r.endStrays(ctx, app, r.main(app), strayGrace); err != nil {
+			return fmt.Errorf("start %s: %w", app, err)
+		}
+	}
 	if err := s.control('u'); err != nil {
 		return fmt.Errorf("start %s: %w", app, err)
 	}
@@ -152,8 +157,11 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 	}
 	if !alive {
 		linked, err := r.linked(app)
-		if err != nil || how.Final && !linked {
+		if err != nil {
 			return err
+		}
+		if how.Final && !linked {
+			return r.endStrays(ctx, app, nobody, graceOf(how))
 		}
 		return errors.New(r.absent())
 	}
@@ -166,6 +174,10 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 		return err
 	}
 	defer pipe.Close()
+	strays, err := r.home(app).TerminateStrays(r.main(app), graceOf(how))
+	if err != nil && !errors.Is(err, errGarbage) {
+		return err
+	}
 	if err := tell(pipe, 'd'); err != nil {
 		return err
 	}
@@ -180,6 +192,9 @@ func (r *Runit) stop(ctx context.Context, app string, how service.Stopping) erro
 		return err
 	}
 	err = poll(context.WithoutCancel(ctx), service.KillWait, func() (bool, error) { return true, service.KillGroup(process) })
+	if err == nil {
+		err = strays.Wait(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -221,8 +236,12 @@ func (r *Runit) kill(ctx context.Context, s supervise, process service.Process) 
 	if err := service.KillGroup(process); err != nil {
 		return err
 	}
-	if err := s.control('k'); err != nil {
-		return err
+	if !process.Running() {
+		// Told so between the end of a process and the start of its finish script, runsv does not write its status again: the
+		// second command makes it.
+		if err := errors.Join(s.control('k'), s.control('d')); err != nil {
+			return err
+		}
 	}
 	err := poll(context.WithoutCancel(ctx), service.KillWait, s.down)
 	if errors.Is(err, errTooLong) {
@@ -242,56 +261,4 @@ func graceOf(how service.Stopping) time.Duration {
 func (r *Runit) linked(app string) (bool, error) {
 	_, err := os.Lstat(r.link(app))
 	return service.There(err)
-}
-
-// Remove implements [service.Writer]. The folder goes last, once no runsv uses it: to take it from under one and make
-// it anew would leave a runsv that watches nothing.
-func (r *Runit) Remove(ctx context.Context, app string) error {
-	home := r.home(app)
-	owned, err := home.Owned()
-	if err := errors.Join(r.foreign(app), err); err != nil || !owned {
-		return err
-	}
-	s := supervise(home)
-	alive, err := s.alive()
-	if err != nil {
-		return fmt.Errorf("remove service %s: %w", app, err)
-	}
-	if alive {
-		if err := r.Stop(ctx, app, service.Stopping{Final: true}); err != nil {
-			return err
-		}
-	}
-	if err := os.Remove(r.link(app)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove service %s: %w", app, err)
-	}
-	if err := r.dismiss(ctx, s); err != nil {
-		return fmt.Errorf("remove service %s: %w", app, err)
-	}
-	trash := filepath.Join(r.stage, "."+app+".gone")
-	if err := os.RemoveAll(trash); err != nil {
-		return fmt.Errorf("remove service %s: %w", app, err)
-	}
-	if err := os.Rename(string(home), trash); err != nil {
-		return fmt.Errorf("remove service %s: %w", app, err)
-	}
-	return os.RemoveAll(trash)
-}
-
-// dismiss ends runsv and its log service.
-func (r *Runit) dismiss(ctx context.Context, s supervise) error {
-	if alive, err := s.alive(); !alive {
-		return err
-	}
-	if err := s.control('x'); err != nil {
-		return err
-	}
-	err := poll(ctx, service.StartWait, func() (bool, error) {
-		alive, err := s.alive()
-		return !alive, err
-	})
-	if errors.Is(err, errTooLong) {
-		return errors.New("its runsv does not end")
-	}
-	return err
 }

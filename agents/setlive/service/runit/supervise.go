@@ -93,8 +93,9 @@ func parseStatus(data []byte) (status, error) {
 		return status{}, errGarbage
 	}
 	pid, wanted, state := binary.LittleEndian.Uint32(data[12:16]), data[17], data[19]
+	// Between the end of a process and the start of its finish script there is no process.
 	known := (wanted == 'u' || wanted == 'd' || wanted == 0) && state <= stateFinish && data[16] <= 1 && data[18] <= 1
-	if !known || pid > 1<<22 || state == stateDown && pid != 0 || state != stateDown && pid == 0 {
+	if !known || pid > 1<<22 || state == stateDown && pid != 0 || state == stateRun && pid == 0 {
 		return status{}, errGarbage
 	}
 	since := time.Unix(int64(binary.BigEndian.Uint64(data[:8])-epoch), int64(binary.BigEndian.Uint32(data[8:12])))

@@ -45,7 +45,9 @@ func (s *Systemd) state(ctx context.Context, home service.Home) (service.State, 
 	}
 	state.Boot = linked && target == s.unitFile(state.App)
 	state.Supervised = u.loadState == "loaded"
-	state.Up = u.active == "active" || u.active == "activating" || u.active == "reloading"
+	// After a process has ended by itself its finish script runs, and the unit is started again.
+	ending := u.active == "deactivating" && u.job == 0
+	state.Up = u.active == "active" || u.active == "activating" || u.active == "reloading" || ending
 	if state.Process, err = home.Settled(u.pid); err != nil {
 		return state, err
 	}

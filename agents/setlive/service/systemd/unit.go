@@ -25,7 +25,7 @@ const wantedBy = "multi-user.target"
 
 // unitOf returns the unit file of a service. It has no limit on starts: like runit, systemd shall never give up.
 func unitOf(home string, s service.Spec) string {
-	run := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, `$`, `$$`).Replace(filepath.Join(home, service.RunName))
+	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, `$`, `$$`).Replace
 	return fmt.Sprintf(`%s for %s, and written anew when it differs: use systemctl edit to add to it.
 [Unit]
 Description=Platypus app %[2]s
@@ -35,6 +35,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=exec
 ExecStart="%s"
+ExecStopPost=-"%s"
 Restart=always
 RestartSec=1
 KillMode=mixed
@@ -42,7 +43,8 @@ TimeoutStopSec=%dms
 
 [Install]
 WantedBy=%s
-`, unitMark, s.App, run, s.Grace().Milliseconds(), wantedBy)
+`, unitMark, s.App, quote(filepath.Join(home, service.RunName)), quote(filepath.Join(home, service.FinishName)),
+		s.Grace().Milliseconds(), wantedBy)
 }
 
 // atBoot makes systemd start the unit at boot, or not.

@@ -1,0 +1,36 @@
+package runit
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// tail is how much of the end of a log is read, in bytes.
+const tail = 16 << 10
+
+// stamp is what svlogd -tt puts in front of each line.
+var stamp = regexp.MustCompile(`^\d{4}-\d\d-\d\d_\d\d:\d\d:\d\d\.\d+ `)
+
+// Output implements [service.Lister].
+func (r *Runit) Output(_ context.Context, app string, n int) (lines []string, where string) {
+	where = filepath.Join(string(r.home(app)), "log", "main", "current")
+	file, err := os.Open(where)
+	if err != nil {
+		return nil, where
+	}
+	defer file.Close()
+	if at, err := file.Stat(); err == nil && at.Size() > tail {
+		_, _ = file.Seek(-tail, io.SeekEnd)
+	}
+	data, _ := io.ReadAll(io.LimitReader(file, tail))
+	for line := range strings.Lines(string(data)) {
+		if line = stamp.ReplaceAllString(line, ""); strings.TrimSpace(line) != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines[max(0, len(lines)-n):], where
+}
