@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,7 +43,8 @@ func TestStories(t *testing.T) {
 					e.Setenv("TERM", "xterm")
 					return nil
 				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){"kv": kv},
+				Cmds:      map[string]func(*testscript.TestScript, bool, []string){"kv": kv},
+				Condition: func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },
 			})
 		})
 	}

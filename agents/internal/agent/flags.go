@@ -29,7 +29,8 @@ func commonFlags(name string) []cli.Flag {
 
 func storeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "http-addr", Usage: "address of the store (CONSUL_HTTP_ADDR)", EnvVars: env("http-addr")},
+		&cli.StringFlag{Name: "http-addr", EnvVars: env("http-addr"),
+			Usage: "address of the store (CONSUL_HTTP_ADDR; default: the socket of platypus store, else 127.0.0.1:8500)"},
 		&cli.StringFlag{Name: "token-file", Usage: "file with the store's token, read again on HUP (CONSUL_HTTP_TOKEN_FILE)", EnvVars: env("token-file")},
 		&cli.StringFlag{Name: "ca-file", Usage: "certificate of the store's authority (CONSUL_CACERT)", EnvVars: env("ca-file")},
 		&cli.StringFlag{Name: "client-cert", Usage: "client certificate (CONSUL_CLIENT_CERT)", EnvVars: env("client-cert")},
