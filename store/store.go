@@ -24,8 +24,8 @@ import (
 )
 
 // Config overrides what Consul's own environment variables (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN_FILE, …) say. An
-// empty field overrides nothing. Where neither says an address, it is the socket of the one-machine store, if there is one,
-// else Consul's default.
+// empty field overrides nothing. Where neither says an address, it is the socket of the one-machine store, if there is
+// one, else Consul's default.
 type Config struct {
 	Address   string // host:port, http(s)://… or unix://…
 	Token     string

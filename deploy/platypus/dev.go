@@ -35,7 +35,8 @@ This machine is the node that the files name, when they name one and --node says
 		examples: []string{"platypus dev", "platypus dev --dir /tmp/try slug.json", "platypus dev --repo https://artifacts.example.net slug.json"},
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Usage: "`DIR` that holds everything", Value: ".platypus"},
-			&cli.StringFlag{Name: "listen", Usage: "`ADDR` of the store (default: the socket where programs look for it, or store.sock below --dir when that is taken)"},
+			&cli.StringFlag{Name: "listen", Usage: "`ADDR` of the store (default: the socket where programs look for it, " +
+				"or store.sock below --dir when that is taken)"},
 			&cli.StringFlag{Name: "node", Usage: "name of this `NODE` in the store (default: the node that the files name, else the host's name)", EnvVars: []string{"PLATYPUS_NODE"}},
 			&cli.StringFlag{Name: "repo", Usage: "`URL` below which artifacts lie (default: artifacts/ below --dir)"},
 			boolFlag("firewall", "let port-authority change this host's firewall"),

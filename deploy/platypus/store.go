@@ -31,7 +31,8 @@ site. TCP is not encrypted: keep it on a loopback address.`,
 			"curl --unix-socket /run/platypus/store/store.sock http://localhost/v1/kv/?keys"},
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` for the log", Value: filepath.Join(stateHome(), "store"), EnvVars: []string{"PLATYPUS_STORE_DATA"}},
-			&cli.StringFlag{Name: "listen", Usage: "`ADDR` to answer at: unix:PATH or host:port", Value: "unix:" + store.LocalSocket(), EnvVars: []string{"PLATYPUS_STORE_LISTEN"}},
+			&cli.StringFlag{Name: "listen", Usage: "`ADDR` to answer at: unix:PATH or host:port",
+				Value: "unix:" + store.LocalSocket(), EnvVars: []string{"PLATYPUS_STORE_LISTEN"}},
 			boolFlag("no-token", "over TCP answer everybody, without a token: for tests only"),
 			&cli.StringFlag{Name: "node", Usage: "name of this `NODE` in sessions and services (default: the host's name)", EnvVars: []string{"PLATYPUS_NODE"}},
 		},
@@ -42,7 +43,8 @@ site. TCP is not encrypted: keep it on a loopback address.`,
 func serveStore(ctx context.Context, sh *shell) error {
 	// There is nothing to read again, and HUP must not end a store.
 	signal.Ignore(syscall.SIGHUP)
-	config := embedded.Config{Data: sh.flags.String("data"), Listen: sh.flags.String("listen"), NoToken: sh.flags.Bool("no-token")}
+	config := embedded.Config{Data: sh.flags.String("data"), Listen: sh.flags.String("listen")}
+	config.NoToken = sh.flags.Bool("no-token")
 	config.Options.Node = sh.flags.String("node")
 	return embedded.Serve(ctx, config, func(address string) {
 		sh.say("the store answers at %s, its data lies in %s; next: %s", address, config.Data, exports(config, address))
@@ -84,7 +86,8 @@ func (sh *shell) warnOpen(config embedded.Config) {
 		return
 	}
 	if !embedded.Loopback(host) {
-		sh.say("warning: %s is not a loopback address, and tokens and values travel in the clear: put TLS before it, or leave out --listen", config.Listen)
+		sh.say("warning: %s is not a loopback address, and tokens and values travel in the clear: "+
+			"put TLS before it, or leave out --listen", config.Listen)
 	}
 	if config.NoToken {
 		sh.say("warning: whoever reaches %s may write what root runs: leave out --no-token", config.Listen)

@@ -53,7 +53,8 @@ func readToken(path string) ([]byte, error) {
 		return nil, err
 	}
 	if at.Mode()&0o077 != 0 {
-		return nil, fmt.Errorf("token %s is open to others (%s): remove it, a new one is made at the next start", path, at.Mode())
+		return nil, fmt.Errorf("token %s is open to others (%s): remove it, a new one is made at the next start",
+			path, at.Mode())
 	}
 	text, err := os.ReadFile(path)
 	if text = bytes.TrimSpace(text); err == nil && len(text) == 0 {
@@ -90,11 +91,13 @@ func (a *access) refuse(c *fasthttp.RequestCtx) bool {
 	path, _, _ := strings.Cut(string(h.RequestURI()), "?")
 	switch {
 	case host != "" && !a.known(hostOf(host)):
-		c.Error("this store does not answer to that name: use the address that it printed at its start", http.StatusMisdirectedRequest)
+		c.Error("this store does not answer to that name: use the address that it printed at its start",
+			http.StatusMisdirectedRequest)
 	case foreign(origin, host) || site != "" && site != "same-origin" && site != "none":
 		c.Error("this store does not answer pages of other sites", http.StatusForbidden)
 	case path != "/v1/status/leader" && path != "/v1/status/peers" && !a.admitted(h):
-		c.Error("Permission denied: this store wants its token: set CONSUL_HTTP_TOKEN_FILE to the file that it named at its start", http.StatusForbidden)
+		c.Error("Permission denied: this store wants its token: set CONSUL_HTTP_TOKEN_FILE to the file that it named at its start",
+			http.StatusForbidden)
 	default:
 		return false
 	}

@@ -92,7 +92,8 @@ func explain(dir string, err error) error {
 }
 
 func damaged(dir string, why error) error {
-	return fmt.Errorf("open %s: %w (%v): restore the file from a backup, or move the directory away to start empty", dir, ErrCorrupt, why)
+	return fmt.Errorf("open %s: %w (%v): restore all files of the directory from one backup, or move it away to start empty",
+		dir, ErrCorrupt, why)
 }
 
 // dataOptions are those of the data file: the list of free pages is rebuilt at start, which is quick, instead of being written at

@@ -112,7 +112,8 @@ func (d *disk) renewJournals() error {
 		_ = j.file.Close()
 		d.journals[i] = renewed
 	}
-	if err := d.update(func(tx *bolt.Tx) error { return writeOne(tx, record{bucketMeta, metaJournals, d.salts()}) }); err != nil {
+	err := d.update(func(tx *bolt.Tx) error { return writeOne(tx, record{bucketMeta, metaJournals, d.salts()}) })
+	if err != nil {
 		return fmt.Errorf("renew journals: %w", err)
 	}
 	d.bound = true

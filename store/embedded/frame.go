@@ -101,7 +101,8 @@ func decodeFrame(b, salt []byte) (stored, bool) {
 	if length > len(b)-frameHeader {
 		return stored{}, false
 	}
-	s := stored{number: binary.LittleEndian.Uint64(b[8:]), round: binary.LittleEndian.Uint64(b[16:]), payload: b[frameHeader : frameHeader+length]}
+	s := stored{number: binary.LittleEndian.Uint64(b[8:]), round: binary.LittleEndian.Uint64(b[16:])}
+	s.payload = b[frameHeader : frameHeader+length]
 	copy(s.link[:], b[24:])
 	copy(s.sum[:], b[24+sumSize:])
 	return s, s.sum == frameSum(b[:frameHeader+length], salt)
