@@ -23,12 +23,12 @@ func storeVerb() verb {
 		text: `Answers Consul's HTTP API for the KV, transactions, sessions and services of this one machine, out of memory and a
 durable log in --data. It listens at a unix socket, which our programs find by themselves, for its own user and, when
 root serves it, for the group platypus; whoever may connect may do everything. The consul command line takes
-CONSUL_HTTP_ADDR=unix:///run/platypus/store/store.sock, and curl --unix-socket.
+CONSUL_HTTP_ADDR=unix:///run/platypus/store/store.sock, and curl takes
+--unix-socket /run/platypus/store/store.sock http://localhost/v1/kv/?keys.
 With --listen HOST:PORT it listens on TCP instead. Then every request but /v1/status/ needs the token that lies in the
 file token in --data (CONSUL_HTTP_TOKEN_FILE), must name this machine in Host, and must not come from a page of another
 site. TCP is not encrypted: keep it on a loopback address.`,
-		examples: []string{"platypus store", "platypus store --data /tmp/store --listen 127.0.0.1:8500",
-			"curl --unix-socket /run/platypus/store/store.sock http://localhost/v1/kv/?keys"},
+		examples: []string{"platypus store", "platypus store --data /tmp/store --listen 127.0.0.1:8500"},
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` for the log", Value: filepath.Join(stateHome(), "store"), EnvVars: []string{"PLATYPUS_STORE_DATA"}},
 			&cli.StringFlag{Name: "listen", Usage: "`ADDR` to answer at: unix:PATH or host:port",
