@@ -34,4 +34,4 @@ for run in "$here"/runit/*/run "$here"/runit/*/log/run; do
 	rename 755 "$run" "$destdir$prefix/share/platypus/runit/${run#"$here"/runit/}"
 done
 echo "installed below $destdir$prefix; nothing is enabled: systemctl daemon-reload && systemctl enable --now platypus-preparer …"
-echo "the store runs as a user of its own: adduser --system --group --no-create-home platypus"
+echo "most of them run as a user of their own, whose group may use the store: adduser --system --group --no-create-home platypus"

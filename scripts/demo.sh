@@ -169,7 +169,7 @@ if [ -t 0 ] && [ -t 1 ]; then
     curl http://127.0.0.1:$port/
     curl -d http://127.0.0.1:$port/ $seeds/call/greeter/greet
     platypus explain greeter
-    curl "http://$CONSUL_HTTP_ADDR/v1/kv/?keys"        # everything is plain keys
+    curl --unix-socket ${CONSUL_HTTP_ADDR#unix://} "http://localhost/v1/kv/?keys"  # everything is plain keys
   Ctrl-C here ends everything and leaves nothing behind.
 END
 	wait "$dev"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -16,10 +17,15 @@ func (s *Store) Clock(ctx context.Context) (now time.Time, took time.Duration, e
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	c := s.settings()
+	s.findLocal(c)
 	if _, err = api.NewClient(c); err != nil { // it fills in how the address is dialled
 		return now, 0, fmt.Errorf("ask for the time: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Scheme+"://"+c.Address+"/v1/status/leader", nil)
+	host := c.Address
+	if strings.HasPrefix(host, "/") { // a socket has no host
+		host = "localhost"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Scheme+"://"+host+"/v1/status/leader", nil)
 	if err != nil {
 		return now, 0, fmt.Errorf("ask for the time: %w", err)
 	}

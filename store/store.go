@@ -24,7 +24,8 @@ import (
 )
 
 // Config overrides what Consul's own environment variables (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN_FILE, …) say. An
-// empty field overrides nothing.
+// empty field overrides nothing. Where neither says an address, it is the socket of the one-machine store, if there is
+// one, else Consul's default.
 type Config struct {
 	Address   string // host:port, http(s)://… or unix://…
 	Token     string
@@ -57,6 +58,7 @@ func Open(config Config) (*Store, error) {
 // Reload reads token and certificates again. On error the store goes on with what it has.
 func (s *Store) Reload() error {
 	c := s.settings()
+	s.findLocal(c)
 	files := stamp(c)
 	client, err := api.NewClient(c)
 	if err != nil {
@@ -107,6 +109,9 @@ func (s *Store) settings() *api.Config {
 
 // Address says where the store is, for messages.
 func (s *Store) Address() string {
+	if path := foundSocket(); path != "" && s.unsaid() {
+		return "unix://" + path
+	}
 	return s.settings().Address
 }
 

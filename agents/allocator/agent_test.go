@@ -42,7 +42,7 @@ const storeProgram = "store"
 
 // serveStore serves the store in a folder until the process is killed, and says where.
 func serveStore(data string) {
-	config := embedded.Config{Data: data, Listen: "127.0.0.1:0"}
+	config := embedded.Config{Data: data, Listen: "127.0.0.1:0", NoToken: true}
 	panic(embedded.Serve(context.Background(), config, func(address string) { fmt.Println(address) }))
 }
 

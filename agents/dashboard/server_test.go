@@ -39,7 +39,7 @@ func (s *inside) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, served := make(chan string, 1), make(chan error, 1)
 	go func() {
-		served <- embedded.Serve(ctx, embedded.Config{Data: s.data, Listen: s.addr}, func(at string) { ready <- at })
+		served <- embedded.Serve(ctx, embedded.Config{Data: s.data, Listen: s.addr, NoToken: true}, func(at string) { ready <- at })
 	}()
 	s.end = func() { cancel(); <-served }
 	select {

@@ -173,7 +173,7 @@ func globalFlags() []cli.Flag {
 		return f
 	}
 	return []cli.Flag{
-		flag("http-addr", "address of the store (CONSUL_HTTP_ADDR)"),
+		flag("http-addr", "address of the store (CONSUL_HTTP_ADDR; default: the socket of platypus store, else 127.0.0.1:8500)"),
 		flag("token-file", "file with the store's token (CONSUL_HTTP_TOKEN_FILE)"),
 		flag("ca-file", "certificate of the store's authority (CONSUL_CACERT)"),
 		flag("client-cert", "client certificate (CONSUL_CLIENT_CERT)"),

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -46,6 +47,7 @@ func TestStories(t *testing.T) {
 					return nil
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){"kv": kv, "next": next},
+				Condition: func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },
 			})
 		})
 	}

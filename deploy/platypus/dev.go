@@ -35,7 +35,8 @@ This machine is the node that the files name, when they name one and --node says
 		examples: []string{"platypus dev", "platypus dev --dir /tmp/try slug.json", "platypus dev --repo https://artifacts.example.net slug.json"},
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "dir", Usage: "`DIR` that holds everything", Value: ".platypus"},
-			&cli.StringFlag{Name: "listen", Usage: "`ADDR` of the store (default: 127.0.0.1:8500, or a free port when that is taken)"},
+			&cli.StringFlag{Name: "listen", Usage: "`ADDR` of the store (default: the socket where programs look for it, " +
+				"or store.sock below --dir when that is taken)"},
 			&cli.StringFlag{Name: "node", Usage: "name of this `NODE` in the store (default: the node that the files name, else the host's name)", EnvVars: []string{"PLATYPUS_NODE"}},
 			&cli.StringFlag{Name: "repo", Usage: "`URL` below which artifacts lie (default: artifacts/ below --dir)"},
 			boolFlag("firewall", "let port-authority change this host's firewall"),
@@ -54,6 +55,7 @@ type laboratory struct {
 	listen string
 	repo   string // where artifacts are
 	addr   string // of the store, as CONSUL_HTTP_ADDR takes it
+	config embedded.Config
 	crew   *crew.Crew
 }
 
@@ -92,7 +94,7 @@ func newLaboratory(sh *shell, entries []intentfile.Entry) (*laboratory, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, below := range []string{"store", "artifacts", "service", "stage", "state"} {
+	for _, below := range []string{"artifacts", "service", "stage", "state"} {
 		if err := os.MkdirAll(filepath.Join(dir, below), 0o755); err != nil {
 			return nil, fmt.Errorf("make a place for everything: %w: choose another with --dir", err)
 		}
@@ -140,26 +142,29 @@ func (sh *shell) thisNode(entries []intentfile.Entry) (intent.Name, error) {
 func (l *laboratory) openStore(ctx context.Context) (<-chan error, error) {
 	address, choose := l.listen, l.listen == ""
 	if choose {
-		address = "127.0.0.1:8500"
+		address = "unix:" + store.LocalSocket()
 	}
 	for {
 		ready, served := make(chan string, 1), make(chan error, 1)
 		config := embedded.Config{Data: filepath.Join(l.dir, "store"), Listen: address, Options: embedded.Options{Node: string(l.node)}}
+		l.config = config
 		go func() { served <- embedded.Serve(ctx, config, func(at string) { ready <- at }) }()
 		select {
 		case l.addr = <-ready:
+			l.sh.warnOpen(l.config)
 			return served, l.relay(ctx)
 		case err := <-served:
 			if !choose || !errors.Is(err, syscall.EADDRINUSE) {
 				return nil, err
 			}
-			l.sh.say("another store answers at %s: this one takes a free port", address)
-			address, choose = "127.0.0.1:0", false
+			l.sh.say("another store answers at %s: this one answers at %s", strings.TrimPrefix(address, "unix:"), l.socket())
+			address, choose = "unix:"+l.socket(), false
 		}
 	}
 }
 
-// socket is where the store answers too, for an agent in a network namespace of its own.
+// socket is where the store answers when its usual socket is taken, and where one on TCP answers too, for an agent in a
+// network namespace of its own.
 func (l *laboratory) socket() string { return filepath.Join(l.dir, "store.sock") }
 
 // seedSocket is where seeds, sites and blobs are published. The path of a socket must be short.
@@ -174,13 +179,16 @@ func (l *laboratory) relay(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open a socket beside the store: %w", err)
 	}
+	if err := os.Chmod(l.socket(), 0o600); err != nil {
+		return err
+	}
 	go crew.Relay(ctx, listener, l.addr)
 	return nil
 }
 
 // work starts everything, declares the files and stays until it is told to end.
 func (l *laboratory) work(ctx context.Context, files intentfile.Files) (err error) {
-	if l.sh.store, err = store.Open(store.Config{Address: l.addr}); err != nil {
+	if l.sh.store, err = store.Open(client(l.config, l.addr)); err != nil {
 		return err
 	}
 	if len(files.Entries) > 0 {
@@ -191,7 +199,7 @@ func (l *laboratory) work(ctx context.Context, files intentfile.Files) (err erro
 	started := l.startAgents(ctx)
 	l.sh.say("platypus dev: store at %s, node %s, everything below %s", l.addr, l.node, l.dir)
 	l.sh.say("  artifacts go to  %s/APP/APP_VERSION.tar.gz", strings.TrimPrefix(l.repo, "file://"))
-	l.sh.say("  in another shell  export CONSUL_HTTP_ADDR=%s", l.addr)
+	l.sh.say("  in another shell  %s", exports(l.config, l.addr))
 	if started[seedPlacer] {
 		l.sh.say("                    export PLATYPUS_SEED_SOCKET=%s", l.seedSocket())
 	}

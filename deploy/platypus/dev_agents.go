@@ -128,6 +128,9 @@ func (l *laboratory) environment(address string) []string {
 			env = append(env, v)
 		}
 	}
+	if file := tokenFile(l.config); file != "" {
+		env = append(env, "CONSUL_HTTP_TOKEN_FILE="+file)
+	}
 	return append(env, "CONSUL_HTTP_ADDR="+address, "PLATYPUS_ROOT="+l.sh.flags.String("root"))
 }
 

@@ -42,10 +42,12 @@ func TestDev(t *testing.T) {
 	defer log.Close()
 	command := func(args ...string) *exec.Cmd {
 		cmd := exec.Command(filepath.Join(bin, "platypus"), args...)
-		cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR=unix://"+filepath.Join(dir, "lab/store.sock"), "NO_COLOR=1", "PLATYPUS_ROOT=platypus")
+		cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR=unix://"+filepath.Join(dir, "lab/store.sock"),
+			"CONSUL_HTTP_TOKEN_FILE="+filepath.Join(dir, "lab/store/token"), "NO_COLOR=1", "PLATYPUS_ROOT=platypus")
 		return cmd
 	}
 	dev := command("dev", "--dir", filepath.Join(dir, "lab"), "--listen", "127.0.0.1:0", file)
+	dev.Env = append(dev.Env, "CONSUL_HTTP_TOKEN_FILE=") // there is none before it runs
 	dev.Stdout, dev.Stderr = log, log
 	if err := dev.Start(); err != nil {
 		t.Fatal(err)

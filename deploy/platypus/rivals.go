@@ -39,9 +39,7 @@ var elsewhere = func() map[string]string {
 			[]string{"ps", "top", "list", "apps", "jobs", "job", "services", "allocs", "alloc", "nodes", "node", "dashboard", "get"}},
 		{"platypus rollout APP VERSION runs a version of an app; platypus call SEED FUNCTION calls a seed",
 			[]string{"run", "invoke", "trigger"}},
-		{"an app's output is kept by its supervisor on the node: journalctl -u platypus-APP under systemd; platypus why APP says why " +
-			"it is not live, platypus log what was declared",
-			[]string{"logs", "tail", "journal"}},
+		{"platypus logs APP shows what an app on this host printed", []string{"tail", "journal", "journalctl"}},
 		{"platypus why APP explains an app, agent by agent; platypus explain VM explains a vm or a seed",
 			[]string{"describe", "info", "inspect", "debug", "events"}},
 		{"platypus fork NAME makes a tree of its own to rehearse a change in", []string{"branch", "clone", "copy"}},

@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
-	"os"
+	"net"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,12 +21,19 @@ func storeVerb() verb {
 	return verb{
 		name: "store", usage: "serve the store of one machine, where there is no Consul", max: 0,
 		text: `Answers Consul's HTTP API for the KV, transactions, sessions and services of this one machine, out of memory and a
-durable log in --data. Agents, the consul command line and curl use it unchanged. There are no access rules: whoever
-reaches the address may do everything, so keep it on the loopback address or on a socket.`,
-		examples: []string{"platypus store", "platypus store --data /var/lib/platypus/store --listen unix:/run/platypus/store.sock"},
+durable log in --data. It listens at a unix socket, which our programs find by themselves, for its own user and, when
+root serves it, for the group platypus; whoever may connect may do everything. The consul command line takes
+CONSUL_HTTP_ADDR=unix:///run/platypus/store/store.sock, and curl takes
+--unix-socket /run/platypus/store/store.sock http://localhost/v1/kv/?keys.
+With --listen HOST:PORT it listens on TCP instead. Then every request but /v1/status/ needs the token that lies in the
+file token in --data (CONSUL_HTTP_TOKEN_FILE), must name this machine in Host, and must not come from a page of another
+site. TCP is not encrypted: keep it on a loopback address.`,
+		examples: []string{"platypus store", "platypus store --data /tmp/store --listen 127.0.0.1:8500"},
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "`DIR` for the log", Value: filepath.Join(stateHome(), "store"), EnvVars: []string{"PLATYPUS_STORE_DATA"}},
-			&cli.StringFlag{Name: "listen", Usage: "`ADDR` to answer at: host:port or unix:PATH", Value: "127.0.0.1:8500", EnvVars: []string{"PLATYPUS_STORE_LISTEN"}},
+			&cli.StringFlag{Name: "listen", Usage: "`ADDR` to answer at: unix:PATH or host:port",
+				Value: "unix:" + store.LocalSocket(), EnvVars: []string{"PLATYPUS_STORE_LISTEN"}},
+			boolFlag("no-token", "over TCP answer everybody, without a token: for tests only"),
 			&cli.StringFlag{Name: "node", Usage: "name of this `NODE` in sessions and services (default: the host's name)", EnvVars: []string{"PLATYPUS_NODE"}},
 		},
 		run: serveStore,
@@ -36,24 +44,63 @@ func serveStore(ctx context.Context, sh *shell) error {
 	// There is nothing to read again, and HUP must not end a store.
 	signal.Ignore(syscall.SIGHUP)
 	config := embedded.Config{Data: sh.flags.String("data"), Listen: sh.flags.String("listen")}
+	config.NoToken = sh.flags.Bool("no-token")
 	config.Options.Node = sh.flags.String("node")
-	if err := os.MkdirAll(config.Data, 0o700); err != nil {
-		return err
-	}
 	return embedded.Serve(ctx, config, func(address string) {
-		sh.say("the store answers at %s, its data lies in %s; next: export CONSUL_HTTP_ADDR=%s", address, config.Data, address)
+		sh.say("the store answers at %s, its data lies in %s; next: %s", address, config.Data, exports(config, address))
+		sh.warnOpen(config)
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
-		go watchdog(ctx, address)
+		go watchdog(ctx, client(config, address))
 	})
 }
 
+// tokenFile is what clients of a store need besides its address; "" for none.
+func tokenFile(config embedded.Config) string {
+	if config.NoToken || strings.HasPrefix(config.Listen, "unix:") {
+		return ""
+	}
+	path, err := filepath.Abs(embedded.TokenFile(config.Data))
+	if err != nil {
+		return embedded.TokenFile(config.Data)
+	}
+	return path
+}
+
+func client(config embedded.Config, address string) store.Config {
+	return store.Config{Address: address, TokenFile: tokenFile(config)}
+}
+
+// exports is the line that lets a shell use a store.
+func exports(config embedded.Config, address string) string {
+	line := "export CONSUL_HTTP_ADDR=" + address
+	if file := tokenFile(config); file != "" {
+		line += " CONSUL_HTTP_TOKEN_FILE=" + file
+	}
+	return line
+}
+
+// warnOpen warns of an address that more than this user reaches.
+func (sh *shell) warnOpen(config embedded.Config) {
+	host, _, err := net.SplitHostPort(config.Listen)
+	if err != nil || strings.HasPrefix(config.Listen, "unix:") {
+		return
+	}
+	if !embedded.Loopback(host) {
+		sh.say("warning: %s is not a loopback address, and tokens and values travel in the clear: "+
+			"put TLS before it, or leave out --listen", config.Listen)
+	}
+	if config.NoToken {
+		sh.say("warning: whoever reaches %s may write what root runs: leave out --no-token", config.Listen)
+	}
+}
+
 // watchdog tells systemd that the store is well for as long as it answers, when systemd asked for that.
-func watchdog(ctx context.Context, address string) {
+func watchdog(ctx context.Context, config store.Config) {
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || every == 0 {
 		return
 	}
-	s, err := store.Open(store.Config{Address: address})
+	s, err := store.Open(config)
 	if err != nil {
 		return
 	}

@@ -38,13 +38,13 @@ var ErrCorrupt = errors.New("data file damaged")
 // flush; when a journal is full, what it holds goes into the bbolt file while the other journal takes over. Only the
 // goroutine that writes uses it.
 type disk struct {
-	db     *bolt.DB
-	lock   *os.File
-	files  [journalFiles]*os.File
-	active int    // which journal takes frames
-	at     int64  // where the next one goes
-	frame  uint64 // the number of the newest frame
-	buffer []byte
+	db       *bolt.DB
+	lock     *os.File
+	journals [journalFiles]*journal
+	bound    bool   // The data file names its journals.
+	active   int    // which journal takes frames
+	frame    uint64 // the number of the newest frame
+	buffer   []byte
 	backlog
 }
 
@@ -92,7 +92,8 @@ func explain(dir string, err error) error {
 }
 
 func damaged(dir string, why error) error {
-	return fmt.Errorf("open %s: %w (%v): restore the file from a backup, or move the directory away to start empty", dir, ErrCorrupt, why)
+	return fmt.Errorf("open %s: %w (%v): restore all files of the directory from one backup, or move it away to start empty",
+		dir, ErrCorrupt, why)
 }
 
 // dataOptions are those of the data file: the list of free pages is rebuilt at start, which is quick, instead of being written at
@@ -104,11 +105,11 @@ func (d *disk) open(dir string) error {
 	_, err := os.Stat(path)
 	fresh := errors.Is(err, os.ErrNotExist)
 	// The journals come before the data file: a data file must find its journals.
-	if d.files, err = openJournals(dir, fresh); err != nil {
+	if d.journals, err = openJournals(dir, fresh); err != nil {
 		return err
 	}
 	if fresh {
-		if err := makeData(path); err != nil {
+		if err := makeData(path, d.salts()); err != nil {
 			return err
 		}
 	}
@@ -139,7 +140,7 @@ func (d *disk) addDelays() error {
 }
 
 // makeData makes an empty data file under another name first, so that one that has the name is whole.
-func makeData(path string) error {
+func makeData(path string, salts []byte) error {
 	unborn := path + ".new"
 	if err := os.Remove(unborn); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -154,7 +155,10 @@ func makeData(path string) error {
 				return err
 			}
 		}
-		return nil
+		if salts == nil {
+			return nil
+		}
+		return writeOne(tx, record{bucketMeta, metaJournals, salts})
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err
@@ -170,11 +174,11 @@ func makeData(path string) error {
 func (d *disk) load() (*view, error) {
 	v := emptyView()
 	damage := guard(func() error {
-		err := d.db.View(func(tx *bolt.Tx) error { return d.readFrame(tx.Bucket([]byte(bucketMeta))) })
+		err := d.db.View(func(tx *bolt.Tx) error { return d.readMeta(tx.Bucket([]byte(bucketMeta))) })
 		if err != nil {
 			return err
 		}
-		frames, err := pending(d.files, d.frame)
+		frames, err := pending(d.journals, d.frame)
 		if err != nil {
 			return err
 		}
@@ -191,7 +195,15 @@ func (d *disk) load() (*view, error) {
 		clear(d.fresh) // so that closing leaves the files as they are
 		return nil, damaged(filepath.Dir(d.db.Path()), damage)
 	}
-	return v, nil
+	if d.bound {
+		return v, nil
+	}
+	if d.direct { // The disk did not take what the journals hold.
+		if err := d.settle(nil); err != nil {
+			return nil, fmt.Errorf("renew journals of %s: %w", filepath.Dir(d.db.Path()), err)
+		}
+	}
+	return v, d.renewJournals()
 }
 
 // catchUp reads a view out of the transaction that takes in the journals.
@@ -215,9 +227,13 @@ func (d *disk) catchUp(v *view) error {
 	return nil
 }
 
-func (d *disk) readFrame(b *bolt.Bucket) error {
+// readMeta reads which frame the data file goes up to.
+func (d *disk) readMeta(b *bolt.Bucket) error {
 	if b == nil {
 		return errors.New("bucket meta is missing")
+	}
+	if err := d.checkJournals(b); err != nil {
+		return err
 	}
 	sealed := b.Get([]byte(metaFrame))
 	if sealed == nil {
@@ -241,10 +257,10 @@ func (d *disk) close() error {
 		}
 		errs = append(errs, d.db.Close())
 	}
-	for _, f := range append(d.files[:], d.lock) {
-		if f != nil {
-			errs = append(errs, f.Close())
+	for _, j := range d.journals {
+		if j != nil {
+			errs = append(errs, j.file.Close())
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.lock.Close())...)
 }

@@ -124,7 +124,7 @@ func damage(t *testing.T, file string) {
 		s, err := embedded.Open(dir, embedded.Options{Node: "n1"})
 		if err != nil {
 			broken++
-			if !errors.Is(err, embedded.ErrCorrupt) || !strings.Contains(err.Error(), "restore the file from a backup") {
+			if !errors.Is(err, embedded.ErrCorrupt) || !strings.Contains(err.Error(), "restore all files of the directory from one backup") {
 				t.Errorf("%s: %v", name, err)
 			}
 			if now, _ := os.ReadFile(path); !bytes.Equal(now, data) {

@@ -26,12 +26,20 @@ const maxRequest = 4 << 20
 // large is a part of an answer that is worth not to be copied, in bytes.
 const large = 64 << 10
 
-// newFront returns a server of the store's API.
-func newFront(s *Store) *fasthttp.Server {
+// newFront returns a server of the store's API, behind a guard if there is one.
+func newFront(s *Store, guard *access) *fasthttp.Server {
 	handler := s.Handler()
 	return &fasthttp.Server{
-		Handler:                      func(c *fasthttp.RequestCtx) { answer(c, handler) },
-		ErrorHandler:                 func(c *fasthttp.RequestCtx, err error) { refuseRequest(c, handler, err) },
+		Handler: func(c *fasthttp.RequestCtx) {
+			if !guard.refuse(c) {
+				answer(c, handler)
+			}
+		},
+		ErrorHandler: func(c *fasthttp.RequestCtx, err error) {
+			if !errors.Is(err, fasthttp.ErrBodyTooLarge) || !guard.refuse(c) {
+				refuseRequest(c, handler, err)
+			}
+		},
 		ReadTimeout:                  requestTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxIdleWorkerDuration:        2 * time.Second, // the many who serve a crowd are not kept for the next
@@ -96,7 +104,7 @@ func refuseRequest(c *fasthttp.RequestCtx, handler http.Handler, err error) {
 	c.Error(text, code)
 }
 
-// request is the request as far as the endpoints look at it: none of them asks for a header.
+// request is the request as far as the endpoints look at it: none of them asks for a header; the guard does before.
 func (x *exchange) request(body []byte) (*http.Request, error) {
 	uri := string(x.c.Request.Header.RequestURI())
 	u, err := url.ParseRequestURI(uri)

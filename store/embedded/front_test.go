@@ -20,7 +20,7 @@ func front(t *testing.T) (addr string) {
 	ctx, stop := context.WithCancel(context.Background())
 	ready, served := make(chan string), make(chan error, 1)
 	go func() {
-		served <- embedded.Serve(ctx, embedded.Config{Data: t.TempDir(), Listen: "127.0.0.1:0"}, func(addr string) { ready <- addr })
+		served <- embedded.Serve(ctx, embedded.Config{Data: t.TempDir(), Listen: "127.0.0.1:0", NoToken: true}, func(addr string) { ready <- addr })
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -80,24 +80,24 @@ func TestOneConnection(t *testing.T) {
 	addr := front(t)
 	c, other := dial(t, addr), dial(t, addr)
 	put := func(c *talk, value string) {
-		c.say("PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(value), value)
+		c.say("PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(value), value)
 		c.hear(200, "true")
 	}
 	put(c, "one")
 	for _, value := range []string{"two", "three"} {
-		c.say("GET /v1/kv/a?raw HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.say("GET /v1/kv/a?raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		index := c.hear(200, "").Header.Get("X-Consul-Index")
-		c.say("GET /v1/kv/a?raw&index=%s&wait=600s HTTP/1.1\r\nHost: x\r\n\r\n", index)
+		c.say("GET /v1/kv/a?raw&index=%s&wait=600s HTTP/1.1\r\nHost: localhost\r\n\r\n", index)
 		time.Sleep(50 * time.Millisecond) // so that it most likely waits
 		put(other, value)
 		c.hear(200, value)
 	}
-	c.say("GET /v1/kv/a?index=100000&wait=300ms HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/kv/a?raw HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.say("GET /v1/kv/a?index=100000&wait=300ms HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/kv/a?raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	c.hear(200, "dGhyZWU=")
 	c.hear(200, "three")
-	c.say("PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n\r\n")
+	c.say("PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n\r\n")
 	c.hear(200, "true")
-	c.say("GET /v1/kv/a?raw HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.say("GET /v1/kv/a?raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	c.hear(200, "four")
 }
 
@@ -110,11 +110,11 @@ func TestFrontRefuses(t *testing.T) {
 		text          string
 	}{
 		{"no request", "hello\r\n\r\n", 400, "Error when parsing request"},
-		{"a path that is none", "GET a%%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400, "Error when parsing request"},
-		{"a large header", "GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 100<<10) + "\r\n\r\n", 431, "Too big"},
-		{"a large value", "PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n" + strings.Repeat("a", 600000), 413,
+		{"a path that is none", "GET a%%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "Error when parsing request"},
+		{"a large header", "GET / HTTP/1.1\r\nHost: localhost\r\nA: " + strings.Repeat("a", 100<<10) + "\r\n\r\n", 431, "Too big"},
+		{"a large value", "PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600000\r\n\r\n" + strings.Repeat("a", 600000), 413,
 			"Request body(600000 bytes) too large, max size: 524288 bytes."},
-		{"a huge value", "PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: 60000000\r\n\r\n", 413,
+		{"a huge value", "PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000000\r\n\r\n", 413,
 			"Request body(60000000 bytes) too large, max size: 524288 bytes."},
 	} {
 		t.Run(test.name, func(t *testing.T) {

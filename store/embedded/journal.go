@@ -1,10 +1,11 @@
 package embedded
 
 import (
-	"encoding/binary"
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,157 +13,182 @@ import (
 )
 
 // A journal is a file of fixed size, written in full when it is made, so that adding a frame to it changes nothing but
-// its content and takes one flush. A frame begins at a multiple of the sector size, so that a torn write harms no frame
-// before it.
+// its content and takes one flush. Its first sector is the head, which never changes: magic, salt and a checksum. A
+// file of zeros is therefore damage, not an empty journal. When a journal is full and its frames are in the data file,
+// the next round begins over them.
 const (
-	journalSize  = 1 << 20 // bytes
-	sector       = 512
-	frameHeader  = 20
-	frameMagic   = 0x504c5459
+	headMagic    = "platypus journal 2\n"
+	headSize     = sector
+	frameSpace   = 1 << 20
+	journalSize  = headSize + frameSpace // bytes
 	journalFiles = 2
+	saltSize     = 32
 )
 
-// frame is one batch of records, numbered without gaps across both journals.
-type frame struct {
-	number  uint64
-	records []record
+// journal is one open journal, and where its next frame goes. A journal of the first format has no salt.
+type journal struct {
+	file  *os.File
+	salt  []byte
+	at    int64
+	round uint64
+	link  sum
 }
+
+func journalPath(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("journal.%d", i)) }
 
 // openJournals opens both journals of a directory, making them only where there is no store yet.
-func openJournals(dir string, fresh bool) ([journalFiles]*os.File, error) {
-	var files [journalFiles]*os.File
-	for i := range files {
-		path := filepath.Join(dir, fmt.Sprintf("journal.%d", i))
+func openJournals(dir string, fresh bool) (all [journalFiles]*journal, err error) {
+	for i := range all {
+		path := journalPath(dir, i)
 		if _, err := os.Stat(path); fresh && errors.Is(err, os.ErrNotExist) {
-			if err := makeJournal(dir, path); err != nil {
-				return files, err
+			if err := makeJournal(path); err != nil {
+				return all, err
 			}
 		}
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			return files, err
-		}
-		files[i] = f
-		if at, err := f.Stat(); err != nil || at.Size() != journalSize {
-			return files, fmt.Errorf("%s is not %d bytes long", path, journalSize)
+		if all[i], err = openJournal(path); err != nil {
+			return all, err
 		}
 	}
-	return files, nil
+	return all, nil
 }
 
-func makeJournal(dir, path string) error {
-	f, err := os.Create(path + ".new")
+func openJournal(path string) (*journal, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	j := &journal{file: f, at: headSize}
+	if err := j.readHead(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return j, nil
+}
+
+// readHead reads the salt, and makes sure that nobody else can: journals of the first format were open to all.
+func (j *journal) readHead() error {
+	at, err := j.file.Stat()
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, journalSize))
+	if at.Mode()&0o077 != 0 {
+		if err := j.file.Chmod(0o600); err != nil {
+			return err
+		}
+	}
+	if at.Size() == firstSize {
+		return nil
+	}
+	if at.Size() != journalSize {
+		return fmt.Errorf("%s is not %d bytes long", j.file.Name(), journalSize)
+	}
+	head := make([]byte, headSize)
+	if _, err := j.file.ReadAt(head, 0); err != nil {
+		return err
+	}
+	salt := head[len(headMagic) : len(headMagic)+saltSize]
+	if !bytes.Equal(head, makeHead(salt)) {
+		return fmt.Errorf("%s has no head", j.file.Name())
+	}
+	j.salt = salt
+	return nil
+}
+
+func makeHead(salt []byte) []byte {
+	head := append([]byte(headMagic), salt...)
+	s := sha256.Sum256(head)
+	return append(head, append(s[:], make([]byte, headSize-len(head)-len(s))...)...)
+}
+
+// makeJournal makes an empty journal, or replaces one, in one step.
+func makeJournal(path string) error {
+	f, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	salt := make([]byte, saltSize)
+	_, err = rand.Read(salt)
+	if err == nil {
+		_, err = f.Write(append(makeHead(salt), make([]byte, frameSpace)...))
+	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
 }
 
-// encode makes the bytes of a frame, whole sectors of them.
-func (f frame) encode(b []byte) []byte {
-	b = append(b[:0], make([]byte, frameHeader)...)
-	for _, r := range f.records {
-		b = append(b, byte(slices.Index(buckets, r.bucket)))
-		b = binary.AppendUvarint(b, uint64(len(r.key)))
-		b = append(b, r.key...)
-		if r.value == nil {
-			b = binary.AppendUvarint(b, 0)
-			continue
-		}
-		b = binary.AppendUvarint(b, uint64(len(r.value))+1)
-		b = append(b, r.value...)
+// rewind has the next frame begin a round. What the journal holds must be in the data file.
+func (j *journal) rewind() { j.at, j.link = headSize, sum{} }
+
+// append writes an encoded frame and returns when it is on the disk.
+func (j *journal) append(encoded []byte, number uint64) error {
+	if j.at == headSize {
+		j.round = number
 	}
-	binary.LittleEndian.PutUint32(b, frameMagic)
-	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-frameHeader))
-	binary.LittleEndian.PutUint64(b[8:], f.number)
-	binary.LittleEndian.PutUint32(b[16:], frameSum(b))
-	return append(b, make([]byte, -len(b)&(sector-1))...)
-}
-
-// frameSum is the checksum over all of a frame but the checksum itself.
-func frameSum(b []byte) uint32 {
-	return crc32.Update(crc32.Checksum(b[:16], table), table, b[frameHeader:])
-}
-
-// scan finds all whole frames of a journal above a number. What is in between is of no account: free space, frames of
-// earlier rounds, and at most one frame that was being written when the process ended.
-func scan(f *os.File, above uint64) ([]frame, error) {
-	all, err := io.ReadAll(io.NewSectionReader(f, 0, journalSize))
+	link := sealFrame(encoded, j.salt, number, j.round, j.link)
+	_, err := j.file.WriteAt(encoded, j.at)
+	if err == nil {
+		err = flush(j.file)
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var frames []frame
-	for at := 0; at+frameHeader <= len(all); {
-		b := all[at:]
-		size := frameHeader + int(binary.LittleEndian.Uint32(b[4:]))
-		if binary.LittleEndian.Uint32(b) != frameMagic || size > len(b) || frameSum(b[:size]) != binary.LittleEndian.Uint32(b[16:]) {
-			at += sector
-			continue
-		}
-		if number := binary.LittleEndian.Uint64(b[8:]); number > above {
-			records, err := decodeRecords(b[frameHeader:size])
-			if err != nil {
-				return nil, fmt.Errorf("frame %d: %w", number, err)
-			}
-			frames = append(frames, frame{number, records})
-		}
-		at += (size + sector - 1) / sector * sector
-	}
-	return frames, nil
+	j.at += int64(len(encoded))
+	j.link = link
+	return nil
 }
 
-func decodeRecords(b []byte) ([]record, error) {
-	var records []record
-	for len(b) > 0 {
-		if int(b[0]) >= len(buckets) {
-			return nil, errShort
-		}
-		r := record{bucket: buckets[b[0]]}
-		key, rest, err := cut(b[1:], 0)
-		if err != nil {
-			return nil, err
-		}
-		value, rest, err := cut(rest, 1)
-		if err != nil {
-			return nil, err
-		}
-		r.key, r.value, b = string(key), value, rest
-		records = append(records, r)
+// read returns the frames of the round in use, in order, and the numbers of frames of this salt that stand elsewhere:
+// those of earlier rounds, those behind a frame that is damaged, and copies that a client put into a value.
+func (j *journal) read() (chained []stored, others []uint64, err error) {
+	if j.salt == nil {
+		return j.readFirst()
 	}
-	return records, nil
-}
-
-// cut takes bytes with their length, which is kept more by one where 0 stands for nothing at all.
-func cut(b []byte, more uint64) (taken, rest []byte, err error) {
-	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)-size)+more {
-		return nil, nil, errShort
+	all, err := io.ReadAll(io.NewSectionReader(j.file, headSize, frameSpace))
+	if err != nil {
+		return nil, nil, err
 	}
-	b = b[size:]
-	if n < more {
-		return nil, b, nil
+	at := 0
+	for before := (*stored)(nil); ; before = &chained[len(chained)-1] {
+		s, ok := decodeFrame(all[at:], j.salt)
+		if !ok || !s.follows(before) {
+			break
+		}
+		chained = append(chained, s)
+		at += s.size()
 	}
-	n -= more
-	return b[:n:n], b[n:], nil
+	for ; at < len(all); at += sector {
+		if s, ok := decodeFrame(all[at:], j.salt); ok {
+			others = append(others, s.number)
+		}
+	}
+	return chained, others, nil
 }
 
 // pending finds what the journals hold beyond a number, in order. A frame that is missing before others that are there
-// was acknowledged once, so that is damage.
-func pending(files [journalFiles]*os.File, above uint64) ([]frame, error) {
+// was acknowledged once, so that is damage. What an earlier round left has a number up to above, and a copy in a value
+// has one below that of the frame around it: only a frame behind a damaged one has a number beyond all that chain.
+func pending(journals [journalFiles]*journal, above uint64) ([]frame, error) {
 	var frames []frame
-	for _, f := range files {
-		found, err := scan(f, above)
+	var others []uint64
+	for _, j := range journals {
+		chained, more, err := j.read()
 		if err != nil {
 			return nil, err
 		}
-		frames = append(frames, found...)
+		others = append(others, more...)
+		for _, s := range chained {
+			if s.number <= above {
+				continue
+			}
+			f, err := s.open()
+			if err != nil {
+				return nil, err
+			}
+			frames = append(frames, f)
+		}
 	}
 	slices.SortFunc(frames, func(a, b frame) int {
 		if a.number < b.number {
@@ -170,9 +196,16 @@ func pending(files [journalFiles]*os.File, above uint64) ([]frame, error) {
 		}
 		return 1
 	})
-	for i, f := range frames {
-		if f.number != above+1+uint64(i) {
-			return nil, fmt.Errorf("journal: frame %d is missing", above+1+uint64(i))
+	last := above
+	for _, f := range frames {
+		if f.number != last+1 {
+			return nil, fmt.Errorf("journal: frame %d is missing", last+1)
+		}
+		last = f.number
+	}
+	for _, number := range others {
+		if number > last {
+			return nil, fmt.Errorf("journal: frame %d is missing", last+1)
 		}
 	}
 	return frames, nil

@@ -25,7 +25,7 @@ func TestWaitersGo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprint(conn, "GET /v1/kv/a?index=1&wait=600s HTTP/1.1\r\nHost: x\r\n\r\n")
+		fmt.Fprint(conn, "GET /v1/kv/a?index=1&wait=600s HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		conns = append(conns, conn)
 	}
 	until(t, "all wait", func() bool { return runtime.NumGoroutine() >= idle+2*len(conns) })

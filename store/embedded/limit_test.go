@@ -28,7 +28,7 @@ func TestCrowd(t *testing.T) {
 	t.Cleanup(p.kill)
 	ask := func(conn net.Conn) string {
 		_ = conn.SetDeadline(time.Now().Add(hang))
-		fmt.Fprint(conn, "PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n1")
+		fmt.Fprint(conn, "PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1")
 		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			return err.Error()
@@ -72,7 +72,7 @@ func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	p := launch(t, t.TempDir(), "127.0.0.1:0")
 	ended := make(chan string)
-	starts := []string{"GET /v1/kv/a HTTP/1.1\r\nX-A: ", "PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", "PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"}
+	starts := []string{"GET /v1/kv/a HTTP/1.1\r\nX-A: ", "PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", "PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"}
 	for _, start := range starts {
 		go func() {
 			conn, err := net.Dial("tcp", p.addr)

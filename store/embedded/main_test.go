@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	if data := os.Getenv(serveData); data != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		config := embedded.Config{Data: data, Listen: os.Getenv(serveListen), Options: embedded.Options{Node: "n1"}}
+		config := embedded.Config{Data: data, Listen: os.Getenv(serveListen), NoToken: true, Options: embedded.Options{Node: "n1"}}
 		if err := embedded.Serve(ctx, config, func(addr string) { fmt.Println(addr) }); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

@@ -38,26 +38,21 @@ const maxBuffer = 64 << 10
 
 // append adds a frame to the active journal, turning to the other one when it is full.
 func (d *disk) append(records []record) error {
-	bytes := frame{d.frame + 1, records}.encode(d.buffer)
-	if cap(bytes) <= maxBuffer {
-		d.buffer = bytes
+	encoded := encodeFrame(d.buffer, records)
+	if cap(encoded) <= maxBuffer {
+		d.buffer = encoded
 	}
-	if d.direct || len(bytes) > journalSize {
+	if d.direct || len(encoded) > frameSpace {
 		return d.settle(records)
 	}
-	if d.at+int64(len(bytes)) > journalSize {
+	if d.journals[d.active].at+int64(len(encoded)) > journalSize {
 		if err := d.turn(); err != nil {
 			return err
 		}
 	}
-	_, err := d.files[d.active].WriteAt(bytes, d.at)
-	if err == nil {
-		err = flush(d.files[d.active])
-	}
-	if err != nil {
+	if err := d.journals[d.active].append(encoded, d.frame+1); err != nil {
 		return err
 	}
-	d.at += int64(len(bytes))
 	d.frame++
 	d.keep(records)
 	return nil
@@ -79,7 +74,8 @@ func (d *disk) turn() error {
 	upTo, full := d.frame, d.fresh
 	d.moving, d.full, d.fresh = moving, full, map[place][]byte{}
 	go func() { moving <- d.move(upTo, full) }()
-	d.active, d.at = (d.active+1)%journalFiles, 0
+	d.active = (d.active + 1) % journalFiles
+	d.journals[d.active].rewind()
 	return nil
 }
 
@@ -157,7 +153,8 @@ func (d *disk) settle(records []record) error {
 		return err
 	}
 	d.full, d.fresh, d.direct = nil, map[place][]byte{}, false
-	d.active, d.at = 0, 0
+	d.active = 0
+	d.journals[d.active].rewind()
 	return nil
 }
 

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"runtime/debug"
-	"strings"
 	"time"
 )
 
@@ -15,6 +13,7 @@ import (
 type Config struct {
 	Data    string // directory
 	Listen  string // host:port or unix:PATH
+	NoToken bool   // answer everybody who reaches a TCP address
 	Options Options
 }
 
@@ -27,7 +26,7 @@ const (
 )
 
 // Serve opens a store and answers on an address until ctx ends. It calls ready, if given, once it answers, with the
-// address in the form that CONSUL_HTTP_ADDR takes. Unless GOGC is set it has the whole process collect garbage at 50 %
+// address in the form that CONSUL_HTTP_ADDR takes. Over TCP each request needs the token in [TokenFile]. Unless GOGC is set it has the whole process collect garbage at 50 %
 // growth. It returns nil when ctx ended and everything is safe on disk.
 func Serve(ctx context.Context, config Config, ready func(addr string)) error {
 	if os.Getenv("GOGC") == "" {
@@ -42,7 +41,13 @@ func Serve(ctx context.Context, config Config, ready func(addr string)) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen on %s: %w", config.Listen, err), store.Close())
 	}
-	server, crowd := newFront(store), newCrowd(patient{listener})
+	var guard *access
+	if _, isUnix := socketPath(config.Listen); !isUnix {
+		if guard, err = newAccess(config); err != nil {
+			return errors.Join(fmt.Errorf("guard %s: %w", addr, err), listener.Close(), store.Close())
+		}
+	}
+	server, crowd := newFront(store, guard), newCrowd(patient{listener})
 	server.ConnState = crowd.state
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(crowd) }()
@@ -60,31 +65,4 @@ func Serve(ctx context.Context, config Config, ready func(addr string)) error {
 	defer cancel()
 	_ = server.ShutdownWithContext(stopping) // what still waits after that ends with the process
 	return err
-}
-
-// listen opens a TCP or unix address. A socket file that nobody answers on is left from a process that died.
-func listen(address string) (net.Listener, string, error) {
-	path, isUnix := strings.CutPrefix(address, "unix:")
-	if !isUnix {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			return nil, "", err
-		}
-		return l, l.Addr().String(), nil
-	}
-	path = strings.TrimPrefix(path, "//")
-	if conn, err := net.Dial("unix", path); err == nil {
-		conn.Close()
-		return nil, "", errors.New("another process answers there")
-	}
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
-		if err := os.Remove(path); err != nil {
-			return nil, "", err
-		}
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, "", err
-	}
-	return l, "unix://" + path, nil
 }

@@ -32,7 +32,7 @@ func commonFlags(name string) []cli.Flag {
 
 func storeFlags() []cli.Flag {
 	return []cli.Flag{
-		textFlag("http-addr", "", "`ADDRESS` of the store (CONSUL_HTTP_ADDR)"),
+		textFlag("http-addr", "", "`ADDRESS` of the store (CONSUL_HTTP_ADDR; default: the socket of platypus store, else 127.0.0.1:8500)"),
 		textFlag("token-file", "", "`FILE` with the token for the store, read again on HUP (CONSUL_HTTP_TOKEN_FILE)"),
 		textFlag("ca-file", "", "`FILE` with the certificate authority of the store (CONSUL_CACERT)"),
 		textFlag("client-cert", "", "`FILE` with the client certificate for the store (CONSUL_CLIENT_CERT)"),

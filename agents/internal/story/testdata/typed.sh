@@ -18,7 +18,7 @@ store=$!
 runsvdir /var/service >/dev/null 2>&1 &
 runsvdir=$!
 trap 'kill $store; kill -HUP $runsvdir; wait' EXIT
-export CONSUL_HTTP_ADDR=127.0.0.1:8500
+export CONSUL_HTTP_ADDR=127.0.0.1:8500 CONSUL_HTTP_TOKEN_FILE=/tmp/s/token
 for i in $(seq 1000); do curl -sf "$CONSUL_HTTP_ADDR/v1/status/leader" && break; sleep 0.1; done
 
 consul kv put platypus/intent/nodes/web1/slug '{"cluster":"development"}'
