@@ -211,13 +211,13 @@ func (sh *shell) importHistory(ctx context.Context, log *history.Log) error {
 	if err := sh.leftOut(stream.LeftOut); err != nil {
 		return err
 	}
+	if err := log.Importable(ctx, stream.All); err != nil {
+		return err
+	}
 	if len(stream.Commits) == 0 {
 		return errors.New("import: there is no commit of intent in it, and nothing was written: export with git fast-export --first-parent BRANCH")
 	}
 	if sh.dry() {
-		if err := log.Importable(ctx, stream.All); err != nil {
-			return err
-		}
 		return sh.wouldChange("import", plural(len(stream.Commits), "commit"), len(stream.Commits))
 	}
 	head, err := gitlog.Import(ctx, log, stream)
@@ -238,15 +238,21 @@ func (sh *shell) importHistory(ctx context.Context, log *history.Log) error {
 // maxListed is how many names of a kind a note lists.
 const maxListed = 5
 
+// listed are the first few of some names.
+func listed(names []string) string {
+	text := strings.Join(names[:min(len(names), maxListed)], ", ")
+	if more := len(names) - maxListed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
 // leftOut names the files of an import that are no intent.
 func (sh *shell) leftOut(paths []string) error {
 	if len(paths) == 0 {
 		return nil
 	}
-	text := strings.Join(paths[:min(len(paths), maxListed)], ", ")
-	if more := len(paths) - maxListed; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
+	text := listed(paths)
 	if sh.flags.Bool("strict") {
 		return fmt.Errorf("import: %s: not a key of intent, and nothing was written: leave out --strict to import the rest", tame(text))
 	}
