@@ -72,7 +72,11 @@ func (l *Log) unheld(ctx context.Context, r Request, w window) error {
 	for _, e := range r.Edits {
 		for _, h := range holds {
 			if h.Covers(e.Key) {
-				return fmt.Errorf("commit %s: %w: by %s until %s: %s", e.Key, ErrHeld, h.Author.Name, h.Until.UTC().Format(time.RFC3339), h.Why)
+				why := ""
+				if h.Why != "" {
+					why = ": " + h.Why
+				}
+				return fmt.Errorf("commit %s: %w: by %s until %s%s", e.Key, ErrHeld, h.Author.Name, h.Until.UTC().Format(time.RFC3339), why)
 			}
 		}
 	}
