@@ -46,9 +46,10 @@ func render(f *fleet.Fleet, s selection) rendering {
 	r.add("rail", railOf(f, s)...)
 	r.add("title", draw("title", "title-row", titleOf(f, s)))
 	r.add("detail", detailOf(f, s)...)
+	r.add("ill", illOf(f)...)
 	r.add("cards", cardsOf(f, s)...)
-	r.add("apps", runningOf("app", f.Apps)...)
-	r.add("seeds", runningOf("seed", f.Seeds)...)
+	r.add("apps", runningOf("app", f.Apps, false)...)
+	r.add("seeds", runningOf("seed", f.Seeds, false)...)
 	r.add("pending", pendingOf(f)...)
 	r.add("changes", changesOf(f)...)
 	r.add("faults", faultsOf(f)...)
@@ -112,7 +113,7 @@ func tone(word string) string {
 		return "busy"
 	case "waiting", "pending", "cordoned", "incomplete", "held", "silent", "reverted", "Degraded Performance", "Under Maintenance", "lost":
 		return "wait"
-	case "failed", "invalid", "conflict", "dead", "gone", "unreadable", "failing", "Partial Outage", "Major Outage", "Offline":
+	case "failed", "invalid", "conflict", "dead", "gone", "unreadable", "failing", "unhealthy", "overcommitted", "quarantined", "Partial Outage", "Major Outage", "Offline":
 		return "bad"
 	}
 	return "plain"
