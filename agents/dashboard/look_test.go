@@ -165,7 +165,7 @@ func TestFocusOrder(t *testing.T) {
 			order = append(order, at)
 		}
 	}
-	if got, want := strings.Join(order, " "), "skip brand find region A close scroll card SUMMARY mono SUMMARY "; !strings.HasPrefix(got, want) || strings.Contains(got, "hidden") || strings.Contains(got, "unseen") {
+	if got, want := strings.Join(order, " "), "skip brand find region A close scroll card mono SUMMARY mono SUMMARY "; !strings.HasPrefix(got, want) || strings.Contains(got, "hidden") || strings.Contains(got, "unseen") {
 		t.Errorf("%s, want %s and no more that is hidden or unseen", got, want)
 	}
 }

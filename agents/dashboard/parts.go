@@ -22,12 +22,17 @@ type totals struct {
 	VMs                    fleet.VMs
 	Cores, Memory          fleet.Gauge
 	CoresBar, MemoryBar    barShape
-	Bare                   bool // there is no inventory: nodes and apps are what is counted
-	Nodes, Apps, Unwell    int
+	nodeTotals
+}
+
+// nodeTotals are what is counted where there is no inventory.
+type nodeTotals struct {
+	Bare                bool // there is none
+	Nodes, Apps, Unwell int  // Unwell are apps
 }
 
 func totalsOf(f *fleet.Fleet) totals {
-	t := totals{VMs: f.VMs, Bare: f.Bare(), Apps: len(f.Apps)}
+	t := totals{VMs: f.VMs, nodeTotals: nodeTotals{Bare: f.Bare(), Apps: len(f.Apps)}}
 	for _, r := range f.Apps {
 		t.Unwell += bit(r.Wrong > 0)
 	}
@@ -189,11 +194,6 @@ type runningPart struct {
 	fleet.Running
 	Kind string
 	Ill  bool
-}
-
-// illOf is what needs a look, apps first.
-func illOf(f *fleet.Fleet) []item {
-	return slices.Concat(runningOf("app", f.Apps, true), runningOf("seed", f.Seeds, true), runningOf("agent", f.Agents, true))
 }
 
 func pendingOf(f *fleet.Fleet) (items []item) {

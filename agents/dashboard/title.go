@@ -29,7 +29,7 @@ type pages struct {
 }
 
 func titleOf(f *fleet.Fleet, s selection) title {
-	t := title{Selection: s, Bare: f.Bare(), All: s.Region == "" && s.Query == "" && !s.All}
+	t := title{Selection: s, Bare: f.Bare(), All: s.whole()}
 	if r := s.region(f); r != nil {
 		t.regionPart = regionPartOf(r, s)
 	} else {
@@ -65,7 +65,10 @@ func inWords(f *fleet.Fleet) string {
 	if all == 0 {
 		return plural(len(f.Machines), "node") + " on which agents run; there is no inventory of machines"
 	}
-	text := fmt.Sprintf("%s, machines in %d of them", plural(all, "region"), used)
+	text := plural(all, "region")
+	if used < all {
+		text += fmt.Sprintf(", machines in %d of them", used)
+	}
 	if last := f.Regions[len(f.Regions)-1]; last.Code == "" {
 		text += "; " + plural(len(last.Machines), "node") + " in no inventory"
 	}

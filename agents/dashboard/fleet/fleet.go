@@ -18,12 +18,16 @@ type Fleet struct {
 	Machines map[intent.Name]*Machine
 	VMs      VMs
 	Pending  []Pending // by instance
-	Apps     []Running // by name
-	Seeds    []Running // by name
-	Agents   []Running // agents with which something is wrong that belongs to no app and no seed, by name
-	Changes  []Change  // newest first, at most maxChanges
-	Faults   []Fault   // values that cannot be used, by key, at most maxFaults
-	Unread   int       // how many such values there are in all
+	Runs
+	Changes []Change // newest first, at most maxChanges
+	Faults  []Fault  // values that cannot be used, by key, at most maxFaults
+	Unread  int      // how many such values there are in all
+}
+
+// Runs are what runs on nodes, each by name.
+type Runs struct {
+	Apps, Seeds []Running
+	Agents      []Running // agents with which something is wrong that belongs to no app and no seed
 }
 
 // Bare reports whether there is no inventory: no region, no machine and no vm, but nodes on which agents run.
