@@ -15,6 +15,12 @@ func Check(key string, data []byte) Problems {
 	return decode(key, data, noun)
 }
 
+// CheckKey returns what is wrong with a key below the intent prefix, whatever its value.
+func CheckKey(key string) error {
+	_, err := nounOf(key)
+	return err
+}
+
 // Decode reads the value of a key that holds a T, and returns all that is wrong with it. When the problems hold an error
 // the noun is the zero T: half of a wish is none.
 func Decode[T any](key string, data []byte) (noun T, problems Problems) {

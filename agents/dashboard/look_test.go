@@ -34,6 +34,7 @@ func TestPictures(t *testing.T) {
 	draw("region-phone", "/?region=GIG", 390, 2600, "light")
 	draw("machine-light", "/?region=IAD&machine=metal-01.iad.example.net", 1440, 1000, "light")
 	draw("machine-phone", "/?machine=metal-01.ams.example.net", 390, 2000, "dark")
+	draw("fault-phone", "/?machine=metal-01.iad.example.net", 390, 2600, "light")
 	draw("nodes-light", "/?region=-", 1440, 700, "light")
 	draw("nothing-found", "/?q=nosuchthing", 1440, 700, "light")
 	page.link.heard("", errGone)
@@ -43,6 +44,15 @@ func TestPictures(t *testing.T) {
 	b.shoot("down-light")
 	_, b = newShelf().shown(t)
 	draw("empty-light", "/", 1440, 700, "light")
+	_, b = bare().shown(t)
+	for _, scheme := range []string{"light", "dark"} {
+		draw("bare-"+scheme, "/", 1400, 900, scheme)
+		draw("bare-phone-"+scheme, "/", 390, 1600, scheme)
+	}
+	draw("bare-machine-phone", "/?machine=web2", 390, 1600, "light")
+	_, b = unanswered().shown(t)
+	draw("unanswered-light", "/", 1400, 900, "light")
+	draw("unanswered-phone", "/", 390, 1200, "dark")
 	_, b = large(5000).shown(t)
 	draw("large-fleet", "/", 1440, 1000, "light")
 	draw("large-region", "/?region=R07", 1440, 1000, "light")
@@ -155,7 +165,7 @@ func TestFocusOrder(t *testing.T) {
 			order = append(order, at)
 		}
 	}
-	if got, want := strings.Join(order, " "), "skip brand find region A close scroll card SUMMARY mono SUMMARY "; !strings.HasPrefix(got, want) || strings.Contains(got, "hidden") || strings.Contains(got, "unseen") {
+	if got, want := strings.Join(order, " "), "skip brand find region A close scroll card mono SUMMARY mono SUMMARY "; !strings.HasPrefix(got, want) || strings.Contains(got, "hidden") || strings.Contains(got, "unseen") {
 		t.Errorf("%s, want %s and no more that is hidden or unseen", got, want)
 	}
 }

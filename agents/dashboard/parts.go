@@ -22,12 +22,25 @@ type totals struct {
 	VMs                    fleet.VMs
 	Cores, Memory          fleet.Gauge
 	CoresBar, MemoryBar    barShape
+	nodeTotals
+}
+
+// nodeTotals are what is counted where there is no inventory.
+type nodeTotals struct {
+	Bare                bool // there is none
+	Nodes, Apps, Unwell int  // Unwell are apps
 }
 
 func totalsOf(f *fleet.Fleet) totals {
-	t := totals{VMs: f.VMs}
+	t := totals{VMs: f.VMs, nodeTotals: nodeTotals{Bare: f.Bare(), Apps: len(f.Apps)}}
+	for _, r := range f.Apps {
+		t.Unwell += bit(r.Wrong > 0)
+	}
 	for _, r := range f.Regions {
 		if r.Code == "" {
+			if t.Nodes = len(r.Machines); t.Bare {
+				t.Odd = r.Odd
+			}
 			continue
 		}
 		t.Regions++
@@ -77,6 +90,9 @@ func paged(all []*fleet.Machine, page int) (shown []*fleet.Machine, from, to int
 // cardsOf are machines, or the regions as tiles where no machines were asked for.
 func cardsOf(f *fleet.Fleet, s selection) (items []item) {
 	found, asked := s.machines(f)
+	if !asked && f.Bare() && len(f.Machines) <= maxCards { // then a tile would stand for all there is
+		found, asked = f.Regions[0].Machines, true
+	}
 	if !asked {
 		for _, r := range f.Regions {
 			if len(r.Machines) > 0 {
@@ -160,17 +176,30 @@ func urgency(s subject) int {
 	return 1
 }
 
-func runningOf(kind string, list []fleet.Running) (items []item) {
-	for _, r := range list[:min(len(list), maxCards)] {
-		items = append(items, draw("running", kind+"-"+digest(r.Name), r))
+// wrong reports whether an app, a seed or an agent needs a look.
+func wrong(r fleet.Running) bool { return r.Wrong > 0 || r.Nodes == 0 && r.Why != "" }
+
+// runningOf are the apps or seeds with which something is wrong, or those with which nothing is.
+func runningOf(kind string, list []fleet.Running, ill bool) (items []item) {
+	for _, r := range list {
+		if wrong(r) == ill && len(items) < maxCards {
+			items = append(items, draw("running", kind+"-"+digest(r.Name), runningPart{r, kind, ill}))
+		}
 	}
 	return items
 }
 
+// runningPart is an app, a seed or an agent on all nodes. What needs a look is listed among others, so it says what it is.
+type runningPart struct {
+	fleet.Running
+	Kind string
+	Ill  bool
+}
+
 func pendingOf(f *fleet.Fleet) (items []item) {
-	more := f.VMs.Pending
+	more := f.VMs.Pending + f.VMs.Unanswered
 	for _, p := range f.Pending[:min(len(f.Pending), maxPending)] {
-		more -= len(p.Instances)
+		more -= len(p.Instances) + p.Unanswered
 		items = append(items, draw("pending", "p-"+digest(p.VM, p.Reason, fmt.Sprint(p.Refused)), pendingPart{p, few(p.Instances)}))
 	}
 	if more > 0 {
@@ -188,7 +217,7 @@ type pendingPart struct {
 // few are the first of several names.
 func few(names []string) string {
 	const most = 6
-	if len(names) == 1 {
+	if len(names) <= 1 {
 		return ""
 	}
 	if len(names) <= most {

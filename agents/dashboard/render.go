@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"html/template"
+	"slices"
 	"strconv"
 	"time"
 
@@ -46,9 +47,14 @@ func render(f *fleet.Fleet, s selection) rendering {
 	r.add("rail", railOf(f, s)...)
 	r.add("title", draw("title", "title-row", titleOf(f, s)))
 	r.add("detail", detailOf(f, s)...)
+	var ill, apps, seeds []item
+	if apps, seeds = runningOf("app", f.Apps, true), runningOf("seed", f.Seeds, true); s.whole() {
+		ill, apps, seeds = slices.Concat(apps, seeds, runningOf("agent", f.Agents, true)), nil, nil
+	}
+	r.add("ill", ill...)
 	r.add("cards", cardsOf(f, s)...)
-	r.add("apps", runningOf("app", f.Apps)...)
-	r.add("seeds", runningOf("seed", f.Seeds)...)
+	r.add("apps", append(apps, runningOf("app", f.Apps, false)...)...)
+	r.add("seeds", append(seeds, runningOf("seed", f.Seeds, false)...)...)
 	r.add("pending", pendingOf(f)...)
 	r.add("changes", changesOf(f)...)
 	r.add("faults", faultsOf(f)...)
@@ -112,7 +118,7 @@ func tone(word string) string {
 		return "busy"
 	case "waiting", "pending", "cordoned", "incomplete", "held", "silent", "reverted", "Degraded Performance", "Under Maintenance", "lost":
 		return "wait"
-	case "failed", "invalid", "conflict", "dead", "gone", "unreadable", "failing", "Partial Outage", "Major Outage", "Offline":
+	case "failed", "invalid", "conflict", "dead", "gone", "unreadable", "failing", "unhealthy", "overcommitted", "quarantined", "Partial Outage", "Major Outage", "Offline":
 		return "bad"
 	}
 	return "plain"

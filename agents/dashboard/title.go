@@ -15,6 +15,7 @@ type title struct {
 	All       bool   // the whole fleet
 	Regions   string // of it, in words
 	Legend    bool
+	Bare      bool // there is no inventory: apps come before nodes
 	Missing   bool // what was asked for is not there
 	Waiting   int  // instances that wait and are found
 	Odds      []odd
@@ -28,7 +29,7 @@ type pages struct {
 }
 
 func titleOf(f *fleet.Fleet, s selection) title {
-	t := title{Selection: s, All: s.Region == "" && s.Query == "" && !s.All}
+	t := title{Selection: s, Bare: f.Bare(), All: s.whole()}
 	if r := s.region(f); r != nil {
 		t.regionPart = regionPartOf(r, s)
 	} else {
@@ -43,7 +44,7 @@ func titleOf(f *fleet.Fleet, s selection) title {
 	}
 	found, _ := s.machines(f)
 	t.Found, t.Waiting = len(found), s.waiting(f)
-	t.Legend = t.All && t.Regions != "" || slices.ContainsFunc(found, func(m *fleet.Machine) bool { return m.Cores.Total > 0 })
+	t.Legend = t.All && slices.ContainsFunc(f.Regions, func(r *fleet.Region) bool { return r.Cores.Total > 0 }) || slices.ContainsFunc(found, func(m *fleet.Machine) bool { return m.Cores.Total > 0 })
 	_, t.From, t.To = paged(found, s.Page)
 	if t.From > 1 {
 		t.Prev = withPage(s, s.Page-1)
@@ -62,9 +63,16 @@ func inWords(f *fleet.Fleet) string {
 		used += bit(r.Code != "" && len(r.Machines) > 0)
 	}
 	if all == 0 {
-		return plural(len(f.Machines), "node") + ", none of them in an inventory"
+		return plural(len(f.Machines), "node") + " on which agents run; there is no inventory of machines"
 	}
-	return fmt.Sprintf("%s, machines in %d of them", plural(all, "region"), used)
+	text := plural(all, "region")
+	if used < all {
+		text += fmt.Sprintf(", machines in %d of them", used)
+	}
+	if last := f.Regions[len(f.Regions)-1]; last.Code == "" {
+		text += "; " + plural(len(last.Machines), "node") + " in no inventory"
+	}
+	return text
 }
 
 func bit(b bool) int {
@@ -106,18 +114,23 @@ func oddsOf(f *fleet.Fleet) (all []odd) {
 	}
 	add(over, plural(over, "machine")+" "+overcommitted, selection{Query: overcommitted}.Href(), "bad")
 	more := 0
-	for i, list := range [][]fleet.Running{f.Apps, f.Seeds} {
+	if !f.VMs.Heard {
+		add(f.VMs.Unanswered, plural(f.VMs.Unanswered, "vm")+" unanswered: is an allocator running?", "#pending", "bad")
+	} else {
+		add(f.VMs.Unanswered, plural(f.VMs.Unanswered, "vm")+" not answered yet", "#pending", "wait")
+	}
+	for i, list := range [][]fleet.Running{f.Apps, f.Seeds, f.Agents} {
 		for _, r := range list {
-			if r.Wrong == 0 && (r.Nodes > 0 || r.Why == "") {
+			if !wrong(r) {
 				continue
 			}
 			if more++; more <= maxOdds {
-				all = append(all, oddRun([]string{"app", "seed"}[i], r))
+				all = append(all, oddRun([]string{"app", "seed", "agent"}[i], r))
 			}
 		}
 	}
 	slices.SortStableFunc(all, func(x, y odd) int { return cmp.Compare(x.Tone, y.Tone) }) // bad before wait
-	add(max(0, more-maxOdds), "and "+plural(more-maxOdds, "more app or seed"), "#apps", "wait")
+	add(max(0, more-maxOdds), "and "+plural(more-maxOdds, "more app or seed"), "#ill", "wait")
 	add(f.VMs.Pending, plural(f.VMs.Pending, "vm")+" pending", "#pending", "wait")
 	add(held, plural(held, "node")+" "+holding, selection{Query: holding}.Href(), "wait")
 	add(standing["silent"], plural(standing["silent"], "machine")+" silent", selection{Query: "silent"}.Href(), "wait")

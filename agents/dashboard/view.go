@@ -74,9 +74,12 @@ func (s selection) query() string {
 // Href is the address of the selection.
 func (s selection) Href() string { return "/?" + s.query() }
 
+// whole reports whether it is the whole fleet, of which what needs a look comes first.
+func (s selection) whole() bool { return s.Region == "" && s.Query == "" && !s.All }
+
 // machines are those that the selection asks for, sorted by name, and whether it asks for any.
 func (s selection) machines(f *fleet.Fleet) (found []*fleet.Machine, asked bool) {
-	if s.Region == "" && s.Query == "" && !s.All {
+	if s.whole() {
 		return nil, false
 	}
 	for _, r := range f.Regions {

@@ -16,7 +16,7 @@ func (r *recorder) apply(ctx context.Context, step converge.Step) error {
 	case Record:
 		return r.record(ctx)
 	case Compact:
-		_, err := r.log.Compact(ctx, r.kept())
+		_, err := r.log.Compact(ctx, r.atLeast())
 		return err
 	}
 	return fmt.Errorf("apply %T: not a step of this agent", step)

@@ -30,9 +30,15 @@ type recorder struct {
 	last history.Snapshot // the newest reading of the tree
 	done history.Snapshot // the newest one that is wholly recorded: what is found later happened after it
 
-	seen   history.Head // the newest commit; of the loop's goroutine alone, like what follows
-	asked  time.Time    // when retention was looked at last
+	seen history.Head // the newest commit; of the loop's goroutine alone, like what follows
+	kept retained
+}
+
+// retained is what the last look at retention found.
+type retained struct {
+	at     time.Time
 	excess uint64
+	pin    string // what keeps more commits than was asked for
 }
 
 // memory is the file with the newest commit that was seen.
@@ -113,6 +119,7 @@ func (r *recorder) observe(ctx context.Context) (a Actual, err error) {
 	}
 	a.Seq, a.Keys = head.Seq, len(s.Pairs)
 	a.Excess, a.Floor, err = r.retention(ctx, head)
+	a.Pin = r.kept.pin
 	return a, err
 }
 
@@ -137,17 +144,17 @@ func (r *recorder) recorded(s history.Snapshot) {
 
 // retention looks, now and then, at what may go, and at where the history begins.
 func (r *recorder) retention(ctx context.Context, head history.Head) (excess, floor uint64, err error) {
-	if !r.keep.All && head.Seq > 0 && time.Since(r.asked) > retentionPeriod {
-		if r.excess, err = r.log.Excess(ctx, r.kept()); err != nil {
+	if !r.keep.All && head.Seq > 0 && time.Since(r.kept.at) > retentionPeriod {
+		if r.kept.excess, r.kept.pin, err = r.log.Excess(ctx, r.atLeast()); err != nil {
 			return 0, 0, err
 		}
-		r.asked = time.Now()
+		r.kept.at = time.Now()
 	}
 	floor, _, err = r.log.Floor(ctx)
-	return r.excess, floor, err
+	return r.kept.excess, floor, err
 }
 
-func (r *recorder) kept() history.Keep {
+func (r *recorder) atLeast() history.Keep {
 	return history.Keep{Commits: r.keep.Commits, Age: r.keep.Age}
 }
 

@@ -29,6 +29,7 @@ type Actual struct {
 	Pending []Pending // what the history was not told of, by key
 	Floor   uint64    // the first commit that is kept; 0: all are
 	Excess  uint64    // the first commit that must be kept, when it is worth while to let go of those before it; otherwise 0
+	Pin     string    // what keeps more commits than Keep asks for, such as a mirror that does not have them; "" when nothing does
 }
 
 // Pending is one key whose value is not the recorded one.
@@ -101,8 +102,11 @@ func states(d Desired, a Actual) map[string]converge.State {
 		record.Phase, record.Reason = converge.Working, fmt.Sprintf("%d not recorded: %s", n, strings.Join(keys, ", "))
 	}
 	kept := converge.State{Phase: converge.Converged, Want: fmt.Sprintf("%d commits and %s", d.Keep.Commits, d.Keep.Age), Have: fmt.Sprintf("from commit %d on", max(a.Floor, 1))}
-	if d.Keep.All {
+	switch {
+	case d.Keep.All:
 		kept.Want = "all commits"
+	case a.Pin != "":
+		kept.Reason = "more could go but for " + a.Pin
 	}
 	return map[string]converge.State{recording: record, retention: kept}
 }

@@ -138,3 +138,11 @@ func TestSteps(t *testing.T) {
 		}
 	}
 }
+
+// TestStates_PinnedRetention: who looks at the report is told what keeps more than was asked for.
+func TestStates_PinnedRetention(t *testing.T) {
+	got := states(Desired{Keep: Keep{Commits: 5}}, Actual{Seq: 300, Pin: "mirror git, which has commit 20 since 2026-11-30"})[retention]
+	if want := "more could go but for mirror git, which has commit 20 since 2026-11-30"; got.Reason != want {
+		t.Errorf("%q, want %q", got.Reason, want)
+	}
+}

@@ -33,7 +33,7 @@ func catVerb() verb {
 			case err != nil:
 				return err
 			case !found:
-				return fmt.Errorf("%s was not declared after commit %d; next: platypus log %s", key, seq, key)
+				return sh.nothingAt(ctx, key, seq)
 			}
 			if sh.json {
 				return sh.printJSON("cat", map[string]any{"key": key, "at": seq, "seq": v.Seq, "index": v.Index, "sha": v.SHA, "value": change.JSON(v.Data)})
@@ -74,11 +74,16 @@ func list(ctx context.Context, sh *shell) error {
 			keys = append(keys, map[string]any{"key": v.Key, "seq": v.Seq, "index": v.Index, "size": len(v.Data), "sha": v.SHA})
 		}
 	}
+	if len(rows) == 0 && prefix != "" {
+		if err := sh.mustKnow(ctx, prefix); err != nil {
+			return err
+		}
+	}
 	if sh.json {
 		return sh.printJSON("ls", map[string]any{"at": seq, "keys": keys})
 	}
 	if len(rows) == 0 {
-		sh.say("nothing was declared below %q after commit %d; a prefix ends in \"/\"", prefix, seq)
+		sh.say("nothing was declared below %q after commit %d", prefix, seq)
 		return nil
 	}
 	sh.printTable([]string{"KEY", "SEQ", "BYTES", "INDEX"}, rows)
@@ -107,7 +112,7 @@ func showBlame(ctx context.Context, sh *shell) error {
 	}
 	lines := blame.Value(versions)
 	if len(lines) == 0 {
-		return fmt.Errorf("%s was not declared after commit %d; next: platypus log %s", key, seq, key)
+		return sh.nothingAt(ctx, key, seq)
 	}
 	rows, members := [][]string{}, []map[string]any{}
 	for _, l := range lines {

@@ -46,7 +46,7 @@ func TestStories(t *testing.T) {
 					e.Setenv("TERM", "xterm")
 					return nil
 				},
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){"kv": kv, "next": next},
+				Cmds:      map[string]func(*testscript.TestScript, bool, []string){"kv": kv, "next": next},
 				Condition: func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },
 			})
 		})

@@ -64,5 +64,5 @@ func (sh *shell) dryEnd(err error) error {
 func (sh *shell) ledgerOfLog(key string) bool {
 	rest, ok := sh.tree.History().Below(key)
 	part, _, _ := strings.Cut(rest, "/")
-	return ok && part != "tag" && part != "hold" && part != "forks"
+	return ok && part != "tag" && part != "hold" && part != "forks" && part != "mirror"
 }

@@ -33,7 +33,7 @@ var dryRuns = map[string][]string{
 	"log": {""}, "show": {"1"}, "diff": {"1 head"}, "cat": {"regions/SIN"}, "ls": {""}, "blame": {"regions/SIN"},
 	"revert": {"!2 --yes"}, "restore": {"!clusters/slug/@1 --yes --hold 1h"},
 	"tag": {"", "!new 1", "!--delete golden"}, "hold": {"", "!regions/", "!--delete clusters/other/"},
-	"fork": {"", "!new", "!--delete staging --yes"}, "join": {"!staging --yes"}, "ancestors": {"staging"},
+	"fork": {"", "!new", "!--delete staging --force --yes"}, "join": {"!staging --yes"}, "ancestors": {"staging"},
 	"history": {"verify", "export DIR/export", "!compact --keep-commits 1 --keep-age 0s", "!import DIR/stream"},
 	"import":  {"!machines DIR/machines.json"}, "regions": {""}, "machines": {""},
 	"launch": {"!--vm-memory 1 --vm-cores 1 --vm-region SIN --no-wait new", "!--vm-memory 1 --vm-cores 1 --vm-region SIN --timeout 100ms new"},

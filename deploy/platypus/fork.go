@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,11 +17,13 @@ func forkVerb() verb {
 		name: "fork", usage: "make a tree of its own out of intent, to rehearse a change", args: "[NAME [POINT]]", min: 0, max: 2,
 		text: `Copies all that is declared, as of now or as of a point, below platypus/forks/NAME/: a tree like any other, with a history
 of its own. Point agents of a staging host and these verbs at it with --root platypus/forks/NAME/; platypus join NAME
-brings what changed there back. Without a name it lists the forks; with --delete it removes one with its history.
+brings what changed there back. Without a name it lists the forks; with --delete it removes one with its history, which
+it refuses while there are forks in it or work that was never joined, unless --force is given.
 ` + pointText,
 		examples: []string{`platypus fork staging -m "rehearse 1.2"`, "platypus fork audit golden", "platypus fork --delete staging --yes"},
-		flags:    []cli.Flag{messageFlag(), boolFlag("delete", "remove the fork", "d"), dryRunFlag(), yesFlag(), outputFlag()},
-		run:      fork,
+		flags: []cli.Flag{messageFlag(), boolFlag("delete", "remove the fork", "d"),
+			boolFlag("force", "with --delete: also with the forks in it and work that was never joined"), dryRunFlag(), yesFlag(), outputFlag()},
+		run: fork,
 	}
 }
 
@@ -76,14 +80,63 @@ func (sh *shell) catchUp(ctx context.Context, log *history.Log) error {
 }
 
 func (sh *shell) removeFork(ctx context.Context, log *history.Log, name intent.Name) error {
-	if err := sh.agree(fmt.Sprintf("remove fork %s with all that is declared in it and its history?", name)); err != nil {
+	loss, err := log.ForkLoss(ctx, name)
+	if err != nil {
 		return err
 	}
-	if err := log.RemoveFork(ctx, name); err != nil {
+	if loss.Any() && !sh.flags.Bool("force") {
+		next := fmt.Sprintf("platypus join %s brings its work back", name)
+		if len(loss.Forks) > 0 {
+			next = fmt.Sprintf("platypus --root %s fork lists the forks in it", sh.tree.Fork(name).Root())
+		}
+		return fmt.Errorf("fork %s is not removed, for %s would be lost; next: %s, --force removes all of it", name, lost(loss), next)
+	}
+	what := fmt.Sprintf("fork %s with all that is declared in it and its history", name)
+	if loss.Any() {
+		what += ", and with it " + lost(loss)
+	}
+	if sh.dry() {
+		if sh.json {
+			if err := sh.printJSON("dry-run", map[string]any{"action": "fork --delete", "fork": name, "lost": loss}); err != nil {
+				return err
+			}
+		}
+		sh.say("would remove %s; nothing was written: --dry-run", what)
+		return exit(exitPending)
+	}
+	if err := sh.agree("remove " + what + "?"); err != nil {
 		return err
+	}
+	if err := log.RemoveFork(ctx, name, loss.Head); errors.Is(err, history.ErrNoSuch) {
+		return noFork(name)
+	} else if err != nil {
+		return err
+	}
+	if sh.json {
+		return sh.printJSON("fork", map[string]any{"deleted": name, "lost": loss})
 	}
 	sh.say("fork %s is gone", name)
 	return nil
+}
+
+// noFork says that there is no fork of that name.
+func noFork(name intent.Name) error {
+	return fmt.Errorf("there is no fork %s: platypus fork lists them", name)
+}
+
+// lost names what would be lost with a fork.
+func lost(f history.ForkLoss) string {
+	var parts []string
+	if n := len(f.Forks); n > 0 {
+		parts = append(parts, fmt.Sprintf("%s in it (%s)", plural(n, "fork"), listed(f.Forks)))
+	}
+	if f.Unjoined > 0 {
+		parts = append(parts, plural(f.Unjoined, "commit")+" never joined")
+	}
+	if f.Plain > 0 {
+		parts = append(parts, plural(f.Plain, "key")+" changed by plain writes and never joined")
+	}
+	return strings.Join(parts, " and ")
 }
 
 func (sh *shell) listForks(ctx context.Context, log *history.Log) error {
@@ -137,7 +190,7 @@ func (sh *shell) ancestors(ctx context.Context, log *history.Log) error {
 		return err
 	}
 	if len(sh.args) == 1 && !is {
-		return fmt.Errorf("fork %s: %w", sh.args[0], history.ErrNoSuch)
+		return noFork(intent.Name(sh.args[0]))
 	}
 	if sh.json {
 		return sh.printJSON("ancestors", map[string]any{"root": log.Tree().Root(), "ancestors": append([]history.Ref{}, refs...), "joins": append([]history.Joining{}, f.Joins...)})

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/platypus-platform/platypus/deploy/platypus/internal/gitlog"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -18,27 +16,37 @@ func historyVerb() verb {
 		name: "history", usage: "look after the history itself", args: "ACTION [FILE]", min: 1, max: 2,
 		text: `The actions:
   verify    read all of it and name every entry that cannot be believed; exit code 1 when there is one
-  export    write it as git fast-import reads it, to FILE or standard output: what git keeps, nobody compacts
-  import    read what git fast-export wrote, from FILE or standard input, into a tree that has no history
+  mirror    bring what is new into the git repository REPO, which is made when it does not exist. From then on no
+            commit is compacted that it does not have. Run it every night. Without REPO it lists the mirrors;
+            with --delete NAME it forgets one, so that compaction does not wait for it
+  export    write it as git fast-import reads it, to FILE or standard output: all that is kept or, with --onto REPO,
+            what comes after the newest commit that REPO has
+  import    read what git fast-export wrote, from FILE or standard input, into a tree that has no history; files that
+            are no intent are left out
   compact   let go of old commits, as the recorder does by itself: --keep-commits and --keep-age, whichever is more
-  repair    write the head anew when it was lost and entries are left.`,
+  repair    write the head again when it was lost and entries are left; end an import that was interrupted.`,
 		examples: []string{
-			"platypus history export | git -C intent.git fast-import",
+			"platypus history mirror intent.git",
+			"platypus history export --onto intent.git | git -C intent.git fast-import --quiet",
 			"git -C intent.git fast-export --first-parent intent | platypus history import",
 			"platypus history verify",
 		},
 		flags: []cli.Flag{
 			&cli.IntFlag{Name: "keep-commits", Usage: "compact: keep at least so `MANY`", Value: history.DefaultKeep.Commits},
 			&cli.DurationFlag{Name: "keep-age", Usage: "compact: keep all that are younger", Value: history.DefaultKeep.Age},
-			&cli.StringFlag{Name: "branch", Usage: "export: the branch to make", Value: "intent"},
-			dryRunFlag(), outputFlag(),
+			&cli.StringFlag{Name: "branch", Usage: "export, mirror: the branch", Value: "intent"},
+			&cli.StringFlag{Name: "onto", Usage: "export: continue from what the branch of the git repository `REPO` has"},
+			&cli.StringFlag{Name: "name", Usage: "mirror: its `NAME` in the store; by default that of this host and of REPO"},
+			boolFlag("delete", "mirror: forget the one of this name", "d"),
+			boolFlag("strict", "import: refuse files that are no intent, instead of leaving them out"),
+			dryRunFlag(), yesFlag(), outputFlag(),
 		},
 		run: func(ctx context.Context, sh *shell) error {
 			do, known := map[string]func(context.Context, *history.Log) error{
-				"verify": sh.verify, "export": sh.export, "import": sh.importHistory, "compact": sh.compact, "repair": sh.repair,
+				"verify": sh.verify, "export": sh.export, "mirror": sh.mirror, "import": sh.importHistory, "compact": sh.compact, "repair": sh.repair,
 			}[sh.args[0]]
 			if !known {
-				return usage("history knows verify, export, import, compact and repair, not %q", sh.args[0])
+				return usage("history knows verify, mirror, export, import, compact and repair, not %q", sh.args[0])
 			}
 			return do(ctx, sh.history())
 		},
@@ -58,15 +66,26 @@ func (sh *shell) verify(ctx context.Context, log *history.Log) error {
 	if err != nil {
 		return err
 	}
+	if err := sh.unfinished(ctx, log); err != nil {
+		return err
+	}
 	if sh.json {
 		err = sh.printJSON("verify", map[string]any{"head": head, "floor": floor, "faults": append([]history.Fault{}, faults...)})
 	} else {
 		for _, f := range faults {
-			sh.print("%s %v", sh.style.red(fmt.Sprintf("entry %d", f.Seq)), f.Err)
+			what := fmt.Sprintf("entry %d", f.Seq)
+			if f.Seq == 0 {
+				what = "head"
+			}
+			sh.print("%s %v", sh.style.red(what), f.Err)
 		}
 		if len(faults) == 0 {
 			sh.say("all is well: commits %d to %d, hash %s", max(floor, min(1, head.Seq)), head.Seq, head.Hash)
 		}
+	}
+	if err == nil && len(faults) > 0 && errors.Is(faults[0].Err, history.ErrNoHead) {
+		sh.say("%s", pastHint(faults[0].Err))
+		err = exit(exitError)
 	}
 	if err == nil && len(faults) > 0 {
 		sh.say("%s cannot be believed; the others stay readable; next: compare with an export, git fast-export keeps every hash", plural(len(faults), "entry or part of one"))
@@ -75,56 +94,13 @@ func (sh *shell) verify(ctx context.Context, log *history.Log) error {
 	return err
 }
 
-func (sh *shell) export(ctx context.Context, log *history.Log) error {
-	out, done := sh.out, func() error { return nil }
-	if sh.dry() {
-		out = io.Discard
-	} else if len(sh.args) == 2 {
-		f, err := os.Create(sh.args[1])
-		if err != nil {
-			return fmt.Errorf("export: %w", err)
-		}
-		defer f.Close()
-		out, done = f, f.Close
-	} else if terminal(sh.out) {
-		return usage("an export is for git, not for a terminal: platypus history export FILE, or pipe it into git fast-import")
-	}
-	n, err := gitlog.Export(ctx, log, out, sh.flags.String("branch"))
-	if err == nil {
-		err = done()
-	}
-	if err != nil {
+// unfinished is an error while an import keeps everybody from writing.
+func (sh *shell) unfinished(ctx context.Context, log *history.Log) error {
+	unfinished, err := log.ImportUnfinished(ctx)
+	if err != nil || !unfinished {
 		return err
 	}
-	sh.say("exported: %s, branch %s", plural(n, "commit"), sh.flags.String("branch"))
-	return nil
-}
-
-func (sh *shell) importHistory(ctx context.Context, log *history.Log) error {
-	in := sh.in
-	if len(sh.args) == 2 && sh.args[1] != "-" {
-		f, err := os.Open(sh.args[1])
-		if err != nil {
-			return fmt.Errorf("import: %w", err)
-		}
-		defer f.Close()
-		in = f
-	}
-	if sh.dry() {
-		return sh.importable(ctx, log, in)
-	}
-	head, err := gitlog.Import(ctx, log, in)
-	if err != nil {
-		return err
-	}
-	if err := sh.catchUp(ctx, log); err != nil {
-		return err
-	}
-	if sh.json {
-		return sh.printJSON("import", map[string]any{"seq": head.Seq, "hash": head.Hash})
-	}
-	sh.say("imported: %d commits; what is declared was left as it is and recorded where it differs; next: platypus log, platypus restore /@%d", head.Seq, head.Seq)
-	return nil
+	return errors.New("an import was begun and is not finished, and nobody else can write; next: run it again, or platypus history repair")
 }
 
 func (sh *shell) compact(ctx context.Context, log *history.Log) error {
@@ -153,34 +129,18 @@ func (sh *shell) compact(ctx context.Context, log *history.Log) error {
 	return nil
 }
 
-// importable reads what would be imported, and writes none of it.
-func (sh *shell) importable(ctx context.Context, log *history.Log, in io.Reader) error {
-	head, err := log.Head(ctx)
-	if err == nil && head.Seq > 0 {
-		err = fmt.Errorf("import: the history: %w", history.ErrExists)
-	}
-	if err != nil {
-		return err
-	}
-	n := 0
-	for _, err := range gitlog.Commits(in) {
-		if err != nil {
-			return fmt.Errorf("import: %w", err)
-		}
-		n++
-	}
-	return sh.wouldChange("import", plural(n, "commit"), n)
-}
-
 // excess tells what compacting would let go of.
 func (sh *shell) excess(ctx context.Context, log *history.Log, keep history.Keep) error {
-	to, err := log.Excess(ctx, keep)
+	to, pin, err := log.Excess(ctx, keep)
 	if err != nil {
 		return err
 	}
 	floor, _, err := log.Floor(ctx)
 	if err != nil {
 		return err
+	}
+	if pin != "" {
+		sh.say("more could go but for %s", pin)
 	}
 	return sh.wouldChange("compact", plural(int(max(to, 1)-max(floor, 1)), "commit"), int(to))
 }
@@ -201,6 +161,20 @@ func (sh *shell) wouldChange(action, what string, n int) error {
 }
 
 func (sh *shell) repair(ctx context.Context, log *history.Log) error {
+	unfinished, err := log.ImportUnfinished(ctx)
+	if err != nil {
+		return err
+	}
+	if unfinished {
+		if err := sh.agree("an import was begun and is not finished: remove what it wrote? It must not be running."); err != nil {
+			return err
+		}
+		if _, err := log.EndImport(ctx); err != nil {
+			return err
+		}
+		sh.say("the import is undone: this tree has no history and can be written; next: run the import again, or platypus apply FILE")
+		return nil
+	}
 	head, err := log.Repair(ctx)
 	if err != nil {
 		return err

@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/change"
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
+	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store/history"
 )
 
@@ -38,15 +41,14 @@ func hold(ctx context.Context, sh *shell) error {
 	}
 	key := sh.key(sh.args[0])
 	if sh.flags.Bool("delete") {
-		if err := log.Unhold(ctx, key); err != nil {
-			return err
-		}
-		sh.say("%s is held no more", key)
-		return nil
+		return sh.unhold(ctx, log, key)
 	}
 	length := sh.flags.Duration("for")
 	if length <= 0 {
 		return usage("--for %s: a hold lasts longer than nothing, such as 2h", length)
+	}
+	if err := sh.holdable(ctx, key); err != nil {
+		return err
 	}
 	author, err := sh.author(ctx)
 	if err != nil {
@@ -60,6 +62,54 @@ func hold(ctx context.Context, sh *shell) error {
 		return sh.printJSON("hold", map[string]any{"hold": h})
 	}
 	sh.say("%s is held until %s; next: platypus hold --delete %s ends it", h.Key, sh.stamp(h.Until), h.Key)
+	return nil
+}
+
+// holdable refuses to hold what is not a key or a prefix, and says when a hold protects nothing yet.
+func (sh *shell) holdable(ctx context.Context, key string) error {
+	known, err := sh.everDeclared(ctx)
+	if err != nil || isKnown(key, known) {
+		return err
+	}
+	if meant := meantKey(key, known); meant != "" {
+		return usage("%q is not a key, and not a prefix of keys, which ends in \"/\": did you mean %s?", key, meant)
+	}
+	if !strings.HasSuffix(key, "/") {
+		if err := intent.CheckKey(key); err != nil {
+			return usage("%q is not a key of intent: %w", key, err)
+		}
+	}
+	did := ""
+	if near := nearKey(key, known); near != "" {
+		did = ": did you mean " + near + "?"
+	}
+	sh.say("note: nothing is declared at %s yet%s", key, did)
+	return nil
+}
+
+// unhold takes a hold back.
+func (sh *shell) unhold(ctx context.Context, log *history.Log, key string) error {
+	holds, err := log.Holds(ctx)
+	if err != nil {
+		return err
+	}
+	var keys []string
+	for _, h := range holds {
+		keys = append(keys, h.Key)
+	}
+	if !slices.Contains(keys, key) {
+		if near := flagline.Nearest(key, keys); near != "" {
+			return fmt.Errorf("nothing holds %s: did you mean %s?", key, near)
+		}
+		return fmt.Errorf("nothing holds %s: platypus hold lists the holds", key)
+	}
+	if err := log.Unhold(ctx, key); err != nil {
+		return err
+	}
+	if sh.json {
+		return sh.printJSON("hold", map[string]any{"deleted": key})
+	}
+	sh.say("%s is held no more", key)
 	return nil
 }
 

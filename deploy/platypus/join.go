@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store/history"
@@ -28,6 +29,9 @@ On a terminal it asks first, unless --yes is given. Off a terminal only removals
 		run: func(ctx context.Context, sh *shell) error {
 			source, err := sh.other(ctx, sh.args[0])
 			if err != nil {
+				return err
+			}
+			if err := sh.mustExist(ctx, source); err != nil {
 				return err
 			}
 			return sh.join(ctx, history.Open(sh.store, source))
@@ -60,6 +64,34 @@ func (sh *shell) other(ctx context.Context, text string) (intent.Tree, error) {
 		return intent.Tree{}, fmt.Errorf("there is no fork %s%s", name, cmp.Or(meant(string(name), known), ": platypus fork lists them"))
 	}
 	return sh.tree.Fork(name), nil
+}
+
+// mustExist refuses to join what is no fork, and names the one that was meant.
+func (sh *shell) mustExist(ctx context.Context, source intent.Tree) error {
+	name, isBelow := sh.tree.Forks().Below(string(source.Own()))
+	name = strings.TrimSuffix(name, "/")
+	if !isBelow || strings.Contains(name, "/") {
+		return nil
+	}
+	forks, err := sh.history().Forks(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, f := range forks {
+		if string(f.Name) != name {
+			names = append(names, string(f.Name))
+			continue
+		}
+		if f.State != history.Ready {
+			return fmt.Errorf("fork %s is not whole (%s): the same platypus fork, or fork --delete, goes on with it", name, f.State)
+		}
+		return nil
+	}
+	if near := flagline.Nearest(name, names); near != "" {
+		return fmt.Errorf("there is no fork %s: did you mean %s?", name, near)
+	}
+	return noFork(intent.Name(name))
 }
 
 func (sh *shell) join(ctx context.Context, source *history.Log) error {

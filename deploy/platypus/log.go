@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +48,11 @@ func showLog(ctx context.Context, sh *shell) error {
 		}
 		commits = append(commits, c)
 	}
+	if len(commits) == 0 && query.Key != "" {
+		if err := sh.nothingLogged(ctx, query); err != nil || !sh.json {
+			return err
+		}
+	}
 	if sh.json {
 		all := make([]map[string]any, 0, len(commits))
 		for _, c := range commits {
@@ -57,8 +61,7 @@ func showLog(ctx context.Context, sh *shell) error {
 		return sh.printJSON("log", map[string]any{"commits": all, "more": more})
 	}
 	if len(commits) == 0 {
-		sh.say("nothing was recorded of %s; next: %s", cmp.Or(query.Key, "this tree"), sh.instead(ctx, query.Key))
-		return nil
+		return sh.emptyLog(ctx)
 	}
 	tags := sh.tagsBySeq(ctx)
 	rows := make([][]string, 0, len(commits))
@@ -67,7 +70,7 @@ func showLog(ctx context.Context, sh *shell) error {
 	}
 	sh.printTable([]string{"SEQ", "TIME", "AUTHOR", "WHAT", "TAG", "WHY"}, rows)
 	if more {
-		sh.say("there is more: platypus log -n 0")
+		sh.say("there is more: add -n 0")
 		return nil
 	}
 	floor, at, err := sh.history().Floor(ctx)
@@ -77,25 +80,45 @@ func showLog(ctx context.Context, sh *shell) error {
 	return err
 }
 
-// instead is what to ask for where nothing was recorded of a key: an app's name, or a folder's, is no key.
-func (sh *shell) instead(ctx context.Context, key string) string {
-	if key == "" {
-		return "platypus apply FILE"
+// emptyLog says that no commit is to be shown.
+func (sh *shell) emptyLog(ctx context.Context) error {
+	head, err := sh.history().Head(ctx)
+	switch {
+	case err != nil:
+		return err
+	case head.Seq > 0:
+		sh.say("no commit came in that time; the newest is %d; next: platypus log", head.Seq)
+	default:
+		sh.say("nothing was recorded of this tree; next: platypus apply FILE")
 	}
-	for _, prefix := range []string{key + "/", "clusters/" + key + "/", "vms/" + key, "seeds/" + key, "sites/" + key} {
-		for _, err := range sh.history().Commits(ctx, history.Query{Key: prefix}) {
-			if err == nil {
-				return "platypus log " + prefix
-			}
-			break
-		}
+	return nil
+}
+
+// nothingLogged says why no commit touched a key: it is none, or it stands since before the history begins.
+func (sh *shell) nothingLogged(ctx context.Context, q history.Query) error {
+	if err := sh.mustKnow(ctx, q.Key); err != nil {
+		return err
 	}
-	return "platypus log shows what was"
+	floor, at, err := sh.history().Floor(ctx)
+	switch {
+	case err != nil:
+		return err
+	case q.From > 0 || q.To > 0:
+		sh.say("no commit changed %s in that time; next: platypus log %s", q.Key, q.Key)
+	case floor > 1:
+		sh.say("%s stands since before commit %d of %s: what is older was compacted", q.Key, floor, sh.stamp(at))
+	default:
+		sh.say("no commit changed %s yet: it was written past this program; next: platypus doctor", q.Key)
+	}
+	return nil
 }
 
 // query is what is asked for on the command line.
 func (sh *shell) query(ctx context.Context) (q history.Query, err error) {
 	if len(sh.args) == 1 {
+		if err := notAPoint(sh.args[0]); err != nil {
+			return q, err
+		}
 		q.Key = sh.key(sh.args[0])
 	}
 	if since := sh.flags.String("since"); since != "" {
@@ -173,10 +196,15 @@ func (sh *shell) what(c history.Commit, query history.Query) string {
 		return verb + "remove " + tame(c.Changes[0].Key)
 	case n == 1:
 		return verb + tame(c.Changes[0].Key)
-	case query.Key != "" && !strings.HasSuffix(query.Key, "/"):
-		return verb + fmt.Sprintf("%s and %s", query.Key, plural(n-1, "key"))
 	default:
-		return verb + fmt.Sprintf("%s and %s", tame(c.Changes[0].Key), plural(n-1, "key"))
+		first := c.Changes[0].Key
+		for _, x := range c.Changes {
+			if covers(query.Key, x.Key) {
+				first = x.Key
+				break
+			}
+		}
+		return verb + fmt.Sprintf("%s and %s", tame(first), plural(n-1, "key"))
 	}
 }
 

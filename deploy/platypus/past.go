@@ -167,6 +167,9 @@ func (sh *shell) restore(ctx context.Context, prefix string, seq uint64) error {
 		}
 	}
 	if !found {
+		if err := sh.mustKnow(ctx, prefix); err != nil {
+			return err
+		}
 		return fmt.Errorf("%s was not declared after commit %d, and is not now; next: platypus ls @%d", prefix, seq, seq)
 	}
 	sortEdits(w.edits)

@@ -60,7 +60,9 @@ func pastHint(err error) string {
 	case errors.Is(err, history.ErrNoSuch):
 		return "next: platypus log shows what there is, platypus tag the names that points have"
 	case errors.Is(err, history.ErrCompacted):
-		return "next: platypus log shows where the history begins; what is older is only in what platypus history export wrote before"
+		return "next: platypus log shows where the history begins; what is older is only in what platypus history mirror or export wrote before"
+	case errors.Is(err, history.ErrNoHead):
+		return "next: platypus history repair writes it again"
 	case errors.Is(err, history.ErrForged):
 		return "next: platypus history verify names every entry that cannot be believed; the others stay readable"
 	case errors.Is(err, history.ErrRewound):
@@ -68,7 +70,7 @@ func pastHint(err error) string {
 	case errors.Is(err, history.ErrExists):
 		return "next: choose another name, or take that one away first: --delete; an import goes into a tree that has no history, such as --root copy"
 	case errors.Is(err, history.ErrHeld) && strings.Contains(err.Error(), "being made"):
-		return "next: run the same fork or import again: it goes on where it was"
+		return "next: run the same fork or import again; platypus history repair ends an import that was killed"
 	case errors.Is(err, history.ErrHeld):
 		return "next: platypus hold shows who holds it and why; --force writes all the same"
 	}

@@ -133,7 +133,15 @@ func diff(ctx context.Context, sh *shell) error {
 	case 1:
 		texts = append(texts, "head")
 	case 3:
-		return usage("diff takes two points and a key, and %q is no key: platypus diff 1 3 clusters/slug/", texts[2])
+		known, err := sh.everDeclared(ctx)
+		if err != nil {
+			return err
+		}
+		meant := meantKey(texts[2], known)
+		if meant == "" {
+			meant = "clusters/slug/"
+		}
+		return usage("diff takes two points and a key, and %q is no key: platypus diff %s %s %s", texts[2], texts[0], texts[1], meant)
 	}
 	var states [2]*history.State
 	for i, text := range texts {
@@ -146,6 +154,11 @@ func diff(ctx context.Context, sh *shell) error {
 		}
 	}
 	changes := between(states[0], states[1], only)
+	if len(changes) == 0 && only != "" {
+		if err := sh.mustKnow(ctx, only); err != nil {
+			return err
+		}
+	}
 	if sh.json {
 		return sh.printJSON("diff", map[string]any{"from": states[0].Seq, "to": states[1].Seq, "changes": changes})
 	}

@@ -13,7 +13,8 @@ import (
 )
 
 // Keep says how much of a log stays readable: the newest commits, and all that are younger than an age, whichever is
-// more. What a tag, a hold, a fork or a join rests on stays, too, and so does all that came after it.
+// more. What a tag, a hold, a fork or a join rests on stays, too, and so does all that came after it, and all that a
+// mirror does not have.
 type Keep struct {
 	Commits int
 	Age     time.Duration
@@ -177,12 +178,15 @@ func (l *Log) pins(ctx context.Context) (map[string]uint64, error) {
 		pins["fork "+name] = t
 	}
 	f, _, err := l.forked(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, j := range f.Joins {
 		if j.Source.Root == l.tree.Root() {
 			pins["join of "+strconv.FormatUint(j.Source.Seq, 10)] = j.Source.Seq
 		}
 	}
-	return pins, err
+	return pins, l.mirrorPins(ctx, pins)
 }
 
 func (l *Log) pinned(ctx context.Context, key string) (uint64, error) {

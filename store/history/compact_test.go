@@ -122,7 +122,7 @@ func TestCompact(t *testing.T) {
 		}
 		p.reads(200)
 		f.same()
-		if err := w.log.RemoveFork(t.Context(), "pinning"); err != nil {
+		if err := w.log.RemoveFork(t.Context(), "pinning", 0); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.log.Hold(t.Context(), history.Hold{Key: "vms/x", Until: time.Now().Add(time.Hour), Author: me}); err != nil {

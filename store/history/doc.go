@@ -12,6 +12,7 @@
 //	b/<sha256>                   a value whose deflated form is larger than 4 kB
 //	names/<hex digit>            which keys the newest state has, as short hashes: a short cut for who commits once
 //	tag/<name> hold/<key> forks/<name> fork
+//	mirror/<name>                which commit a mirror of the log, such as a git repository, has
 //
 // Commits lie in hundreds, so that one list reads up to a hundred of them and none that was not asked for.
 //
@@ -33,7 +34,7 @@
 // # What is let go
 //
 // [Log.Compact] raises a floor: what came before it is deleted and says so when asked for. Tags, holds and forks keep what
-// they rest on. Nothing is deleted that something above the floor rests on, and a compactor may die anywhere.
+// they rest on, and a mirror all that it does not have yet. Nothing is deleted that something above the floor rests on, and a compactor may die anywhere.
 //
 // Times are the writers' clocks, forced to rise by a millisecond at least from commit to commit.
 package history

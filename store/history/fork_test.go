@@ -55,7 +55,7 @@ func TestFork(t *testing.T) {
 		if err != nil || !slices.Equal(refs, []history.Ref{{Root: w.tree.Root(), Seq: 1}}) {
 			t.Errorf("%+v, %v", refs, err)
 		}
-		if err := w.log.RemoveFork(t.Context(), "staging"); err != nil {
+		if err := w.log.RemoveFork(t.Context(), "staging", 0); err != nil {
 			t.Fatal(err)
 		}
 		if blank, err := w.store.Blank(t.Context(), f.tree.Own()); err != nil || !blank {
@@ -146,6 +146,45 @@ func TestCommon(t *testing.T) {
 		common(w, f, history.Common{Base: history.Ref{Root: fork, Seq: 4}, Ours: 6, Theirs: 4},
 			history.Common{Base: history.Ref{Root: main, Seq: 5}, Ours: 5, Theirs: 5})
 		if _, err := w.log.Common(t.Context(), anyTree(t)); !errors.Is(err, history.ErrNoSuch) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestForkLoss_CountsWhatIsNowhereElse: joined work is not lost with a fork; later work, plain writes and its forks are.
+func TestForkLoss_CountsWhatIsNowhereElse(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		w.commit("first", edit("nodes/web1/slug", "1"))
+		f := w.fork("staging", 0)
+		loss := func() history.ForkLoss {
+			t.Helper()
+			loss, err := w.log.ForkLoss(t.Context(), "staging")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return loss
+		}
+		if l := loss(); l.Any() {
+			t.Errorf("of a new fork: %+v", l)
+		}
+		c := f.commit("in the fork", edit("nodes/web1/slug", "2"))
+		f.plain("nodes/web2/slug", "1")
+		f.fork("inner", 0).fork("innermost", 0)
+		if l := loss(); l.Unjoined != 1 || l.Plain != 1 || !slices.Equal(l.Forks, []string{"inner", "inner/innermost"}) {
+			t.Errorf("%+v", l)
+		}
+		if _, err := w.log.Commit(t.Context(), history.Request{Kind: history.Join, Edits: []history.Edit{edit("nodes/web1/slug", "2")},
+			Joined: &history.Joined{Fork: f.tree, Source: history.Ref{Root: f.tree.Root(), Seq: c.Seq}}}); err != nil {
+			t.Fatal(err)
+		}
+		if l := loss(); l.Unjoined != 0 || l.Plain != 1 {
+			t.Errorf("after the join: %+v", l)
+		}
+		if err := w.log.RemoveFork(t.Context(), "staging", c.Seq-1); !errors.Is(err, history.ErrChanged) {
+			t.Errorf("work came in between: %v", err)
+		}
+		f.is(c.Seq, "nodes/web1/slug", "2")
+		if err := w.log.RemoveFork(t.Context(), "staging", c.Seq); err != nil {
 			t.Error(err)
 		}
 	})

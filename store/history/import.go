@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"time"
 
 	"github.com/platypus-platform/platypus/store"
 )
@@ -13,30 +15,34 @@ import (
 // Kind, Note and the changes with Key, Op and Value; numbers and hashes are new. A commit that is too large for one entry
 // becomes several. What stands in the tree is left as it is: observe it afterwards, and what differs is recorded.
 //
-// An import that was interrupted is begun anew by the next one. Until it is done nobody else writes to the history.
-func (l *Log) Import(ctx context.Context, commits iter.Seq2[Commit, error]) (Head, error) {
+// All of it is read and checked before the first write. While it is written nobody else writes to the history. When that
+// fails, what was written is removed again; an import that was killed is ended by the next one, or by [Log.EndImport].
+func (l *Log) Import(ctx context.Context, commits iter.Seq2[Commit, error]) (head Head, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	all, err := l.readImport(commits)
+	if err != nil {
+		return Head{}, err
+	}
 	if err := l.beginImport(ctx); err != nil {
 		return Head{}, err
 	}
+	defer func() {
+		if err != nil {
+			// The reason may be that ctx has ended; the tree must be open again nevertheless.
+			undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+			defer cancel()
+			err = errors.Join(err, l.removeImport(undo))
+		}
+	}()
 	l.tip = emptyState()
 	var batch []Commit
-	for c, err := range commits {
-		if err != nil {
-			return Head{}, fmt.Errorf("import: %w", err)
-		}
-		some, err := l.importable(c)
-		if err != nil {
-			return Head{}, fmt.Errorf("import commit %s of %s: %w", c.ID, c.At.Format("2006-01-02 15:04:05"), err)
-		}
-		for _, c := range some {
-			if batch = append(batch, c); len(batch) >= store.MaxOps/2 || weight(batch) > maxObserved {
-				if err := l.importBatch(ctx, batch); err != nil {
-					return Head{}, err
-				}
-				batch = batch[:0]
+	for _, c := range all {
+		if batch = append(batch, c); len(batch) >= store.MaxOps/2 || weight(batch) > maxObserved {
+			if err := l.importBatch(ctx, batch); err != nil {
+				return Head{}, err
 			}
+			batch = batch[:0]
 		}
 	}
 	if len(batch) > 0 {
@@ -47,18 +53,85 @@ func (l *Log) Import(ctx context.Context, commits iter.Seq2[Commit, error]) (Hea
 	return l.endImport(ctx)
 }
 
-// beginImport closes the history for others, and clears away what an earlier import left.
-func (l *Log) beginImport(ctx context.Context) error {
+// undoTimeout bounds the removal of what an import that failed has written.
+const undoTimeout = 30 * time.Second
+
+// Importable reports whether [Log.Import] would take a history, as far as that can be known without writing.
+func (l *Log) Importable(ctx context.Context, commits iter.Seq2[Commit, error]) error {
+	if _, err := l.readImport(commits); err != nil {
+		return err
+	}
+	return l.canImport(ctx)
+}
+
+// readImport reads a whole history and makes commits of it that this log can take.
+func (l *Log) readImport(commits iter.Seq2[Commit, error]) (all []Commit, err error) {
+	for c, err := range commits {
+		if err != nil {
+			return nil, fmt.Errorf("import: %w", err)
+		}
+		some, err := l.importable(c)
+		if err != nil {
+			return nil, fmt.Errorf("import commit %s of %s: %w", c.ID, c.At.Format("2006-01-02 15:04:05"), err)
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// EndImport removes what an import wrote that was interrupted, so that others can write again. It reports whether there
+// was one. The import must not be running any more.
+func (l *Log) EndImport(ctx context.Context) (bool, error) {
+	unfinished, err := l.ImportUnfinished(ctx)
+	if err != nil || !unfinished {
+		return false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return true, l.removeImport(ctx)
+}
+
+// ImportUnfinished reports whether an import was begun and neither finished nor undone: it runs, or it was killed.
+func (l *Log) ImportUnfinished(ctx context.Context) (bool, error) {
+	_, w, err := l.bounds(ctx)
+	if err != nil || !w.Closed {
+		return false, err
+	}
+	_, isFork, err := l.Forked(ctx)
+	return !isFork, err
+}
+
+// removeImport deletes all of a history that an import began; the window, which keeps others out, goes last.
+func (l *Log) removeImport(ctx context.Context) error {
+	l.tip = emptyState()
+	names, err := l.store.Names(ctx, l.prefix)
+	if err != nil {
+		return fmt.Errorf("undo the import: %w", err)
+	}
+	names = slices.DeleteFunc(names, func(key string) bool { return key == l.windowKey() })
+	if _, err := l.remove(ctx, append(names, l.windowKey())); err != nil {
+		return fmt.Errorf("undo the import: %w", err)
+	}
+	return nil
+}
+
+// canImport refuses a tree that has a history.
+func (l *Log) canImport(ctx context.Context) error {
 	head, w, err := l.bounds(ctx)
 	if err != nil {
 		return err
 	}
 	_, isFork, err := l.Forked(ctx)
-	if err != nil {
-		return err
+	if err == nil && (isFork || head.Seq > 0 && !w.Closed) {
+		err = fmt.Errorf("import into %s: the history: %w", l.prefix, ErrExists)
 	}
-	if isFork || head.Seq > 0 && !w.Closed {
-		return fmt.Errorf("import into %s: the history: %w", l.prefix, ErrExists)
+	return err
+}
+
+// beginImport closes the history for others, and clears away what an earlier import left.
+func (l *Log) beginImport(ctx context.Context) error {
+	if err := l.canImport(ctx); err != nil {
+		return err
 	}
 	names, err := l.store.Names(ctx, l.prefix)
 	if err != nil {

@@ -34,6 +34,7 @@ var (
 	ErrNoSuch    = errors.New("the history knows no such thing")
 	ErrCompacted = errors.New("compacted")
 	ErrForged    = errors.New("the history cannot be believed")
+	ErrNoHead    = errors.New("the head of the history is gone")
 	ErrRewound   = errors.New("the history was rewound")
 	ErrHeld      = errors.New("held")
 )

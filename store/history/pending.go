@@ -13,13 +13,14 @@ func (l *Log) Pending(ctx context.Context, s Snapshot) ([]Change, error) {
 	return l.news(s, v), nil
 }
 
-// Excess is the commit to which [Log.Compact] would raise the floor; 0 when there is nothing to do.
-func (l *Log) Excess(ctx context.Context, keep Keep) (uint64, error) {
+// Excess is the commit to which [Log.Compact] would raise the floor, 0 when there is nothing to do, and what keeps more
+// than was asked for, "" when nothing does.
+func (l *Log) Excess(ctx context.Context, keep Keep) (to uint64, pin string, err error) {
 	head, w, err := l.bounds(ctx)
 	if err != nil || head.Seq == 0 {
-		return 0, err
+		return 0, "", err
 	}
-	floor, _, err := l.needed(ctx, keep, head, w)
-	to, _ := w.lifted(floor)
-	return to, err
+	floor, pin, err := l.needed(ctx, keep, head, w)
+	to, _ = w.lifted(floor)
+	return to, pin, err
 }

@@ -28,6 +28,9 @@ func (q Query) matches(key string) bool {
 func (l *Log) Commits(ctx context.Context, q Query) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
 		head, w, err := l.bounds(ctx)
+		if err == nil {
+			err = l.entryWithoutHead(ctx, head)
+		}
 		if err != nil {
 			yield(Commit{}, err)
 			return
@@ -142,6 +145,9 @@ func (l *Log) At(ctx context.Context, seq uint64) (*State, error) {
 		return nil, err
 	}
 	if err := w.holds(seq, head); err != nil {
+		return nil, err
+	}
+	if err := l.entryWithoutHead(ctx, head); err != nil {
 		return nil, err
 	}
 	s, err := l.replay(ctx, seq, head, w)

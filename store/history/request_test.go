@@ -2,7 +2,6 @@ package history_test
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,42 +170,4 @@ func TestImport(t *testing.T) {
 		other.commit("restore", edits...)
 		other.same()
 	})
-}
-
-// TestImportIsGoneOnWith interrupts an import: nobody writes to half of one, and the next begins anew.
-func TestImportIsGoneOnWith(t *testing.T) {
-	w := newWorld(t, embedtest.Start(t))
-	newPast(w, 130)
-	all := w.all(history.Query{})
-	broken := errors.New("the file ends")
-	half := func(yield func(history.Commit, error) bool) {
-		for _, c := range all[:100] {
-			if !yield(c, nil) {
-				return
-			}
-		}
-		yield(history.Commit{}, broken)
-	}
-	other := newWorldOn(w)
-	if _, err := other.log.Import(t.Context(), half); !errors.Is(err, broken) {
-		t.Fatal(err)
-	}
-	if _, err := other.log.Commit(t.Context(), history.Request{Edits: []history.Edit{edit("nodes/a/x", "1")}}); !errors.Is(err, history.ErrHeld) {
-		t.Error(err)
-	}
-	if got := other.observe(); len(got) != 0 {
-		t.Error(got)
-	}
-	whole := func(yield func(history.Commit, error) bool) {
-		for c := range slices.Values(all) {
-			if !yield(c, nil) {
-				return
-			}
-		}
-	}
-	if head, err := other.log.Import(t.Context(), whole); err != nil || head.Seq != 130 {
-		t.Fatal(head, err)
-	}
-	other.observe()
-	other.same()
 }

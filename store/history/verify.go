@@ -14,6 +14,11 @@ func (l *Log) Verify(ctx context.Context) ([]Fault, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.entryWithoutHead(ctx, head); errors.Is(err, ErrForged) {
+		return []Fault{{Err: err, Why: err.Error()}}, nil
+	} else if err != nil {
+		return nil, err
+	}
 	s := emptyState()
 	if w.Floor.Seq > 0 {
 		if s, err = l.base(ctx, w.Floor.Seq, w); err != nil {
@@ -129,13 +134,30 @@ func (l *Log) headless(ctx context.Context, v look) error {
 	if v.head.index > 0 {
 		return nil
 	}
+	err := l.entryWithoutHead(ctx, v.head)
+	if errors.Is(err, ErrNoHead) {
+		return err
+	}
+	// Somebody may just have made the first commit.
+	head, again := l.Head(ctx)
+	if err == nil && again == nil && head.Seq > 0 {
+		again = store.ErrConflict
+	}
+	return errors.Join(err, again)
+}
+
+// entryWithoutHead is an [ErrNoHead] when there is no head and there are entries.
+func (l *Log) entryWithoutHead(ctx context.Context, head Head) error {
+	if head.Seq > 0 {
+		return nil
+	}
 	blank, err := l.store.Blank(ctx, l.prefix.Join("c"))
 	if err != nil || blank {
 		return err
 	}
 	// Somebody may just have made the first commit.
-	if head, err := l.Head(ctx); err != nil || head.Seq > 0 {
-		return errors.Join(err, again(head.Seq > 0))
+	if now, err := l.Head(ctx); err != nil || now.Seq > 0 {
+		return err
 	}
-	return fmt.Errorf("%w: %s is gone, and entries are left: repair the history first", ErrForged, l.headKey())
+	return fmt.Errorf("%w: %w: %s does not exist, but entries do", ErrForged, ErrNoHead, l.headKey())
 }

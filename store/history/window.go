@@ -12,7 +12,7 @@ import (
 type window struct {
 	Floor       mark   `json:"floor,omitzero"`        // nothing before it can be read
 	Checkpoints []mark `json:"checkpoints,omitempty"` // by seq
-	Pins        uint64 `json:"pins,omitempty"`        // how often a tag or a fork came or went
+	Pins        uint64 `json:"pins,omitempty"`        // how often a tag, a fork or a mirror came or went
 	Holds       int    `json:"holds,omitempty"`       // how often a hold was set: 0 spares looking for them
 	Born        uint64 `json:"born,omitempty"`        // CreateIndex of the head: another one means that the store was filled anew
 	Closed      bool   `json:"closed,omitempty"`      // a fork that is still being made

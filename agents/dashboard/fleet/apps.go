@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/intent"
@@ -12,6 +13,31 @@ import (
 // kinds says what the subjects of each agent are; those of others are told of on their node alone.
 var kinds = map[string]string{
 	"preparer": "app", "port-authority": "app", "setlive": "app", "seed-placer": "seed", "allocator": "vm",
+}
+
+// own reports whether a subject is the agent's own, such as the chain of a packet filter, and nothing that a person declared.
+func own(agent, subject string) bool {
+	switch kinds[agent] {
+	case "app": // "chain ipv4": no app has a space in its name
+		_, err := intent.ParseName(subject)
+		return err != nil
+	case "vm":
+		return subject == "vms" || subject == "more"
+	case "seed":
+		return false
+	}
+	return true
+}
+
+// kindOf is what a subject is; a machine that the allocator tells of is named by its region and itself.
+func kindOf(agent, subject string) string {
+	switch {
+	case own(agent, subject):
+		return "agent"
+	case kinds[agent] == "vm" && strings.Contains(subject, "/"):
+		return "machine"
+	}
+	return kinds[agent]
 }
 
 // severity orders phases: the worst of an app on a node is what is shown.
@@ -29,17 +55,20 @@ func severity(phase string) int {
 
 // apps tells of each app and each seed on all nodes.
 func (b *builder) apps() {
-	all := map[string]map[string]*Running{"app": {}, "seed": {}}
+	all := map[string]map[string]*Running{"app": {}, "seed": {}, "agent": {}}
 	told := map[[2]string]bool{} // seeds on nodes that say something of them
 	for _, m := range b.fleet.Machines {
 		worst := map[[2]string]OnNode{}
 		for _, a := range m.Agents {
-			kind := kinds[a.Name]
-			if all[kind] == nil {
-				continue
-			}
 			for subject, s := range a.Report.Subjects {
-				key := [2]string{kind, Clip(subject)}
+				kind, name := kindOf(a.Name, subject), Clip(subject)
+				if kind == "agent" {
+					name = Clip(a.Name)
+				}
+				if all[kind] == nil || kind == "agent" && kinds[a.Name] == "vm" { // the vms themselves are told of
+					continue
+				}
+				key := [2]string{kind, name}
 				run := running(all[kind], key[1])
 				if kind == "seed" {
 					told[[2]string{subject, string(m.Name)}] = true
@@ -49,6 +78,9 @@ func (b *builder) apps() {
 					continue
 				}
 				at := onNode(m.Name, kind, a, s)
+				if kind == "agent" {
+					at.Agent = Clip(subject)
+				}
 				old, seen := worst[key]
 				has := cmp.Or(at.Has, old.Has)
 				if seen && severity(at.Phase) <= severity(old.Phase) {
@@ -64,6 +96,8 @@ func (b *builder) apps() {
 	}
 	b.claims(all["seed"], told)
 	b.fleet.Apps, b.fleet.Seeds = finished(all["app"]), finished(all["seed"])
+	// Of what is an agent's own only what fails is told: nobody asked for the rest.
+	b.fleet.Agents = slices.DeleteFunc(finished(all["agent"]), func(r Running) bool { return r.Wrong == 0 })
 }
 
 // elsewhere reports whether all is well because other nodes have it: every node that takes seeds tells of every seed.

@@ -112,7 +112,11 @@ func (b *builder) vms() {
 			b.fleet.VMs.Declared += vm.Count
 		}
 	})
+	answered := map[intent.Name]int{}
 	b.reader.each(b.reader.tree.PlacedVMs(), 1, func(names []intent.Name, v value) {
+		if i, err := intent.ParseInstance(string(names[0])); err == nil {
+			answered[i.VM]++
+		}
 		p, ok := v.noun.(intent.Placement)
 		if !ok {
 			return
@@ -124,12 +128,32 @@ func (b *builder) vms() {
 		b.fleet.VMs.Pending++
 		b.wait(names[0], p, vms)
 	})
+	for _, m := range b.fleet.Machines {
+		b.fleet.VMs.Heard = b.fleet.VMs.Heard || slices.ContainsFunc(m.Agents, func(a Agent) bool { return a.Alive && a.Name == "allocator" })
+	}
+	for name, vm := range vms {
+		if n := vm.Count - answered[name]; n > 0 {
+			b.fleet.VMs.Unanswered += n
+			b.fleet.Pending = append(b.fleet.Pending, b.unanswered(name, vm, n))
+		}
+	}
 	for _, p := range b.fleet.Pending {
 		slices.SortFunc(p.Instances, func(x, y string) int { return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y)) })
 	}
 	slices.SortFunc(b.fleet.Pending, func(x, y Pending) int {
-		return cmp.Or(cmp.Compare(x.VM, y.VM), cmp.Compare(x.Instances[0], y.Instances[0]))
+		return cmp.Or(cmp.Compare(bit(x.Unanswered == 0), bit(y.Unanswered == 0)), cmp.Compare(x.VM, y.VM), slices.Compare(x.Instances, y.Instances))
 	})
+}
+
+// unanswered are the instances of a vm of which no allocator has said anything.
+func (b *builder) unanswered(name intent.Name, vm intent.VM, n int) Pending {
+	p := Pending{VM: string(name), Unanswered: n, Reason: "no allocator has answered, and none is alive: start one"}
+	if b.fleet.VMs.Heard {
+		p.Reason = "the allocator has not answered yet"
+	}
+	vm.Count = 1
+	p.Wants = strings.TrimPrefix(wants(vm), "1 × ")
+	return p
 }
 
 // wait adds an instance to those of its vm that wait for the same reason.

@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/platypus-platform/platypus/intent"
 )
@@ -34,8 +35,13 @@ func (r *Reader) reported() []Change {
 		latest := map[string]Change{} // several agents say what became of one app: the last of them is the news
 		for _, a := range n.agents {
 			for subject, s := range a.Report.Subjects {
-				kind := cmp.Or(kinds[a.Name], "agent")
-				key := cmp.Or(kinds[a.Name], a.Name) + " " + subject
+				kind := kindOf(a.Name, subject)
+				key := kind + " " + subject
+				if kind == "agent" {
+					if key = a.Name + " " + subject; severity(s.Phase) == 0 || kinds[a.Name] == "vm" {
+						continue // nobody declared it, and all is well with it
+					}
+				}
 				if c := latest[key]; !s.Since.IsZero() && !elsewhere(kind, s) && !s.Since.Before(c.At) {
 					latest[key] = changeOf(node, kind, a, subject, s)
 				}
@@ -69,8 +75,11 @@ func changeOf(node intent.Name, kind string, a Agent, subject string, s intent.S
 	} else if s.Have != "" {
 		text += ", " + s.Have
 	}
+	if kind == "agent" {
+		text, subject = subject+strings.TrimPrefix(text, a.Name), a.Name
+	}
 	c := Change{At: s.Since, Kind: kind, Subject: Clip(subject), Text: Clip(text), Phase: Clip(s.Phase), Machine: string(node), Nodes: 1}
-	if kind == "vm" {
+	if kinds[a.Name] == "vm" {
 		c.Machine = "" // where the allocator runs is not where the vm is
 	}
 	return c

@@ -18,11 +18,21 @@ type Fleet struct {
 	Machines map[intent.Name]*Machine
 	VMs      VMs
 	Pending  []Pending // by instance
-	Apps     []Running // by name
-	Seeds    []Running // by name
-	Changes  []Change  // newest first, at most maxChanges
-	Faults   []Fault   // values that cannot be used, by key, at most maxFaults
-	Unread   int       // how many such values there are in all
+	Runs
+	Changes []Change // newest first, at most maxChanges
+	Faults  []Fault  // values that cannot be used, by key, at most maxFaults
+	Unread  int      // how many such values there are in all
+}
+
+// Runs are what runs on nodes, each by name.
+type Runs struct {
+	Apps, Seeds []Running
+	Agents      []Running // agents with which something is wrong that belongs to no app and no seed
+}
+
+// Bare reports whether there is no inventory: no region, no machine and no vm, but nodes on which agents run.
+func (f *Fleet) Bare() bool {
+	return len(f.Machines) > 0 && len(f.Regions) == 1 && f.Regions[0].Code == "" && f.VMs.Declared+f.VMs.Placed+f.VMs.Pending == 0
 }
 
 // Region is one region with its machines. The region without a code holds the nodes that report and are in no inventory.
@@ -106,8 +116,12 @@ type Agent struct {
 	Report   intent.Report
 }
 
-// VMs counts instances.
-type VMs struct{ Declared, Placed, Pending int }
+// VMs counts instances. Those that are unanswered are declared, and no allocator has said anything of them; Heard says
+// whether one is alive.
+type VMs struct {
+	Declared, Placed, Pending, Unanswered int
+	Heard                                 bool
+}
 
 // Pending are the instances of one vm that have no machine, all for the same reason.
 type Pending struct {
@@ -116,6 +130,8 @@ type Pending struct {
 	Reason    string
 	Refused   []Count // machines by what keeps each of them out, most first
 	Wants     string  // the size of one and where it may be, "" when its intent cannot be read
+
+	Unanswered int // instead of Instances: how many no allocator has said anything of
 }
 
 // Count is how often something is the case.

@@ -37,6 +37,6 @@ bin/platypus join staging -m "ship it"
 consul kv get platypus/intent/clusters/slug/production/config | grep '"v3": *"active"'
 bin/platypus log | grep 'join .*ship it'
 
-git init -q --bare intent.git
-bin/platypus history export | git -C intent.git fast-import --quiet
+bin/platypus history mirror intent.git
+bin/platypus history export --onto intent.git | git -C intent.git fast-import --quiet
 test "$(git -C intent.git rev-list --count intent)" = "$(bin/platypus log | awk 'NR == 2 {print $1}')"

@@ -17,6 +17,7 @@ type Commit struct {
 	Message  string    // git keeps no NUL
 	Trailers []Trailer
 	Files    []File
+	Whole    bool // Files is the whole tree: what is not among them is deleted
 }
 
 // Person is an author. Git keeps no angle brackets and no line breaks in either.
@@ -34,8 +35,9 @@ type File struct {
 
 // Tag is a name for a commit.
 type Tag struct {
-	Name string
-	Mark uint64
+	Name   string
+	Mark   uint64
+	Object string // of a commit that git has already: its hash, in place of a mark
 }
 
 // Trailer returns the value of the trailer of that key, or "".
@@ -62,6 +64,9 @@ func join(message string, trailers []Trailer) string {
 	}
 	return b.String()
 }
+
+// Message parts the message of a commit, as git keeps it, from its trailers.
+func Message(text string) (message string, trailers []Trailer) { return split(text) }
 
 // split is the reverse of join. Only a last paragraph in which every line is a trailer counts.
 func split(text string) (message string, trailers []Trailer) {

@@ -77,7 +77,7 @@ func drawHistory(t *rapid.T) (commits []Commit, tags []Tag) {
 		commits = append(commits, c)
 	}
 	for i := range rapid.IntRange(0, 2).Draw(t, "tags") {
-		tags = append(tags, Tag{fmt.Sprintf("tag%d", i), rapid.Uint64Range(1, uint64(len(commits))).Draw(t, "at")})
+		tags = append(tags, Tag{Name: fmt.Sprintf("tag%d", i), Mark: rapid.Uint64Range(1, uint64(len(commits))).Draw(t, "at")})
 	}
 	return commits, tags
 }
@@ -190,11 +190,58 @@ func TestHistoryMadeInGit(t *testing.T) {
 	if err != nil || len(commits) != 3 || commits[2].Message != "joined\n" || commits[2].Files[0].Path != "b.json" || commits[0].Author != (Person{"Ann", "ann@example.com"}) {
 		t.Errorf("%v %+v", err, commits)
 	}
-	if len(tags) != 1 || tags[0] != (Tag{"golden", commits[0].Mark}) {
+	if len(tags) != 1 || tags[0] != (Tag{Name: "golden", Mark: commits[0].Mark}) {
 		t.Errorf("tags %v", tags)
 	}
 	if _, _, err := readAll(bytes.NewReader(do("fast-export", "main"))); err == nil || !strings.Contains(err.Error(), "--first-parent") {
 		t.Errorf("a history that branches: %v", err)
+	}
+}
+
+// TestWholeTree_ReplacesTheTree: a commit that is the whole tree deletes what it does not name, in git and in what is read.
+func TestWholeTree_ReplacesTheTree(t *testing.T) {
+	needGit(t)
+	dir := t.TempDir()
+	git(t, dir, nil, "init", "-q", "--bare")
+	who, when := Person{"a", "b"}, time.Unix(1, 0).UTC()
+	stream := write([]Commit{
+		{Mark: 1, When: when, Author: who, Message: "m", Files: []File{{Path: "x", Data: []byte("1")}, {Path: "y", Data: []byte("1")}}},
+		{Mark: 5, When: when, Author: who, Message: "n", Whole: true, Files: []File{{Path: "y", Data: []byte("2")}, {Path: "z", Data: []byte("1")}}},
+	}, nil)
+	git(t, dir, stream, "fast-import", "--quiet")
+	if got := string(git(t, dir, nil, "ls-tree", "--name-only", "intent")); got != "y\nz\n" {
+		t.Errorf("git has %q", got)
+	}
+	commits, _, err := readAll(bytes.NewReader(stream))
+	if err != nil || len(commits) != 2 || fmt.Sprint(commits[1].Files) != fmt.Sprint([]File{{Path: "x", Delete: true}, {Path: "y", Data: []byte("2")}, {Path: "z", Data: []byte("1")}}) {
+		t.Errorf("%v %v", err, commits)
+	}
+}
+
+// TestOnto_ContinuesABranch: the first commit becomes a child of one that git has, and a tag may name an older one.
+func TestOnto_ContinuesABranch(t *testing.T) {
+	needGit(t)
+	dir := t.TempDir()
+	git(t, dir, nil, "init", "-q", "--bare")
+	c := Commit{Mark: 1, When: time.Unix(1, 0).UTC(), Author: Person{"a", "b"}, Message: "m", Files: []File{{Path: "x", Data: []byte("1")}}}
+	git(t, dir, write([]Commit{c}, nil), "fast-import", "--quiet")
+	hash := strings.TrimSpace(string(git(t, dir, nil, "rev-parse", "intent")))
+	var b bytes.Buffer
+	w := NewWriter(&b, "intent")
+	w.Onto(hash)
+	c.Mark, c.Files = 2, []File{{Path: "y", Data: []byte("2")}}
+	w.Commit(c)
+	w.Tag(Tag{Name: "old", Object: hash})
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	git(t, dir, b.Bytes(), "fast-import", "--quiet")
+	git(t, dir, nil, "fsck", "--strict")
+	if got := string(git(t, dir, nil, "rev-list", "intent")); !strings.HasSuffix(got, "\n"+hash+"\n") || strings.Count(got, "\n") != 2 {
+		t.Errorf("git has %q", got)
+	}
+	if got := string(git(t, dir, nil, "rev-parse", "old")); got != hash+"\n" {
+		t.Errorf("the tag is at %q", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,14 +20,15 @@ type Reader struct {
 	in    *bufio.Reader
 	line  string // read ahead
 	has   bool
-	tip   uint64 // the last commit
+	tip   uint64          // the last commit
+	paths map[string]bool // in the tree after it
 	blobs map[uint64][]byte
 	tags  []Tag
 }
 
 // NewReader returns a reader of what `git fast-export` writes.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{in: bufio.NewReader(r), blobs: map[uint64][]byte{}}
+	return &Reader{in: bufio.NewReader(r), paths: map[string]bool{}, blobs: map[uint64][]byte{}}
 }
 
 // Tags returns the tags read so far: all of them after the end.
@@ -114,8 +116,14 @@ func (r *Reader) commit() (c Commit, err error) {
 func (r *Reader) file(c *Commit, word, rest string) (err error) {
 	if word == "D" {
 		path, err := unquote(rest)
-		c.Files = append(c.Files, File{Path: path, Delete: true})
+		r.change(c, File{Path: path, Delete: true})
 		return err
+	}
+	if word == "deleteall" {
+		for _, path := range slices.Sorted(maps.Keys(r.paths)) {
+			r.change(c, File{Path: path, Delete: true})
+		}
+		return nil
 	}
 	if word != "M" {
 		return fmt.Errorf("read the stream: commit :%d has %q: export without -M and -C", c.Mark, word)
@@ -148,8 +156,21 @@ func (r *Reader) file(c *Commit, word, rest string) (err error) {
 		}
 		f.Data = data
 	}
-	c.Files = append(c.Files, f)
+	r.change(c, f)
 	return nil
+}
+
+// change adds a change to a commit, in place of an earlier one of the same path.
+func (r *Reader) change(c *Commit, f File) {
+	if f.Delete {
+		delete(r.paths, f.Path)
+	} else {
+		r.paths[f.Path] = true
+	}
+	if i := slices.IndexFunc(c.Files, func(old File) bool { return old.Path == f.Path }); i >= 0 {
+		c.Files = slices.Delete(c.Files, i, i+1)
+	}
+	c.Files = append(c.Files, f)
 }
 
 func (r *Reader) blob() error {
@@ -192,7 +213,7 @@ func (r *Reader) reset(ref string) error {
 
 // name puts a tag at a commit, in place of where it was.
 func (r *Reader) name(tag string, mark uint64) {
-	r.tags = append(slices.DeleteFunc(r.tags, func(t Tag) bool { return t.Name == tag }), Tag{tag, mark})
+	r.tags = append(slices.DeleteFunc(r.tags, func(t Tag) bool { return t.Name == tag }), Tag{Name: tag, Mark: mark})
 }
 
 // tag reads a tag with a message of its own.

@@ -12,6 +12,7 @@ type Writer struct {
 	out  *bufio.Writer
 	ref  string
 	last uint64
+	onto string
 }
 
 // NewWriter returns a writer of a history that git shall keep at a branch.
@@ -20,6 +21,10 @@ func NewWriter(w io.Writer, branch string) *Writer {
 	fmt.Fprint(s.out, "feature done\n")
 	return s
 }
+
+// Onto makes the next commit, if it is the first one, a child of a commit that git has already, by its hash. Without it
+// the first commit is a root.
+func (w *Writer) Onto(hash string) { w.onto = hash }
 
 // Commit writes one commit on top of those before.
 func (w *Writer) Commit(c Commit) {
@@ -35,6 +40,11 @@ func (w *Writer) Commit(c Commit) {
 	w.data([]byte(join(c.Message, c.Trailers)))
 	if w.last != 0 {
 		fmt.Fprintf(w.out, "from :%d\n", w.last)
+	} else if w.onto != "" {
+		fmt.Fprintf(w.out, "from %s\n", w.onto)
+	}
+	if c.Whole {
+		fmt.Fprintln(w.out, "deleteall")
 	}
 	for _, f := range c.Files {
 		if f.Delete {
@@ -50,7 +60,11 @@ func (w *Writer) Commit(c Commit) {
 
 // Tag names a commit that was written.
 func (w *Writer) Tag(t Tag) {
-	fmt.Fprintf(w.out, "reset refs/tags/%s\nfrom :%d\n\n", t.Name, t.Mark)
+	from := t.Object
+	if from == "" {
+		from = fmt.Sprintf(":%d", t.Mark)
+	}
+	fmt.Fprintf(w.out, "reset refs/tags/%s\nfrom %s\n\n", t.Name, from)
 }
 
 // Close ends the stream and returns the first error of all writes. A stream without its end is refused by git.

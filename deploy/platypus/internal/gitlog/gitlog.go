@@ -8,12 +8,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store/history"
 	"github.com/platypus-platform/platypus/store/history/gitstream"
 )
@@ -28,59 +28,14 @@ const (
 	trailerHash   = "Platypus-Hash"
 	trailerNote   = "Platypus-Note"   // the history's note without its message
 	trailerChange = "Platypus-Change" // what is known of a plain write, one line a key
+
+	trailerUntitled = "Platypus-Untitled"   // the commit has no message: the one that stands there was made for git
+	trailerGap      = "Platypus-Gap"        // the commits just before this one that are not in git
+	trailerStale    = "Platypus-Incomplete" // the commits whose changes are missing from the tree of this one
 )
 
 // ending is what a key has in git and not in the store.
 const ending = ".json"
-
-// Export writes the history, from where it begins, and its tags. It returns how many commits there were. An entry that
-// cannot be believed is an error: it would be exported as if it could.
-func Export(ctx context.Context, log *history.Log, w io.Writer, branch string) (n int, err error) {
-	out := gitstream.NewWriter(w, branch)
-	floor, _, err := log.Floor(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for c, err := range log.Commits(ctx, history.Query{Oldest: true, Values: true}) {
-		if err == nil {
-			err = c.Fault
-		}
-		if err != nil {
-			return n, fmt.Errorf("export: %w", err)
-		}
-		commit, err := fromHistory(c)
-		if err == nil && c.Seq == max(floor, 1) {
-			commit.Files, err = all(ctx, log, c.Seq)
-		}
-		if err != nil {
-			return n, fmt.Errorf("export commit %d: %w", c.Seq, err)
-		}
-		out.Commit(commit)
-		n++
-	}
-	tags, err := log.Tags(ctx)
-	if err != nil {
-		return n, err
-	}
-	for _, t := range tags {
-		if n > 0 && t.Seq >= floor {
-			out.Tag(gitstream.Tag{Name: t.Name, Mark: t.Seq})
-		}
-	}
-	return n, out.Close()
-}
-
-// all is the whole tree as files: the first commit of an export stands for everything before it.
-func all(ctx context.Context, log *history.Log, seq uint64) (files []gitstream.File, err error) {
-	s, err := log.At(ctx, seq)
-	if err != nil {
-		return nil, err
-	}
-	for v := range s.All("") {
-		files = append(files, gitstream.File{Path: v.Key + ending, Data: v.Data})
-	}
-	return files, nil
-}
 
 // change is what a trailer says of one key.
 type change struct {
@@ -91,78 +46,76 @@ type change struct {
 	Seen      *history.Interval `json:"seen,omitempty"`
 }
 
-func fromHistory(c history.Commit) (gitstream.Commit, error) {
-	note := c.Note
-	note.Message = ""
-	said, err := json.Marshal(note)
-	if err != nil {
-		return gitstream.Commit{}, err
-	}
-	g := gitstream.Commit{Mark: c.Seq, Author: person(c.Note.Author), When: c.At, Message: c.Note.Message, Trailers: []gitstream.Trailer{
-		{Key: trailerSeq, Value: strconv.FormatUint(c.Seq, 10)}, {Key: trailerID, Value: c.ID},
-		{Key: trailerAt, Value: c.At.Format(time.RFC3339Nano)}, {Key: trailerKind, Value: string(c.Kind)},
-		{Key: trailerIndex, Value: strconv.FormatUint(c.Index, 10)}, {Key: trailerHash, Value: c.Hash.String()},
-		{Key: trailerNote, Value: string(said)},
-	}}
-	for _, x := range c.Changes {
-		g.Files = append(g.Files, gitstream.File{Path: x.Key + ending, Data: x.Value, Delete: x.Op == history.Delete})
-		if x.Seen == nil && !x.Recreated {
+// Stream is a history as git wrote it.
+type Stream struct {
+	Commits []history.Commit
+	LeftOut []string // files that are no intent, each once, in the order in which they came
+
+	tags []gitstream.Tag
+	ids  map[uint64]string // of the commits, by mark
+}
+
+// Read reads all of a stream. Of what people made with git, files that are no intent are left out, and so are commits that
+// changed nothing else.
+func Read(r io.Reader) (Stream, error) {
+	in := gitstream.NewReader(r)
+	s := Stream{ids: map[uint64]string{}}
+	known, left := map[string]bool{}, map[string]bool{} // paths
+	last := ""
+	for {
+		g, err := in.Next()
+		if err == io.EOF {
+			s.tags = in.Tags()
+			return s, nil
+		}
+		if err != nil {
+			return s, err
+		}
+		exported, n := g.Trailer(trailerSeq) != "", len(g.Files)
+		g.Files = slices.DeleteFunc(g.Files, func(f gitstream.File) bool {
+			if known[f.Path] || isIntent(f.Path, exported) {
+				known[f.Path] = true
+				return false
+			}
+			if !left[f.Path] {
+				left[f.Path], s.LeftOut = true, append(s.LeftOut, f.Path)
+			}
+			return true
+		})
+		if len(g.Files) == 0 && n > 0 {
+			s.ids[g.Mark] = last // a tag of it is one of the commit before
 			continue
 		}
-		said, err := json.Marshal(change{x.Key, x.Base, x.Index, x.Recreated, x.Seen})
+		c, err := toHistory(g)
 		if err != nil {
-			return g, err
+			return s, fmt.Errorf("commit :%d: %w", g.Mark, err)
 		}
-		g.Trailers = append(g.Trailers, gitstream.Trailer{Key: trailerChange, Value: string(said)})
+		s.Commits, s.ids[g.Mark], last = append(s.Commits, c), c.ID, c.ID
 	}
-	return g, nil
 }
 
-// person is an author as git knows one. The address says how the author is known.
-func person(a history.Author) gitstream.Person {
-	switch a.Proof {
-	case history.Accessor:
-		return gitstream.Person{Name: a.Name, Email: a.Accessor + "@accessor"}
-	case history.Claimed:
-		return gitstream.Person{Name: a.Name, Email: a.Name}
-	}
-	return gitstream.Person{Name: "unknown", Email: "unknown"}
+// isIntent reports whether a file is a key of intent. What an export wrote is, whatever it is called.
+func isIntent(path string, exported bool) bool {
+	key, ok := strings.CutSuffix(path, ending)
+	return ok && (exported || intent.CheckKey(key) == nil)
 }
 
-// Commits reads the commits of a stream, oldest first. An error ends it.
-func Commits(r io.Reader) iter.Seq2[history.Commit, error] {
-	return commits(gitstream.NewReader(r), map[uint64]string{})
-}
-
-// commits notes the id of each commit by its mark.
-func commits(in *gitstream.Reader, ids map[uint64]string) iter.Seq2[history.Commit, error] {
-	return func(yield func(history.Commit, error) bool) {
-		for {
-			g, err := in.Next()
-			if err == io.EOF {
-				return
-			}
-			var c history.Commit
-			if err == nil {
-				c, err = toHistory(g)
-				ids[g.Mark] = c.ID
-			}
-			if !yield(c, err) || err != nil {
-				return
-			}
+// All goes through the commits, oldest first.
+func (s Stream) All(yield func(history.Commit, error) bool) {
+	for _, c := range s.Commits {
+		if !yield(c, nil) {
+			return
 		}
 	}
 }
 
-// Import reads a stream into a history that has no commit, and its tags. It returns the newest commit.
-func Import(ctx context.Context, log *history.Log, r io.Reader) (history.Head, error) {
-	in := gitstream.NewReader(r)
-	ids := map[uint64]string{} // by mark
-	head, err := log.Import(ctx, commits(in, ids))
+// Import writes a stream into a history that has no commit, and its tags. It returns the newest commit.
+func Import(ctx context.Context, log *history.Log, s Stream) (history.Head, error) {
+	head, err := log.Import(ctx, s.All)
 	if err != nil {
 		return head, err
 	}
-	return head, tag(ctx, log, in.Tags(), ids)
+	return head, tag(ctx, log, s.tags, s.ids)
 }
 
 // tag gives the tags of a stream to the commits as they are numbered here.
@@ -202,7 +155,9 @@ func toHistory(g gitstream.Commit) (c history.Commit, err error) {
 	} else {
 		c.Kind, c.Note = history.Import, history.Note{Via: "git", Author: history.Author{Name: g.Author.Name + " <" + g.Author.Email + ">", Proof: history.Claimed}}
 	}
-	c.Note.Message = strings.TrimSuffix(g.Message, "\n")
+	if c.Note.Message = strings.TrimSuffix(g.Message, "\n"); g.Trailer(trailerUntitled) != "" {
+		c.Note.Message = ""
+	}
 	known := map[string]change{}
 	for _, t := range g.Trailers {
 		var x change

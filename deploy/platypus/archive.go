@@ -1,0 +1,261 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/gitlog"
+	"github.com/platypus-platform/platypus/intent"
+	"github.com/platypus-platform/platypus/store/history"
+)
+
+func (sh *shell) export(ctx context.Context, log *history.Log) error {
+	to := gitlog.Target{Branch: sh.flags.String("branch")}
+	if onto := sh.flags.String("onto"); onto != "" {
+		to.Repo = &gitlog.Repo{Dir: onto}
+	}
+	out, done := sh.out, func() error { return nil }
+	if sh.dry() {
+		out = io.Discard
+	} else if len(sh.args) == 2 {
+		f, err := os.Create(sh.args[1])
+		if err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+		defer f.Close()
+		out, done = f, f.Close
+	} else if terminal(sh.out) {
+		return usage("an export is for git, not for a terminal: platypus history export FILE, or pipe it into git fast-import")
+	}
+	e, err := gitlog.Export(ctx, log, out, to)
+	if err == nil {
+		err = done()
+	}
+	if err != nil {
+		return err
+	}
+	what := "exported"
+	if sh.dry() {
+		what = "would export"
+	}
+	sh.say("%s: %s, branch %s%s", what, plural(e.Commits, "commit"), to.Branch, after(e))
+	if to.Repo == nil && e.Floor > 1 {
+		sh.say("note: older commits were compacted, so commit %d is a root: for a repository that has them, export --onto REPO", e.Floor)
+	}
+	return sh.gaps(e)
+}
+
+func after(e gitlog.Exported) string {
+	if e.Onto == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", after commit %d, which git has", e.Onto)
+}
+
+// gaps names what git did not get. That is an error, for nobody else may have it.
+func (sh *shell) gaps(e gitlog.Exported) error {
+	if e.Compacted.From > 0 {
+		sh.say("%s commits %s were compacted before git got them; commit %d has the whole tree",
+			sh.style.red("missing:"), e.Compacted, e.Floor)
+	}
+	var damaged []string
+	for _, s := range e.Damaged {
+		damaged = append(damaged, s.String())
+	}
+	if len(damaged) > 0 {
+		sh.say("%s commits %s cannot be believed and were left out; next: platypus history verify",
+			sh.style.red("missing:"), strings.Join(damaged, ", "))
+	}
+	if e.Stale {
+		sh.say("note: until the next checkpoint of the history, which a running recorder makes, git lacks what they changed")
+	}
+	if e.Compacted.From > 0 || len(damaged) > 0 {
+		return exit(exitError)
+	}
+	return nil
+}
+
+// mirror brings what is new into a git repository and notes in the store what that has now.
+func (sh *shell) mirror(ctx context.Context, log *history.Log) error {
+	switch name := sh.flags.String("name"); {
+	case sh.flags.Bool("delete"):
+		if len(sh.args) == 2 {
+			name = sh.args[1]
+		}
+		if err := log.RemoveMirror(ctx, name); err != nil {
+			return fmt.Errorf("%w: platypus history mirror lists them", err)
+		}
+		sh.say("mirror %s is forgotten: compaction does not wait for it; the repository is as it was", name)
+		return nil
+	case len(sh.args) < 2:
+		return sh.listMirrors(ctx, log)
+	}
+	to := gitlog.Target{Branch: sh.flags.String("branch"), Repo: &gitlog.Repo{Dir: sh.args[1]}}
+	m, err := sh.mirrorOf(to)
+	if err != nil {
+		return err
+	}
+	if sh.dry() {
+		return sh.wouldMirror(ctx, log, to)
+	}
+	if err := to.Repo.Init(ctx, to.Branch); err != nil {
+		return fmt.Errorf("mirror: %w", err)
+	}
+	var e gitlog.Exported
+	if err := to.Repo.Import(ctx, func(w io.Writer) (err error) {
+		e, err = gitlog.Export(ctx, log, w, to)
+		return err
+	}); err != nil {
+		return fmt.Errorf("mirror: %w", err)
+	}
+	tip, err := to.Repo.Tip(ctx, to.Branch)
+	if err == nil && tip.Seq == 0 {
+		err = errors.New("there is no commit yet; next: platypus apply FILE")
+	}
+	if err != nil {
+		return fmt.Errorf("mirror: %w", err)
+	}
+	m.Seq, m.Hash = tip.Seq, tip.Hash
+	if m, err = log.SetMirror(ctx, m); err != nil {
+		return err
+	}
+	if sh.json {
+		if err := sh.printJSON("mirror", map[string]any{"name": m.Name, "seq": m.Seq, "hash": m.Hash, "where": m.Where, "exported": e}); err != nil {
+			return err
+		}
+	}
+	sh.say("mirrored: %s, branch %s of %s has all up to commit %d", plural(e.Commits, "new commit"), to.Branch, to.Repo.Dir, m.Seq)
+	return sh.gaps(e)
+}
+
+// wouldMirror is the dry run of mirror.
+func (sh *shell) wouldMirror(ctx context.Context, log *history.Log, to gitlog.Target) error {
+	if _, err := os.Stat(to.Repo.Dir); errors.Is(err, os.ErrNotExist) {
+		to.Repo = nil
+	}
+	e, err := gitlog.Export(ctx, log, io.Discard, to)
+	if err != nil {
+		return fmt.Errorf("mirror: %w", err)
+	}
+	return sh.wouldChange("mirror", plural(e.Commits, "commit"), e.Commits)
+}
+
+// mirrorOf is the mirror that a repository of this host is.
+func (sh *shell) mirrorOf(to gitlog.Target) (m history.Mirror, err error) {
+	where, err := filepath.Abs(to.Repo.Dir)
+	if err != nil {
+		return m, fmt.Errorf("mirror: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	repo := strings.TrimSuffix(filepath.Base(where), ".git")
+	m = history.Mirror{Name: cmp.Or(sh.flags.String("name"), host+"-"+repo), Where: host + ":" + where}
+	if _, err := intent.ParseName(m.Name); err != nil {
+		return m, usage("--name: %w", err)
+	}
+	return m, nil
+}
+
+func (sh *shell) listMirrors(ctx context.Context, log *history.Log) error {
+	mirrors, err := log.Mirrors(ctx)
+	if err != nil {
+		return err
+	}
+	head, err := log.Head(ctx)
+	if err != nil {
+		return err
+	}
+	rows, all := [][]string{}, []map[string]any{}
+	for _, m := range mirrors {
+		behind := uint64(0)
+		if m.Seq < head.Seq {
+			behind = head.Seq - m.Seq
+		}
+		rows = append(rows, []string{m.Name, fmt.Sprint(m.Seq), fmt.Sprint(behind), sh.stamp(m.At), tame(m.Where)})
+		all = append(all, map[string]any{"name": m.Name, "seq": m.Seq, "hash": m.Hash, "behind": behind, "at": m.At.Format(time.RFC3339Nano), "where": m.Where})
+	}
+	if sh.json {
+		return sh.printJSON("mirrors", map[string]any{"mirrors": all})
+	}
+	if len(rows) == 0 {
+		sh.say("there is no mirror: what is compacted is gone; next: platypus history mirror intent.git")
+		return nil
+	}
+	sh.printTable([]string{"MIRROR", "HAS", "BEHIND", "SINCE", "WHERE"}, rows)
+	return nil
+}
+
+func (sh *shell) importHistory(ctx context.Context, log *history.Log) error {
+	in := sh.in
+	if len(sh.args) == 2 && sh.args[1] != "-" {
+		f, err := os.Open(sh.args[1])
+		if err != nil {
+			return fmt.Errorf("import: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	stream, err := gitlog.Read(in)
+	if err != nil {
+		return fmt.Errorf("import: %w", err)
+	}
+	if err := sh.leftOut(stream.LeftOut); err != nil {
+		return err
+	}
+	if err := log.Importable(ctx, stream.All); err != nil {
+		return err
+	}
+	if len(stream.Commits) == 0 {
+		return errors.New("import: there is no commit of intent in it, and nothing was written: export with git fast-export --first-parent BRANCH")
+	}
+	if sh.dry() {
+		return sh.wouldChange("import", plural(len(stream.Commits), "commit"), len(stream.Commits))
+	}
+	head, err := gitlog.Import(ctx, log, stream)
+	if err != nil {
+		return err
+	}
+	if err := sh.catchUp(ctx, log); err != nil {
+		return err
+	}
+	if sh.json {
+		return sh.printJSON("import", map[string]any{"seq": head.Seq, "hash": head.Hash, "left_out": append([]string{}, stream.LeftOut...)})
+	}
+	sh.say("imported: %s; what is declared was left as it is and recorded where it differs; next: platypus log, platypus restore /@%d",
+		plural(int(head.Seq), "commit"), head.Seq)
+	return nil
+}
+
+// maxListed is how many names of a kind a note lists.
+const maxListed = 5
+
+// listed are the first few of some names.
+func listed(names []string) string {
+	text := strings.Join(names[:min(len(names), maxListed)], ", ")
+	if more := len(names) - maxListed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// leftOut names the files of an import that are no intent.
+func (sh *shell) leftOut(paths []string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	text := listed(paths)
+	if sh.flags.Bool("strict") {
+		return fmt.Errorf("import: %s: not a key of intent, and nothing was written: leave out --strict to import the rest", tame(text))
+	}
+	sh.say("note: left out, for they are no intent: %s", tame(text))
+	return nil
+}
