@@ -13,8 +13,17 @@ func Check(key string, data []byte) Problems {
 	if err != nil {
 		return Problems{{Key: key, Text: err.Error()}}
 	}
-	return decode(key, data, noun)
+	problems := decode(key, data, noun)
+	if folder, _, _ := strings.Cut(key, "/"); unread[folder] {
+		text := fmt.Sprintf("nothing reads %s/ yet: what is declared there has no effect, so it is refused", folder)
+		problems = append(Problems{{Key: key, Line: 1, Col: 1, Text: text}}, problems...)
+	}
+	return problems
 }
+
+// unread are the folders below the intent prefix that no agent acts on yet. A place, and not the key, is blamed, so that
+// keys that are there can be removed.
+var unread = map[string]bool{"services": true, "routes": true}
 
 // Decode reads the value of a key that holds a T, and returns all that is wrong with it. When the problems hold an error
 // the noun is the zero T: half of a wish is none.
