@@ -12,9 +12,23 @@ import (
 // Activate returns the value of a config in which version is active and what was active before is prepared. Everything
 // else of it stays, members that nobody knows too. A digest, when given, replaces that of the version.
 func Activate(config []byte, version intent.Name, sha256 string) ([]byte, error) {
-	whole, name, versions, err := open(config)
-	if err != nil {
-		return nil, err
+	whole := map[string]json.RawMessage{}
+	if len(config) > 0 {
+		if err := json.Unmarshal(config, &whole); err != nil {
+			return nil, fmt.Errorf("read config: %w", err)
+		}
+	}
+	name := "versions"
+	for member := range whole { // any spelling that intent accepts
+		if strings.EqualFold(strings.ReplaceAll(member, "_", ""), name) {
+			name = member
+		}
+	}
+	versions := map[string]json.RawMessage{}
+	if raw, declared := whole[name]; declared {
+		if err := json.Unmarshal(raw, &versions); err != nil {
+			return nil, fmt.Errorf("read versions: %w", err)
+		}
 	}
 	for id, raw := range versions {
 		if status(raw) == string(intent.Active) && id != string(version) {
@@ -24,40 +38,6 @@ func Activate(config []byte, version intent.Name, sha256 string) ([]byte, error)
 	versions[string(version)] = with(versions[string(version)], string(intent.Active), sha256)
 	whole[name] = encode(versions)
 	return encode(whole), nil
-}
-
-// Forget returns the value of a config without some of its versions. Everything else of it stays.
-func Forget(config []byte, gone ...intent.Name) ([]byte, error) {
-	whole, name, versions, err := open(config)
-	if err != nil {
-		return nil, err
-	}
-	for _, version := range gone {
-		delete(versions, string(version))
-	}
-	whole[name] = encode(versions)
-	return encode(whole), nil
-}
-
-// open returns the members of a config, the name of the one that holds its versions, and those.
-func open(config []byte) (whole map[string]json.RawMessage, name string, versions map[string]json.RawMessage, err error) {
-	whole, name, versions = map[string]json.RawMessage{}, "versions", map[string]json.RawMessage{}
-	if len(config) > 0 {
-		if err := json.Unmarshal(config, &whole); err != nil {
-			return nil, "", nil, fmt.Errorf("read config: %w", err)
-		}
-	}
-	for member := range whole { // any spelling that intent accepts
-		if strings.EqualFold(strings.ReplaceAll(member, "_", ""), name) {
-			name = member
-		}
-	}
-	if raw, declared := whole[name]; declared {
-		if err := json.Unmarshal(raw, &versions); err != nil {
-			return nil, "", nil, fmt.Errorf("read versions: %w", err)
-		}
-	}
-	return whole, name, versions, nil
 }
 
 // status reads a version in either of its forms.
