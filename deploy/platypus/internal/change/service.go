@@ -75,7 +75,7 @@ func (e effect) reaction(active intent.Name) (effects []Effect) {
 	settings := e.settingsChanges()
 	config := !bytes.Equal(intent.SettleConfig(e.was.Config.UserConfig), intent.SettleConfig(e.is.Config.UserConfig))
 	policy := e.is.Config.OnConfig
-	signal, _ := policy.Signal()
+	signal, signals := policy.Signal()
 	switch policy.Reaction(len(settings) > 0, config) {
 	case intent.ReactionRestart:
 		if len(settings) == 0 {
@@ -90,7 +90,7 @@ func (e effect) reaction(active intent.Name) (effects []Effect) {
 		if e.was.Config.OnConfig == intent.OnConfigNothing && policy != intent.OnConfigNothing {
 			// Its file may hold a user_config that the process was not restarted for: only the node knows.
 			const reason = "if its user_config changed since it started, now that on_config is not nothing"
-			if signal != "" {
+			if signals {
 				add("signal", signal, reason)
 			} else {
 				add("restart", string(active), reason)
