@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 )
@@ -12,7 +13,12 @@ func Check(key string, data []byte) Problems {
 	if err != nil {
 		return Problems{{Key: key, Text: err.Error()}}
 	}
-	return decode(key, data, noun)
+	problems := decode(key, data, noun)
+	if folder, _, _ := strings.Cut(key, "/"); unread[folder] {
+		text := fmt.Sprintf("nothing reads %s/ yet: what is declared there has no effect, so it is refused", folder)
+		problems = append(Problems{{Key: key, Line: 1, Col: 1, Text: text}}, problems...)
+	}
+	return problems
 }
 
 // CheckKey returns what is wrong with a key below the intent prefix, whatever its value.
@@ -20,6 +26,10 @@ func CheckKey(key string) error {
 	_, err := nounOf(key)
 	return err
 }
+
+// unread are the folders below the intent prefix that no agent acts on yet. A place, and not the key, is blamed, so that
+// keys that are there can be removed.
+var unread = map[string]bool{"services": true, "routes": true}
 
 // Decode reads the value of a key that holds a T, and returns all that is wrong with it. When the problems hold an error
 // the noun is the zero T: half of a wish is none.
@@ -83,5 +93,5 @@ func nounOf(key string) (any, error) {
 		_, err := ParseVMName(segments[1])
 		return &VM{}, err
 	}
-	return nil, fmt.Errorf("nothing reads keys below %s/ yet: leave them out", segments[0])
+	return &map[string]json.RawMessage{}, nil
 }

@@ -26,7 +26,7 @@ type State struct {
 	Phase    string    `json:"phase"`              // converged, working, waiting, failed, invalid, incomplete, held, …
 	Reason   string    `json:"reason,omitempty"`   // why it is in that phase, in words, with the next step
 	Error    string    `json:"error,omitempty"`    // of the last attempt
-	Since    time.Time `json:"since"`              // when the phase was entered
+	Since    time.Time `json:"since,omitzero"`     // when the phase was entered
 	Attempts int       `json:"attempts,omitempty"` // that failed, in a row
 	NextTry  time.Time `json:"next_try,omitzero"`
 	// Transitions are the last changes of what is wanted, of the phase, or of the error, oldest first.

@@ -215,7 +215,7 @@ func towards(w Wanted, app App, target string, parked bool) (steps []Step) {
 	case !s.Boot:
 		steps = append(steps, Step{Verb: Start, Spec: spec, Version: target, Why: "it would not come back at boot"})
 	}
-	if signal, ok := intent.OnConfig(spec.OnConfig).Signal(); ok && !differs && patient(s.Process, spec) {
+	if signal, _ := intent.OnConfig(spec.OnConfig).Signal(); !differs && reaction(s.Process, spec) == intent.ReactionSignal {
 		steps = append(steps, Step{Verb: Tell, Spec: spec, Signal: signal, Why: "its user_config changed"})
 	}
 	return steps
@@ -227,7 +227,7 @@ func differs(spec service.Spec, app App, target string) (why string, differs boo
 	switch p := s.Process; {
 	case p.Running() && p.Version != target:
 		return fmt.Sprintf("it takes the place of %s", orUnknown(p.Version)), true
-	case p.Running() && p.Settings != "" && p.Settings != spec.Settings() && !patient(p, spec):
+	case reaction(p, spec) == intent.ReactionRestart:
 		return "its settings changed", true
 	case !p.Running() && s.Up && (app.Links.Current != target || s.Fingerprint != spec.Fingerprint()):
 		return "what keeps ending is replaced", true
@@ -237,10 +237,12 @@ func differs(spec service.Spec, app App, target string) (why string, differs boo
 	return "", false
 }
 
-// patient reports whether a process runs with another user_config, and nothing else that differs, and need not be
-// restarted for that.
-func patient(p service.Process, spec service.Spec) bool {
-	return spec.OnConfig != "" && p.Running() && p.Core == spec.Core() && p.Settings != spec.Settings()
+// reaction is what the settings of a process need that are not those wanted. One that recorded none is left alone.
+func reaction(p service.Process, spec service.Spec) intent.Reaction {
+	if !p.Running() || p.Settings == "" || p.Settings == spec.Settings() {
+		return intent.ReactionNone
+	}
+	return intent.OnConfig(spec.OnConfig).Reaction(p.Core != spec.Core(), true)
 }
 
 // origin is the version to go back to when target fails: the last one that was not on trial itself.

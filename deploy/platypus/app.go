@@ -23,8 +23,14 @@ var Version = "dev"
 // The exit codes.
 const (
 	exitError   = 1
-	exitPending = 2 // changes pending, not converged
+	exitPending = 2 // changes pending, not converged, not live in time
 	exitUsage   = 64
+
+	// How rollout and rollback with --wait end, beside 0, 1 and 2.
+	exitFailed     = 3 // a node refused the version, or cannot have it
+	exitSuperseded = 4 // another version was made active meanwhile
+	exitCancelled  = 5 // the program was told to stop
+	exitStoreLost  = 6 // the store did not answer any more
 )
 
 // stdio is where a run reads and writes.

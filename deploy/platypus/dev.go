@@ -231,7 +231,7 @@ func (l *laboratory) untilConverged(ctx context.Context, started map[string]bool
 	ctx, cancel := context.WithTimeout(ctx, l.sh.flags.Duration("timeout"))
 	defer cancel()
 	for {
-		w, err := world.Read(ctx, l.sh.store, l.sh.tree)
+		w, err := world.ReadAll(ctx, l.sh.store, l.sh.tree)
 		if ctx.Err() != nil {
 			return exit(exitPending)
 		}
@@ -247,11 +247,7 @@ func (l *laboratory) untilConverged(ctx context.Context, started map[string]bool
 			}
 		}
 		if open == 0 {
-			seeds, err := w.Seeds(ctx, l.sh.store)
-			if err != nil {
-				return err
-			}
-			return l.sh.showStatus(w, rows, seeds)
+			return l.sh.showStatus(w, overview{rows, w.Seeds(), w.Items()})
 		}
 		pause(ctx, lookAgain)
 	}

@@ -13,11 +13,11 @@ import (
 
 func explainVerb() verb {
 	return verb{
-		name: "explain", usage: "say of each machine why it takes a vm or a seed, or why not", args: "VM|SEED", min: 1, max: 1,
+		name: "explain", usage: "say of each machine why it takes a vm, a seed, a site or a blob, or why not", args: "NAME", min: 1, max: 1,
 		text: `Of a vm: asks every machine the very question that the allocator asks: would this instance fit, if it were not where it is? Where
 several fit, the score says how good each is, from 0 to 100. VM is a vm or one instance of it, such as web.2.
-Of a seed: shows for each node how far the seed is there, what is being waited for, and what went wrong. Exit code 2
-when fewer are ready than shall be. A vm of the same name comes first.`,
+Of a seed, a site or a blob: shows for each node how far it is there, what is being waited for, and what went wrong, and
+which nodes have lost their seed-placer. Exit code 2 when fewer are ready than are wanted. A vm of the same name comes first.`,
 		examples: []string{"platypus explain web", "platypus explain web.2 --machine m1 -o json"},
 		flags:    []cli.Flag{&cli.StringFlag{Name: "machine", Usage: "only this machine"}, boolFlag("all", "machines of other regions too"), outputFlag()},
 		run:      explain,
@@ -42,6 +42,9 @@ func explain(ctx context.Context, sh *shell) error {
 	if name, err := intent.ParseName(sh.args[0]); err == nil {
 		if _, known := f.VM(name); !known {
 			if found, err := explainSeed(ctx, sh, name); found || err != nil {
+				return err
+			}
+			if found, err := explainItem(ctx, sh, name); found || err != nil {
 				return err
 			}
 		}

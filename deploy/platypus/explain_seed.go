@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 )
@@ -21,7 +23,7 @@ func explainSeed(ctx context.Context, sh *shell, name intent.Name) (found bool, 
 	if err != nil {
 		return true, err
 	}
-	reports, err := sh.seedReports(ctx)
+	w, err := world.Read(ctx, sh.store, sh.tree)
 	if err != nil {
 		return true, err
 	}
@@ -29,13 +31,13 @@ func explainSeed(ctx context.Context, sh *shell, name intent.Name) (found bool, 
 	for node := range replicas {
 		nodes[node] = true
 	}
-	for node := range reports {
-		nodes[node] = true
+	for node := range w.PlacerStates(string(name)) {
+		nodes[string(node)] = true
 	}
 	ready, rows := 0, []map[string]any{}
 	var table [][]string
 	for _, node := range slices.Sorted(maps.Keys(nodes)) {
-		r, s := replicas[node], reports[node].Subjects[string(name)]
+		r, s := replicas[node], w.PlacerStates(string(name))[intent.Name(node)]
 		if r.State == intent.ReplicaReady {
 			ready++
 		}
@@ -64,25 +66,50 @@ func explainSeed(ctx context.Context, sh *shell, name intent.Name) (found bool, 
 // whySeed is what a node says of its part in a seed.
 func whySeed(s intent.State) string {
 	if s.Error != "" {
-		return s.Reason + ": " + s.Error
+		return strings.TrimPrefix(s.Reason+": "+s.Error, ": ")
 	}
 	return s.Reason
 }
 
-// seedReports are the reports of every node's seed-placer.
-func (sh *shell) seedReports(ctx context.Context) (map[string]intent.Report, error) {
-	prefix := sh.tree.Statuses().Join("seed-placer")
-	pairs, _, err := sh.store.List(ctx, prefix, store.Default)
+// explainItem says, node by node, how far a site or a blob is there. found is false when no such thing is declared.
+func explainItem(ctx context.Context, sh *shell, name intent.Name) (found bool, err error) {
+	w, err := world.ReadAll(ctx, sh.store, sh.tree)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	all := map[string]intent.Report{}
-	for _, pair := range pairs {
-		node, _ := prefix.Below(pair.Key)
-		var r intent.Report
-		if json.Unmarshal(pair.Value, &r) == nil {
-			all[node] = r
+	item, found := w.Item(string(name))
+	if !found || item.Kind != world.KindSite && item.Kind != world.KindBlob {
+		return false, nil
+	}
+	subject := string(name)
+	if item.Kind == world.KindSite {
+		subject = "site/" + subject
+	}
+	states := w.PlacerStates(subject)
+	var table [][]string
+	rows := []map[string]any{}
+	for _, node := range slices.Sorted(maps.Keys(states)) {
+		has, s := "no", states[node]
+		if slices.Contains(item.Nodes, node) {
+			has = "yes"
+		}
+		table = append(table, []string{string(node), has, sh.style.phase(s.Phase), whySeed(s)})
+		rows = append(rows, map[string]any{"node": node, "has": has == "yes", "state": s})
+	}
+	if sh.json {
+		err = sh.printJSON("explain", map[string]any{item.Kind: name, "item": item, "nodes": rows})
+	} else {
+		reason := ""
+		if item.Reason != "" {
+			reason = ": " + bare(item.Phase, item.Reason)
+		}
+		sh.print("%s %s: on %d of %s, %s%s", item.Kind, sh.style.bold(string(name)), item.Ready, plural(item.Wanted, "node"), sh.style.phase(item.Phase), reason)
+		if len(table) > 0 {
+			sh.printTable([]string{"NODE", "HAS IT", "PHASE", "WHY"}, table)
 		}
 	}
-	return all, nil
+	if err == nil && !item.Converged() {
+		err = exit(exitPending)
+	}
+	return true, err
 }

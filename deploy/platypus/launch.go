@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/change"
+	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
 	"github.com/platypus-platform/platypus/intent"
 	"github.com/platypus-platform/platypus/store"
 	"github.com/platypus-platform/platypus/store/history"
@@ -39,6 +40,9 @@ func launch(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
+	if err := sh.knownCluster(ctx, v); err != nil {
+		return err
+	}
 	since, err := sh.wishFor(ctx, name, v)
 	if err != nil {
 		return err
@@ -59,6 +63,25 @@ func launch(ctx context.Context, sh *shell) error {
 		return err
 	}
 	return sh.launched(name, a)
+}
+
+// knownCluster refuses a vm that brings an app which is not declared: it would be placed and nothing would run.
+func (sh *shell) knownCluster(ctx context.Context, v intent.VM) error {
+	if v.App == "" {
+		return nil
+	}
+	now, err := world.ReadIntent(ctx, sh.store, sh.tree)
+	if errors.Is(err, store.ErrDenied) {
+		sh.say("note: the token may not read intent, so whether %s is declared in %s was not checked", v.App, v.Cluster)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if text := now.NoCluster(v.App, v.Cluster); text != "" {
+		return fmt.Errorf("--app: %s; next: platypus apply FILE declares one", text)
+	}
+	return nil
 }
 
 // wishFor declares a vm, and returns the index from which on there is something to say of it. One that is declared with

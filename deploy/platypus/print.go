@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/mattn/go-isatty"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/intentfile"
@@ -32,9 +34,9 @@ func (s style) bold(text string) string   { return s.paint("1", text) }
 // phase colours a phase by what it means to a person.
 func (s style) phase(phase string) string {
 	switch phase {
-	case "converged", "ok":
+	case "converged", "ok", "placed", "ready", "live":
 		return s.green(phase)
-	case "failed", "failing", "conflict", "invalid", "reverted", "silent", "stale", "held", "quarantined", "fail":
+	case "failed", "failing", "conflict", "invalid", "reverted", "silent", "stale", "held", "quarantined", "fail", "lost", "dead", "unreachable":
 		return s.red(phase)
 	}
 	return s.yellow(phase)
@@ -51,8 +53,75 @@ func terminal(stream any) bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// printTable writes rows below a head, in columns two spaces apart. Empty cells become "-".
+// printTable writes rows below a head, in columns two spaces apart. Empty cells become "-". Where a terminal is too narrow
+// for it, columns that another verb shows are left out, and what says why stands below its row; elsewhere each row is one
+// line, for programs.
 func (sh *shell) printTable(head []string, rows [][]string) {
+	width := columns(sh.out)
+	if width == 0 || tableWidth(head, rows) <= width {
+		fmt.Fprintln(sh.out, sh.renderTable(head, rows))
+		return
+	}
+	last := len(head) - 1
+	below := slices.Contains(talkative, head[last])
+	texts := make([]string, len(rows))
+	if below {
+		head = head[:last]
+		short := make([][]string, len(rows))
+		for i, cells := range rows {
+			short[i], texts[i] = cells[:last], cells[last]
+		}
+		rows = short
+	}
+	for _, name := range spareColumns {
+		if at := slices.Index(head, name); at >= 0 && tableWidth(head, rows) > width {
+			head, rows = without(head, at), withoutColumn(rows, at)
+		}
+	}
+	lines := strings.Split(sh.renderTable(head, rows), "\n")
+	fmt.Fprintln(sh.out, lines[0])
+	for i, line := range lines[1:] {
+		fmt.Fprintln(sh.out, line)
+		if i < len(texts) && texts[i] != "" {
+			for wrapped := range strings.SplitSeq(text.WrapSoft(texts[i], max(20, width-4)), "\n") {
+				fmt.Fprintln(sh.out, "    "+strings.TrimRight(wrapped, " "))
+			}
+		}
+	}
+}
+
+// talkative are the heads of last columns that hold sentences; spareColumns are left out of a table that is too wide, the
+// first one first: platypus why, log and -o json show them.
+var (
+	talkative    = []string{"REASON", "WHY", "REMARK", "FOUND"}
+	spareColumns = []string{"INSTALLED", "MODULE", "LAST UPDATE", "ADDRESS", "DATACENTER", "LARGEST FIT", "PORTS", "SINCE"}
+)
+
+func without(cells []string, at int) []string { return slices.Delete(slices.Clone(cells), at, at+1) }
+
+func withoutColumn(rows [][]string, at int) [][]string {
+	short := make([][]string, len(rows))
+	for i, cells := range rows {
+		short[i] = without(cells, at)
+	}
+	return short
+}
+
+// tableWidth is how many columns of a terminal a table takes.
+func tableWidth(head []string, rows [][]string) (width int) {
+	widest := make([]int, len(head))
+	for _, cells := range append([][]string{head}, rows...) {
+		for i, c := range cells {
+			widest[i] = max(widest[i], text.StringWidthWithoutEscSequences(c), 1)
+		}
+	}
+	for _, w := range widest {
+		width += w + 2
+	}
+	return width - 2
+}
+
+func (sh *shell) renderTable(head []string, rows [][]string) string {
 	t := table.NewWriter()
 	plain := table.StyleDefault
 	plain.Options = table.OptionsNoBordersAndSeparators
@@ -72,7 +141,19 @@ func (sh *shell) printTable(head []string, rows [][]string) {
 		}
 		t.AppendRow(row)
 	}
-	fmt.Fprintln(sh.out, t.Render())
+	return t.Render()
+}
+
+// columns is the width of the terminal that w is; 0 where it is none.
+func columns(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok || !terminal(w) {
+		return 0
+	}
+	if width := terminalWidth(f); width > 0 {
+		return width
+	}
+	return 80
 }
 
 // showPlace writes the line of the file that an error is about, with a caret below the column.

@@ -3,6 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
 	"github.com/platypus-platform/platypus/intent"
@@ -12,16 +16,21 @@ func rollbackVerb() verb {
 	return verb{
 		name: "rollback", usage: "go back to a version that every node still has", args: "APP [VERSION]", min: 1, max: 2,
 		text: `Makes an earlier version the active one, without any fetch: only versions that preparer reports as installed on
-every node of the cluster count. Without VERSION it is what runs where a node went back by itself, or the one
-prepared version that is installed everywhere; when there is a choice, it asks for VERSION.`,
-		examples: []string{"platypus rollback slug --wait", "platypus rollback slug 1.1 --cluster production"},
-		flags:    rollFlags(),
+every node of the cluster count. Without VERSION it is what every node runs, or what runs where a node went back by
+itself, or what the history says was active before; never one that a node refused or that was taken back before.
+With --from it does so only while that version is active: a pipeline takes back its own release and no newer one.
+Exit codes are those of rollout; 4 also means that the version of --from is not active.`,
+		examples: []string{"platypus rollback slug --wait", "platypus rollback slug 1.1 --cluster production", "platypus rollback slug --from 1.2 --wait"},
+		flags:    append(rollFlags(), &cli.StringFlag{Name: "from", Usage: "only when this `VERSION` is the active one"}),
 		run: func(ctx context.Context, sh *shell) error {
 			r, err := sh.roll(ctx)
 			if err != nil {
 				return err
 			}
-			version, err := r.earlier()
+			if left, err := r.leftAlready(ctx); left || err != nil {
+				return err
+			}
+			version, err := r.earlier(ctx)
 			if err != nil {
 				return err
 			}
@@ -31,8 +40,26 @@ prepared version that is installed everywhere; when there is a choice, it asks f
 	}
 }
 
+// leftAlready ends a rollback from a version that is not active any more.
+func (r roll) leftAlready(ctx context.Context) (bool, error) {
+	from := intent.Name(r.sh.flags.String("from"))
+	config, problems := intent.Decode[intent.Config](r.key(), r.config.Value)
+	active, _ := config.Active()
+	if from == "" || problems.Err() != nil || active == from {
+		return false, nil
+	}
+	r.sh.say("%s %s is not active in %s, %s is%s: nothing was changed", r.app, from, r.cluster, or(string(active), "no version"), r.supersededBy(ctx))
+	if r.sh.json {
+		if err := r.sh.printJSON("rollout/2", map[string]any{"app": r.app, "cluster": r.cluster, "version": active, "changes": []any{}, "rows": nil,
+			"outcome": outcomeSuperseded}); err != nil {
+			return true, err
+		}
+	}
+	return true, outcomeSuperseded.err()
+}
+
 // earlier is the version to go back to.
-func (r roll) earlier() (intent.Name, error) {
+func (r roll) earlier(ctx context.Context) (intent.Name, error) {
 	rows := r.rows(r.now)
 	if len(rows) == 0 {
 		return "", fmt.Errorf("no node has %s in %s: nothing to go back", r.app, r.cluster)
@@ -46,29 +73,41 @@ func (r roll) earlier() (intent.Name, error) {
 	}
 	var choice []intent.Name
 	for _, v := range r.prepared(rows) {
-		if r.everywhere(rows, v) == nil {
+		if r.everywhere(rows, v) != nil {
+			continue
+		}
+		if everywhereLive(rows, v) || went(rows, v) {
+			return v, nil
+		}
+		if !slices.ContainsFunc(rows, func(row world.Row) bool { return row.Refused(v) }) {
 			choice = append(choice, v)
 		}
 	}
-	for _, v := range choice {
-		if went(rows, v) {
+	past := r.past(ctx)
+	for _, v := range past.before {
+		if slices.Contains(choice, v) {
 			return v, nil
 		}
 	}
-	switch len(choice) {
-	case 0:
-		return "", fmt.Errorf("no prepared version of %s is installed on every node of %s: platypus rollout %s VERSION fetches one", r.app, r.cluster, r.app)
-	case 1:
+	switch {
+	case len(choice) == 0:
+		return "", fmt.Errorf("no prepared version of %s is installed on every node of %s and was refused by none: platypus rollout %s VERSION fetches one", r.app, r.cluster, r.app)
+	case len(choice) == 1 && len(past.active) < 2:
 		return choice[0], nil
 	}
-	return "", usage("%s has %v installed on every node: say which, platypus rollback %s VERSION", r.app, choice, r.app)
+	return "", fmt.Errorf("%s has %s installed on every node, and the history does not tell which of them was well: say which, platypus rollback %s VERSION",
+		r.app, inWords(choice), r.app)
+}
+
+func everywhereLive(rows []world.Row, version intent.Name) bool {
+	return !slices.ContainsFunc(rows, func(r world.Row) bool { return r.Live != string(version) })
 }
 
 // prepared are the versions declared and not active.
 func (r roll) prepared(rows []world.Row) (versions []intent.Name) {
 	app, _ := r.now.Node(rows[0].Node).App(r.app)
 	active, _ := app.Config.Active()
-	for _, v := range app.Config.Wanted() {
+	for _, v := range app.Config.Wanted() { // one that is not declared has a digest that nobody knows
 		if v != active {
 			versions = append(versions, v)
 		}
@@ -92,9 +131,9 @@ func went(rows []world.Row, version intent.Name) bool {
 // everywhere says on which node a version is not installed.
 func (r roll) everywhere(rows []world.Row, version intent.Name) error {
 	for _, row := range rows {
-		if !world.Has(row.Installed, version) {
+		if !slices.Contains(row.Installed, string(version)) {
 			return fmt.Errorf("%s %s is not installed on %s (it has %s): platypus rollout %s %s fetches it",
-				r.app, version, row.Node, or(row.Installed, "nothing"), r.app, version)
+				r.app, version, row.Node, or(strings.Join(row.Installed, ", "), "nothing"), r.app, version)
 		}
 	}
 	return nil

@@ -18,9 +18,11 @@ func rolloutVerb() verb {
 	return verb{
 		name: "rollout", usage: "make a version the active one and follow it to every node", args: "APP VERSION", min: 2, max: 2,
 		text: `Writes one value: the config of the cluster, with VERSION active and what was active before prepared, so that it
-stays at hand. If somebody else changes that value meanwhile, nothing is written. With --wait it follows the reports
-until every node of the cluster runs the version, and ends at once, with the reason, when one of them cannot.
-Exit code 2: not converged in time, or a node went back.`,
+stays at hand. Of the versions that were active once, as many stay as keep in deploy_config says, the newest first; one
+that no node could install goes at once. If somebody else changes that value meanwhile, nothing is written. With --wait it
+follows the reports until every node of the cluster runs VERSION, and ends at once, with the reason, when one of them
+cannot or when another version was made active. Other versions that fail are warnings.
+Exit code with --wait: 0 live, 2 not in time, 3 failed, 4 superseded, 5 cancelled, 6 store lost; "outcome" in -o json.`,
 		examples: []string{"platypus rollout slug 1.2 --wait", "platypus rollout slug 1.2 --cluster production --sha256 DIGEST"},
 		flags: append(rollFlags(),
 			&cli.StringFlag{Name: "sha256", Usage: "of the artifact, 64 hexadecimal `DIGITS`"}),
@@ -42,6 +44,7 @@ func rollFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "cluster", Aliases: []string{"c"}, Usage: "which `CLUSTER`, when the app has more than one"},
 		boolFlag("wait", "follow the reports until it is live everywhere"),
+		boolFlag("allow-empty", "with --wait: no node that has the app is no error"),
 		&cli.DurationFlag{Name: "timeout", Usage: "how long --wait follows", Value: defaultTimeout},
 		messageFlag(), checkIndexFlag(), dryRunFlag(), forceFlag(), outputFlag(),
 	}
@@ -53,7 +56,11 @@ type roll struct {
 	now          world.World
 	app, cluster intent.Name
 	config       intent.Pair
+	awaited      intent.Version // as it is declared once this was written
 }
+
+// key is that of the config, below the intent prefix.
+func (r roll) key() string { return r.sh.below(r.sh.tree.Config(r.app, r.cluster)) }
 
 // roll reads the store and finds the cluster.
 func (sh *shell) roll(ctx context.Context) (roll, error) {
@@ -74,7 +81,7 @@ func (sh *shell) roll(ctx context.Context) (roll, error) {
 	if !found {
 		return roll{}, fmt.Errorf("%s is not declared: declare it once with platypus apply FILE", key)
 	}
-	return roll{sh, now, app, cluster, config}, nil
+	return roll{sh: sh, now: now, app: app, cluster: cluster, config: config}, nil
 }
 
 func (sh *shell) clusterOf(now world.World, app intent.Name) (intent.Name, error) {
@@ -88,7 +95,7 @@ func (sh *shell) clusterOf(now world.World, app intent.Name) (intent.Name, error
 	case 1:
 		return known[0], nil
 	}
-	return "", usage("%s has the clusters %v: say which, with --cluster", app, known)
+	return "", usage("%s has the clusters %s: say which, with --cluster", app, inWords(known))
 }
 
 // to writes the config and follows what becomes of it.
@@ -97,9 +104,16 @@ func (r roll) to(ctx context.Context, version intent.Name, sha256 string) error 
 	if err != nil {
 		return err
 	}
-	key := strings.TrimPrefix(r.config.Key, string(r.sh.tree.Intent()))
-	entry := intentfile.Made(key, value)
-	p, err := r.sh.planEntries(r.now, []intentfile.Entry{entry})
+	for _, old := range r.excess(ctx, version) {
+		if value, err = change.Forget(value, old.version); err != nil {
+			return err
+		}
+		r.sh.say("%s %s is dropped: %s", r.app, old.version, old.why)
+	}
+	if config, problems := intent.Decode[intent.Config](r.key(), value); problems.Err() == nil {
+		r.awaited = config.Versions[version]
+	}
+	p, err := r.sh.planEntries(r.now, []intentfile.Entry{intentfile.Made(r.key(), value)})
 	if err != nil {
 		return err
 	}
@@ -122,21 +136,31 @@ func (r roll) to(ctx context.Context, version intent.Name, sha256 string) error 
 	} else {
 		r.sh.say("%s %s is active in %s already", r.app, version, r.cluster)
 	}
-	var rows []world.Row
-	if r.sh.flags.Bool("wait") {
-		if rows, err = r.follow(ctx, version); err != nil && rows == nil {
+	return r.ended(ctx, version, p, commits)
+}
+
+// ended waits, where that is asked for, and tells how it ended.
+func (r roll) ended(ctx context.Context, version intent.Name, p plan, commits []history.Commit) error {
+	document := p.document(r.sh)
+	document["app"], document["cluster"], document["version"], document["rows"] = r.app, r.cluster, version, nil
+	var failed error
+	if !r.sh.flags.Bool("wait") {
+		r.sh.say("next: platypus status --app %s --watch", r.app)
+	} else {
+		rows, end, err := r.follow(ctx, version)
+		if rows == nil {
 			return err
 		}
-	} else {
-		r.sh.say("next: platypus status --app %s --watch", r.app)
+		if failed = err; failed == nil {
+			failed = end.err()
+		}
+		document["rows"], document["outcome"] = rows, end
 	}
 	if r.sh.json {
-		document := p.document(r.sh)
-		document["app"], document["cluster"], document["version"], document["rows"] = r.app, r.cluster, version, rows
 		tell(document, commits)
-		if e := r.sh.printJSON("rollout", document); e != nil {
-			return e
+		if err := r.sh.printJSON("rollout/2", document); err != nil {
+			return err
 		}
 	}
-	return err
+	return failed
 }

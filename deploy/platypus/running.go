@@ -114,7 +114,10 @@ func (r roll) set(ctx context.Context, value []byte, verb, done string, version 
 	if err := r.sh.declare(ctx, w); err != nil || !r.sh.flags.Bool("wait") {
 		return err
 	}
-	_, err := r.follow(ctx, version)
+	_, end, err := r.follow(ctx, version)
+	if err == nil {
+		err = end.err()
+	}
 	return err
 }
 

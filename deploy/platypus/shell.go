@@ -63,7 +63,10 @@ func (sh *shell) print(format string, args ...any) { fmt.Fprintf(sh.out, format+
 
 // printJSON writes data for programs. Every document names its format, which only grows within one number.
 func (sh *shell) printJSON(kind string, members map[string]any) error {
-	members["format"] = "platypus." + kind + "/1"
+	if !strings.Contains(kind, "/") {
+		kind += "/1"
+	}
+	members["format"] = "platypus." + kind
 	encoder := json.NewEncoder(sh.out)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")

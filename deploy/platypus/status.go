@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,19 +19,21 @@ const lookAgain = 500 * time.Millisecond
 
 func statusVerb() verb {
 	return verb{
-		name: "status", usage: "show where every app stands on every node, and every seed", max: 0,
+		name: "status", usage: "show where every app stands on every node, and every seed, site, blob and vm", max: 0,
 		text: `One line for each app on each node: the active version, what is installed, which ports are open, what is live,
-and, when something is not as declared, the first thing that the rest waits for. All of it is what the agents reported;
-an agent that does not report or is not alive is said to be so. With -o json each line holds the whole chain: what every
-agent wants and has, its attempts, its next try, and its last transitions.
+and, when something is not as declared, the first thing that the rest waits for. An app that an allocator placed is
+listed like one that a person put there. All of it is what the agents reported; an agent that does not report or is not
+alive is said to be so. With -o json each line holds the whole chain: what every agent wants and has, its attempts, its
+next try, and its last transitions.
 Seeds follow, where there are any: the module, on how many nodes it is ready and on how many it is wanted, which nodes
-these are, and what hinders.
---check is a probe for monitoring: exit code 2 when any app is not converged.`,
+these are, and what hinders. Then come sites, blobs and vms, and values that nothing can use.
+On a terminal that is too narrow, reasons stand on lines of their own.
+--check is a probe for monitoring: exit code 2 when anything that is declared is not converged, 1 when it cannot be known.`,
 		examples: []string{"platypus status", "platypus status --app slug --watch", "platypus status --check -o json"},
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "node", Usage: "only this `NODE`"},
 			&cli.StringFlag{Name: "app", Usage: "only this `APP`"},
-			boolFlag("check", "exit code 2 unless every app is converged"),
+			boolFlag("check", "exit code 2 unless everything that is declared is converged"),
 			boolFlag("watch", "show it again whenever it changes, until interrupted", "w"),
 			outputFlag(),
 		},
@@ -38,104 +41,175 @@ these are, and what hinders.
 	}
 }
 
+// overview is what status shows of a world.
+type overview struct {
+	rows  []world.Row
+	seeds []world.SeedRow
+	items []world.Item
+}
+
+func (o overview) size() int { return len(o.rows) + len(o.seeds) + len(o.items) }
+
+// open describes everything that is not converged, each with the command that says more.
+func (o overview) open() (lines, next []string) {
+	for _, r := range o.rows {
+		if !r.Converged() {
+			lines = append(lines, fmt.Sprintf("%s on %s is %s: %s", r.App, r.Node, r.Phase, bare(r.Phase, r.Reason)))
+			next = append(next, fmt.Sprintf("platypus why %s %s", r.App, r.Node))
+		}
+	}
+	for _, s := range o.seeds {
+		if !s.Converged() {
+			lines = append(lines, fmt.Sprintf("seed %s is %s: %s", s.Seed, s.Phase, bare(s.Phase, s.Reason)))
+			next = append(next, fmt.Sprintf("platypus explain %s", s.Seed))
+		}
+	}
+	for _, i := range o.items {
+		if i.Converged() {
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s %s is %s: %s", i.Kind, i.Name, i.Phase, bare(i.Phase, i.Reason)))
+		switch i.Kind {
+		case world.KindSite, world.KindBlob, world.KindVM:
+			next = append(next, fmt.Sprintf("platypus explain %s", i.Name))
+		default:
+			next = append(next, "platypus status")
+		}
+	}
+	return lines, next
+}
+
 func status(ctx context.Context, sh *shell) error {
 	shown := ""
 	for {
-		w, err := world.Read(ctx, sh.store, sh.tree)
+		w, err := world.ReadAll(ctx, sh.store, sh.tree)
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		all, err := w.Seeds(ctx, sh.store)
-		if err != nil && ctx.Err() == nil {
-			return err
-		}
-		rows, seeds, err := sh.pick(w, all)
+		o, err := sh.pick(w)
 		if err != nil {
 			return err
 		}
-		if now := fmt.Sprint(rows, seeds); now != shown {
+		if now := fmt.Sprint(o); now != shown {
 			shown = now
-			if err := sh.showStatus(w, rows, seeds); err != nil {
+			if err := sh.showStatus(w, o); err != nil {
 				return err
 			}
 		}
 		if !sh.flags.Bool("watch") {
-			return sh.verdict(rows)
+			return sh.verdict(w, o)
 		}
 		pause(ctx, lookAgain)
 	}
 }
 
 // pick returns the rows that the flags ask for. A name that nothing is declared for is a mistake, not an empty answer.
-func (sh *shell) pick(w world.World, all []world.SeedRow) ([]world.Row, []world.SeedRow, error) {
-	node, app := sh.flags.String("node"), sh.flags.String("app")
-	rows := []world.Row{}
+func (sh *shell) pick(w world.World) (overview, error) {
+	node, app := intent.Name(sh.flags.String("node")), sh.flags.String("app")
+	o := overview{rows: []world.Row{}, seeds: []world.SeedRow{}, items: []world.Item{}}
 	for _, r := range w.Rows() {
-		if (node == "" || string(r.Node) == node) && (app == "" || string(r.App) == app) {
-			rows = append(rows, r)
+		if (node == "" || r.Node == node) && (app == "" || string(r.App) == app) {
+			o.rows = append(o.rows, r)
 		}
 	}
-	seeds := []world.SeedRow{}
-	for _, s := range all {
-		if app == "" && (node == "" || slices.Contains(s.Nodes, intent.Name(node))) {
-			seeds = append(seeds, s)
+	if app != "" {
+		return o, sh.noSuchApp(w, o, app)
+	}
+	for _, s := range w.Seeds() {
+		if node == "" || slices.Contains(s.Nodes, node) || w.Hinders(node, string(s.Seed)) {
+			o.seeds = append(o.seeds, s)
 		}
-		if len(rows) == 0 && string(s.Seed) == app {
-			return nil, nil, fmt.Errorf("%s is a seed and no app: platypus explain %s", app, app)
+	}
+	for _, i := range w.Items() {
+		if node == "" || slices.Contains(i.Nodes, node) || i.Kind == world.KindSite && w.Hinders(node, "site/"+i.Name) {
+			o.items = append(o.items, i)
 		}
 	}
-	if len(rows) == 0 && app != "" {
-		return nil, nil, unknownApp(app, w.Apps())
+	if lost, is := w.LostPlacer(node); is {
+		o.items = append(o.items, lost)
 	}
-	if len(rows)+len(seeds) == 0 && node != "" && !w.Alive[world.Who{Agent: world.SeedPlacer, Node: intent.Name(node)}] {
-		return nil, nil, unknown("node", node, w.Nodes())
+	if o.size() == 0 && node != "" && !w.Alive[world.Who{Agent: world.SeedPlacer, Node: node}] {
+		return o, unknown("node", string(node), w.Nodes())
 	}
-	return rows, seeds, nil
+	return o, nil
 }
 
-func (sh *shell) showStatus(w world.World, rows []world.Row, seeds []world.SeedRow) error {
-	if sh.json {
-		converged := true
-		for _, r := range rows {
-			converged = converged && r.Converged()
-		}
-		return sh.printJSON("status", map[string]any{"index": w.Index, "converged": converged, "rows": rows, "seeds": seeds})
+// noSuchApp says why there is no row for an app that was asked for.
+func (sh *shell) noSuchApp(w world.World, o overview, app string) error {
+	if len(o.rows) > 0 {
+		return nil
 	}
-	if len(rows)+len(seeds) == 0 && len(w.Pairs) == 0 {
+	for _, s := range w.Seeds() {
+		if string(s.Seed) == app {
+			return fmt.Errorf("%s is a seed and no app: platypus explain %s", app, app)
+		}
+	}
+	if item, found := w.Item(app); found {
+		return fmt.Errorf("%s is a %s and no app: platypus explain %s", app, item.Kind, app)
+	}
+	if slices.Contains(w.Apps(), intent.Name(app)) {
+		return fmt.Errorf("%s is declared and on no node; next: declare nodes/NODE/%s, or platypus launch --app %s --help", app, app, app)
+	}
+	return unknownApp(app, w.Apps())
+}
+
+func (sh *shell) showStatus(w world.World, o overview) error {
+	if sh.json {
+		lines, _ := o.open()
+		return sh.printJSON("status/2", map[string]any{"index": w.Index, "converged": len(lines) == 0 && len(w.Denied) == 0,
+			"rows": o.rows, "seeds": o.seeds, "items": o.items, "denied": append([]intent.Prefix{}, w.Denied...)})
+	}
+	for _, prefix := range w.Denied {
+		sh.say("note: the token may not read %s: what agents wrote there is not shown; next: platypus acl", prefix)
+	}
+	if o.size() == 0 && len(w.Pairs) == 0 {
 		sh.say("nothing is declared below %q yet; next: platypus apply FILE", sh.tree.Intent())
 		return nil
 	}
-	if len(rows)+len(seeds) == 0 {
+	if o.size() == 0 {
 		sh.say("no app is on any node; next: platypus apply FILE, or platypus vms, where machines are")
 		return nil
 	}
-	sh.showApps(rows)
-	if len(rows) > 0 && len(seeds) > 0 {
-		sh.print("")
-	}
-	sh.showSeeds(seeds)
-	for who, report := range w.Reports {
-		if report.Held != nil {
-			sh.say("%s on %s holds back the removal of %v: if that is meant, platypus confirm %s", who.Agent, who.Node, report.Held.Removes, who.Node)
+	gap := false
+	for _, part := range []struct {
+		rows int
+		show func()
+	}{{len(o.rows), func() { sh.showApps(o.rows) }}, {len(o.seeds), func() { sh.showSeeds(o.seeds) }}, {len(o.items), func() { sh.showItems(o.items) }}} {
+		if part.rows == 0 {
+			continue
 		}
+		if gap {
+			sh.print("")
+		}
+		gap = true
+		part.show()
 	}
+	sh.showHeld(w)
 	if sh.flags.Bool("watch") {
 		sh.print("")
 	}
 	return nil
 }
 
-func (sh *shell) showApps(rows []world.Row) {
-	if len(rows) == 0 {
-		return
+// showHeld names the removals that wait for a person.
+func (sh *shell) showHeld(w world.World) {
+	order := func(a, b world.Who) int { return strings.Compare(string(a.Node)+a.Agent, string(b.Node)+b.Agent) }
+	for _, who := range slices.SortedFunc(maps.Keys(w.Reports), order) {
+		if held := w.Reports[who].Held; held != nil {
+			sh.say("%s on %s holds back the removal of %s: if that is meant, platypus confirm %s", who.Agent, who.Node,
+				strings.Join(held.Removes, ", "), who.Node)
+		}
 	}
+}
+
+func (sh *shell) showApps(rows []world.Row) {
 	now := time.Now()
 	cells := make([][]string, 0, len(rows))
 	for _, r := range rows {
-		cells = append(cells, []string{string(r.App), string(r.Node), r.Want, r.Installed, r.Ports, r.Live,
+		cells = append(cells, []string{string(r.App), string(r.Node), r.Want, strings.Join(r.Installed, ", "), strings.Join(r.Ports, ", "), r.Live,
 			sh.style.phase(r.Phase), world.Age(r.Since, now), reason(r, now)})
 	}
 	sh.printTable([]string{"APP", "NODE", "WANT", "INSTALLED", "PORTS", "LIVE", "PHASE", "SINCE", "REASON"}, cells)
@@ -143,9 +217,6 @@ func (sh *shell) showApps(rows []world.Row) {
 
 // showSeeds has a table of its own: a seed has no columns in common with an app.
 func (sh *shell) showSeeds(seeds []world.SeedRow) {
-	if len(seeds) == 0 {
-		return
-	}
 	cells := make([][]string, 0, len(seeds))
 	for _, s := range seeds {
 		digest := ""
@@ -156,6 +227,22 @@ func (sh *shell) showSeeds(seeds []world.SeedRow) {
 			sh.style.phase(s.Phase), bare(s.Phase, s.Reason)})
 	}
 	sh.printTable([]string{"SEED", "MODULE", "READY", "NODES", "PHASE", "REASON"}, cells)
+}
+
+// showItems has what sites, blobs and vms have in common.
+func (sh *shell) showItems(items []world.Item) {
+	cells := make([][]string, 0, len(items))
+	for _, i := range items {
+		name, ready := i.Name, fmt.Sprintf("%d/%d", i.Ready, i.Wanted)
+		if i.Kind == world.KindBlob && len(name) > 12 {
+			name = name[:12]
+		}
+		if i.Wanted == 0 && i.Phase == intent.PhaseInvalid {
+			ready = ""
+		}
+		cells = append(cells, []string{i.Kind, name, ready, few(i.Nodes), sh.style.phase(i.Phase), bare(i.Phase, i.Reason)})
+	}
+	sh.printTable([]string{"KIND", "NAME", "READY", "NODES", "PHASE", "REASON"}, cells)
 }
 
 // few names the first nodes of many.
@@ -184,20 +271,20 @@ func reason(r world.Row, now time.Time) string {
 }
 
 // verdict is the exit code of --check, with its reasons.
-func (sh *shell) verdict(rows []world.Row) error {
+func (sh *shell) verdict(w world.World, o overview) error {
 	if !sh.flags.Bool("check") {
 		return nil
 	}
-	open := 0
-	for _, r := range rows {
-		if !r.Converged() {
-			open++
-			sh.say("%s on %s is %s: %s", r.App, r.Node, r.Phase, bare(r.Phase, r.Reason))
-		}
+	lines, next := o.open()
+	for _, line := range lines {
+		sh.say("%s", line)
 	}
-	if open > 0 {
-		sh.say("%d of %d are not converged; next: platypus why APP NODE", open, len(rows))
+	if len(lines) > 0 {
+		sh.say("%d of %d are not converged; next: %s", len(lines), o.size(), next[0])
 		return exit(exitPending)
+	}
+	if len(w.Denied) > 0 {
+		return fmt.Errorf("the token may not read %s: whether all is converged is not known; next: platypus acl", w.Denied[0])
 	}
 	return nil
 }

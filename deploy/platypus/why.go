@@ -19,7 +19,7 @@ func whyVerb() verb {
 		text: `Walks the chain that brings an app live on a node: is it declared, installed, are its ports open, does it run.
 For each it says what is wanted, what the agent reported, the last error, how often it was tried, when it is tried
 again, what came before, and what to do. --history shows all that agents remember of it: the last 20 transitions each.
-Exit code 2 when anything is not converged.`,
+Of a seed, a site, a blob or a vm it says what platypus explain says. Exit code 2 when anything is not converged.`,
 		examples: []string{"platypus why slug", "platypus why slug web1 --history", "platypus why slug web1 -o json"},
 		flags:    []cli.Flag{boolFlag("history", "show all transitions that agents remember, also of what is well"), outputFlag()},
 		run:      why,
@@ -38,7 +38,7 @@ func why(ctx context.Context, sh *shell) error {
 		}
 	}
 	if len(rows) == 0 {
-		return sh.nowhere(w)
+		return sh.nowhere(ctx, w)
 	}
 	code := exit(0)
 	chains := []map[string]any{}
@@ -66,16 +66,38 @@ func why(ctx context.Context, sh *shell) error {
 	return nil
 }
 
-// nowhere says what is known of an app that is on no node asked for.
-func (sh *shell) nowhere(w world.World) error {
-	app, where := sh.args[0], "NODE"
+// nowhere says what is known of a name that no app on the nodes asked for has.
+func (sh *shell) nowhere(ctx context.Context, w world.World) error {
+	app := sh.args[0]
 	if !slices.Contains(w.Apps(), intent.Name(app)) {
-		return unknownApp(app, w.Apps())
+		return sh.whyOther(ctx, w)
 	}
+	var nodes []string
+	for _, r := range w.Rows() {
+		if string(r.App) == app {
+			nodes = append(nodes, string(r.Node))
+		}
+	}
+	where := "NODE"
 	if len(sh.args) == 2 {
 		where = sh.args[1]
 	}
-	return fmt.Errorf("%s is declared, but on no such node: declare nodes/%s/%s as {\"cluster\": …} with platypus apply", app, where, app)
+	next := fmt.Sprintf("declare nodes/%s/%s as {\"cluster\": …} with platypus apply, or platypus launch --app %s --help", where, app, app)
+	if len(nodes) > 0 {
+		return fmt.Errorf("%s is not on %s, it is on %s; next: %s", app, where, strings.Join(nodes, ", "), next)
+	}
+	return fmt.Errorf("%s is declared, but on no node; next: %s", app, next)
+}
+
+// whyOther explains what is no app.
+func (sh *shell) whyOther(ctx context.Context, w world.World) error {
+	for _, prefix := range []intent.Prefix{w.Tree.Seeds(), w.Tree.Sites(), w.Tree.Blobs(), w.Tree.VMs()} {
+		below, _ := w.Tree.Intent().Below(prefix.Key(intent.Name(sh.args[0])))
+		if _, declared := w.Get(below); declared {
+			return explain(ctx, sh)
+		}
+	}
+	return unknownApp(sh.args[0], w.Apps())
 }
 
 // explain writes the chain in words, down to what to do.
@@ -138,7 +160,7 @@ func sentence(l world.Link) []string {
 	now, s := time.Now(), l.State
 	switch {
 	case l.Agent == "" && l.OK():
-		return []string{"by people, complete and valid"}
+		return []string{s.Reason}
 	case l.Agent == "":
 		return []string{s.Phase, s.Reason}
 	case l.Idle:

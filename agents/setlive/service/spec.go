@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/platypus-platform/platypus/intent"
 )
 
 // Spec is a service as wanted: <Basedir>/current/bin/launch, kept running. The version is not part of it: that is
@@ -76,22 +78,7 @@ func (s Spec) check() error {
 }
 
 // config returns Config with its white space and the order of its members settled.
-func (s Spec) config() []byte {
-	if strings.TrimSpace(s.Config) == "" {
-		return []byte("{}")
-	}
-	decoder := json.NewDecoder(strings.NewReader(s.Config))
-	decoder.UseNumber()
-	var value any
-	if decoder.Decode(&value) != nil {
-		return []byte(s.Config)
-	}
-	settled, err := json.Marshal(value)
-	if err != nil {
-		return []byte(s.Config)
-	}
-	return settled
-}
+func (s Spec) config() []byte { return intent.SettleConfig([]byte(s.Config)) }
 
 // Digest returns a short word that differs when any of the values does, as JSON shows them.
 func Digest(values ...any) string {

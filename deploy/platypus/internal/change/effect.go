@@ -14,7 +14,7 @@ type Effect struct {
 	Node   intent.Name `json:"node"`
 	Agent  string      `json:"agent"`
 	App    intent.Name `json:"app"`
-	Action string      `json:"action"` // fetch, prune, open, close, start, stop, restart, keep
+	Action string      `json:"action"` // fetch, refuse, prune, open, close, start, stop, restart, signal, rewrite, check, keep
 	What   string      `json:"what,omitempty"`
 	Reason string      `json:"reason"`
 }
@@ -72,10 +72,16 @@ func (e effect) installs() (effects []Effect) {
 			effects = append(effects, e.make(world.Preparer, "fetch", string(v), "no report from preparer says that it is installed"))
 		case !world.Has(have, v) || moved:
 			effects = append(effects, e.make(world.Preparer, "fetch", string(v), "not installed below "+e.is.Deploy.Basedir))
+		case e.had && e.otherDigest(v):
+			effects = append(effects, e.make(world.Preparer, "refuse", string(v),
+				"it is installed with another sha256: publish other content as another version"))
 		}
 	}
 	if !e.had {
 		return effects
+	}
+	if e.has && keepOf(e.is) < keepOf(e.was) {
+		effects = append(effects, e.make(world.Preparer, "prune", "", fmt.Sprintf("installs that nothing names, beyond the newest %d", keepOf(e.is))))
 	}
 	for _, v := range e.was.Config.Wanted() {
 		if _, still := e.is.Config.Versions[v]; !still {
@@ -87,6 +93,19 @@ func (e effect) installs() (effects []Effect) {
 		}
 	}
 	return effects
+}
+
+// otherDigest reports whether a version that was pinned is to be another artifact.
+func (e effect) otherDigest(v intent.Name) bool {
+	was, is := e.was.Config.Versions[v].SHA256, e.is.Config.Versions[v].SHA256
+	return was != "" && is != "" && was != is
+}
+
+func keepOf(app intent.App) int {
+	if app.Deploy.Keep > 0 {
+		return app.Deploy.Keep
+	}
+	return intent.DefaultKeep
 }
 
 func (e effect) ports() (effects []Effect) {
@@ -115,49 +134,6 @@ func (e effect) ports() (effects []Effect) {
 		}
 	}
 	return effects
-}
-
-func (e effect) service() []Effect {
-	var old, active intent.Name
-	if e.had {
-		old, _ = e.was.Config.Active()
-	}
-	if e.has {
-		active, _ = e.is.Config.Active()
-	}
-	one := func(action string, what intent.Name, reason string) []Effect {
-		return []Effect{e.make(world.Setlive, action, string(what), reason)}
-	}
-	switch {
-	case old == "" && active == "":
-		return nil
-	case old == "":
-		return one("start", active, "it becomes the active version")
-	case active == "":
-		return one("stop", old, "no version is active any more")
-	case old != active:
-		return one("restart", active, "the active version was "+string(old))
-	}
-	for _, cause := range e.causes() {
-		return one("restart", active, cause)
-	}
-	return nil
-}
-
-// causes are the changes beside the version that need a new process.
-func (e effect) causes() (causes []string) {
-	add := func(changed bool, what string) {
-		if changed {
-			causes = append(causes, what+" changed")
-		}
-	}
-	add(e.was.Deploy.Basedir != e.is.Deploy.Basedir, "basedir")
-	add(e.was.Deploy.RunAs != e.is.Deploy.RunAs, "run_as")
-	add(compact(e.was.Config.UserConfig) != compact(e.is.Config.UserConfig), "user_config")
-	if e.was.Config.Restart != e.is.Config.Restart {
-		causes = append(causes, "a restart is asked for")
-	}
-	return causes
 }
 
 func describe(p intent.Port) string {

@@ -10,6 +10,9 @@ func Nearest(word string, known []string) string {
 	best, distance := "", 1+max(1, min(3, len(word)/2))
 	for _, k := range known {
 		d := edits(word, k)
+		if strings.EqualFold(word, k) {
+			d = 0
+		}
 		if strings.HasPrefix(k, word) && len(word) > 1 {
 			d = 1
 		}

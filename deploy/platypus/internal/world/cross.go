@@ -22,6 +22,7 @@ func (w World) Cross(touched map[string]bool) intent.Problems {
 			}
 		}
 	}
+	c.references()
 	return c.found
 }
 

@@ -44,9 +44,15 @@ func (l Link) MarshalJSON() ([]byte, error) {
 // OK reports whether nothing is left to do here.
 func (l Link) OK() bool { return l.Idle || l.State.Phase == Converged }
 
+// Who put an app on a node, as the reason of a declared link that is well.
+const (
+	byPerson    = "by people, complete and valid"
+	byAllocator = "by the allocator for a vm, complete and valid"
+)
+
 // declared is the first link: whether the intent can be acted upon.
 func declared(app intent.App, tree intent.Tree) Link {
-	l := Link{Stage: "declared", State: intent.State{Phase: Converged}}
+	l := Link{Stage: "declared", State: intent.State{Phase: Converged, Reason: byPerson}}
 	if app.Sound() {
 		return l
 	}

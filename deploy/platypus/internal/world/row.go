@@ -1,6 +1,7 @@
 package world
 
 import (
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -19,8 +20,8 @@ type Place struct {
 type Row struct {
 	Place
 	Want      string    `json:"want"`      // the active version, "" for none
-	Installed string    `json:"installed"` // what preparer says is on disk
-	Ports     string    `json:"ports"`     // what port-authority says is open
+	Installed []string  `json:"installed"` // the versions that preparer says are on disk
+	Ports     []string  `json:"ports"`     // what port-authority says is open
 	Live      string    `json:"live"`      // what setlive says runs
 	Phase     string    `json:"phase"`
 	Since     time.Time `json:"since,omitzero"`
@@ -45,9 +46,16 @@ func (r Row) Deciding() (Link, bool) {
 // reports as not done yet, such as an app that is leaving.
 func (w World) Rows() []Row {
 	var rows []Row
-	for _, node := range w.Nodes() {
-		for _, app := range w.Node(node).Apps {
-			rows = append(rows, w.row(node, app))
+	known := map[Place]bool{}
+	placed := w.placedApps()
+	for _, node := range w.allNodes() {
+		for _, app := range node.Apps {
+			r := w.row(node.Name, app)
+			if placed[Place{App: app.Name, Node: node.Name}] && r.Links[0].OK() {
+				r.Links[0].State.Reason = byAllocator
+			}
+			rows = append(rows, r)
+			known[Place{App: app.Name, Node: node.Name}] = true
 		}
 	}
 	for who, report := range w.Reports {
@@ -56,9 +64,10 @@ func (w World) Rows() []Row {
 		}
 		for subject, state := range report.Subjects {
 			subject, _, _ = strings.Cut(subject, "/") // what an agent does about one version of an app is the app's
-			if !slices.ContainsFunc(rows, func(r Row) bool { return string(r.App) == subject && r.Node == who.Node }) &&
-				state.Phase != Converged {
-				rows = append(rows, w.leaving(who.Node, intent.Name(subject)))
+			at := Place{App: intent.Name(subject), Node: who.Node}
+			if !known[at] && state.Phase != Converged {
+				rows = append(rows, w.leaving(at.Node, at.App))
+				known[at] = true
 			}
 		}
 	}
@@ -69,6 +78,25 @@ func (w World) Rows() []Row {
 		return strings.Compare(string(a.Node), string(b.Node))
 	})
 	return rows
+}
+
+// placedApps are the apps that are where they are only because an allocator put them there.
+func (w World) placedApps() map[Place]bool {
+	all := map[Place]bool{}
+	for node, pairs := range w.assignments() {
+		own := map[string]bool{}
+		for _, p := range pairs {
+			if _, declared := w.Tree.Nodes().Below(p.Key); declared {
+				own[path.Base(p.Key)] = true
+			}
+		}
+		for _, p := range pairs {
+			if app := path.Base(p.Key); !own[app] {
+				all[Place{App: intent.Name(app), Node: node}] = true
+			}
+		}
+	}
+	return all
 }
 
 func (w World) row(node intent.Name, app intent.App) Row {
@@ -108,14 +136,23 @@ func (w World) leaving(node, app intent.Name) Row {
 	return r.judge()
 }
 
+// list splits what agents report as "v1, v2".
+func list(text string) []string {
+	if text == "" {
+		return []string{}
+	}
+	return strings.Split(text, ", ")
+}
+
 // judge fills in the columns from the links.
 func (r Row) judge() Row {
+	r.Installed, r.Ports = []string{}, []string{}
 	for _, l := range r.Links {
 		switch l.Stage {
 		case "installed":
-			r.Installed = l.State.Have
+			r.Installed = list(l.State.Have)
 		case "opened":
-			r.Ports = l.State.Have
+			r.Ports = list(l.State.Have)
 		case "live":
 			r.Live = l.State.Have
 		}

@@ -2,15 +2,12 @@ package world
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/platypus-platform/platypus/intent"
-	"github.com/platypus-platform/platypus/store"
 )
 
 // SeedPlacer is the agent that keeps seeds ready.
@@ -30,29 +27,15 @@ type SeedRow struct {
 // Converged reports whether enough replicas are ready.
 func (r SeedRow) Converged() bool { return r.Phase == Converged }
 
-// Seeds returns one row for each seed that is declared, sorted. What nodes have is read here, where there is any seed; a
-// token that may not read it gets rows that say so.
-func (w World) Seeds(ctx context.Context, s *store.Store) ([]SeedRow, error) {
+// Seeds returns one row for each seed that is declared, sorted. It needs the evidence of [ReadAll].
+func (w World) Seeds() []SeedRow {
 	rows := []SeedRow{}
-	var declared []intent.Pair
-	for _, p := range w.Pairs {
-		if name, ok := w.Tree.Seeds().Below(p.Key); ok && name != "" && !strings.Contains(name, "/") {
-			declared = append(declared, p)
-		}
-	}
-	if len(declared) == 0 {
-		return rows, nil
-	}
-	pairs, _, err := s.List(ctx, w.Tree.Replicas(), store.Default)
-	if err != nil && !errors.Is(err, store.ErrDenied) {
-		return nil, err
-	}
 	replicas := map[string]map[intent.Name]intent.Replica{}
-	for _, p := range pairs {
-		below, _ := w.Tree.Replicas().Below(p.Key)
+	for _, p := range w.Evidence {
+		below, ok := w.Tree.Replicas().Below(p.Key)
 		seed, node, _ := strings.Cut(below, "/")
 		var r intent.Replica
-		if json.Unmarshal(p.Value, &r) != nil {
+		if !ok || json.Unmarshal(p.Value, &r) != nil {
 			continue
 		}
 		if replicas[seed] == nil {
@@ -60,16 +43,27 @@ func (w World) Seeds(ctx context.Context, s *store.Store) ([]SeedRow, error) {
 		}
 		replicas[seed][intent.Name(node)] = r
 	}
-	for _, p := range declared {
+	for _, p := range w.below(w.Tree.Seeds()) {
 		name, _ := w.Tree.Seeds().Below(p.Key)
+		if strings.Contains(name, "/") {
+			continue
+		}
 		row := w.seed(intent.Name(name), p, replicas[name])
-		if err != nil {
-			row.Phase, row.Reason = Pending, "the token may not read "+string(w.Tree.Replicas())+", where nodes say what they have"
+		if phase, reason, denied := w.unread(w.Tree.Replicas()); denied {
+			row.Phase, row.Reason = phase, reason
 		}
 		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(a, b SeedRow) int { return cmp.Compare(a.Seed, b.Seed) })
-	return rows, nil
+	return rows
+}
+
+// unread is the state of what cannot be known because the token may not read a prefix.
+func (w World) unread(prefix intent.Prefix) (phase, reason string, denied bool) {
+	if !slices.Contains(w.Denied, prefix) {
+		return "", "", false
+	}
+	return Pending, "the token may not read " + string(prefix) + ", where agents write what they have", true
 }
 
 func (w World) seed(name intent.Name, p intent.Pair, replicas map[intent.Name]intent.Replica) SeedRow {
@@ -95,19 +89,27 @@ func (w World) seed(name intent.Name, p intent.Pair, replicas map[intent.Name]in
 
 // hindrance is what keeps a seed from being ready on enough nodes: the worst that a living seed-placer says of it.
 func (w World) hindrance(name intent.Name, r SeedRow) (phase, reason string) {
-	takers, heavy := 0, 0
+	takers := len(w.placers())
+	phase, reason = w.worst(string(name))
+	switch {
+	case takers == 0:
+		return Silent, noPlacer
+	case phase == "":
+		return Pending, fmt.Sprintf("%d of %d replicas; %s; next: platypus explain %s", r.Ready, r.Wanted, nodesAlive(takers), name)
+	}
+	return phase, reason
+}
+
+const noPlacer = "no seed-placer is alive; start one: seed-placer --serve HOST:PORT"
+
+// worst is the phase that hinders a subject most among what living seed-placers report of it, or "" for none.
+func (w World) worst(subject string) (phase, reason string) {
+	heavy := 0
 	for _, who := range w.placers() {
-		takers++
-		state, known := w.Reports[who].Subjects[string(name)]
+		state, known := w.Reports[who].Subjects[subject]
 		if weight := weightOf(state.Phase); known && weight > heavy {
 			heavy, phase, reason = weight, state.Phase, string(who.Node)+": "+bareReason(state)
 		}
-	}
-	switch {
-	case takers == 0:
-		return Silent, "no seed-placer is alive; start one: seed-placer --serve HOST:PORT"
-	case heavy == 0:
-		return Pending, fmt.Sprintf("%d of %d replicas; %s; next: platypus explain %s", r.Ready, r.Wanted, nodesAlive(takers), name)
 	}
 	return phase, reason
 }

@@ -1,16 +1,16 @@
-// Package world is all that the store says at one moment: the intent, the reports of the agents and their signs of
-// life. What people want to know of it is computed here, without asking anybody again.
+// Package world is one reading of the store: the intent, the assignments of allocators, the reports of the agents and
+// their signs of life. What runs where, and why something does not, is computed from it without further reads: only
+// read.go does I/O.
 package world
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/platypus-platform/platypus/intent"
-	"github.com/platypus-platform/platypus/store"
 )
 
 // The agents that bring an app live, in the order in which one waits for the other.
@@ -22,68 +22,20 @@ const (
 
 // World is one reading of the store.
 type World struct {
-	Tree    intent.Tree
-	Pairs   []intent.Pair // all intent
-	Index   uint64        // of the store at which the intent last changed; 0 while nothing is declared
-	Reports map[Who]intent.Report
-	Alive   map[Who]bool
+	Tree     intent.Tree
+	Pairs    []intent.Pair   // all intent
+	Placed   []intent.Pair   // assignments that allocators made: placement/nodes/
+	Evidence []intent.Pair   // what agents wrote about seeds, blobs and vms; only after ReadAll
+	Denied   []intent.Prefix // that the token may not read: what lies there is not known
+	Index    uint64          // of the store at which the intent last changed; 0 while nothing is declared
+	Reports  map[Who]intent.Report
+	Alive    map[Who]bool
 }
 
 // Who is one agent on one node.
 type Who struct {
 	Agent string
 	Node  intent.Name
-}
-
-// Read reads everything.
-func Read(ctx context.Context, s *store.Store, tree intent.Tree) (World, error) {
-	w, err := ReadIntent(ctx, s, tree)
-	if err != nil {
-		return World{}, err
-	}
-	statuses, _, err := s.List(ctx, tree.Statuses(), store.Default)
-	if err != nil {
-		return World{}, err
-	}
-	alive, _, err := s.List(ctx, tree.Alives(), store.Default)
-	if err != nil {
-		return World{}, err
-	}
-	w.hear(statuses, alive)
-	return w, nil
-}
-
-// ReadIntent reads intent alone: less is needed from the token.
-func ReadIntent(ctx context.Context, s *store.Store, tree intent.Tree) (World, error) {
-	w := World{Tree: tree, Reports: map[Who]intent.Report{}, Alive: map[Who]bool{}}
-	for _, prefix := range tree.Declared() {
-		pairs, index, err := s.List(ctx, prefix, store.Consistent)
-		if err != nil {
-			return World{}, err
-		}
-		if len(pairs) > 0 { // the index of an empty prefix is that of the whole store, which moves by itself
-			w.Index = max(w.Index, index)
-		}
-		w.Pairs = append(w.Pairs, pairs...)
-	}
-	return w, nil
-}
-
-func (w World) hear(statuses, alive []intent.Pair) {
-	for _, p := range statuses {
-		below, _ := w.Tree.Statuses().Below(p.Key)
-		agent, node, ok := strings.Cut(below, "/")
-		var r intent.Report
-		if ok && json.Unmarshal(p.Value, &r) == nil {
-			w.Reports[Who{agent, intent.Name(node)}] = r
-		}
-	}
-	for _, p := range alive {
-		below, _ := w.Tree.Alives().Below(p.Key)
-		if node, agent, ok := strings.Cut(below, "/"); ok {
-			w.Alive[Who{agent, intent.Name(node)}] = true
-		}
-	}
 }
 
 // Get returns the value of a key below the intent prefix.
@@ -128,25 +80,66 @@ func (w World) With(edits []Edit) World {
 	return w
 }
 
-// Nodes returns every node that has an app, sorted.
+// Nodes returns every node that has an app, by a person's key or an allocator's, sorted.
 func (w World) Nodes() []intent.Name {
-	var nodes []intent.Name
-	for _, p := range w.Pairs {
-		below, ok := w.Tree.Nodes().Below(p.Key)
-		node, app, _ := strings.Cut(below, "/")
-		if name, err := intent.ParseName(node); ok && err == nil && app != "" {
-			nodes = append(nodes, name)
-		}
-	}
-	slices.Sort(nodes)
-	return slices.Compact(nodes)
+	return slices.Sorted(maps.Keys(w.assignments()))
 }
 
 // Node returns the intent of one node.
 func (w World) Node(name intent.Name) intent.Node {
-	n := intent.ReadNode(w.Tree, name, w.Pairs)
+	n := intent.ReadNode(w.Tree, name, slices.Concat(w.Pairs, w.Placed))
 	n.Index = w.Index
 	return n
+}
+
+// assignments returns the keys that put an app on a node, by node.
+func (w World) assignments() map[intent.Name][]intent.Pair {
+	all := map[intent.Name][]intent.Pair{}
+	for _, from := range []struct {
+		prefix intent.Prefix
+		pairs  []intent.Pair
+	}{{w.Tree.Nodes(), w.Pairs}, {w.Tree.PlacedNodes(), w.Placed}} {
+		for _, p := range from.pairs {
+			below, ok := from.prefix.Below(p.Key)
+			node, app, _ := strings.Cut(below, "/")
+			if name, err := intent.ParseName(node); ok && err == nil && app != "" {
+				all[name] = append(all[name], p)
+			}
+		}
+	}
+	return all
+}
+
+// allNodes returns the intent of every node that has an app, in one pass over the pairs.
+func (w World) allNodes() []intent.Node {
+	clusters := map[string][]intent.Pair{}
+	for _, p := range w.below(w.Tree.Clusters()) {
+		below, _ := w.Tree.Clusters().Below(p.Key)
+		app, _, _ := strings.Cut(below, "/")
+		clusters[app] = append(clusters[app], p)
+	}
+	assignments := w.assignments()
+	nodes := make([]intent.Node, 0, len(assignments))
+	for _, name := range slices.Sorted(maps.Keys(assignments)) {
+		pairs := slices.Clone(assignments[name])
+		for _, p := range assignments[name] {
+			pairs = append(pairs, clusters[path.Base(p.Key)]...)
+		}
+		n := intent.ReadNode(w.Tree, name, pairs)
+		n.Index = w.Index
+		nodes = append(nodes, n)
+	}
+	return nodes
+}
+
+// below returns the intent under a prefix.
+func (w World) below(prefix intent.Prefix) (pairs []intent.Pair) {
+	for _, p := range w.Pairs {
+		if name, ok := prefix.Below(p.Key); ok && name != "" && !strings.HasSuffix(name, "/") {
+			pairs = append(pairs, p)
+		}
+	}
+	return pairs
 }
 
 // Clusters returns the clusters of an app that have any value, sorted.
@@ -175,6 +168,9 @@ func (w World) Apps() []intent.Name {
 				apps = append(apps, intent.Name(app))
 			}
 		}
+	}
+	for _, p := range w.Placed {
+		apps = append(apps, intent.Name(path.Base(p.Key)))
 	}
 	slices.Sort(apps)
 	return slices.Compact(apps)
