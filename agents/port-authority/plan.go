@@ -28,6 +28,22 @@ type Chain struct {
 	First     string                 // of these
 	Rules     map[intent.Name][]Rule // by the app that each names
 	Strays    int                    // rules in the chain that name no app
+	Refused   map[Rule]string        // of Rules: those that open nothing, with what drops their packets elsewhere
+	Unseen    string                 // why nobody knows whether others drop what is accepted here
+}
+
+// blind tells why no family can be worked on, "" when one can or none is to be.
+func (a Actual) blind() (why string) {
+	for _, family := range families {
+		switch c := a.Chains[family]; {
+		case c == nil:
+		case c.Off == "":
+			return ""
+		case why == "" && !c.Absent:
+			why = c.Off
+		}
+	}
+	return why
 }
 
 // portsOf returns the ports that rules of an app open.
