@@ -20,7 +20,7 @@ import (
 
 // apply does one step.
 func (h *preparer) apply(ctx context.Context, s Step) error {
-	err := classify(h.do(ctx, s))
+	err := classify(located(s.Basedir, h.do(ctx, s)))
 	h.note(s, err)
 	return err
 }

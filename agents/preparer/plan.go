@@ -77,6 +77,7 @@ type Place struct {
 	Known     bool // remembered across restarts
 	Tight     bool // the last install here met a full disk
 	Fault     string
+	Denied    string    // why nothing can be written here
 	Installs  []Install // sorted by version
 	Current   []intent.Name
 	Previous  []intent.Name
@@ -163,6 +164,9 @@ func (p Place) bring(app intent.App, keep int) (steps []Step) {
 	}
 	for _, v := range urgent(app.Config) {
 		steps = append(steps, p.version(v, app.Config.Versions[v], app.Deploy.Require)...)
+	}
+	if p.Denied != "" && slices.ContainsFunc(steps, func(s Step) bool { return s.Kind == Fetch }) {
+		return []Step{p.refuse("", p.Denied)} // said once, and not for each version
 	}
 	if app.Deploy.Keep > 0 {
 		keep = app.Deploy.Keep
