@@ -70,7 +70,7 @@ func (p *authority) states(n intent.Node, a Actual) map[string]converge.State {
 	}
 	for family, chain := range a.Chains {
 		text, state := "", all[chainSubject(family)]
-		if state.Phase == converge.Failed || state.Phase == converge.Converged && (chain.Ahead > 0 || chain.Unseen != "") {
+		if state.Phase == converge.Failed || state.Phase == converge.Converged && (chain.Ahead > 0 || chain.Others.Unseen != "") {
 			text = fmt.Sprintf("%s: %s", chainSubject(family), state.Reason)
 		}
 		if p.told[family] != text && text != "" {

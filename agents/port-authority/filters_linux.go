@@ -27,12 +27,12 @@ func (w *firewall) judge(chain *Chain) *Chain {
 		return j.with
 	}
 	with := *chain
-	with.Refused = nil
+	with.Others.Refused = nil
 	rules, err := netfilter.Read(w.family == V6)
 	if err != nil {
-		with.Unseen = err.Error()
+		with.Others.Unseen = err.Error()
 	} else {
-		with.Refused = refusals(w.family, chain.Rules, rules)
+		with.Others.Refused = refusals(w.family, chain.Rules, rules)
 	}
 	w.judged = judgement{of: chain, with: &with, at: at, since: time.Now()}
 	return &with

@@ -28,8 +28,13 @@ type Chain struct {
 	First     string                 // of these
 	Rules     map[intent.Name][]Rule // by the app that each names
 	Strays    int                    // rules in the chain that name no app
-	Refused   map[Rule]string        // of Rules: those that open nothing, with what drops their packets elsewhere
-	Unseen    string                 // why nobody knows whether others drop what is accepted here
+	Others    others                 // what other base chains do to what is open here
+}
+
+// others is what other base chains of nftables do to the ports of a chain.
+type others struct {
+	Refused map[Rule]string // rules of the chain that open nothing, with what drops their packets
+	Unseen  string          // why nobody knows
 }
 
 // blind tells why no family can be worked on, "" when one can or none is to be.

@@ -63,8 +63,8 @@ func (c *Chain) state(want map[intent.Name][]Rule) (s converge.State, blocked st
 		s.Want, s.Have = "nothing", "nothing"
 	} else if text := c.refusedText(want); text != "" {
 		s.Phase, s.Reason = converge.Failed, text
-	} else if c.Unseen != "" {
-		s.Reason = "other chains of nftables cannot be read, and may refuse what is open here: " + c.Unseen
+	} else if c.Others.Unseen != "" {
+		s.Reason = "other chains of nftables cannot be read, and may refuse what is open here: " + c.Others.Unseen
 	} else if c.Ahead > 0 {
 		s.Reason = c.aheadText()
 	}
@@ -73,7 +73,7 @@ func (c *Chain) state(want map[intent.Name][]Rule) (s converge.State, blocked st
 
 // refusedText names what does not let packets through to ports that are open here, the first of each app.
 func (c *Chain) refusedText(want map[intent.Name][]Rule) string {
-	if len(c.Refused) == 0 {
+	if len(c.Others.Refused) == 0 {
 		return ""
 	}
 	var words []string
@@ -91,7 +91,7 @@ func (c *Chain) refusedText(want map[intent.Name][]Rule) string {
 // refused tells of the first of these rules that opens nothing why that is so, "" when each opens its port.
 func (c *Chain) refused(rules []Rule) string {
 	for _, r := range rules {
-		if text := c.Refused[r]; text != "" {
+		if text := c.Others.Refused[r]; text != "" {
 			return text
 		}
 	}
@@ -199,7 +199,7 @@ func (a Actual) have(app intent.Name) string {
 	var rules []Rule
 	for _, family := range families {
 		if c := a.Chains[family]; c != nil && !slices.Equal(rules, c.Rules[app]) {
-			passing := slices.DeleteFunc(slices.Clone(c.Rules[app]), func(r Rule) bool { return c.Refused[r] != "" })
+			passing := slices.DeleteFunc(slices.Clone(c.Rules[app]), func(r Rule) bool { return c.Others.Refused[r] != "" })
 			rules = sorted(slices.Concat(rules, passing))
 		}
 	}

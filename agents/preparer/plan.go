@@ -67,9 +67,6 @@ type Actual struct {
 	Trouble map[string]string // by subject: what the last try met
 }
 
-// whyLeft is the reason of steps that clear a place its app has left.
-const whyLeft = "the app has left this place"
-
 // Place is what one app has below one basedir.
 type Place struct {
 	App       intent.Name
@@ -166,7 +163,7 @@ func (p Place) bring(app intent.App, keep int) (steps []Step) {
 		steps = append(steps, p.version(v, app.Config.Versions[v], app.Deploy.Require)...)
 	}
 	if p.Denied != "" && slices.ContainsFunc(steps, func(s Step) bool { return s.Kind == Fetch }) {
-		return []Step{p.refuse("", p.Denied)} // said once, and not for each version
+		return []Step{p.refuse("", p.Denied)}
 	}
 	if app.Deploy.Keep > 0 {
 		keep = app.Deploy.Keep
