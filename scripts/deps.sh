@@ -7,6 +7,9 @@ table='
 demo,test,bench runit        runsvdir         runit stories (setlive)
 demo,test,bench iproute2     ip               network namespaces (port-authority)
 demo,test,bench iptables     iptables-restore firewall stories (port-authority)
+test            nftables     nft              hosts that nftables filters (port-authority)
+test            firewalld    firewalld        hosts that firewalld filters (port-authority)
+test            ufw          ufw              hosts that ufw filters (port-authority)
 demo,test,bench procps       ps               stories that count processes
 demo,test,bench curl         curl             stories that look at the store as a user does
 test,bench      systemd      systemctl        systemd stories (setlive), unit checks (deploy)

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			os.Exit(code)
 		}
 	}
-	testscript.Main(stopConsul{m}, map[string]func(){"port-authority": main, "probe": probe, "raw-port-authority": rawMain})
+	testscript.Main(stopConsul{m}, map[string]func(){"port-authority": main, "probe": probe, "raw-port-authority": rawMain, "reach": connectTo, "answer": answer})
 }
 
 // again runs this program once more in namespaces of its own.
@@ -70,7 +70,7 @@ func TestStories(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir: "testdata", ContinueOnError: false,
 				Setup: func(env *testscript.Env) error { return network(env, backend, consul) },
-				Cmds:  map[string]func(*testscript.TestScript, bool, []string){"until": until, "same": same, "kv": kv, "stale": stale(consul, testhost.NewStale(t, consul))},
+				Cmds:  map[string]func(*testscript.TestScript, bool, []string){"until": until, "same": same, "kv": kv, "wire": wire, "stale": stale(consul, testhost.NewStale(t, consul))},
 				Condition: func(name string) (bool, error) {
 					return name == backend || name == "faults" && os.Getenv("PLATYPUS_FAULTS") != "", nil
 				},

@@ -30,12 +30,17 @@ type authority struct {
 	good  *lastGood
 	warn  func(text string)
 	told  map[Family]string // what was warned of last
+
+	dryRun bool
 }
 
 func (p *authority) observe(ctx context.Context) (a Actual, err error) {
 	if len(p.walls) > 0 {
 		if a.Chains, err = observe(ctx, p.walls); err != nil {
 			return a, err
+		}
+		if why := a.blind(); p.dryRun && why != "" {
+			return a, errors.New(why) // an empty plan would say that all is well
 		}
 	}
 	if p.good != nil {
@@ -64,9 +69,9 @@ func (p *authority) states(n intent.Node, a Actual) map[string]converge.State {
 		p.good.told = text
 	}
 	for family, chain := range a.Chains {
-		text := ""
-		if chain.Ahead > 0 {
-			text = fmt.Sprintf("%s: %s", chainSubject(family), chain.aheadText())
+		text, state := "", all[chainSubject(family)]
+		if state.Phase == converge.Failed || state.Phase == converge.Converged && (chain.Ahead > 0 || chain.Others.Unseen != "") {
+			text = fmt.Sprintf("%s: %s", chainSubject(family), state.Reason)
 		}
 		if p.told[family] != text && text != "" {
 			p.warn(text)

@@ -7,19 +7,19 @@ import (
 
 // The numbers of netfilter's netlink protocol that are needed to ask for the generation.
 const (
-	netfilter   = 12         // NETLINK_NETFILTER
-	getGen      = 10<<8 | 16 // NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN
-	newGen      = 10<<8 | 15 // NFT_MSG_NEWGEN
-	genID       = 1          // NFTA_GEN_ID
-	genHeader   = 4          // struct nfgenmsg
-	genPatience = 1          // seconds
+	netlinkFilter = 12         // NETLINK_NETFILTER
+	getGen        = 10<<8 | 16 // NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN
+	newGen        = 10<<8 | 15 // NFT_MSG_NEWGEN
+	genID         = 1          // NFTA_GEN_ID
+	genHeader     = 4          // struct nfgenmsg
+	genPatience   = 1          // seconds
 )
 
 // generation returns the number that the kernel raises with every commit to nftables in this network namespace. While
 // it stays the same, nothing of what iptables-nft-save prints has changed but for counters. ok is false when the
 // kernel does not tell; nobody then may rely on an older look.
 func generation() (id uint32, ok bool) {
-	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, netfilter)
+	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, netlinkFilter)
 	if err != nil {
 		return 0, false
 	}

@@ -34,6 +34,7 @@ type firewall struct {
 	legacy  bool   // the back-end is legacy, and its table filter is there
 	sum     uint64 // of that table just before seen was looked at
 	buffer  []byte // for the next look at it
+	judged  judgement
 }
 
 // newFirewall returns the firewall behind a program such as iptables, /sbin/iptables-nft or iptables-legacy.
@@ -45,23 +46,17 @@ func newFirewall(family Family, program string) *firewall {
 	return &firewall{family: family, program: program}
 }
 
-// observe looks at both families at once. It fails when neither can be seen.
+// observe looks at both families at once.
 func observe(ctx context.Context, walls []*firewall) (map[Family]*Chain, error) {
 	var all sync.WaitGroup
 	seen := make([]*Chain, len(walls))
 	for i, w := range walls {
-		all.Go(func() { seen[i] = w.observe(ctx) })
+		all.Go(func() { seen[i] = w.judge(w.observe(ctx)) })
 	}
 	all.Wait()
-	chains, off := map[Family]*Chain{}, 0
+	chains := map[Family]*Chain{}
 	for i, w := range walls {
 		chains[w.family] = seen[i]
-		if seen[i].Off != "" {
-			off++
-		}
-	}
-	if off > 0 && off == len(seen) {
-		return nil, errors.New(seen[0].Off)
 	}
 	return chains, ctx.Err()
 }

@@ -15,7 +15,7 @@ import (
 
 // open makes the loop out of the flags.
 func open(_ context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[intent.Node, Actual, converge.Step], error) {
-	p, program, dir := &authority{told: map[Family]string{}}, c.String("iptables"), c.String("config-dir")
+	p, program, dir := &authority{told: map[Family]string{}, dryRun: a.DryRun}, c.String("iptables"), c.String("config-dir")
 	p.warn = func(text string) { a.Log.Warn("", text) }
 	if !strings.HasPrefix(filepath.Base(program), "iptables") {
 		return nil, agent.Usage("--iptables %q is not a program named iptables or iptables-…", program)

@@ -29,6 +29,27 @@ type Chain struct {
 	First     string                 // of these
 	Rules     map[intent.Name][]Rule // by the app that each names
 	Strays    int                    // rules in the chain that name no app
+	Others    others                 // what other base chains do to what is open here
+}
+
+// others is what other base chains of nftables do to the ports of a chain.
+type others struct {
+	Refused map[Rule]string // rules of the chain that open nothing, with what drops their packets
+	Unseen  string          // why nobody knows
+}
+
+// blind tells why no family can be worked on, "" when one can or none is to be.
+func (a Actual) blind() (why string) {
+	for _, family := range families {
+		switch c := a.Chains[family]; {
+		case c == nil:
+		case c.Off == "":
+			return ""
+		case why == "" && !c.Absent:
+			why = c.Off
+		}
+	}
+	return why
 }
 
 // portsOf returns the ports that rules of an app open.

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,6 +26,14 @@ func states(n intent.Node, a Actual) map[string]converge.State {
 	}
 	for _, app := range n.Apps {
 		all[string(app.Name)] = appState(app, c, a, want, blocked)
+	}
+	if a.blind() != "" {
+		for subject, s := range all {
+			if s.Phase == converge.Waiting { // no other agent brings what is missing
+				s.Phase = converge.Failed
+				all[subject] = s
+			}
+		}
 	}
 	if a.Files != nil && a.Files.Command {
 		all[rebuildSubject] = a.Files.commandState()
@@ -52,11 +61,45 @@ func (c *Chain) state(want map[intent.Name][]Rule, node intent.Name) (s converge
 		s.Phase, s.Reason = converge.Working, why
 	} else if !c.Exists {
 		s.Want, s.Have = "nothing", "nothing"
+	} else if text := c.refusedText(want); text != "" {
+		s.Phase, s.Reason = converge.Failed, text
+	} else if c.Others.Unseen != "" {
+		s.Reason = "other chains of nftables cannot be read, and may refuse what is open here: " + c.Others.Unseen
 	} else if c.Ahead > 0 {
 		s.Reason = c.aheadText()
 	}
 	return s, ""
 }
+
+// refusedText names what does not let packets through to ports that are open here, the first of each app.
+func (c *Chain) refusedText(want map[intent.Name][]Rule) string {
+	if len(c.Others.Refused) == 0 {
+		return ""
+	}
+	var words []string
+	for _, app := range slices.Sorted(maps.Keys(want)) {
+		if text := c.refused(want[app]); text != "" && !slices.Contains(words, text) {
+			words = append(words, text)
+		}
+	}
+	if len(words) > most {
+		words = append(words[:most], fmt.Sprintf("and %d more", len(words)-most))
+	}
+	return notOpened + strings.Join(words, "; ")
+}
+
+// refused tells of the first of these rules that opens nothing why that is so, "" when each opens its port.
+func (c *Chain) refused(rules []Rule) string {
+	for _, r := range rules {
+		if text := c.Others.Refused[r]; text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// notOpened begins the reason of a port whose rule is in place and to which packets do not get through.
+const notOpened = "not opened: "
 
 // aheadText warns of what others put before the jump. It stays there: its place is theirs to choose.
 func (c *Chain) aheadText() string {
@@ -94,6 +137,7 @@ func appState(app intent.App, c claims, a Actual, wanted map[Family]map[intent.N
 	s.Want = cmp.Or(saidPorts(app.Deploy.Ports), "nothing")
 	open, wanting := 0, 0
 	var reasons, notes []string
+	refused := map[Family]string{}
 	for _, family := range families {
 		chain := a.Chains[family]
 		if chain == nil {
@@ -112,7 +156,11 @@ func appState(app intent.App, c claims, a Actual, wanted map[Family]map[intent.N
 			}
 		case len(want) > 0:
 			open++
+			refused[family] = chain.refused(want)
 		}
+	}
+	if text := refusedIn(refused, open); text != "" && s.Phase == converge.Converged {
+		s.Phase, reasons = converge.Failed, append(reasons, text)
 	}
 	if wanting > 0 && open == 0 && len(notes) == wanting {
 		s.Phase = converge.Waiting
@@ -128,12 +176,31 @@ func appState(app intent.App, c claims, a Actual, wanted map[Family]map[intent.N
 	return s
 }
 
+// refusedIn tells why an app's ports are not open in the families that have rules for them.
+func refusedIn(refused map[Family]string, families int) string {
+	v4, v6 := refused[V4], refused[V6]
+	switch {
+	case v4 == "" && v6 == "":
+		return ""
+	case v4 == v6 || v6 == "" && families == 1:
+		return notOpened + v4
+	case v4 == "" && families == 1:
+		return notOpened + v6
+	case v6 == "":
+		return "not opened in ipv4: " + v4
+	case v4 == "":
+		return "not opened in ipv6: " + v6
+	}
+	return fmt.Sprintf("not opened in ipv4: %s; nor in ipv6: %s", v4, v6)
+}
+
 // have is what is open for an app, in words.
 func (a Actual) have(app intent.Name) string {
 	var rules []Rule
 	for _, family := range families {
 		if c := a.Chains[family]; c != nil && !slices.Equal(rules, c.Rules[app]) {
-			rules = sorted(slices.Concat(rules, c.Rules[app]))
+			passing := slices.DeleteFunc(slices.Clone(c.Rules[app]), func(r Rule) bool { return c.Others.Refused[r] != "" })
+			rules = sorted(slices.Concat(rules, passing))
 		}
 	}
 	if text := said(rules); text != "" {

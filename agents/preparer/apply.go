@@ -18,9 +18,12 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
+// whyLeft is the reason of steps that clear a place its app has left.
+const whyLeft = "the app has left this place"
+
 // apply does one step.
 func (h *preparer) apply(ctx context.Context, s Step) error {
-	err := classify(h.do(ctx, s))
+	err := classify(located(s.Basedir, h.do(ctx, s)))
 	h.note(s, err)
 	return err
 }

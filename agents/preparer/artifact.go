@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"path"
+	"strings"
 
 	"github.com/platypus-platform/platypus/agents/internal/fetch"
 	"github.com/platypus-platform/platypus/intent"
@@ -31,25 +32,41 @@ func (a artifact) beside(suffix string) string {
 
 // find looks for the artifact of a version below the repository.
 func (h *preparer) find(ctx context.Context, s Step) (artifact, error) {
-	repo, err := url.Parse(h.options.repo)
+	repo, err := h.options.address()
 	if err != nil {
 		return artifact{}, troublef(Reason(fetch.BadAddress), "--repo cannot be parsed")
 	}
-	if repo.Scheme == "" {
-		repo.Scheme = "file"
-	}
-	var first error
+	var tried []string
 	for _, ending := range endings {
 		a := artifact{url: *repo.JoinPath(intent.ArtifactName(s.App, s.Version) + ending)}
 		var err error
-		if a.is, err = fetch.Look(ctx, fetch.Request{URL: a.String()}); fetch.ReasonOf(err) != fetch.NotFound {
+		if a.is, err = fetch.Look(ctx, h.request(a.String())); fetch.ReasonOf(err) != fetch.NotFound {
 			return a, err
 		}
-		if first == nil {
-			first = err
+		if tried = append(tried, a.name()); len(tried) == 1 {
+			tried[0] = fetch.Redact(a.String())
 		}
 	}
-	return artifact{}, first
+	return artifact{}, troublef(Reason(fetch.NotFound), "%s is not published: there is no %s, nor beside it %s",
+		s.Version, tried[0], strings.Join(tried[1:], ", "))
+}
+
+// address is that of the repository.
+func (o options) address() (*url.URL, error) {
+	repo, err := url.Parse(o.repo)
+	if err == nil && repo.Scheme == "" {
+		repo.Scheme = "file"
+	}
+	return repo, err
+}
+
+// request asks for one file of the repository.
+func (h *preparer) request(address string) fetch.Request {
+	r := fetch.Request{URL: address}
+	if repo, err := h.options.address(); err == nil && repo.Scheme == "file" {
+		r.Repo = path.Clean("/" + repo.Path)
+	}
+	return r
 }
 
 // get fetches the artifact, into a partial file at part unless it is local, and reports how far it is.
@@ -57,19 +74,19 @@ func (h *preparer) get(ctx context.Context, s Step, a artifact, part string) (*f
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	checked := false
-	f, err := fetch.Get(ctx, fetch.Request{
-		URL: a.String(), Partial: part, MaxBytes: h.options.maxBytes,
-		Progress: func(done, total int64) {
-			h.progress.set(s.Subject(), done, total)
-			if !checked && total > 0 {
-				checked = true
-				// The artifact and what it unpacks to lie side by side for a while.
-				if err := room(s.Basedir, total-done+total); err != nil {
-					giveUp(err)
-				}
+	req := h.request(a.String())
+	req.Partial, req.MaxBytes = part, h.options.maxBytes
+	req.Progress = func(done, total int64) {
+		h.progress.set(s.Subject(), done, total)
+		if !checked && total > 0 {
+			checked = true
+			// The artifact and what it unpacks to lie side by side for a while.
+			if err := room(s.Basedir, total-done+total); err != nil {
+				giveUp(err)
 			}
-		},
-	})
+		}
+	}
+	f, err := fetch.Get(ctx, req)
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -65,8 +67,8 @@ func openBasedir(basedir string) (*os.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, mode := range ours {
-		if err := makeOurs(root, name, mode); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(ours)) { // in order, so that a fault is the same each time
+		if err := makeOurs(root, name, ours[name]); err != nil {
 			root.Close()
 			return nil, err
 		}

@@ -99,6 +99,9 @@ func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact
 	if err != nil {
 		return cmp.Or(res.SHA256, file.SHA256), stable(err)
 	}
+	if err := checkLaunch(stage.dir, s); err != nil {
+		return res.SHA256, err
+	}
 	return res.SHA256, stage.commit(s, Record{
 		App: s.App, Version: s.Version, Node: h.node, SHA256: res.SHA256, Size: res.Size, Bytes: res.Bytes, Files: res.Files,
 		Source: fetch.Redact(a.String()), Verified: want.by, Installed: time.Now().UTC().Truncate(time.Millisecond),

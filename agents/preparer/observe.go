@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/platypus-platform/platypus/agents/internal/fetch"
 	"github.com/platypus-platform/platypus/agents/internal/host"
@@ -73,6 +76,7 @@ func (h *preparer) look(s spot) Place {
 		p.Fault = err.Error()
 		return p
 	}
+	p.Denied = denied(s.Basedir)
 	root, err := os.OpenRoot(s.Basedir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return p
@@ -86,6 +90,21 @@ func (h *preparer) look(s spot) Place {
 		p.Fault = classify(err).Error()
 	}
 	return p
+}
+
+// denied tells why this user may not write below a basedir, or make it. Root may anywhere.
+func denied(basedir string) string {
+	for dir := basedir; os.Geteuid() != 0; dir = filepath.Dir(dir) {
+		err := unix.Access(dir, unix.W_OK|unix.X_OK)
+		if errors.Is(err, fs.ErrNotExist) && dir != "/" {
+			continue
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return classify(fmt.Errorf("%s: %w", dir, err)).Error()
+		}
+		return ""
+	}
+	return ""
 }
 
 func (p *Place) read(root *os.Root) error {

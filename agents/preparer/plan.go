@@ -67,9 +67,6 @@ type Actual struct {
 	Trouble map[string]string // by subject: what the last try met
 }
 
-// whyLeft is the reason of steps that clear a place its app has left.
-const whyLeft = "the app has left this place"
-
 // Place is what one app has below one basedir.
 type Place struct {
 	App       intent.Name
@@ -78,6 +75,7 @@ type Place struct {
 	Known     bool        // remembered across restarts
 	Tight     bool        // the last install here met a full disk
 	Fault     string
+	Denied    string    // why nothing can be written here
 	Installs  []Install // sorted by version
 	Current   []intent.Name
 	Previous  []intent.Name
@@ -162,6 +160,9 @@ func (p Place) bring(app intent.App, keep int) (steps []Step) {
 	}
 	for _, v := range urgent(app.Config) {
 		steps = append(steps, p.version(v, app.Config.Versions[v], app.Deploy.Require)...)
+	}
+	if p.Denied != "" && slices.ContainsFunc(steps, func(s Step) bool { return s.Kind == Fetch }) {
+		return []Step{p.refuse("", p.Denied)}
 	}
 	if app.Deploy.Keep > 0 {
 		keep = app.Deploy.Keep

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/platypus-platform/platypus/agents/internal/fetch"
@@ -20,6 +22,7 @@ const (
 	NoDigest       Reason = "no_digest"       // nothing says what the content must be, and the policy wants that
 	Unsigned       Reason = "unsigned"        // no signature of a key that this host trusts
 	BadArchive     Reason = "bad_archive"     // package unpack refused it
+	NoLaunch       Reason = "no_launch"       // the archive holds no bin/launch that could be started
 	NoSpace        Reason = "no_space"        // bytes, inodes or quota are used up
 	ReadOnly       Reason = "read_only"       // the file system cannot be written
 	NotPermitted   Reason = "not_permitted"   // the agent may not write there
@@ -63,11 +66,22 @@ func classify(err error) error {
 		return &trouble{Reason: BadArchive, Err: err}
 	case errors.As(err, &fetched) && fetched.Reason != fetch.Disk:
 		return &trouble{Reason: Reason(fetched.Reason), Err: err}
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		return &trouble{Reason: NotPermitted, Err: fmt.Errorf("%w: run as root, or choose a basedir of yours", err)}
 	case errors.Is(err, fs.ErrPermission):
 		return &trouble{Reason: NotPermitted, Err: err}
 	default:
 		return &trouble{Reason: Failure, Err: err}
 	}
+}
+
+// located gives the paths in an error, which are those below a basedir that is open, their beginning.
+func located(basedir string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) && !filepath.IsAbs(p.Path) {
+		return fmt.Errorf("%s: %w", filepath.Join(basedir, p.Path), p.Err)
+	}
+	return err
 }
 
 func reasonOf(err error) Reason {

@@ -121,7 +121,7 @@ func (v *verdicts) save() {
 }
 
 // lasting are the reasons that a fetch of the same content cannot cure.
-var lasting = map[Reason]bool{DigestMismatch: true, BadArchive: true, Unsigned: true, Reason(fetch.TooBig): true}
+var lasting = map[Reason]bool{DigestMismatch: true, BadArchive: true, NoLaunch: true, Unsigned: true, Reason(fetch.TooBig): true}
 
 // question is a verdict still to be found: which content, held against what.
 func (h *preparer) question(s Step, a artifact, want proof) verdict {

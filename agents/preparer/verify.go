@@ -73,7 +73,7 @@ func (h *preparer) gather(ctx context.Context, s Step, a artifact) (proof, error
 	p := proof{by: unverified}
 	if s.SHA256 != "" {
 		p.sha256, p.by = s.SHA256, byIntent
-	} else if err := p.fromSidecar(ctx, a); err != nil {
+	} else if err := h.fromSidecar(ctx, &p, a); err != nil {
 		return p, err
 	}
 	switch {
@@ -85,8 +85,8 @@ func (h *preparer) gather(ctx context.Context, s Step, a artifact) (proof, error
 	return p, nil
 }
 
-func (p *proof) fromSidecar(ctx context.Context, a artifact) error {
-	data, err := fetch.Small(ctx, fetch.Request{URL: a.beside(".sha256")}, maxSidecar)
+func (h *preparer) fromSidecar(ctx context.Context, p *proof, a artifact) error {
+	data, err := fetch.Small(ctx, h.request(a.beside(".sha256")), maxSidecar)
 	if fetch.ReasonOf(err) == fetch.NotFound {
 		return nil
 	}
@@ -129,7 +129,7 @@ func (h *preparer) signature(ctx context.Context, p *proof, a artifact) error {
 	if len(h.options.keys) == 0 {
 		return troublef(Unsigned, "a signature is required, and this host trusts no key: give --keys")
 	}
-	data, err := fetch.Small(ctx, fetch.Request{URL: a.beside(".minisig")}, maxSidecar)
+	data, err := fetch.Small(ctx, h.request(a.beside(".minisig")), maxSidecar)
 	if fetch.ReasonOf(err) == fetch.NotFound {
 		return troublef(Unsigned, "a signature is required, and there is no %s.minisig", a.name())
 	}

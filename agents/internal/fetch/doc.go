@@ -1,6 +1,6 @@
 // Package fetch brings one file from a file, http or https address to this host, however badly the server behaves.
 //
-// A local file is opened where it lies. Anything else streams into a partial file that survives restarts: a later
+// A local file is opened where it lies, and below Request.Repo without following a symbolic link. Anything else streams into a partial file that survives restarts: a later
 // attempt asks for the rest of it, on the condition that the server still has the same thing (Range with If-Range),
 // and starts over when it does not. The content is hashed on the way. Nothing fetched is to be believed before its
 // digest has been compared, which is the caller's part: a server may send a page of apologies with status 200, and
@@ -18,13 +18,13 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 )
 
 // Request is one file to bring. Zero fields take the defaults named beside them.
 type Request struct {
 	URL      string                  // file:///path, http://…, https://…, or an absolute path
+	Repo     string                  // directory below which a local file is opened without following a link; "" is no such rule
 	Partial  string                  // where http and https content is kept; its state lies beside it, with StateSuffix
 	MaxBytes int64                   // largest content taken; 8 GiB
 	Stall    time.Duration           // longest wait for the next byte; 30 s
@@ -74,7 +74,7 @@ func Get(ctx context.Context, req Request) (*File, error) {
 		return nil, err
 	}
 	if u.Scheme == "file" {
-		return local(u, req.MaxBytes)
+		return local(u, req)
 	}
 	return newTransfer(req, u).run(ctx)
 }
@@ -89,7 +89,7 @@ func Small(ctx context.Context, req Request, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if u.Scheme == "file" {
-		f, err := local(u, limit)
+		f, err := local(u, req)
 		if err != nil {
 			return nil, err
 		}
@@ -135,31 +135,4 @@ func redact(u *url.URL) string {
 		return bare.String() + "?…"
 	}
 	return bare.String()
-}
-
-// local opens a regular file in place. O_NONBLOCK keeps a pipe from holding us up before it is refused.
-func local(u *url.URL, limit int64) (*File, error) {
-	fail := func(r Reason, err error) (*File, error) { return nil, &Error{URL: redact(u), Reason: r, Err: err} }
-	f, err := os.OpenFile(u.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	switch {
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return fail(NotFound, err)
-	case errors.Is(err, os.ErrPermission):
-		return fail(Refused, err)
-	case err != nil:
-		return fail(Unreachable, err)
-	}
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		f.Close()
-		return fail(Unreachable, err)
-	case !info.Mode().IsRegular():
-		f.Close()
-		return fail(NotRegular, nil)
-	case info.Size() > limit:
-		f.Close()
-		return fail(TooBig, nil)
-	}
-	return &File{File: f, Size: info.Size()}, nil
 }

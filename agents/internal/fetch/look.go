@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -27,13 +28,14 @@ func Look(ctx context.Context, req Request) (Identity, error) {
 		return Identity{}, err
 	}
 	if u.Scheme == "file" {
-		return lookLocal(u)
+		req.MaxBytes = math.MaxInt64
+		return lookLocal(u, req)
 	}
 	return newTransfer(req, u).look(ctx)
 }
 
-func lookLocal(u *url.URL) (Identity, error) {
-	f, err := local(u, 1<<62)
+func lookLocal(u *url.URL, req Request) (Identity, error) {
+	f, err := local(u, req)
 	if err != nil {
 		return Identity{}, err
 	}

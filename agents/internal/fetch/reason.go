@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +17,7 @@ type Reason string
 const (
 	BadAddress  Reason = "bad_address"  // nothing that can be fetched from
 	NotFound    Reason = "not_found"    // there is no such file: 404, 410
+	NoRepo      Reason = "no_repo"      // the local directory that holds all files is not there
 	Refused     Reason = "refused"      // we may not have it: 401, 403, other 4xx
 	Unreachable Reason = "unreachable"  // no connection, a cut one, 408, 429, 5xx
 	Stalled     Reason = "stalled"      // too slow, or silent
@@ -23,7 +25,7 @@ const (
 	Untrusted   Reason = "untrusted"    // TLS: the certificate is expired, of an unknown authority, or of another host
 	BadResponse Reason = "bad_response" // the server breaks the rules of HTTP
 	TooBig      Reason = "too_big"      // more bytes than allowed
-	NotRegular  Reason = "not_regular"  // a directory, pipe or device
+	NotRegular  Reason = "not_regular"  // a directory, pipe, device, or a link that is not followed
 	Disk        Reason = "disk"         // the partial file cannot be written; Err says why
 )
 
@@ -35,16 +37,24 @@ type Error struct {
 	Err    error // the cause, when there is one
 }
 
-// Error says what could not be fetched and why, in one line without secrets.
+// Error says what could not be fetched and why, in one line without secrets, and each thing once: neither the address
+// nor the reason is repeated by the cause.
 func (e *Error) Error() string {
-	s := fmt.Sprintf("fetch %s: %s", e.URL, e.Reason)
-	if e.Status != 0 {
-		s += fmt.Sprintf(": status %d %s", e.Status, http.StatusText(e.Status))
+	return fmt.Sprintf("fetch %s: %s", e.URL, e.Cause())
+}
+
+// Cause says why without the address.
+func (e *Error) Cause() string {
+	var path *fs.PathError
+	switch {
+	case e.Status != 0:
+		return fmt.Sprintf("status %d %s", e.Status, http.StatusText(e.Status))
+	case errors.As(e.Err, &path):
+		return path.Err.Error()
+	case e.Err != nil:
+		return e.Err.Error()
 	}
-	if e.Err != nil {
-		s += ": " + e.Err.Error()
-	}
-	return s
+	return strings.ReplaceAll(string(e.Reason), "_", " ")
 }
 
 // Unwrap returns the cause.

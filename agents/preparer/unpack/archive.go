@@ -132,7 +132,7 @@ func (x *extraction) entry(h *tar.Header) error {
 	}
 	switch h.Typeflag {
 	case tar.TypeDir:
-		return x.dir(name)
+		return x.dir(name, h.FileInfo().Mode().Perm())
 	case tar.TypeReg, tar.TypeGNUSparse:
 		return x.file(name, h)
 	case tar.TypeSymlink:
@@ -152,25 +152,29 @@ func (x *extraction) parents(name string) error {
 		return err
 	}
 	for _, dir := range made {
-		if err := x.out.mkdir(dir); err != nil {
+		if err := x.out.mkdir(dir, 0o755); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (x *extraction) dir(name string) error {
+// dir makes a directory. That of the tree itself is the caller's, who decides who may enter it.
+func (x *extraction) dir(name string, mode os.FileMode) error {
+	if name == "." {
+		return x.tree.tick(name)
+	}
 	switch x.tree.kinds[name] {
 	case directory:
-		return x.tree.tick(name)
-	case absent:
-		if name == "." {
-			return x.tree.tick(name)
+		if err := x.tree.tick(name); err != nil {
+			return err
 		}
+		return x.out.chmodDir(name, mode)
+	case absent:
 		if err := x.tree.add(name, directory); err != nil {
 			return err
 		}
-		return x.out.mkdir(name)
+		return x.out.mkdir(name, mode)
 	default:
 		return refuse(name, Clash)
 	}

@@ -4,8 +4,8 @@
 //
 //   - Nothing outside the directory is read, written or linked to. Every path is opened through [os.Root], and the
 //     names and link targets, which os.Root does not judge, are judged here first.
-//   - What is installed is plain: directories 0755, files readable by everybody and writable by their owner alone,
-//     relative links that stay inside. Owners, extended attributes, setuid, setgid and sticky bits are dropped;
+//   - What is installed is plain: files and directories as private as they were packed and writable by their owner alone
+//     (0600 stays 0600, 0666 becomes 0644), relative links that stay inside. Owners, extended attributes, setuid, setgid and sticky bits are dropped;
 //     devices and pipes are refused.
 //   - An archive is whole or it is refused: checksums, the end-of-archive blocks and the absence of anything after
 //     them are all checked, and [Limits] bound what a hostile one can cost.

@@ -48,7 +48,7 @@ func newPlain(s *source, lim Limits) (*plain, error) {
 			r = d.IOReadCloser()
 		}
 	default:
-		return nil, refusef("", NotArchive, "starts with %q", magic)
+		return nil, &Error{Reason: NotArchive, Detail: guess(magic)}
 	}
 	if err != nil {
 		return nil, err
@@ -138,4 +138,22 @@ func (p *plain) closed() {
 	close(p.quit)
 	for range p.full {
 	}
+}
+
+// guess names what people put in the place of an archive, from its first bytes, which themselves are never told: they
+// may be of a file that was not meant to be read.
+func guess(magic []byte) string {
+	switch {
+	case bytes.HasPrefix(magic, []byte("<")):
+		return "it looks like a web page"
+	case bytes.HasPrefix(magic, []byte("PK")):
+		return "it looks like a zip file"
+	case bytes.HasPrefix(magic, []byte("BZh")):
+		return "it looks like bzip2"
+	case bytes.HasPrefix(magic, []byte("\xfd7zX")):
+		return "it looks like xz"
+	case len(magic) == 0:
+		return "it is empty"
+	}
+	return ""
 }

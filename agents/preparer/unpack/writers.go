@@ -163,18 +163,18 @@ func (w *writers) stream(j job, r io.Reader) error {
 	return nil
 }
 
-// make creates the file, fills it, and gives it mode and time. The archive's mode is a wish: everybody may read,
-// only the owner may write, and nothing beyond the nine permission bits is taken over.
+// make creates the file, fills it, and gives it mode and time. It is as private as it was packed, only its owner may
+// write, and nothing beyond the nine permission bits is taken over.
 func (j job) make(fill func(*os.File) error) error {
-	mode := j.mode&0o755 | 0o444
+	mode := j.mode & 0o755
 	base := path.Base(j.name)
-	f, err := j.dir.root.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := j.dir.root.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	err = fill(f)
 	if err == nil {
-		err = f.Chmod(mode) // the process's umask had a say before
+		err = f.Chmod(mode)
 	}
 	if err == nil && !j.mtime.IsZero() {
 		err = setTime(f, j.dir.root, base, j.mtime)
@@ -185,11 +185,16 @@ func (j job) make(fill func(*os.File) error) error {
 	return err
 }
 
-func (w *writers) mkdir(name string) error {
-	if err := w.into.Mkdir(name, 0o755); err != nil {
+func (w *writers) mkdir(name string, mode os.FileMode) error {
+	if err := w.into.Mkdir(name, 0o700); err != nil {
 		return err
 	}
-	return w.into.Chmod(name, 0o755)
+	return w.chmodDir(name, mode)
+}
+
+// chmodDir leaves a directory as private as it was packed. Its owner can always write, for files are still to come.
+func (w *writers) chmodDir(name string, mode os.FileMode) error {
+	return w.into.Chmod(name, mode&0o755|0o700)
 }
 
 func (w *writers) symlink(target, name string) error { return w.into.Symlink(target, name) }
