@@ -60,6 +60,7 @@ func TestTermAmidAnExtraction(t *testing.T) {
 	var buf bytes.Buffer
 	z := gzip.NewWriter(&buf)
 	w := tar.NewWriter(z)
+	r.check(w.WriteHeader(&tar.Header{Name: "bin/launch", Mode: 0o755, Typeflag: tar.TypeReg}))
 	for n := range files {
 		r.check(w.WriteHeader(&tar.Header{Name: fmt.Sprintf("d%d/f%d", n%100, n), Mode: 0o644, Typeflag: tar.TypeReg}))
 	}

@@ -62,6 +62,7 @@ func TestLittleMemory(t *testing.T) {
 	noise := make([]byte, 1<<20)
 	_, _ = rand.Read(noise)
 	r.pack("big", func(w *tar.Writer) {
+		r.check(w.WriteHeader(&tar.Header{Name: "bin/launch", Mode: 0o755, Typeflag: tar.TypeReg}))
 		for n := range 60 {
 			r.check(w.WriteHeader(&tar.Header{Name: fmt.Sprint("f", n), Mode: 0o644, Size: int64(len(noise)), Typeflag: tar.TypeReg}))
 			_, err := w.Write(noise)
