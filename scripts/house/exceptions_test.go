@@ -2,15 +2,11 @@ package house
 
 // exceptions are the places where a rule is broken on purpose: "rule place" and the reason.
 var exceptions = map[string]string{
-	"names store/embedded/http.go Handler":                "it returns an http.Handler, and that is what everybody calls it",
-	"names agents/internal/agent/log.go Info":             "a verb: the level at which a line is logged",
-	"names agents/converge/converge.go Info":              "a verb: the level at which a line is logged",
-	"names agents/guest/guest.go Info":                    "the level at which a line is logged",
-	"names agents/seed-placer/engine/limits.go Info":      "the level at which a line is logged",
-	"sizes agents/seed-placer/engine/reactor.go instance": "a module in memory with all that one call needs, so that a call allocates nothing",
-	"modules scripts/consul/go.mod":                       "the real Consul for tests: it must never share versions with what we link",
-	"sizes agents/preparer/unpack/plain.go plain":         "both ends of a pipe between goroutines; split, each half would need the other's fields",
-	"folders agents/dashboard":                            "an onlooker: it desires and does nothing, so there is no plan and nothing to apply",
-	"sizes agents/setlive/service/service.go State":       "all that was observed of one service at one moment",
-	"sizes scripts/bench/figures.go figure":               "one line of the table it prints and of the file it keeps",
+	"names store/embedded/http.go Handler":           "it returns an http.Handler, and that is what everybody calls it",
+	"names agents/internal/agent/log.go Info":        "a verb: the level at which a line is logged",
+	"names agents/converge/converge.go Info":         "a verb: the level at which a line is logged",
+	"names agents/guest/guest.go Info":               "the level at which a line is logged",
+	"names agents/seed-placer/engine/limits.go Info": "the level at which a line is logged",
+	"modules scripts/consul/go.mod":                  "the real Consul for tests: it must never share versions with what we link",
+	"folders agents/dashboard":                       "an onlooker: it desires and does nothing, so there is no plan and nothing to apply",
 }

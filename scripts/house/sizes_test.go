@@ -12,7 +12,7 @@ const (
 	maxTest      = 600
 	medianFile   = 120
 	maxFunc      = 60
-	maxFields    = 10
+	maxFields    = 14
 	maxMethods   = 3
 	maxMainLines = 60
 )
