@@ -78,7 +78,17 @@ func release(w *world, p program) {
 	w.answers(p, port, "v1")
 	w.converged()
 
+	// The last app of a node goes only when a person confirms it.
 	w.remove("nodes/" + node + "/" + p.app)
+	w.eventually("its removal is held", func() error {
+		r, err := w.report("setlive")
+		if err != nil || r.Subjects[p.app].Phase != "held" {
+			return fmt.Errorf("setlive says %+v, %v", r.Subjects[p.app], err)
+		}
+		return nil
+	})
+	w.answers(p, port, "v1")
+	w.platypus(0, "confirm", node, "--yes")
 	w.eventually("the app is gone", func() error {
 		if version, err := p.asks(port); err == nil {
 			return fmt.Errorf("%s still answers", version)

@@ -51,6 +51,7 @@ func script(home string, s Spec) ([]byte, error) {
 		return nil, err
 	}
 	line(`[ "$leader" = $$ ] || set -- setsid "$@"`)
+	line(`echo "%s$version"`, startMark)
 	line(`exec "$@"`)
 	return []byte(b.String()), nil
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/platypus-platform/platypus/agents/setlive/service"
 )
 
 // tail is how much of the end of a log is read, in bytes.
@@ -28,9 +30,7 @@ func (r *Runit) Output(_ context.Context, app string, n int) (lines []string, wh
 	}
 	data, _ := io.ReadAll(io.LimitReader(file, tail))
 	for line := range strings.Lines(string(data)) {
-		if line = stamp.ReplaceAllString(line, ""); strings.TrimSpace(line) != "" {
-			lines = append(lines, line)
-		}
+		lines = append(lines, stamp.ReplaceAllString(line, ""))
 	}
-	return lines[max(0, len(lines)-n):], where
+	return service.LastOutput(lines, n), where
 }
