@@ -136,9 +136,13 @@ platypus status 2>&1 | sed 's/^/    /' || true
 platypus why hello demo 2>&1 | sed 's/^/    /' || true
 bold "The seeds, called at a node that has none of them:  curl $seeds/call/SEED/FUNCTION"
 greet() { curl -sf -m 15 -d "http://127.0.0.1:$port/" "$1/call/greeter/greet"; }
+for _ in $(seq 600); do # either node would pass a call on to the other: both are to have greeter themselves
+	platypus status 2>/dev/null | grep -q '^greeter .* 2/2 ' && break
+	sleep 0.1
+done
 answer=
-for _ in $(seq 1200); do # until both answer, and the node that is asked knows it
-	answer=$(greet "http://127.0.0.2:${seeds##*:}") && answer=$(greet "http://127.0.0.3:${seeds##*:}") && answer=$(greet "$seeds") && break
+for _ in $(seq 600); do # until the node that is asked knows them
+	answer=$(greet "$seeds") && break
 	sleep 0.1
 done
 show

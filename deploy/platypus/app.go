@@ -81,7 +81,9 @@ func finish(io stdio, err error) int {
 		fmt.Fprintln(io.talk, hint)
 	}
 	if errors.As(err, &wrong) {
-		fmt.Fprintf(io.talk, "run platypus help for the verbs, platypus VERB --help for one of them\n")
+		if !strings.Contains(err.Error(), "platypus ") { // it says what to do already
+			fmt.Fprintf(io.talk, "run platypus help for the verbs, platypus VERB --help for one of them\n")
+		}
 		return exitUsage
 	}
 	return exitError

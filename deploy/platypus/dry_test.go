@@ -29,7 +29,7 @@ var endless = []string{"dev", "store"}
 var dryRuns = map[string][]string{
 	"validate": {"DIR/more.json"}, "plan": {"DIR/more.json"}, "apply": {"!DIR/more.json --yes"},
 	"status": {""}, "why": {"slug web1"}, "rollout": {"!slug v3"}, "rollback": {"!slug v1"},
-	"restart": {"!slug"}, "stop": {"!slug"}, "start": {"slug"}, "export": {"slug"}, "init": {"--app new DIR/new"},
+	"restart": {"!slug"}, "stop": {"!slug"}, "start": {"slug"}, "export": {"slug"}, "logs": {"slug"}, "init": {"--app new DIR/new"},
 	"log": {""}, "show": {"1"}, "diff": {"1 head"}, "cat": {"regions/SIN"}, "ls": {""}, "blame": {"regions/SIN"},
 	"revert": {"!2 --yes"}, "restore": {"!clusters/slug/@1 --yes --hold 1h"},
 	"tag": {"", "!new 1", "!--delete golden"}, "hold": {"", "!regions/", "!--delete clusters/other/"},
@@ -89,7 +89,7 @@ const dryFirst = `{"regions/SIN":{}, "machines/SIN/m1":{"cores":2,"memory":"64GB
  "clusters/slug/production/deploy_config":{"basedir":"/srv/slug"}}`
 
 const dryReport = `{"agent":"preparer","node":"web1","version":"1","intent_index":9,"converged":false,"since":"2020-01-01T00:00:00Z",
- "held":{"removes":["a","b"],"owned":3},"subjects":{"slug":{"phase":"held","have":"v1 v2","since":"2020-01-01T00:00:00Z"}}}`
+ "held":{"removes":["a","b"],"owned":3},"subjects":{"slug":{"phase":"held","have":"v1, v2","since":"2020-01-01T00:00:00Z"}}}`
 
 func (w *dryWorld) setUp() {
 	w.Helper()

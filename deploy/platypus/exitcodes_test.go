@@ -25,6 +25,10 @@ var exitCodes = map[string][2][]string{
 		{"preparer --node web1 --repo file:///nonexistent --dry-run --state-dir s3", "CONSUL_HTTP_ADDR=127.0.0.1:9 preparer --node web1 --repo file:///nonexistent --once --state-dir s4",
 			"CONSUL_HTTP_ADDR=127.0.0.1:9 setlive --node web1 --once --state-dir s5", "CONSUL_HTTP_ADDR=127.0.0.1:9 allocator --node web1 --once --state-dir s6",
 			"CONSUL_HTTP_ADDR=127.0.0.1:9 recorder --node web1 --once --state-dir s7"}},
+	"3": {{"platypus rollout a v3 --wait --timeout 100s"}, {}},
+	"4": {{"platypus rollback a --from v9 --wait"}, {}},
+	"5": {{"platypus rollout a v4 --wait & pid=$!; sleep 1; kill $pid; wait $pid"}, {}},
+	"6": {{"sh lost.sh"}, {}},
 	"64": {{"platypus", "platypus statsu", "platypus status --chekc", "platypus plan", "platypus deploy a", "platypus init", "platypus --root ../x status"},
 		{"preparer --nonsense", "setlive --nonsense", "port-authority --nonsense", "allocator --nonsense", "recorder --nonsense", "seed-placer --nonsense"}},
 	"75": {{}, {"preparer --node web1 --repo file:///nonexistent --state-dir held --once"}},
@@ -47,6 +51,15 @@ func TestExitCodes_README_AsTheProgramsGiveThem(t *testing.T) {
 		"nodes/web2/b": {"cluster": "p"}, "clusters/b/p/config": {"versions": {}}, "clusters/b/p/deploy_config": {"basedir": "`+dir+`/b"}}`)
 	write(t, filepath.Join(dir, "new.json"), `{"nodes/web3/a": {"cluster": "p"}}`)
 	write(t, filepath.Join(dir, "bad.json"), `{"nodes/web3/a": {"cluster": 7}}`)
+	write(t, filepath.Join(dir, "lost.sh"), `export CONSUL_HTTP_ADDR=unix://$PWD/lost.sock
+platypus store --data $PWD/lost --listen unix:$PWD/lost.sock & store=$!
+for i in $(seq 300); do [ -S lost.sock ] && break; sleep .1; done
+platypus apply ok.json
+platypus rollout a v1 --wait --timeout 12s & pid=$!
+sleep 2
+kill $store
+wait $store
+wait $pid`)
 	start := func(line string) *exec.Cmd {
 		cmd := exec.Command("sh", "-c", line)
 		cmd.Dir = dir
@@ -63,7 +76,7 @@ func TestExitCodes_README_AsTheProgramsGiveThem(t *testing.T) {
 	t.Cleanup(func() { _ = holder.Process.Kill(); _ = holder.Wait() })
 	eventually(t, "preparer reports", func() bool {
 		out, err := start("platypus status -o json").Output()
-		return err == nil && strings.Contains(string(out), "not_found")
+		return err == nil && strings.Contains(string(out), "no_repo")
 	})
 	for _, row := range rows {
 		for column, who := range []string{"platypus", "an agent"} {

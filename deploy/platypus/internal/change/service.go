@@ -81,7 +81,11 @@ func (e effect) reaction(active intent.Name) (effects []Effect) {
 		if len(settings) == 0 {
 			settings = []string{"user_config"}
 		}
-		add("restart", string(active), strings.Join(settings, ", ")+" changed")
+		reason := strings.Join(settings, ", ") + " changed"
+		if len(settings) == 1 && settings[0] == restartMember {
+			reason = "a restart is asked for"
+		}
+		add("restart", string(active), reason)
 	case intent.ReactionSignal:
 		add("signal", signal, "user_config changed, and on_config is "+string(policy))
 	case intent.ReactionFile:
@@ -113,6 +117,9 @@ func orElse(name, otherwise intent.Name) intent.Name {
 	return otherwise
 }
 
+// restartMember is the member of a config by which platypus restart asks for a new process.
+const restartMember = "restart"
+
 // settingsChanges are the settings beside user_config that a process gets at its start, as far as they change.
 func (e effect) settingsChanges() (changed []string) {
 	if e.was.Deploy.Basedir != e.is.Deploy.Basedir {
@@ -122,7 +129,7 @@ func (e effect) settingsChanges() (changed []string) {
 		changed = append(changed, "run_as")
 	}
 	if e.was.Config.Restart != e.is.Config.Restart {
-		changed = append(changed, "restart")
+		changed = append(changed, restartMember)
 	}
 	return changed
 }
