@@ -13,7 +13,11 @@ unset CONSUL_HTTP_ADDR CONSUL_HTTP_TOKEN CONSUL_HTTP_TOKEN_FILE
 
 bold() { if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 times() { if [ "$1" = 1 ]; then echo once; else echo "$1 times"; fi; }
-fail() { echo "demo: $*" >&2; exit 1; }
+fail() {
+	echo "demo: $*" >&2
+	if [ -n "${scratch-}" ]; then tail -n 15 "$scratch"/*.log >&2; fi
+	exit 1
+}
 
 command -v runsvdir >/dev/null || fail "runit is missing: sudo apt-get install --no-install-recommends runit"
 command -v curl >/dev/null || fail "curl is missing: sudo apt-get install --no-install-recommends curl"

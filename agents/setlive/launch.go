@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	agenthost "github.com/platypus-platform/platypus/agents/internal/host"
 	"github.com/platypus-platform/platypus/agents/setlive/service"
@@ -59,7 +60,8 @@ func packedTooDeep(install string) string {
 // interpreterOf returns the program that the kernel needs to run another one: that of the #! line, or the dynamic linker; ""
 // when it needs none, or that is not known. Its error is [service.ErrUnseen].
 func interpreterOf(path string) (string, error) {
-	file, err := os.Open(path)
+	// Who owns the install may put a pipe in its place at any moment: opening that must not wait for a writer.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrPermission) {
 		return "", nil // to be run, not to be read
 	}
@@ -67,6 +69,9 @@ func interpreterOf(path string) (string, error) {
 		return "", err
 	}
 	defer file.Close()
+	if at, err := file.Stat(); err != nil || !at.Mode().IsRegular() {
+		return "", nil
+	}
 	head := make([]byte, 256)
 	n, err := io.ReadFull(file, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {

@@ -54,6 +54,7 @@ for run in "$deploy"/runit/*/run "$deploy"/runit/*/log/run; do put 755 "$run" "e
 rm "$root/usr/lib/platypus/platypus"
 mkdir -p "$root/usr/bin" && ln -s ../lib/platypus/platypus-suite "$root/usr/bin/platypus"
 put 644 "$top/README.md" usr/share/doc/platypus/README.md
+for page in "$top"/docs/*.md; do put 644 "$page" "usr/share/doc/platypus/docs/${page##*/}"; done
 printf 'platypus (%s) stable; urgency=medium\n\n  * Built from commit %s.\n\n -- Platypus <%s>  %s\n' "$version" "$commit" \
 	platypus@platypus-platform.github.io "$(date -uRd "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$root/usr/share/doc/platypus/changelog.gz"
 

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"sync"
 
@@ -62,7 +63,12 @@ func run(ctx context.Context, args []string, io stdio) int {
 	if err != nil {
 		return finish(io, usageError{elsewhereOr(err)})
 	}
-	return finish(io, app.RunContext(ctx, arranged))
+	err = app.RunContext(ctx, arranged)
+	if errors.Is(err, flag.ErrHelp) { // --help without a verb
+		_ = cli.ShowAppHelp(cli.NewContext(app, nil, nil))
+		return 0
+	}
+	return finish(io, err)
 }
 
 func finish(io stdio, err error) int {
@@ -94,8 +100,10 @@ func hintOf(err error) string {
 	switch {
 	case errors.Is(err, store.ErrDenied):
 		return "next: platypus doctor shows what the token may do; platypus acl prints the policy that is needed"
+	case errors.Is(err, store.ErrUnreachable) && errors.Is(err, fs.ErrPermission):
+		return "next: use sudo, or add yourself to the group platypus: the socket of this host's store is for root and that group"
 	case errors.Is(err, store.ErrUnreachable):
-		return "next: is CONSUL_HTTP_ADDR (or --http-addr) right? platypus doctor looks closer; platypus dev starts a store of your own"
+		return "next: is the store running (platypus store starts one), and is CONSUL_HTTP_ADDR or --http-addr right? platypus doctor looks closer"
 	case errors.Is(err, store.ErrConflict), errors.Is(err, history.ErrChanged):
 		return "next: somebody else wrote first and nothing of yours was written: look at platypus plan FILE, then apply again"
 	}

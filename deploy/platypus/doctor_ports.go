@@ -47,8 +47,30 @@ func ports(apps []intent.App) (found []finding) {
 			found = append(found, f)
 		}
 	}
+	found = append(found, silent(apps)...)
 	if len(found) == 0 {
 		return []finding{{"ports", levelOK, "nobody else listens on the ports of the apps of this node", ""}}
+	}
+	return found
+}
+
+// silent finds the TCP ports of running apps that nobody listens on: they are open, and refuse every connection.
+func silent(apps []intent.App) (found []finding) {
+	all := listeners()
+	for _, app := range apps {
+		active, runs := app.Config.Active()
+		if !runs {
+			continue
+		}
+		for _, p := range app.Deploy.Ports {
+			listens := slices.ContainsFunc(all, func(l listener) bool {
+				return l.protocol == p.Protocol && p.First <= l.port && l.port <= p.Last
+			})
+			if p.Protocol == intent.TCP && !listens {
+				found = append(found, finding{"ports", levelWarn, fmt.Sprintf("nothing on this host listens on %s of %s", p, app.Name),
+					fmt.Sprintf("does %s %s listen on another port? platypus logs %[1]s shows what it prints", app.Name, active)})
+			}
+		}
 	}
 	return found
 }

@@ -30,7 +30,7 @@ func (r roll) follow(parent context.Context, version intent.Name) ([]world.Row, 
 	start, timeout := time.Now(), r.sh.flags.Duration("timeout")
 	ctx, cancel := context.WithTimeout(parent, timeout)
 	defer cancel()
-	seen := sightings{said: map[string]bool{}, failed: map[intent.Name]time.Time{}}
+	seen := sightings{said: map[string]bool{}, failed: map[intent.Name]time.Time{}, tries: map[intent.Name]int{}}
 	rows, open, answered := []world.Row{}, 0, start
 	for {
 		now, err := world.Read(ctx, r.sh.store, r.sh.tree)
@@ -131,6 +131,7 @@ func (r roll) rows(w world.World) []world.Row {
 type sightings struct {
 	said   map[string]bool           // lines that were told already
 	failed map[intent.Name]time.Time // since when the version fails on a node
+	tries  map[intent.Name]int       // failures that a node had reported when it was first looked at
 }
 
 // tell writes a line for each node that got elsewhere, and returns how many are not there yet, and whether one never will.
@@ -153,6 +154,12 @@ func (r roll) tell(rows []world.Row, version intent.Name, seen sightings) (open 
 		open++
 		if lost || !failing {
 			continue
+		}
+		if _, looked := seen.tries[p.Node]; !looked {
+			seen.tries[p.Node] = p.Tries
+		}
+		if p.Tries >= hopeless && p.Tries == seen.tries[p.Node] {
+			continue // it failed before this wait: what was missing may be there now, and the next try is to come
 		}
 		age := time.Since(seen.failed[p.Node])
 		if hasLeft(row) && p.Final && age < settleFor {

@@ -72,7 +72,8 @@ func initialize(_ context.Context, sh *shell) error {
 		sh.print("%s", path)
 	}
 	sh.say("next: platypus apply %s", filepath.Join(dir, "intent"))
-	sh.say("then: %s v1 BUILD, where BUILD/bin/launch starts the app", script(filepath.Join(dir, "release.sh")))
+	sh.say("then: REPO=DIR %s v1 BUILD, where BUILD/bin/launch starts the app and DIR is where the preparers fetch from",
+		script(filepath.Join(dir, "release.sh")))
 	return nil
 }
 

@@ -159,7 +159,7 @@ func (sh *shell) stamp(t time.Time) string {
 // tame keeps what others wrote from steering this person's terminal.
 func tame(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) { // Cf: what turns the direction of text around
 			return ' '
 		}
 		return r

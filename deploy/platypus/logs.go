@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -80,7 +81,7 @@ const (
 // runitLogs shows the log that svlogd writes to a folder.
 func (sh *shell) runitLogs(ctx context.Context, folder string, n int) error {
 	path := filepath.Join(folder, "current")
-	file, err := os.Open(path)
+	file, err := openLog(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is not there: the app has printed nothing yet", path)
 	}
@@ -105,6 +106,22 @@ func (sh *shell) runitLogs(ctx context.Context, folder string, n int) error {
 	return sh.followLog(ctx, path, file, data[last:])
 }
 
+// openLog opens a log that belongs to the user who writes it, who may have put anything in its place: a link to what only
+// root may read, or a pipe that nobody writes to.
+func openLog(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("%s is a link, and no log that setlive set up: see who made it", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if at, err := file.Stat(); err != nil || !at.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("%s is not a file, and no log that setlive set up: see who made it", path), err, file.Close())
+	}
+	return file, nil
+}
+
 // followLog prints what is written to a log, over to the next file when svlogd begins one, until ctx ends. It closes file.
 func (sh *shell) followLog(ctx context.Context, path string, file *os.File, rest []byte) error {
 	defer func() { _ = file.Close() }()
@@ -123,7 +140,7 @@ func (sh *shell) followLog(ctx context.Context, path string, file *os.File, rest
 			continue
 		}
 		if was, err := file.Stat(); err == nil && errNow == nil && !os.SameFile(was, now) {
-			next, err := os.Open(path)
+			next, err := openLog(path)
 			if err != nil {
 				return err
 			}

@@ -63,11 +63,16 @@ func (sh *shell) plan(ctx context.Context) (plan, error) {
 }
 
 func (sh *shell) planEntries(now world.World, entries []intentfile.Entry) (plan, error) {
+	return sh.planWith(now, completed(now, entries), "in the files", "fix them and try again", change.Changes)
+}
+
+// completed is the entries with what the store keeps where they leave it out.
+func completed(now world.World, entries []intentfile.Entry) []intentfile.Entry {
 	entries = slices.Clone(entries)
 	for i, e := range entries {
 		entries[i].Value = change.KeepVersions(now, e.Key, e.Value)
 	}
-	return sh.planWith(now, entries, "in the files", "fix them and try again", change.Changes)
+	return entries
 }
 
 // maxProblems bounds what verbs show of problems that they only refuse, not look for.

@@ -59,7 +59,7 @@ func terminal(stream any) bool {
 func (sh *shell) printTable(head []string, rows [][]string) {
 	width := columns(sh.out)
 	if width == 0 || tableWidth(head, rows) <= width {
-		fmt.Fprintln(sh.out, sh.renderTable(head, rows))
+		sh.print("%s", sh.renderTable(head, rows))
 		return
 	}
 	last := len(head) - 1

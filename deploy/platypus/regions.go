@@ -83,7 +83,7 @@ func regions(ctx context.Context, sh *shell) error {
 		return sh.printJSON("regions", map[string]any{"index": now.index, "regions": documents})
 	}
 	if len(rows) == 0 {
-		sh.say(noRegions(all, sh.flags.String("filter")))
+		sh.say("%s", noRegions(all, sh.flags.String("filter")))
 		return nil
 	}
 	cells := make([][]string, 0, len(rows))

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -56,10 +58,41 @@ func newShell(c *cli.Context) (*shell, error) {
 }
 
 // say talks to the person.
-func (sh *shell) say(format string, args ...any) { fmt.Fprintf(sh.err, format+"\n", args...) }
+func (sh *shell) say(format string, args ...any) {
+	fmt.Fprintln(sh.err, withoutEscapes(fmt.Sprintf(format, args...)))
+}
 
 // print writes data.
-func (sh *shell) print(format string, args ...any) { fmt.Fprintf(sh.out, format+"\n", args...) }
+func (sh *shell) print(format string, args ...any) {
+	fmt.Fprintln(sh.out, withoutEscapes(fmt.Sprintf(format, args...)))
+}
+
+// colours are the only escape sequences that this program writes itself.
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// withoutEscapes takes out whatever else could steer a terminal, wherever a text came from: lines and colours stay.
+func withoutEscapes(text string) string {
+	var b strings.Builder
+	rest := text
+	for {
+		at := colours.FindStringIndex(rest)
+		end := len(rest)
+		if at != nil {
+			end = at[0]
+		}
+		b.WriteString(strings.Map(func(r rune) rune {
+			if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
+				return ' '
+			}
+			return r
+		}, rest[:end]))
+		if at == nil {
+			return b.String()
+		}
+		b.WriteString(rest[at[0]:at[1]])
+		rest = rest[at[1]:]
+	}
+}
 
 // printJSON writes data for programs. Every document names its format, which only grows within one number.
 func (sh *shell) printJSON(kind string, members map[string]any) error {

@@ -44,7 +44,7 @@ func validate(ctx context.Context, sh *shell) error {
 			return err
 		}
 	}
-	found := problems(files.Entries, now)
+	found := problems(completed(now, files.Entries), now)
 	errs, warnings := count(found)
 	if sh.json {
 		err = sh.printJSON("validate", map[string]any{"valid": errs == 0, "problems": plain(found)})

@@ -151,7 +151,7 @@ func (sh *shell) recall(l world.Link) {
 		if t.Text != "" {
 			words += ": " + bare(t.Phase, t.Text)
 		}
-		sh.print("%s", sh.style.dim("                     "+t.At.UTC().Format("2006-01-02 15:04:05")+"  "+words))
+		sh.print("%s", sh.style.dim("                     "+t.At.UTC().Format("2006-01-02 15:04:05")+"  "+tame(words)))
 	}
 }
 

@@ -7,10 +7,12 @@ import (
 	"strings"
 
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
+	"github.com/platypus-platform/platypus/intent"
 )
 
-// KeepVersions completes the value of a config that leaves "versions" out: the store's stay. So a file may declare an app
-// without deciding which version runs. What the value says keeps its place; the versions are appended.
+// KeepVersions completes the value of a config that leaves "versions" out: the store's stay, and so does the "restart" that
+// platypus restart wrote. So a file may declare an app without deciding which version runs. What the value says keeps its
+// place; what is kept is appended. A value with a misspelt "versions" is left as it is, to be refused.
 func KeepVersions(now world.World, key string, value []byte) []byte {
 	pair, found := now.Get(key)
 	if !found || !strings.HasPrefix(key, "clusters/") || !strings.HasSuffix(key, "/config") {
@@ -27,7 +29,19 @@ func keepVersions(before, after []byte) []byte {
 	if _, decided := is.whole[is.spelt("versions")]; err != nil || err2 != nil || after == nil || decided || !declared {
 		return after
 	}
+	for name := range is.whole {
+		if intent.Near(name, []string{member}) != "" {
+			return after
+		}
+	}
+	kept := []string{`"` + member + `":` + string(raw)}
 	delete(was.whole, member)
+	if raw, there := was.whole[restartMember]; there {
+		if _, decided := is.whole[restartMember]; !decided {
+			kept = append(kept, `"`+restartMember+`":`+string(raw))
+			delete(was.whole, restartMember)
+		}
+	}
 	if reflect.DeepEqual(plain(was.whole), plain(is.whole)) {
 		return before
 	}
@@ -37,7 +51,7 @@ func keepVersions(before, after []byte) []byte {
 	if len(is.whole) == 0 {
 		joint = ""
 	}
-	return []byte(string(text) + joint + `"` + member + `":` + string(raw) + "}")
+	return []byte(string(text) + joint + strings.Join(kept, ",") + "}")
 }
 
 // plain is a value without its layout.
