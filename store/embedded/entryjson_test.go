@@ -19,7 +19,7 @@ func FuzzEntryJSON(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := list.json(); string(got) != string(want) {
+			if got := list.encodeJSON(); string(got) != string(want) {
 				t.Errorf("written\n%s\nwant\n%s", got, want)
 			}
 		}

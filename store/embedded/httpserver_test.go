@@ -14,8 +14,8 @@ import (
 	"github.com/platypus-platform/platypus/store/embedded"
 )
 
-// front serves a new store the way the program does, and ends with the test: before what the test deferred.
-func front(t *testing.T) (addr string) {
+// serveFront serves a new store with Serve. It ends with the test, before the test's deferred functions.
+func serveFront(t *testing.T) (addr string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ready, served := make(chan string), make(chan error, 1)
@@ -36,14 +36,14 @@ func front(t *testing.T) (addr string) {
 	return addr
 }
 
-// talk is one connection, on which a test says what it likes.
-type talk struct {
+// rawClient is one connection on which a test can send arbitrary bytes.
+type rawClient struct {
 	t    *testing.T
 	conn net.Conn
 	in   *bufio.Reader
 }
 
-func dial(t *testing.T, addr string) *talk {
+func dial(t *testing.T, addr string) *rawClient {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -51,17 +51,17 @@ func dial(t *testing.T, addr string) *talk {
 	}
 	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(hang))
-	return &talk{t, conn, bufio.NewReader(conn)}
+	return &rawClient{t, conn, bufio.NewReader(conn)}
 }
 
-func (c *talk) say(format string, values ...any) {
+func (c *rawClient) send(format string, values ...any) {
 	c.t.Helper()
 	if _, err := fmt.Fprintf(c.conn, format, values...); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-func (c *talk) hear(code int, contains string) *http.Response {
+func (c *rawClient) expect(code int, contains string) *http.Response {
 	c.t.Helper()
 	answer, err := http.ReadResponse(c.in, nil)
 	if err != nil {
@@ -74,36 +74,36 @@ func (c *talk) hear(code int, contains string) *http.Response {
 	return answer
 }
 
-// TestOneConnection sends everything a client may on one connection: after a wait that ended, that was cut short by the
-// next request, and after a body in chunks the connection is as good as before.
-func TestOneConnection(t *testing.T) {
-	addr := front(t)
+// TestServer_ManyRequestsOnOneConnection_AreAnswered: the connection stays usable after a wait that ended, after a wait
+// that the next request cut short, and after a chunked body.
+func TestServer_ManyRequestsOnOneConnection_AreAnswered(t *testing.T) {
+	addr := serveFront(t)
 	c, other := dial(t, addr), dial(t, addr)
-	put := func(c *talk, value string) {
-		c.say("PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(value), value)
-		c.hear(200, "true")
+	put := func(c *rawClient, value string) {
+		c.send("PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(value), value)
+		c.expect(200, "true")
 	}
 	put(c, "one")
 	for _, value := range []string{"two", "three"} {
-		c.say("GET /v1/kv/a?raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
-		index := c.hear(200, "").Header.Get("X-Consul-Index")
-		c.say("GET /v1/kv/a?raw&index=%s&wait=600s HTTP/1.1\r\nHost: localhost\r\n\r\n", index)
-		time.Sleep(50 * time.Millisecond) // so that it most likely waits
+		c.send("GET /v1/kv/a?raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		index := c.expect(200, "").Header.Get("X-Consul-Index")
+		c.send("GET /v1/kv/a?raw&index=%s&wait=600s HTTP/1.1\r\nHost: localhost\r\n\r\n", index)
+		time.Sleep(50 * time.Millisecond) // long enough that the request probably blocks
 		put(other, value)
-		c.hear(200, value)
+		c.expect(200, value)
 	}
-	c.say("GET /v1/kv/a?index=100000&wait=300ms HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/kv/a?raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	c.hear(200, "dGhyZWU=")
-	c.hear(200, "three")
-	c.say("PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n\r\n")
-	c.hear(200, "true")
-	c.say("GET /v1/kv/a?raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	c.hear(200, "four")
+	c.send("GET /v1/kv/a?index=100000&wait=300ms HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/kv/a?raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	c.expect(200, "dGhyZWU=")
+	c.expect(200, "three")
+	c.send("PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n0\r\n\r\n")
+	c.expect(200, "true")
+	c.send("GET /v1/kv/a?raw HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	c.expect(200, "four")
 }
 
-// TestFrontRefuses sends what no endpoint gets to see, or not whole.
-func TestFrontRefuses(t *testing.T) {
-	addr := front(t)
+// TestServer_InvalidRequests_AreRejected sends requests that no endpoint sees, or not completely.
+func TestServer_InvalidRequests_AreRejected(t *testing.T) {
+	addr := serveFront(t)
 	for _, test := range []struct {
 		name, request string
 		code          int
@@ -119,8 +119,8 @@ func TestFrontRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := dial(t, addr)
-			c.say("%s", test.request)
-			c.hear(test.code, test.text)
+			c.send("%s", test.request)
+			c.expect(test.code, test.text)
 		})
 	}
 }
