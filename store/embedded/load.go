@@ -14,7 +14,7 @@ import (
 
 // load reads the whole bbolt file, as tx sees it, into the snapshot.
 func (snap *snapshot) load(tx *bolt.Tx) error {
-	graves := treeReader[tombstone]{into: &snap.tombstones, decode: decodeGrave}
+	tombstones := treeReader[tombstone]{into: &snap.tombstones, decode: decodeTombstone}
 	names := treeReader[uint64]{into: &snap.serviceNames, decode: decodeIndex}
 	delayed := treeReader[uint64]{into: &snap.lockDelays, decode: decodeIndex}
 	sessions := treeReader[*session]{into: &snap.sessions, decode: decodeJSON[session]}
@@ -29,7 +29,7 @@ func (snap *snapshot) load(tx *bolt.Tx) error {
 		return e, err
 	}}
 	for bucket, read := range map[string]func(*bolt.Bucket) error{
-		bucketKV: entries.read, bucketTombstones: graves.read, bucketServiceNames: names.read, bucketSessions: sessions.read,
+		bucketKV: entries.read, bucketTombstones: tombstones.read, bucketServiceNames: names.read, bucketSessions: sessions.read,
 		bucketServices: services.read, bucketChecks: checks.read, bucketMeta: snap.readIndexes,
 		bucketDelays: delayed.read,
 	} {
@@ -91,7 +91,7 @@ func (g tombstone) encode() []byte {
 	return b
 }
 
-func decodeGrave(_ string, b []byte) (tombstone, error) {
+func decodeTombstone(_ string, b []byte) (tombstone, error) {
 	index, size := binary.Uvarint(b)
 	if size <= 0 {
 		return tombstone{}, errTruncated

@@ -60,9 +60,9 @@ func (snap *snapshot) list(prefix string, visit func(*entry)) (uint64, <-chan st
 	if prefix == "" {
 		return snap.kvIndex, wait
 	}
-	graves := snap.tombstones.Root().Iterator()
-	graves.SeekPrefix([]byte(prefix))
-	for _, g, ok := graves.Next(); ok; _, g, ok = graves.Next() {
+	tombstones := snap.tombstones.Root().Iterator()
+	tombstones.SeekPrefix([]byte(prefix))
+	for _, g, ok := tombstones.Next(); ok; _, g, ok = tombstones.Next() {
 		newest = max(newest, g.index)
 	}
 	// A recursive delete of a parent prefix removed keys below this one too. Consul ignores that when this prefix has
