@@ -7,63 +7,63 @@ import (
 	"time"
 )
 
-// SeqAt is the newest commit that had happened at a time; 0 when that is before the first. A time before the floor is
-// [ErrCompacted]. Only what the answer needs is read: about one commit for each doubling of the log.
+// SeqAt returns the newest commit at or before a time; 0 if there was none. A time before the floor is [ErrCompacted].
+// It reads about one commit per doubling of the log.
 func (l *Log) SeqAt(ctx context.Context, at time.Time) (uint64, error) {
-	head, w, err := l.bounds(ctx)
+	head, w, err := l.readBounds(ctx)
 	if err != nil {
 		return 0, err
 	}
-	seq, err := l.last(ctx, head, w, func(c Commit) bool { return !c.At.After(at) })
+	seq, err := l.lastMatching(ctx, head, w, func(c Commit) bool { return !c.At.After(at) })
 	if err == nil && seq < w.Floor.Seq {
 		err = fmt.Errorf("%s: %w before seq %d (%s)", at.UTC().Format(time.RFC3339), ErrCompacted, w.Floor.Seq, w.Floor.At.Format("2006-01-02"))
 	}
 	return seq, err
 }
 
-// SeqAtIndex is the newest commit that lies in the store at an index or below. What plain writes had done by then and the
-// log was told of later is in [Log.AtIndex] only.
+// SeqAtIndex returns the newest commit stored at or below an index of the store. Plain writes that were recorded later
+// are only in [Log.AtIndex].
 func (l *Log) SeqAtIndex(ctx context.Context, index uint64) (uint64, error) {
-	head, w, err := l.bounds(ctx)
+	head, w, err := l.readBounds(ctx)
 	if err != nil {
 		return 0, err
 	}
-	seq, err := l.last(ctx, head, w, func(c Commit) bool { return c.Index <= index })
+	seq, err := l.lastMatching(ctx, head, w, func(c Commit) bool { return c.Index <= index })
 	if err == nil && seq < w.Floor.Seq {
 		err = fmt.Errorf("index %d: %w before seq %d (%s)", index, ErrCompacted, w.Floor.Seq, w.Floor.At.Format("2006-01-02"))
 	}
 	return seq, err
 }
 
-// last is the highest seq for which true holds; it holds from the first commit on up to some one. Entries that cannot be
-// believed answer as the one before them.
-func (l *Log) last(ctx context.Context, head Head, w window, holds func(Commit) bool) (uint64, error) {
+// lastMatching returns the highest seq for which match is true, by binary search: match must be true up to some commit
+// and false after it. A damaged entry counts like the one before it.
+func (l *Log) lastMatching(ctx context.Context, head Head, w retentionState, match func(Commit) bool) (uint64, error) {
 	low, high := max(w.Floor.Seq, 1), head.Seq
-	var fault error
+	var loadErr error
 	n := sort.Search(int(high-low+1), func(i int) bool {
-		for seq := low + uint64(i); fault == nil && seq >= low; seq-- {
-			commits, err := l.load(ctx, seq, seq, Head{Seq: seq})
+		for seq := low + uint64(i); loadErr == nil && seq >= low; seq-- {
+			commits, err := l.loadCommits(ctx, seq, seq, Head{Seq: seq})
 			if err != nil {
-				fault = err
+				loadErr = err
 				break
 			}
 			if c := commits[0]; c.ID != "" {
-				return !holds(c)
+				return !match(c)
 			}
 		}
 		return false
 	})
-	return low + uint64(n) - 1, fault
+	return low + uint64(n) - 1, loadErr
 }
 
-// AtIndex reads the whole tree as it stood at an index of the store: every change that happened at that index or below,
-// when it was recorded later, too. After the store was filled anew the indexes of before mean nothing.
+// AtIndex reads the whole tree as it was at an index of the store, including changes up to that index that were
+// recorded later. Indexes from before the store was filled again are meaningless.
 func (l *Log) AtIndex(ctx context.Context, index uint64) (*State, error) {
 	seq, err := l.SeqAtIndex(ctx, index)
 	if err != nil {
 		return nil, err
 	}
-	head, w, err := l.bounds(ctx)
+	head, w, err := l.readBounds(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -71,24 +71,24 @@ func (l *Log) AtIndex(ctx context.Context, index uint64) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	later, err := l.load(ctx, seq+1, head.Seq, head)
+	later, err := l.loadCommits(ctx, seq+1, head.Seq, head)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range later {
-		var then []Change
+		var happened []Change
 		for _, x := range c.Changes {
-			// A delete is known to have happened by At only.
+			// For a delete, Index is only an upper bound of when it happened.
 			if x.Seen != nil && x.Index <= index && s.entries[x.Key].Index < x.Index {
-				then = append(then, x)
+				happened = append(happened, x)
 			}
 		}
-		c.Changes = then
-		if c.Fault == nil && len(then) > 0 {
+		c.Changes = happened
+		if c.Fault == nil && len(happened) > 0 {
 			last := *s
 			s.apply(c)
 			s.Seq, s.Hash, s.At = last.Seq, last.Hash, last.At
 		}
 	}
-	return s, l.fill(ctx, s)
+	return s, l.loadStateValues(ctx, s)
 }

@@ -11,8 +11,9 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// TestCrowd has 8 writers make 500 commits each on one tree, half of them to a key that all of them write.
-func TestCrowd(t *testing.T) {
+// TestCommit_ManyConcurrentWriters_AllSucceed: 8 writers make 500 commits each on one tree, half of them to a shared
+// key.
+func TestCommit_ManyConcurrentWriters_AllSucceed(t *testing.T) {
 	writers, each500 := 8, 500
 	if testing.Short() {
 		each500 = 50
@@ -64,9 +65,9 @@ func TestCrowd(t *testing.T) {
 	})
 }
 
-// TestStorm writes 10,000 values as fast as it goes, past the history, while two observers look: every state that they
-// recorded was one that stood, in the order in which they stood; the last one is recorded; the intervals are true.
-func TestStorm(t *testing.T) {
+// TestObserve_ManyPlainWrites_RecordsTrueStates makes 10,000 plain writes while two observers run: every recorded state
+// existed, in this order; the last one is recorded; the intervals are correct.
+func TestObserve_ManyPlainWrites_RecordsTrueStates(t *testing.T) {
 	puts := 10_000
 	if testing.Short() {
 		puts = 1000
@@ -133,7 +134,7 @@ func TestStorm(t *testing.T) {
 	})
 }
 
-// observeUntil watches as a recorder does.
+// observeUntil watches like the recorder.
 func observeUntil(t *testing.T, w *world, stop chan struct{}) {
 	log := history.Open(w.store, w.tree)
 	var before history.Snapshot
@@ -156,8 +157,8 @@ func observeUntil(t *testing.T, w *world, stop chan struct{}) {
 	}
 }
 
-// TestDigits takes the numbers past every boundary where a sort or a width could go wrong.
-func TestDigits(t *testing.T) {
+// TestLog_NumbersPastDigitBoundaries_SortCorrectly passes every number where sorting or padding could go wrong.
+func TestLog_NumbersPastDigitBoundaries_SortCorrectly(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for i := 1; i <= 1005; i++ {
 			if c := w.commit("", edit("nodes/a/x", fmt.Sprint(i))); c.Seq != uint64(i) {
@@ -197,8 +198,8 @@ func TestDigits(t *testing.T) {
 	})
 }
 
-// TestAtIndex holds the tree at every index of the store against what stood there, plain writes included.
-func TestAtIndex(t *testing.T) {
+// TestAtIndex_EveryIndex_MatchesTheTree compares AtIndex with the tree at every index, plain writes included.
+func TestAtIndex_EveryIndex_MatchesTheTree(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		var states []history.Snapshot
 		look := func() {

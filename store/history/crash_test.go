@@ -13,9 +13,9 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// TestWriterDiesAtAnyMoment ends a writer at each of its requests, before and after it was carried out: afterwards the log
-// and the tree say the same, and the next writer goes on.
-func TestWriterDiesAtAnyMoment(t *testing.T) {
+// TestCommit_KilledAtAnyRequest_LogMatchesTree kills a writer before and after each of its requests: afterwards log and
+// tree agree, and the next writer succeeds.
+func TestCommit_KilledAtAnyRequest_LogMatchesTree(t *testing.T) {
 	eachAt(t, func(t *testing.T, at string) {
 		before := 98 // so that the commit is the one that makes a checkpoint
 		if strings.HasSuffix(t.Name(), "consul") && !thorough() {
@@ -74,8 +74,8 @@ func writerDies(t *testing.T, address string, n int, worst fate, before int) boo
 	return more
 }
 
-// TestAnswerIsLost loses the answer of a write that happened, and one of a write that did not: it is committed once.
-func TestAnswerIsLost(t *testing.T) {
+// TestCommit_ResponseLost_CommitsOnce loses the response of a write that happened, and of one that did not.
+func TestCommit_ResponseLost_CommitsOnce(t *testing.T) {
 	eachAt(t, func(t *testing.T, at string) {
 		for _, worst := range []fate{unsent, unheard, rejected} {
 			answerIsLost(t, at, worst)
@@ -104,8 +104,7 @@ func answerIsLost(t *testing.T, at string, worst fate) {
 	w.same()
 }
 
-// TestOutOfReach gives up, and says what is not known.
-func TestOutOfReach(t *testing.T) {
+func TestCommit_StoreUnreachable_ReportsUnknownOutcome(t *testing.T) {
 	at := addresses["embedded"](t)
 	w, x := newWorld(t, at), between(t, at)
 	w.commit("before", edit("nodes/web1/a", "1"))

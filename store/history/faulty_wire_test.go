@@ -60,14 +60,14 @@ func between(t testing.TB, address string) *wire {
 	return x
 }
 
-// now starts counting anew.
+// now restarts the count.
 func (x *wire) now(decide func(n int, r *http.Request) fate) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.n, x.decide = 0, decide
 }
 
-// count is how many requests there were.
+// count is the number of requests so far.
 func (x *wire) count() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -84,7 +84,7 @@ func (x *wire) next(r *http.Request) fate {
 	return x.decide(x.n, r)
 }
 
-// dies lets n-1 requests pass, does its worst to the next, and lets none pass after it.
+// dies passes n-1 requests, breaks the next one, and passes none after it.
 func dies(at int, worst fate) func(int, *http.Request) fate {
 	return func(n int, _ *http.Request) fate {
 		switch {

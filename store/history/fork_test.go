@@ -11,7 +11,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// fork is the world of a fork.
+// fork is the harness of a fork.
 func (w *world) fork(name intent.Name, seq uint64) *world {
 	w.Helper()
 	if _, err := w.log.Fork(w.Context(), name, seq, history.Note{Author: me, Message: "try"}); err != nil {
@@ -68,8 +68,9 @@ func TestFork(t *testing.T) {
 	})
 }
 
-// TestForkIsGoneOnWith kills who makes a fork at each request; the next one ends it, and until then nobody writes to it.
-func TestForkIsGoneOnWith(t *testing.T) {
+// TestFork_Killed_IsContinued kills the creation of a fork at each request; the next call finishes it, and until then
+// nobody can write to it.
+func TestFork_Killed_IsContinued(t *testing.T) {
 	at := addresses["embedded"](t)
 	for _, worst := range []fate{unsent, unheard} {
 		for n, more := 1, true; more; n++ {

@@ -10,10 +10,10 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// sweepCommits deletes the entries below the floor. Those that hold the keyframe of an entry that stays, stay. It reads
-// them after the floor was moved: from then on no writer rests anything on what lies below it.
-func (l *Log) sweepCommits(ctx context.Context) (int, error) {
-	head, w, err := l.bounds(ctx)
+// gcCommits deletes the commits below the floor, except those with the keyframe of a remaining one. It must run after
+// the floor was raised: from then on no writer refers to a commit below it.
+func (l *Log) gcCommits(ctx context.Context) (int, error) {
+	head, w, err := l.readBounds(ctx)
 	if err != nil || w.Floor.Seq == 0 {
 		return 0, err
 	}
@@ -21,30 +21,30 @@ func (l *Log) sweepCommits(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var low []string
+	var belowFloor []string
 	for _, key := range names {
 		if seq, ok := l.seqOf(key); ok && seq < w.Floor.Seq {
-			low = append(low, key)
+			belowFloor = append(belowFloor, key)
 		}
 	}
-	if len(low) == 0 {
+	if len(belowFloor) == 0 {
 		return 0, nil
 	}
-	frames := map[string]bool{}
-	if err := l.scan(ctx, w.Floor.Seq, head, func(x Change) {
-		if x.stored.how == delta {
-			frames[l.commitKey(x.stored.anchor)] = true
+	keyframes := map[string]bool{}
+	if err := l.eachChange(ctx, w.Floor.Seq, head, func(x Change) {
+		if x.stored.encoding == delta {
+			keyframes[l.commitKey(x.stored.keyframe)] = true
 		}
 	}); err != nil {
 		return 0, err
 	}
-	return l.remove(ctx, slices.DeleteFunc(low, func(key string) bool { return frames[key] }))
+	return l.removeKeys(ctx, slices.DeleteFunc(belowFloor, func(key string) bool { return keyframes[key] }))
 }
 
-// scan goes through the changes of the entries from one on.
-func (l *Log) scan(ctx context.Context, from uint64, head Head, do func(Change)) error {
-	for low := from; low <= head.Seq; low = low - low%chunk + chunk {
-		commits, err := l.load(ctx, low, min(head.Seq, low-low%chunk+chunk-1), head)
+// eachChange calls do for the changes of all commits from one on.
+func (l *Log) eachChange(ctx context.Context, from uint64, head Head, do func(Change)) error {
+	for low := from; low <= head.Seq; low = low - low%chunkSize + chunkSize {
+		commits, err := l.loadCommits(ctx, low, min(head.Seq, low-low%chunkSize+chunkSize-1), head)
 		if err != nil {
 			return err
 		}
@@ -57,8 +57,8 @@ func (l *Log) scan(ctx context.Context, from uint64, head Head, do func(Change))
 	return nil
 }
 
-// remove deletes keys, some at a time; with more operations that each time must succeed, too.
-func (l *Log) remove(ctx context.Context, keys []string, with ...store.Change) (n int, err error) {
+// removeKeys deletes keys in batches. Each batch includes the operations of with, so a conflict there stops it.
+func (l *Log) removeKeys(ctx context.Context, keys []string, with ...store.Change) (n int, err error) {
 	for some := range slices.Chunk(keys, store.MaxOps-len(with)) {
 		ops := slices.Clone(with)
 		for _, key := range some {
@@ -72,9 +72,9 @@ func (l *Log) remove(ctx context.Context, keys []string, with ...store.Change) (
 	return n, nil
 }
 
-// sweepCheckpoints deletes those below the floor. One above it that the window does not know may be about to be made.
-func (l *Log) sweepCheckpoints(ctx context.Context) (int, error) {
-	_, w, err := l.bounds(ctx)
+// gcCheckpoints deletes the checkpoints below the floor. An unknown one above it may be in the middle of being written.
+func (l *Log) gcCheckpoints(ctx context.Context) (int, error) {
+	_, w, err := l.readBounds(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -83,7 +83,7 @@ func (l *Log) sweepCheckpoints(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return l.remove(ctx, slices.DeleteFunc(names, func(key string) bool {
+	return l.removeKeys(ctx, slices.DeleteFunc(names, func(key string) bool {
 		rest, _ := prefix.Below(key)
 		number, _, _ := strings.Cut(rest, "/")
 		seq, err := strconv.ParseUint(number, 10, 64)
@@ -91,22 +91,22 @@ func (l *Log) sweepCheckpoints(ctx context.Context) (int, error) {
 	}))
 }
 
-// sweepBlobs deletes the blobs that no entry names. It moves the head with each delete: a commit that came between its
-// reading and its deleting makes it fail, and one that is about to name a blob fails in turn.
-func (l *Log) sweepBlobs(ctx context.Context) (int, error) {
+// gcBlobs deletes the blobs that no commit refers to. Each delete touches the head: it fails if a commit was made since
+// the log was read, and a commit that is about to refer to a blob fails in turn.
+func (l *Log) gcBlobs(ctx context.Context) (int, error) {
 	total := 0
-	for range 100 { // a log that is written all the time is swept another time
+	for range 100 { // stop on a busy log; the next compaction continues
 		names, err := l.store.Names(ctx, l.prefix.Join("b"))
 		if err != nil || len(names) == 0 {
 			return total, err
 		}
-		head, w, err := l.bounds(ctx)
+		head, w, err := l.readBounds(ctx)
 		if err != nil {
 			return total, err
 		}
 		used := map[string]bool{}
-		note := func(x Change) {
-			if x.stored.how == blob {
+		markUsed := func(x Change) {
+			if x.stored.encoding == blob {
 				used[l.blobKey(x.SHA)] = true
 			}
 		}
@@ -114,26 +114,26 @@ func (l *Log) sweepBlobs(ctx context.Context) (int, error) {
 		if err != nil {
 			return total, err
 		}
-		for _, key := range entries { // keyframes that stayed below the floor
+		for _, key := range entries { // keyframes kept below the floor
 			if seq, ok := l.seqOf(key); ok && seq < w.Floor.Seq {
-				commits, err := l.load(ctx, seq, seq, Head{Seq: seq})
+				commits, err := l.loadCommits(ctx, seq, seq, Head{Seq: seq})
 				if err != nil {
 					return total, err
 				}
 				for _, x := range commits[0].Changes {
-					note(x)
+					markUsed(x)
 				}
 			}
 		}
-		if err := l.scan(ctx, max(w.Floor.Seq, 1), head, note); err != nil {
+		if err := l.eachChange(ctx, max(w.Floor.Seq, 1), head, markUsed); err != nil {
 			return total, err
 		}
-		idle := slices.DeleteFunc(names, func(key string) bool { return used[key] })
-		idle = idle[:min(len(idle), store.MaxOps-1)]
-		if len(idle) == 0 {
+		unused := slices.DeleteFunc(names, func(key string) bool { return used[key] })
+		unused = unused[:min(len(unused), store.MaxOps-1)]
+		if len(unused) == 0 {
 			return total, nil
 		}
-		n, err := l.remove(ctx, idle, head.move(l))
+		n, err := l.removeKeys(ctx, unused, head.touch(l))
 		if total += n; err != nil && !errors.Is(err, store.ErrConflict) {
 			return total, err
 		}

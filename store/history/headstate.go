@@ -7,34 +7,34 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// look is what a writer knows when it decides: all of it as of one moment, and the log up to then.
-type look struct {
-	head   Head
-	window window
-	live   map[string]intent.Pair // by key below the tree; ModifyIndex 0: absent
-	fresh  []Commit               // those that came since the log was last looked at
-	short  bool                   // the tip knows the keys of a request alone
+// headState is what a writer bases a decision on, read at one moment.
+type headState struct {
+	head       Head
+	retention  retentionState
+	live       map[string]intent.Pair // by key below the tree; ModifyIndex 0 means absent
+	newCommits []Commit               // commits since the log was last read
+	partial    bool                   // the tip holds only the keys of the request
 }
 
-// look reads the head, the window and some keys, and brings the tip up to date. l.mu must be held.
-func (l *Log) look(ctx context.Context, keys []string) (look, error) {
-	v, _, err := l.read(ctx, keys, nil)
+// readState reads the head, the retention state and some keys, and updates the tip. l.mu must be held.
+func (l *Log) readState(ctx context.Context, keys []string) (headState, error) {
+	v, _, err := l.readKeys(ctx, keys, nil)
 	if err != nil {
 		return v, err
 	}
-	v.fresh, err = l.catchUp(ctx, v.head, v.window)
+	v.newCommits, err = l.catchUp(ctx, v.head, v.retention)
 	return v, err
 }
 
-// read reads the head, the window, some keys and some shelves of names.
-func (l *Log) read(ctx context.Context, keys []string, shelves []int) (v look, n names, err error) {
-	v, n = look{live: make(map[string]intent.Pair, len(keys))}, names{}
-	paths := []string{l.headKey(), l.windowKey()}
+// readKeys reads the head, the retention state, some keys and some buckets of the key index.
+func (l *Log) readKeys(ctx context.Context, keys []string, buckets []int) (v headState, n keyIndex, err error) {
+	v, n = headState{live: make(map[string]intent.Pair, len(keys))}, keyIndex{}
+	paths := []string{l.headKey(), l.retentionKey()}
 	for _, key := range keys {
-		paths = append(paths, l.path(key))
+		paths = append(paths, l.storePath(key))
 	}
-	for _, shelf := range shelves {
-		paths = append(paths, l.shelfKey(shelf))
+	for _, bucket := range buckets {
+		paths = append(paths, l.bucketKey(bucket))
 	}
 	var pairs []intent.Pair
 	for len(paths) > 0 {
@@ -48,37 +48,37 @@ func (l *Log) read(ctx context.Context, keys []string, shelves []int) (v look, n
 	if v.head, err = parseHead(pairs[0]); err != nil {
 		return v, nil, err
 	}
-	if v.window, err = parseWindow(pairs[1]); err != nil {
+	if v.retention, err = parseRetention(pairs[1]); err != nil {
 		return v, nil, err
 	}
 	for i, key := range keys {
 		v.live[key] = pairs[i+2]
 	}
-	for i, shelf := range shelves {
-		n[shelf] = pairs[i+2+len(keys)].Value
+	for i, bucket := range buckets {
+		n[bucket] = pairs[i+2+len(keys)].Value
 	}
 	return v, n, nil
 }
 
-// catchUp brings the tip to the head and returns the commits that it did not know.
-func (l *Log) catchUp(ctx context.Context, head Head, w window) ([]Commit, error) {
+// catchUp updates the tip to the head and returns the commits it did not have.
+func (l *Log) catchUp(ctx context.Context, head Head, w retentionState) ([]Commit, error) {
 	if l.tip.Seq > head.Seq || l.tip.Seq == head.Seq && l.tip.Hash != head.Hash {
-		l.rewind()
+		l.resetTip()
 	}
-	based := l.tip.Seq == 0
-	if based && head.Seq > 0 {
-		base, err := l.base(ctx, head.Seq, w)
+	fromBase := l.tip.Seq == 0
+	if fromBase && head.Seq > 0 {
+		base, err := l.baseState(ctx, head.Seq, w)
 		if err != nil {
 			return nil, err
 		}
 		l.tip = base
 	}
-	fresh, err := l.load(ctx, l.tip.Seq+1, head.Seq, head)
+	fresh, err := l.loadCommits(ctx, l.tip.Seq+1, head.Seq, head)
 	if err != nil {
 		return nil, err
 	}
-	if !based && len(fresh) > 0 && fresh[0].Fault == nil && fresh[0].Prev != l.tip.Hash {
-		l.rewind()
+	if !fromBase && len(fresh) > 0 && fresh[0].Fault == nil && fresh[0].Prev != l.tip.Hash {
+		l.resetTip()
 		return l.catchUp(ctx, head, w)
 	}
 	for _, c := range fresh {
@@ -87,8 +87,8 @@ func (l *Log) catchUp(ctx context.Context, head Head, w window) ([]Commit, error
 	return fresh, nil
 }
 
-// rewind forgets a tip that the log does not know any more.
-func (l *Log) rewind() {
-	l.lost = &Head{Seq: l.tip.Seq, Hash: l.tip.Hash, ID: l.tip.id}
+// resetTip drops a tip that the log no longer contains.
+func (l *Log) resetTip() {
+	l.lostHead = &Head{Seq: l.tip.Seq, Hash: l.tip.Hash, ID: l.tip.id}
 	l.tip = emptyState()
 }

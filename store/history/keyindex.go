@@ -10,192 +10,191 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// Names let a writer that knows nothing yet commit without reading the log: which keys the newest state has, as short
-// hashes on a few shelves, each a key of the store. A writer that finds a key neither there nor in the tree knows that
-// nobody has deleted it behind the log's back; of one that is there, the flags of the live value name the entry that wrote
-// it. Whoever creates or deletes a key puts its shelf right in the same transaction. That the shelves are complete stands
-// in the head, which every writer moves; a writer that cannot keep them up takes that word back, and one that has read all
-// of the log gives it again.
+// The key index lets a writer commit without reading the log. It holds a short hash of every key of the newest state,
+// in a few buckets, each one key of the store. A key that is neither in the index nor in the tree was not deleted
+// without a record; for a key in the index, the flags of the live value name the commit that wrote it. Whoever creates
+// or deletes a key updates its bucket in the same transaction. The head records that the index is complete, and every
+// writer writes the head: a writer that cannot update the index clears that flag, and one that has read the whole log
+// sets it again.
 const (
-	shelves  = 16
-	nameSize = 5       // bytes of a name; that two are the same costs a writer its short cut, once
-	maxShelf = 8 << 10 // bytes; with more keys the short cut would cost every creation more than it is worth
-	maxFound = 4       // entries that a short cut reads; with more, all of the log is as near
+	bucketCount  = 16
+	hashSize     = 5       // bytes of a hash; a collision only costs a writer the fast read
+	maxBucket    = 8 << 10 // bytes; with more keys the index would cost each creation more than it saves
+	maxFastReads = 4       // commits that a fast read loads; beyond that the whole log is as cheap
 )
 
-// names are shelves that were read.
-type names map[int][]byte
+// keyIndex holds the buckets that were read, by number.
+type keyIndex map[int][]byte
 
-func (l *Log) shelfKey(shelf int) string {
-	return l.prefix.Join("names").Key(intent.Name(fmt.Sprintf("%x", shelf)))
+func (l *Log) bucketKey(bucket int) string {
+	return l.prefix.Join("names").Key(intent.Name(fmt.Sprintf("%x", bucket)))
 }
 
-func nameOf(key string) (shelf int, name []byte) {
+func keyHash(key string) (bucket int, hash []byte) {
 	sum := HashOf([]byte(key))
-	return int(sum[0]) % shelves, sum[1 : 1+nameSize]
+	return int(sum[0]) % bucketCount, sum[1 : 1+hashSize]
 }
 
-// shelvesOf are those that the keys of some edits belong on.
-func shelvesOf(edits []Edit) (all []int) {
+// bucketsOf returns the buckets of the edited keys.
+func bucketsOf(edits []Edit) (all []int) {
 	for _, e := range edits {
-		if shelf, _ := nameOf(e.Key); !slices.Contains(all, shelf) {
-			all = append(all, shelf)
+		if bucket, _ := keyHash(e.Key); !slices.Contains(all, bucket) {
+			all = append(all, bucket)
 		}
 	}
 	return all
 }
 
-// find is where a name is on its shelf, or -1.
-func find(shelf, name []byte) int {
-	for i := 0; i+nameSize <= len(shelf); i += nameSize {
-		if string(shelf[i:i+nameSize]) == string(name) {
+// findHash returns the offset of a hash in its bucket, or -1.
+func findHash(bucket, hash []byte) int {
+	for i := 0; i+hashSize <= len(bucket); i += hashSize {
+		if string(bucket[i:i+hashSize]) == string(hash) {
 			return i
 		}
 	}
 	return -1
 }
 
-func (n names) has(key string) bool {
-	shelf, name := nameOf(key)
-	return find(n[shelf], name) >= 0
+func (n keyIndex) has(key string) bool {
+	bucket, hash := keyHash(key)
+	return findHash(n[bucket], hash) >= 0
 }
 
-// shelved are the names of a state, all of them.
-func shelved(s *State) names {
-	n := names{}
+// buildKeyIndex builds the whole index of a state.
+func buildKeyIndex(s *State) keyIndex {
+	n := keyIndex{}
 	for key := range s.entries {
-		shelf, name := nameOf(key)
-		n[shelf] = append(n[shelf], name...)
+		bucket, hash := keyHash(key)
+		n[bucket] = append(n[bucket], hash...)
 	}
 	return n
 }
 
-// lists reports whether a state has a key, by its names where nothing else of it was read.
-func (s *State) lists(key string) bool {
-	if s.names != nil {
-		return s.names.has(key)
+// hasKey reports whether a state has a key, by the key index if nothing else was read.
+func (s *State) hasKey(key string) bool {
+	if s.keyIndex != nil {
+		return s.keyIndex.has(key)
 	}
-	_, there := s.entries[key]
-	return there
+	_, exists := s.entries[key]
+	return exists
 }
 
-// with returns a shelf with a name, or without it.
-func with(shelf, name []byte, there bool) []byte {
-	if there {
-		return append(slices.Clone(shelf), name...)
+// updateBucket returns a copy of a bucket with or without a hash.
+func updateBucket(bucket, hash []byte, present bool) []byte {
+	if present {
+		return append(slices.Clone(bucket), hash...)
 	}
-	if i := find(shelf, name); i >= 0 {
-		return slices.Delete(slices.Clone(shelf), i, i+nameSize)
+	if i := findHash(bucket, hash); i >= 0 {
+		return slices.Delete(slices.Clone(bucket), i, i+hashSize)
 	}
-	return shelf
+	return bucket
 }
 
-// shelve are the operations that keep the names up with the commits of a plan. named is false when that does not go: then
-// there are none, and the head must not say that the shelves are complete.
-func (l *Log) shelve(commits []Commit, head Head) (ops []store.Change, named bool) {
-	there := map[string]bool{} // in the end
+// planKeyIndex returns the operations that update the key index for the commits of a plan. If indexed is false there
+// are none, and the head must not claim a complete index.
+func (l *Log) planKeyIndex(commits []Commit, head Head) (ops []store.Change, indexed bool) {
+	present := map[string]bool{} // after all commits
 	for _, c := range commits {
 		for _, x := range c.Changes {
-			there[x.Key] = x.Op == Put
+			present[x.Key] = x.Op == Put
 		}
 	}
-	maps.DeleteFunc(there, func(key string, is bool) bool { return is == l.tip.lists(key) })
-	anew := head.Seq > 0 && !head.named
-	if len(there) == 0 && !anew {
+	maps.DeleteFunc(present, func(key string, is bool) bool { return is == l.tip.hasKey(key) })
+	rebuild := head.Seq > 0 && !head.indexed
+	if len(present) == 0 && !rebuild {
 		return nil, true
 	}
-	if len(l.tip.entries)*nameSize > shelves*maxShelf {
+	if len(l.tip.entries)*hashSize > bucketCount*maxBucket {
 		return nil, false
 	}
-	all := l.tip.names
+	all := l.tip.keyIndex
 	if all == nil {
-		all = shelved(l.tip)
+		all = buildKeyIndex(l.tip)
 	}
-	changed := names{}
-	for _, key := range slices.Sorted(maps.Keys(there)) {
-		shelf, name := nameOf(key)
-		if _, ok := changed[shelf]; !ok {
-			changed[shelf] = all[shelf]
+	changed := keyIndex{}
+	for _, key := range slices.Sorted(maps.Keys(present)) {
+		bucket, hash := keyHash(key)
+		if _, ok := changed[bucket]; !ok {
+			changed[bucket] = all[bucket]
 		}
-		changed[shelf] = with(changed[shelf], name, there[key])
+		changed[bucket] = updateBucket(changed[bucket], hash, present[key])
 	}
-	for shelf := range shelves {
-		value, ok := changed[shelf]
-		if !ok && anew {
-			value, ok = all[shelf], true
+	for bucket := range bucketCount {
+		value, ok := changed[bucket]
+		if !ok && rebuild {
+			value, ok = all[bucket], true
 		}
-		if len(value) > maxShelf {
+		if len(value) > maxBucket {
 			return nil, false
 		}
 		if ok {
-			ops = append(ops, store.Change{Verb: store.Set, Key: l.shelfKey(shelf), Value: value})
+			ops = append(ops, store.Change{Verb: store.Set, Key: l.bucketKey(bucket), Value: value})
 		}
 	}
 	return ops, true
 }
 
-// glance is a look of a writer that knows nothing yet. Where the names and the entries that the live values point at say
-// all that the request needs to know, the log is not read, and the tip is of those keys alone: v.short is set then, and the
-// tip must be forgotten afterwards.
-func (l *Log) glance(ctx context.Context, r Request) (look, error) {
-	v, n, err := l.read(ctx, r.keys(), shelvesOf(r.Edits))
+// readFast is readState without reading the log. If the key index and the commits named by the live values suffice for
+// the request, the tip holds only those keys: v.partial is set then, and the tip must be dropped afterwards.
+func (l *Log) readFast(ctx context.Context, r Request) (headState, error) {
+	v, n, err := l.readKeys(ctx, r.keys(), bucketsOf(r.Edits))
 	if err != nil {
 		return v, err
 	}
-	if l.plain(r, v) {
-		s := &State{Seq: v.head.Seq, At: v.head.at, Hash: v.head.Hash, id: v.head.ID, entries: map[string]entry{}, gone: map[string]grave{}, names: n}
-		found, err := l.found(ctx, r, v, s)
+	if l.canReadFast(r, v) {
+		s := &State{Seq: v.head.Seq, At: v.head.at, Hash: v.head.Hash, id: v.head.ID, entries: map[string]entry{}, deleted: map[string]position{}, keyIndex: n}
+		found, err := l.readEntries(ctx, r, v, s)
 		if err != nil {
 			return v, err
 		}
 		if found {
-			l.tip, v.short = s, true
+			l.tip, v.partial = s, true
 			return v, nil
 		}
 	}
-	v.fresh, err = l.catchUp(ctx, v.head, v.window)
+	v.newCommits, err = l.catchUp(ctx, v.head, v.retention)
 	return v, err
 }
 
-// plain reports whether a request needs nothing of the log but what is known of its keys, and leaves nothing to be done
-// after it: the hundredth commit looks whether a checkpoint is due.
-func (l *Log) plain(r Request, v look) bool {
-	due := (v.head.Seq+2)/every != v.head.Seq/every
-	if !v.head.named || v.head.at.IsZero() || v.window.index == 0 || v.window.Born != v.head.created || r.Joined != nil || r.Kind == Join || due {
+// canReadFast reports whether a request needs only the log's entries for its own keys and no work after it: around
+// every hundredth commit a checkpoint may be due.
+func (l *Log) canReadFast(r Request, v headState) bool {
+	due := (v.head.Seq+2)/checkpointInterval != v.head.Seq/checkpointInterval
+	if !v.head.indexed || v.head.at.IsZero() || v.retention.index == 0 || v.retention.HeadCreated != v.head.created || r.Joined != nil || r.Kind == Join || due {
 		return false
 	}
 	for _, e := range r.Edits {
-		if len(e.Value) > maxWhole {
+		if len(e.Value) > maxInline {
 			return false
 		}
 	}
 	return true
 }
 
-// found fills in what the log knows of the keys that are edited. It is false when that takes more than a few entries to
-// find out, or when something else wrote a key since.
-func (l *Log) found(ctx context.Context, r Request, v look, s *State) (bool, error) {
+// readEntries loads what the log records of the edited keys. It returns false if that takes too many commits, or if
+// something else wrote a key since.
+func (l *Log) readEntries(ctx context.Context, r Request, v headState, s *State) (bool, error) {
 	wanted := map[uint64][]string{}
 	for _, e := range r.Edits {
 		pair := v.live[e.Key]
-		if !s.names.has(e.Key) {
+		if !s.keyIndex.has(e.Key) {
 			continue
 		}
-		if pair.ModifyIndex == 0 || pair.Flags <= max(v.window.Rebased.Seq, v.window.Floor.Seq) || pair.Flags > v.head.Seq {
+		if pair.ModifyIndex == 0 || pair.Flags <= max(v.retention.IndexReset.Seq, v.retention.Floor.Seq) || pair.Flags > v.head.Seq {
 			return false, nil
 		}
 		wanted[pair.Flags] = append(wanted[pair.Flags], e.Key)
 	}
-	if len(wanted) > maxFound {
+	if len(wanted) > maxFastReads {
 		return false, nil
 	}
 	for seq, keys := range wanted {
-		commits, err := l.load(ctx, seq, seq, v.head)
+		commits, err := l.loadCommits(ctx, seq, seq, v.head)
 		if err != nil {
 			return false, err
 		}
 		for _, key := range keys {
-			if !s.learn(commits[0], v.live[key], key) {
+			if !s.learnEntry(commits[0], v.live[key], key) {
 				return false, nil
 			}
 		}
@@ -203,11 +202,11 @@ func (l *Log) found(ctx context.Context, r Request, v look, s *State) (bool, err
 	return true, nil
 }
 
-// learn takes over what a commit says of a key, if it is that very commit that wrote the live value.
-func (s *State) learn(c Commit, live intent.Pair, key string) bool {
+// learnEntry adds a key's entry from a commit, if that commit wrote the live value.
+func (s *State) learnEntry(c Commit, live intent.Pair, key string) bool {
 	for _, x := range c.Changes {
 		if c.Fault == nil && x.Key == key && x.Op == Put && x.Seen == nil && x.Index == live.ModifyIndex && x.SHA == HashOf(live.Value) {
-			s.entries[key] = entry{}.after(c, x)
+			s.entries[key] = entry{}.withChange(c, x)
 			return true
 		}
 	}

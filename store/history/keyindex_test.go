@@ -22,8 +22,9 @@ func (w *world) anew(edits ...history.Edit) history.Commit {
 	return c
 }
 
-// TestWritersThatKnowNothing commit by the short cut wherever it is open, and find every plain write all the same.
-func TestWritersThatKnowNothing(t *testing.T) {
+// TestCommit_FastRead_FindsPlainWrites: writers that have not read the log use the fast read where possible, and still
+// find every plain write.
+func TestCommit_FastRead_FindsPlainWrites(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.T = t
 		w.anew(edit("vms/a", "1"), edit("vms/b", "1"))   // 1
@@ -55,8 +56,9 @@ func TestWritersThatKnowNothing(t *testing.T) {
 	})
 }
 
-// TestForgedFlags has somebody write a value by hand with the flags of a commit, as an import of the store's own would.
-func TestForgedFlags(t *testing.T) {
+// TestCommit_FastReadForgedFlags_FallsBack: a plain write carries the flags of a commit, as an import of a Consul
+// export does.
+func TestCommit_FastReadForgedFlags_FallsBack(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.T = t
 		w.anew(edit("vms/a", "1"))
@@ -75,8 +77,8 @@ func TestForgedFlags(t *testing.T) {
 	})
 }
 
-// TestTheHundredthCommit is made by writers that know nothing: there is a checkpoint all the same.
-func TestTheHundredthCommit(t *testing.T) {
+// TestCommit_FastReadHundredth_WritesCheckpoint: a checkpoint is written even if no writer has read the log.
+func TestCommit_FastReadHundredth_WritesCheckpoint(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.T = t
 		for i := range 103 {
@@ -90,7 +92,7 @@ func TestTheHundredthCommit(t *testing.T) {
 	})
 }
 
-// TestJudge refuses what its caller does not like about other keys, before anything is written.
+// TestJudge rejects a commit because of other keys, before anything is written.
 func TestJudge(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.T = t

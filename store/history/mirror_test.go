@@ -8,7 +8,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// TestMirror_HoldsBackCompaction: nothing is deleted that a declared mirror does not have, and who asks is told why.
+// TestMirror_HoldsBackCompaction: nothing that a declared mirror lacks is deleted, and the compaction reports why.
 func TestMirror_HoldsBackCompaction(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		newPast(w, 330)

@@ -100,7 +100,7 @@ func (m *mix) actions() map[string]func(*rapid.T) {
 	}
 }
 
-// settle looks, and holds the log against the tree.
+// settle observes, and compares the log with the tree.
 func (m *mix) settle(t *rapid.T) {
 	s, err := m.w.log.Survey(m.w.Context())
 	if err != nil {
@@ -116,8 +116,9 @@ func (m *mix) settle(t *rapid.T) {
 	}
 }
 
-// TestReplayIsTheTree has writers of all kinds take turns: after a look, the log replayed is the tree, byte for byte.
-func TestReplayIsTheTree(t *testing.T) {
+// TestLog_MixedWriters_ReplayEqualsTree lets writers of all kinds take turns: after an observation the replayed log
+// equals the tree, byte for byte.
+func TestLog_MixedWriters_ReplayEqualsTree(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		left, failed := math.MaxInt, false
 		if strings.HasSuffix(t.Name(), "consul") && !thorough() {

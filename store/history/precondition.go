@@ -9,8 +9,8 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// allowed says why a request must not be carried out on what was found, or nil.
-func (l *Log) allowed(ctx context.Context, r Request, v look) error {
+// checkPreconditions returns why a request must not be carried out on the state that was read, or nil.
+func (l *Log) checkPreconditions(ctx context.Context, r Request, v headState) error {
 	for _, key := range slices.Sorted(maps.Keys(r.Expect)) {
 		if now, was := v.live[key].ModifyIndex, r.Expect[key]; now != was {
 			return fmt.Errorf("commit: %w: %s is at index %d, not at %d", ErrChanged, key, now, was)
@@ -32,5 +32,5 @@ func (l *Log) allowed(ctx context.Context, r Request, v look) error {
 			}
 		}
 	}
-	return l.unheld(ctx, r, v.window)
+	return l.checkHolds(ctx, r, v.retention)
 }

@@ -8,36 +8,37 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// window says which part of the log is kept. Whoever must not be passed over by the compactor moves it, too.
-type window struct {
-	Floor       mark   `json:"floor,omitzero"`        // nothing before it can be read
-	Checkpoints []mark `json:"checkpoints,omitempty"` // by seq
-	Pins        uint64 `json:"pins,omitempty"`        // how often a tag, a fork or a mirror came or went
-	Holds       int    `json:"holds,omitempty"`       // how often a hold was set: 0 spares looking for them
-	Born        uint64 `json:"born,omitempty"`        // CreateIndex of the head: another one means that the store was filled anew
-	Closed      bool   `json:"closed,omitempty"`      // a fork that is still being made
-	Rebased     rebase `json:"rebased,omitzero"`
+// retentionState records which part of the log exists. Tags, forks, mirrors and holds also update it, so that a
+// concurrent compaction fails and sees them.
+type retentionState struct {
+	Floor       checkpointRef   `json:"floor,omitzero"`        // commits before it are deleted
+	Checkpoints []checkpointRef `json:"checkpoints,omitempty"` // by seq
+	Pins        uint64          `json:"pins,omitempty"`        // changes of tags, forks and mirrors so far
+	Holds       int             `json:"holds,omitempty"`       // holds set so far; 0 saves reading them
+	HeadCreated uint64          `json:"born,omitempty"`        // CreateIndex of the head; a different one means that the store was filled again
+	Closed      bool            `json:"closed,omitempty"`      // a fork or an import is in progress: commits are rejected
+	IndexReset  indexReset      `json:"rebased,omitzero"`
 
-	index uint64 // of its key; 0: it does not exist
+	index uint64 // ModifyIndex of its key; 0: it does not exist
 }
 
-// mark is a checkpoint.
-type mark struct {
+// checkpointRef identifies a checkpoint.
+type checkpointRef struct {
 	Seq   uint64    `json:"seq"`
 	At    time.Time `json:"at"`
 	Parts int       `json:"parts"`
 	Bytes int       `json:"bytes"`
-	SHA   digest    `json:"sha"` // of all its parts, put together
+	SHA   digest    `json:"sha"` // of its parts, concatenated
 }
 
-// rebase says that the store was filled anew: whatever index a commit up to Seq tells of, it stands for Index or less.
-type rebase struct {
+// indexReset records that the store was filled again: any index in a commit up to Seq counts as at most Index.
+type indexReset struct {
 	Seq   uint64 `json:"seq,omitempty"`
 	Index uint64 `json:"index,omitempty"`
 }
 
-func parseWindow(pair intent.Pair) (window, error) {
-	w := window{index: pair.ModifyIndex}
+func parseRetention(pair intent.Pair) (retentionState, error) {
+	w := retentionState{index: pair.ModifyIndex}
 	if w.index == 0 {
 		return w, nil
 	}
@@ -47,7 +48,7 @@ func parseWindow(pair intent.Pair) (window, error) {
 	return w, nil
 }
 
-func (w window) encode() []byte {
+func (w retentionState) encode() []byte {
 	data, err := json.Marshal(w)
 	if err != nil {
 		panic(err) // numbers and times
@@ -55,8 +56,8 @@ func (w window) encode() []byte {
 	return data
 }
 
-// before returns the newest checkpoint that is not after seq.
-func (w window) before(seq uint64) (m mark, ok bool) {
+// checkpointAt returns the newest checkpoint at or before seq.
+func (w retentionState) checkpointAt(seq uint64) (m checkpointRef, ok bool) {
 	for _, c := range w.Checkpoints {
 		if c.Seq <= seq {
 			m, ok = c, true

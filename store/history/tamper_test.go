@@ -14,7 +14,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// raw reads what lies at a key below the history.
+// raw reads a key below the history.
 func (w *world) raw(key string) intent.Pair {
 	w.Helper()
 	pair, found, err := w.store.Get(w.Context(), string(w.tree.History())+key, store.Consistent)
@@ -24,7 +24,7 @@ func (w *world) raw(key string) intent.Pair {
 	return pair
 }
 
-// forge puts something else there.
+// forge overwrites it.
 func (w *world) forge(key string, value []byte) {
 	w.Helper()
 	if err := w.store.Put(w.Context(), string(w.tree.History())+key, value); err != nil {
@@ -32,7 +32,7 @@ func (w *world) forge(key string, value []byte) {
 	}
 }
 
-// replace has something else there that looks as if it had been there from the beginning.
+// replace overwrites it and makes it look original.
 func (w *world) replace(key string, value []byte) {
 	w.Helper()
 	if err := w.store.Delete(w.Context(), string(w.tree.History())+key); err != nil {
@@ -41,9 +41,9 @@ func (w *world) replace(key string, value []byte) {
 	w.forge(key, value)
 }
 
-// TestForgedEntries damages one entry in each way: it is named, the entries beside it and the states that do not rest on
-// it are read as before, and writing goes on.
-func TestForgedEntries(t *testing.T) {
+// TestLog_DamagedEntries_AreReported damages one entry in each way: it is reported, other entries and independent
+// states stay readable, and commits succeed.
+func TestLog_DamagedEntries_AreReported(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for name, damage := range map[string]func(w *world){
 			"truncated": func(w *world) { p := w.raw("c/0000000000/05"); w.replace("c/0000000000/05", p.Value[:len(p.Value)/2]) },
@@ -110,8 +110,7 @@ func newWorldOn(w *world) *world {
 	return &world{w.T, w.store, tree, history.Open(w.store, tree)}
 }
 
-// TestForgedRest damages what is not an entry.
-func TestForgedRest(t *testing.T) {
+func TestLog_DamagedHeadOrCheckpoint_IsReported(t *testing.T) {
 	w := newWorld(t, embedtest.Start(t))
 	p := newPast(w, 230)
 	// The newest entry is vouched for by the head.
@@ -172,8 +171,8 @@ func TestForgedRest(t *testing.T) {
 	}
 }
 
-// TestHeadIsLost says so instead of beginning anew, and can be repaired.
-func TestHeadIsLost(t *testing.T) {
+// TestLog_HeadLost_CanBeRepaired: commits fail until the head is repaired; a new history is not started.
+func TestLog_HeadLost_CanBeRepaired(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for i := range 12 {
 			w.commit("", edit("nodes/a/x", fmt.Sprint(i+1)))
@@ -196,8 +195,8 @@ func TestHeadIsLost(t *testing.T) {
 	})
 }
 
-// TestTreeIsDeleted deletes the tree under the log, and then all there is.
-func TestTreeIsDeleted(t *testing.T) {
+// TestLog_TreeDeleted_RecordsIt deletes the tree below the log, then everything.
+func TestLog_TreeDeleted_RecordsIt(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.commit("", edit("nodes/a/x", "1"), edit("nodes/b/x", "1"))
 		w.remove("nodes/a/x")
@@ -232,8 +231,9 @@ func TestTreeIsDeleted(t *testing.T) {
 	})
 }
 
-// TestDeletedAndRecreated tells a key that was there all the time from one that was deleted in between.
-func TestDeletedAndRecreated(t *testing.T) {
+// TestObserve_KeyRecreated_IsRecorded distinguishes a key that existed all the time from one that was deleted and
+// created again.
+func TestObserve_KeyRecreated_IsRecorded(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.commit("", edit("nodes/a/x", "1"), edit("nodes/b/x", "1"))
 		w.commit("", edit("nodes/a/x", "2"))
@@ -254,7 +254,7 @@ func TestDeletedAndRecreated(t *testing.T) {
 	})
 }
 
-// copyAll is an export of all keys of a tree, imported into another store as `consul kv import` does: plain puts.
+// copyAll exports all keys of a tree and imports them into another store like `consul kv import`: plain puts.
 func copyAll(t *testing.T, from, to *world) {
 	pairs, _, err := from.store.List(t.Context(), from.tree.Own(), store.Consistent)
 	if err != nil {
@@ -267,9 +267,9 @@ func copyAll(t *testing.T, from, to *world) {
 	}
 }
 
-// TestStoreFilledAnew imports an export of everything into another store, where every index is another one: nothing is
-// recorded, and what happens from then on is.
-func TestStoreFilledAnew(t *testing.T) {
+// TestLog_StoreRefilled_RecordsNothing imports an export of everything into another store, which changes every index:
+// nothing is recorded, and later changes are.
+func TestLog_StoreRefilled_RecordsNothing(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for i := range 20 {
 			w.commit("", edit(fmt.Sprintf("nodes/%d/x", i%5), fmt.Sprint(i)))
@@ -304,7 +304,7 @@ func TestStoreFilledAnew(t *testing.T) {
 	})
 }
 
-// restore puts everything back to what it was.
+// restore resets everything to an earlier state.
 func (w *world) restore(then []intent.Pair) {
 	w.Helper()
 	now, _, err := w.store.List(w.Context(), w.tree.Own(), store.Consistent)
@@ -320,8 +320,8 @@ func (w *world) restore(then []intent.Pair) {
 	}
 }
 
-// TestRewound puts everything back to what it was, as the restore of a snapshot does, under a log that is kept open.
-func TestRewound(t *testing.T) {
+// TestLog_StoreRestored_ReportsRewind restores an earlier state, as from a snapshot, below a log that is kept open.
+func TestLog_StoreRestored_ReportsRewind(t *testing.T) {
 	w := newWorld(t, embedtest.Start(t))
 	w.commit("", edit("nodes/a/x", "1"))
 	w.commit("", edit("nodes/a/x", "2"))
