@@ -12,7 +12,7 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-func TestTogether(t *testing.T) {
+func TestTogether_PresentAndAbsentKeys_AreReadInOrder(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
 		a, none, b := tree.Own().Key("a"), tree.Own().Key("none"), tree.Own().Key("b")
 		put(t, s, a, "1")
@@ -28,8 +28,8 @@ func TestTogether(t *testing.T) {
 	})
 }
 
-// TestSizeIsExact sends requests of the very size that is the limit, and of a byte more, and has them judged by Consul.
-func TestSizeIsExact(t *testing.T) {
+// TestSize_AtTheLimit_MatchesConsul sends requests of exactly the size limit, and of one byte more, to Consul.
+func TestSize_AtTheLimit_MatchesConsul(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
 		changes := []store.Change{{Verb: store.Set, Key: tree.Own().Key("a"), Value: []byte("<&>")}, {Verb: store.Set, Key: tree.Own().Key("b")}}
 		changes[1].Value = make([]byte, (store.MaxBody-store.Size(changes))/4*3-9)
@@ -49,8 +49,8 @@ func TestSizeIsExact(t *testing.T) {
 	})
 }
 
-// TestOldConsul meets what Consul was before 1.14: fewer operations in a transaction, and no reading of what may be absent.
-func TestOldConsul(t *testing.T) {
+// TestStore_ConsulBefore114_FallsBack: fewer operations per transaction, and no get-or-empty.
+func TestStore_ConsulBefore114_FallsBack(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Consul-Index", "7")
 		switch body := new(strings.Builder); {

@@ -11,18 +11,17 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Clock returns what time it is at the store, to the second, and how long the answer took. Whether two clocks agree is
-// known no better than within that time.
+// Clock returns the store's time, to the second, and the round-trip time, which limits its accuracy.
 func (s *Store) Clock(ctx context.Context) (now time.Time, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	c := s.settings()
-	s.findLocal(c)
-	if _, err = api.NewClient(c); err != nil { // it fills in how the address is dialled
+	c := s.clientConfig()
+	s.dialLocalSocket(c)
+	if _, err = api.NewClient(c); err != nil { // it completes the transport of c
 		return now, 0, fmt.Errorf("ask for the time: %w", err)
 	}
 	host := c.Address
-	if strings.HasPrefix(host, "/") { // a socket has no host
+	if strings.HasPrefix(host, "/") { // a socket path is not a host name
 		host = "localhost"
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Scheme+"://"+host+"/v1/status/leader", nil)
@@ -32,7 +31,7 @@ func (s *Store) Clock(ctx context.Context) (now time.Time, took time.Duration, e
 	started := time.Now()
 	response, err := c.HttpClient.Do(request)
 	if err != nil {
-		return now, 0, s.explain("ask for the time", err)
+		return now, 0, s.classify("ask for the time", err)
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 4096))

@@ -17,13 +17,13 @@ func (s *Store) Names(ctx context.Context, prefix intent.Prefix) ([]string, erro
 	names, meta, err := s.kv().Keys(string(prefix), "", new(api.QueryOptions).WithContext(ctx))
 	switch {
 	case err != nil:
-		return nil, s.explain(verb, err)
+		return nil, s.classify(verb, err)
 	case meta.LastIndex == 0:
 		return nil, fmt.Errorf("%s: %w", verb, errNotConsul)
 	case meta.ResultsFilteredByACLs:
 		return nil, fmt.Errorf("%s: %w: part of the answer was filtered out", verb, ErrDenied)
 	case len(names) == 0:
-		return nil, s.mayRead(ctx, prefix)
+		return nil, s.checkReadable(ctx, prefix)
 	}
 	return names, nil
 }

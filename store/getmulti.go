@@ -10,9 +10,9 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Together reads several keys, at most [MostOps], as they were at one moment. The pairs come in the order of the keys; one
-// whose key does not exist has ModifyIndex 0. A Consul that cannot read what may be absent in a transaction is asked key
-// by key: then the moments differ, and only a check of the indexes in a later transaction makes sure.
+// Together reads several keys, at most [MostOps], at one moment. The pairs have the order of the keys; an absent key
+// has ModifyIndex 0. Consul versions that cannot do this are asked key by key: then the reads are not atomic, and only
+// a check of the indexes in a later transaction makes sure.
 func (s *Store) Together(ctx context.Context, keys []string) ([]intent.Pair, error) {
 	ops := make(api.TxnOps, 0, len(keys))
 	for _, key := range keys {
@@ -22,7 +22,7 @@ func (s *Store) Together(ctx context.Context, keys []string) ([]intent.Pair, err
 	defer cancel()
 	ok, response, _, err := s.client.Load().Txn().Txn(ops, new(api.QueryOptions).WithContext(bounded))
 	if err != nil {
-		return nil, s.explain("read together", err)
+		return nil, s.classify("read together", err)
 	}
 	if !ok {
 		what := fmt.Sprint(response.Errors)
@@ -31,13 +31,13 @@ func (s *Store) Together(ctx context.Context, keys []string) ([]intent.Pair, err
 		}
 		switch {
 		case strings.Contains(what, "unknown KV verb"):
-			return s.oneByOne(ctx, keys)
+			return s.getEach(ctx, keys)
 		case strings.Contains(what, "Permission denied"):
 			return nil, fmt.Errorf("read together: %w: %s", ErrDenied, what)
 		}
 		return nil, fmt.Errorf("read together: %s", what)
 	}
-	// A key that may not be read is left out of the answer rather than refused.
+	// Consul omits a denied key from the response instead of returning an error.
 	if len(response.Results) != len(keys) {
 		return nil, fmt.Errorf("read %d keys together: %w: %d came back", len(keys), ErrDenied, len(response.Results))
 	}
@@ -48,7 +48,7 @@ func (s *Store) Together(ctx context.Context, keys []string) ([]intent.Pair, err
 	return pairs, nil
 }
 
-func (s *Store) oneByOne(ctx context.Context, keys []string) (pairs []intent.Pair, err error) {
+func (s *Store) getEach(ctx context.Context, keys []string) (pairs []intent.Pair, err error) {
 	for _, key := range keys {
 		pair, found, err := s.Get(ctx, key, Default)
 		if err != nil {

@@ -8,8 +8,7 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// TestDryStore reads as any other, and tells of what it would have written.
-func TestDryStore(t *testing.T) {
+func TestStore_Dry_ReadsAndRejectsWrites(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
 		key := tree.Region("SIN")
 		put(t, s, key, "{}")

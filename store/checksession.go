@@ -8,12 +8,12 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// heartbeats is how often a life is told within the TTL of its check.
+// heartbeats is how often the TTL check is updated per TTL.
 const heartbeats = 3
 
-// NewCheckedSession opens a session that falls, with its keys, when the process has not been heard of for ttl: a session's
-// own TTL is at least [MinTTL] and may be doubled by the store. It announces a service of that id, with a check of its own,
-// at the agent that the store is reached through. Where that is refused, the session goes by its own TTL alone.
+// NewCheckedSession opens a session that ends, with its keys, when the process has not updated a TTL check for ttl. A
+// session's own TTL is at least [MinTTL], and the store may double it. It registers a service of that ID with the check
+// at the local agent. If that is denied, the session depends on its own TTL alone.
 func (s *Store) NewCheckedSession(ctx context.Context, service Service, ttl, delay time.Duration, onLoss OnLoss) (*Session, error) {
 	service.Check = Check{TTL: ttl}
 	if err := s.Register(ctx, service); err != nil {
@@ -27,24 +27,24 @@ func (s *Store) NewCheckedSession(ctx context.Context, service Service, ttl, del
 	}
 	short, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	asked := time.Now()
+	sent := time.Now()
 	entry := &api.SessionEntry{Name: service.Name, TTL: MinTTL.String(), Behavior: string(onLoss), LockDelay: delay,
 		ServiceChecks: []api.ServiceCheck{{ID: "service:" + service.ID}}}
 	id, _, err := s.client.Load().Session().Create(entry, new(api.WriteOptions).WithContext(short))
 	if err != nil {
-		return nil, s.explainWrite("open session "+service.Name, err)
+		return nil, s.classifyWrite("open session "+service.Name, err)
 	}
 	x := &Session{id: id, store: s, lost: make(chan struct{})}
-	keep, stop := context.WithCancel(context.Background())
+	background, stop := context.WithCancel(context.Background())
 	x.stop = stop
-	go x.renew(keep, MinTTL, asked.Add(MinTTL))
-	go x.beat(keep, service.ID, ttl/heartbeats)
+	go x.renew(background, MinTTL, sent.Add(MinTTL))
+	go x.heartbeat(background, service.ID, ttl/heartbeats)
 	return x, nil
 }
 
-// beat tells the agent that the process lives, until ctx ends. A beat that does not get through is told again with the
-// next one: what the store makes of silence, it finds out by itself.
-func (x *Session) beat(ctx context.Context, id string, every time.Duration) {
+// heartbeat updates the TTL check until ctx ends. It does not retry failed updates: the next one follows soon, and the
+// store handles a missed TTL itself.
+func (x *Session) heartbeat(ctx context.Context, id string, every time.Duration) {
 	for ctx.Err() == nil {
 		sleep(ctx, every)
 		_ = x.store.Heard(ctx, id, true, "it runs")

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Fits returns an [ErrTooLarge] that names the limit which a transaction of these changes would break, or nil.
+// Fits returns an [ErrTooLarge] that names the limit which a transaction of these changes exceeds, or nil.
 func Fits(changes []Change) error {
 	if len(changes) > MostOps {
 		return fmt.Errorf("commit %d changes: %w: at most %d go into one transaction", len(changes), ErrTooLarge, MostOps)
@@ -19,15 +19,15 @@ func Fits(changes []Change) error {
 	return nil
 }
 
-// Size is how many bytes the request of a transaction has, which is what Consul limits: values travel in base64.
+// Size is the request size of a transaction in bytes, which Consul limits. Values are sent in base64.
 func Size(changes []Change) int {
-	size := len("[]\n") + len(changes) // the commas between
+	size := len("[]\n") + len(changes) // the commas
 	for _, op := range txnOps(changes) {
 		value := op.KV.Value
 		op.KV.Value = nil
 		bare, err := json.Marshal(op)
 		if err != nil {
-			continue // there is nothing in it that could not be marshalled
+			continue // cannot happen
 		}
 		size += len(bare) + len(`""`) + base64.StdEncoding.EncodedLen(len(value))
 	}
