@@ -1,8 +1,3 @@
-// Package parts takes a JSON value apart without losing a byte of it, so that two values can be compared and merged
-// member by member and put together again in the layout that a person gave them.
-//
-// Strings count by what they say, numbers by their text (1 and 1.0 differ, and no digit of a long one is lost), members
-// of an object without regard to their order. What is not JSON, or names a member twice, is one piece: [Opaque].
 package parts
 
 import (
@@ -12,7 +7,7 @@ import (
 	"strings"
 )
 
-// Kind is what a part is.
+// Kind is the kind of a part.
 type Kind byte
 
 // The kinds.
@@ -22,25 +17,25 @@ const (
 	String Kind = '"'
 	Number Kind = '0'
 	Word   Kind = 't' // true, false, null
-	Opaque Kind = '?' // not JSON: only equal to the same bytes
+	Opaque Kind = '?' // not JSON; equal only to the same bytes
 )
 
 // Part is a JSON value or a piece of one.
 type Part struct {
 	Kind     Kind
-	Raw      []byte    // as it was written, without the white space around it
-	Text     string    // of a string what it says, of a number and a word its text
-	Elements []Element // of an object or a list, in their order
-	Tail     []byte    // white space between the opening bracket and the closing one when there is no element
+	Raw      []byte    // as written, without surrounding white space
+	Text     string    // decoded text of a string; literal text of a number or a word
+	Elements []Element // of an object or a list, in order
+	Tail     []byte    // white space inside an empty object or list
 
-	index map[string]int // of a large object, where each member is
+	index map[string]int // positions of the members of a large object
 }
 
-// Element is one member of an object or one item of a list, with the text around it.
+// Element is one member of an object or one item of a list, with the surrounding text.
 type Element struct {
 	Lead  []byte // white space before it
 	Name  string // of a member
-	Label []byte // of a member its name as written, the colon, and the white space around that
+	Label []byte // for a member: its name as written and the colon, with white space
 	Value Part
 	Trail []byte // white space after it, before the comma or the closing bracket
 }
@@ -65,7 +60,7 @@ func (p Part) Get(name string) (Part, bool) {
 	return Part{}, false
 }
 
-// Equal reports whether both say the same.
+// Equal reports whether both parts have the same value.
 func (p Part) Equal(o Part) bool {
 	if p.Kind != o.Kind || len(p.Elements) != len(o.Elements) {
 		return false
@@ -84,7 +79,7 @@ func (p Part) Equal(o Part) bool {
 	return p.Text == o.Text
 }
 
-// Join puts an object or a list together out of elements, each with the text that surrounds it.
+// Join builds an object or a list from elements, each with its surrounding text.
 func Join(kind Kind, elements []Element, tail []byte) Part {
 	closing := map[Kind]byte{Object: '}', List: ']'}[kind]
 	raw := []byte{byte(kind)}
@@ -102,12 +97,12 @@ func Join(kind Kind, elements []Element, tail []byte) Part {
 	return Part{Kind: kind, Raw: append(raw, closing), Elements: elements, Tail: tail}
 }
 
-// Below returns the JSON pointer of the member of that name below pointer.
+// Below returns the JSON pointer of a member of the object at pointer.
 func Below(pointer, name string) string {
 	return pointer + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 
-// Item returns the JSON pointer of the i-th item below pointer.
+// Item returns the JSON pointer of the i-th item of the list at pointer.
 func Item(pointer string, i int) string { return pointer + "/" + strconv.Itoa(i) }
 
 // Covers reports whether the JSON pointer inner names the same part as outer, or one within it.
