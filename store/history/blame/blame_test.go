@@ -72,7 +72,7 @@ func TestBlameFollowsTheDiffs(t *testing.T) {
 					}
 				}
 				if d.After != nil {
-					each(parts.Parse(d.After), d.Pointer, nil, func(p string, _ []string, _ parts.Part) { marks[p] = i })
+					eachLeaf(parts.Parse(d.After), d.Pointer, nil, func(p string, _ []string, _ parts.Part) { marks[p] = i })
 				}
 			}
 			versions = append(versions, Version[int]{i, after})
