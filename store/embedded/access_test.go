@@ -133,7 +133,7 @@ func TestAccess_TokenFileOpenToOthers_IsRefused(t *testing.T) {
 	}
 }
 
-// TestAccess_OfData_IsForItsUserAlone holds in a folder that others may look into.
+// TestAccess_OfData_IsForItsUserAlone: only the user can read the data, even in a directory readable by others.
 func TestAccess_OfData_IsForItsUserAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

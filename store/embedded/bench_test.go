@@ -343,7 +343,7 @@ func BenchmarkWatchers(b *testing.B) {
 	}
 }
 
-// wakeAll writes the key and returns after how many milliseconds everyone had heard of it.
+// wakeAll writes the key and returns the milliseconds until every watcher received it.
 func wakeAll(b *testing.B, c *http.Client, conns []net.Conn, url, value string) float64 {
 	var group sync.WaitGroup
 	start := time.Now()

@@ -6,11 +6,11 @@
 // Everything lies below [intent.Tree.History], outside of what agents watch:
 //
 //	head                         JSON {seq, id, hash, …}: the only contended key, checked and set by every commit
-//	window                       JSON: the floor, the checkpoints, and how often pins changed
+//	window                       JSON: the retention state: the floor, the checkpoints, and how often pins changed
 //	c/<10 digits>/<2 digits>     commit number <12 digits>, one binary record, never overwritten
-//	cp/<12 digits>/<3 digits>    a checkpoint: the whole tree after that commit, deflated, in parts
-//	b/<sha256>                   a value whose deflated form is larger than 4 kB
-//	names/<hex digit>            which keys the newest state has, as short hashes: a short cut for who commits once
+//	cp/<12 digits>/<3 digits>    a checkpoint: the whole tree after that commit, compressed, in parts
+//	b/<sha256>                   a value whose compressed form is larger than 4 kB
+//	names/<hex digit>            the key index: short hashes of the keys of the newest state, for a fast read
 //	tag/<name> hold/<key> forks/<name> fork
 //	mirror/<name>                which commit a mirror of the log, such as a git repository, has
 //
@@ -18,11 +18,11 @@
 //
 // # Guarantees
 //
-//   - Value and entry are committed together or not at all. The order of a tree's commits is total, without gaps.
+//   - Value and entry are committed together or not at all. The commits of a tree have a total order without gaps.
 //   - A plain write that a commit is about to replace is recorded first, as a commit of its own in the same transaction.
-//   - A plain write that nobody here was about to replace is recorded by [Log.Observe] when it next looks; one that was
-//     overwritten by another plain write before that is lost, and nobody can tell. Its author is never known.
-//   - Each record names the hash of the one before. Who may write below the prefix may forge; it shows.
+//   - Any other plain write is recorded by the next [Log.Observe]. One that another plain write replaced before that is
+//     lost without a trace. The author of a plain write is never known.
+//   - Each record contains the hash of the previous one. Anyone with write access can tamper; tampering is detectable.
 //
 // # How values are stored
 //

@@ -16,7 +16,7 @@ const (
 	passes   fate = iota
 	unsent        // it never arrives
 	unheard       // it is carried out, and the answer is lost
-	rejected      // the store says 500 and does nothing
+	rejected      // the store answers 500 and does nothing
 )
 
 // wire stands between a client and a store and decides over each request by its number, from 1.

@@ -12,8 +12,8 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// anew commits with a log that knows nothing yet.
-func (w *world) anew(edits ...history.Edit) history.Commit {
+// commitWithNewLog commits with a log that has read nothing yet.
+func (w *world) commitWithNewLog(edits ...history.Edit) history.Commit {
 	w.Helper()
 	c, err := history.Open(w.store, w.tree).Commit(w.Context(), history.Request{Note: history.Note{Author: me, Via: "test"}, Edits: edits})
 	if err != nil {
@@ -27,22 +27,22 @@ func (w *world) anew(edits ...history.Edit) history.Commit {
 func TestCommit_FastRead_FindsPlainWrites(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.T = t
-		w.anew(edit("vms/a", "1"), edit("vms/b", "1"))   // 1
-		w.anew(edit("vms/a", "2"))                       // 2, over what 1 says
-		w.anew(edit("vms/c", "1"))                       // 3, which was never there
-		w.anew(history.Edit{Key: "vms/b", Delete: true}) // 4
-		w.anew(edit("vms/b", "2"))                       // 5
+		w.commitWithNewLog(edit("vms/a", "1"), edit("vms/b", "1"))   // 1
+		w.commitWithNewLog(edit("vms/a", "2"))                       // 2, over what 1 says
+		w.commitWithNewLog(edit("vms/c", "1"))                       // 3, which was never there
+		w.commitWithNewLog(history.Edit{Key: "vms/b", Delete: true}) // 4
+		w.commitWithNewLog(edit("vms/b", "2"))                       // 5
 		w.same()
 
 		w.plain("vms/a", "plain")
-		w.anew(edit("vms/a", "3")) // 6 observed, 7
+		w.commitWithNewLog(edit("vms/a", "3")) // 6 observed, 7
 		w.remove("vms/c")
-		w.anew(edit("vms/c", "2"))         // 8 observed, 9
+		w.commitWithNewLog(edit("vms/c", "2"))         // 8 observed, 9
 		w.plain("vms/new", "plain")        // which the log does not know at all
-		w.anew(edit("vms/new", "written")) // 10 observed, 11
+		w.commitWithNewLog(edit("vms/new", "written")) // 10 observed, 11
 		w.remove("vms/a")
 		w.plain("vms/a", "3")      // the same bytes in another key of that name
-		w.anew(edit("vms/a", "4")) // 12 observed, 13
+		w.commitWithNewLog(edit("vms/a", "4")) // 12 observed, 13
 		var kinds []string
 		for _, c := range w.all(history.Query{From: 6}) {
 			kinds = append(kinds, fmt.Sprintf("%s %s %s", c.Kind, c.Changes[0].Op, c.Changes[0].Key))
@@ -61,14 +61,14 @@ func TestCommit_FastRead_FindsPlainWrites(t *testing.T) {
 func TestCommit_FastReadForgedFlags_FallsBack(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.T = t
-		w.anew(edit("vms/a", "1"))
-		w.anew(edit("vms/a", "2"))
+		w.commitWithNewLog(edit("vms/a", "1"))
+		w.commitWithNewLog(edit("vms/a", "2"))
 		path := string(w.tree.Intent()) + "vms/a"
 		for flags, value := range map[uint64]string{1: "1", 2: "2", 99: "2"} {
 			if _, err := w.store.Commit(t.Context(), []store.Change{{Verb: store.Set, Key: path, Value: []byte(value), Flags: flags}}); err != nil {
 				t.Fatal(err)
 			}
-			w.anew(edit("vms/a", fmt.Sprint("after ", flags)))
+			w.commitWithNewLog(edit("vms/a", fmt.Sprint("after ", flags)))
 		}
 		w.same()
 		if faults, err := w.log.Verify(t.Context()); err != nil || len(faults) > 0 {
@@ -82,7 +82,7 @@ func TestCommit_FastReadHundredth_WritesCheckpoint(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.T = t
 		for i := range 103 {
-			w.anew(edit(fmt.Sprintf("vms/vm%d", i%7), fmt.Sprint(i)))
+			w.commitWithNewLog(edit(fmt.Sprintf("vms/vm%d", i%7), fmt.Sprint(i)))
 		}
 		names, err := w.store.Names(t.Context(), w.tree.History().Join("cp"))
 		if err != nil || len(names) == 0 {
@@ -96,7 +96,7 @@ func TestCommit_FastReadHundredth_WritesCheckpoint(t *testing.T) {
 func TestJudge(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.T = t
-		w.anew(edit("regions/SIN", "{}"))
+		w.commitWithNewLog(edit("regions/SIN", "{}"))
 		no := errors.New("no such region")
 		r := history.Request{Edits: []history.Edit{edit("vms/a", "1")}, Also: []string{"regions/SIN"}}
 		for _, region := range []string{"regions/NRT", "regions/SIN"} {

@@ -22,12 +22,12 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if many := flag.Lookup("test.parallel").Value; many.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
-		_ = many.Set("6") // those that are parallel wait for a disk or for a Consul for most of the time
+		_ = many.Set("6") // parallel tests mostly wait for a disk or a Consul
 	}
 	code := m.Run()
 	shared.Stop()
 	if code == 0 {
-		// Idle connections of the client are kept for its next request; everything else must be gone.
+		// The client keeps idle connections for its next request; everything else must be gone.
 		if err := goleak.Find(goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1

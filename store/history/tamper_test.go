@@ -156,7 +156,7 @@ func TestLog_DamagedHeadOrCheckpoint_IsReported(t *testing.T) {
 	if bad == 0 || bad > good/4 {
 		t.Errorf("%d of %d entries are not believed", bad, good)
 	}
-	// Nonsense for a head or a window is an error that names the key.
+	// An invalid head or retention state is an error that names the key.
 	for _, key := range []string{"head", "window"} {
 		was := w.raw(key).Value
 		w.forge(key, []byte(`{"seq":"no"}`))

@@ -97,7 +97,7 @@ func write(commits []Commit, tags []Tag) []byte {
 	return b.Bytes()
 }
 
-// describe is a history without marks, which git chooses anew.
+// describe formats a history without marks, which git chooses again.
 func describe(commits []Commit, tags []Tag) string {
 	var b strings.Builder
 	at := map[uint64]int{}
