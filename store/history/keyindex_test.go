@@ -38,10 +38,10 @@ func TestCommit_FastRead_FindsPlainWrites(t *testing.T) {
 		w.commitWithNewLog(edit("vms/a", "3")) // 6 observed, 7
 		w.remove("vms/c")
 		w.commitWithNewLog(edit("vms/c", "2"))         // 8 observed, 9
-		w.plain("vms/new", "plain")        // which the log does not know at all
+		w.plain("vms/new", "plain")                    // which the log does not know at all
 		w.commitWithNewLog(edit("vms/new", "written")) // 10 observed, 11
 		w.remove("vms/a")
-		w.plain("vms/a", "3")      // the same bytes in another key of that name
+		w.plain("vms/a", "3")                  // the same bytes in another key of that name
 		w.commitWithNewLog(edit("vms/a", "4")) // 12 observed, 13
 		var kinds []string
 		for _, c := range w.all(history.Query{From: 6}) {
