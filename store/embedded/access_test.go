@@ -35,7 +35,7 @@ func guarded(t *testing.T, config embedded.Config) (address string) {
 	return address
 }
 
-// say sends one request with exactly these headers and returns the status and the body.
+// say sends one request with exactly these headers and returns status and body.
 func say(t *testing.T, address, method, path, headers string) (int, string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
