@@ -35,7 +35,7 @@ func TestFork(t *testing.T) {
 		if got := f.observe(); len(got) != 0 {
 			t.Errorf("a new fork is what its history says: %+v", got)
 		}
-		// Agents see it by its root alone.
+		// Agents see a fork only through its root.
 		tree, err := intent.ParseRoot(f.tree.Root())
 		if err != nil {
 			t.Fatal(err)
@@ -138,7 +138,7 @@ func TestCommon(t *testing.T) {
 		w.commit("3 in the tree", edit("nodes/b/x", "3"))
 		join(f, w, 3, edit("nodes/b/x", "3"))
 		common(w, f, history.Common{Base: history.Ref{Root: main, Seq: 3}, Ours: 3, Theirs: 3})
-		// Both join the other as it was before the other joined: neither is the newer.
+		// Each joins the other as it was before the other's join: neither is newer.
 		join(w, f, 2)
 		w.commit("5", edit("nodes/b/x", "5"))
 		f.commit("4", edit("nodes/a/x", "4"))
@@ -152,7 +152,8 @@ func TestCommon(t *testing.T) {
 	})
 }
 
-// TestForkLoss_CountsWhatIsNowhereElse: joined work is not lost with a fork; later work, plain writes and its forks are.
+// TestForkLoss_CountsWhatIsNowhereElse: joined work is not lost with a fork; later work, plain writes and nested forks
+// are.
 func TestForkLoss_CountsWhatIsNowhereElse(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.commit("first", edit("nodes/web1/slug", "1"))

@@ -81,7 +81,7 @@ func TestImport_Killed_IsTakenUpByTheNext(t *testing.T) {
 		if r.Method == http.MethodPut {
 			writes++
 		}
-		if dead && writes > 5 { // as if the program had been killed then
+		if dead && writes > 5 { // as if the process had been killed here
 			http.Error(rw, "gone", http.StatusForbidden)
 			return
 		}

@@ -23,7 +23,7 @@ func TestMirror_HoldsBackCompaction(t *testing.T) {
 		if got := w.all(history.Query{From: 21}); len(got) != 310 {
 			t.Errorf("%d of 310 commits are left", len(got))
 		}
-		// A mirror of another history has nothing of this one for certain.
+		// A mirror of another history has no commit of this one for certain.
 		if _, err := w.log.SetMirror(t.Context(), history.Mirror{Name: "git", Seq: 300, Hash: all[19].Hash}); err != nil {
 			t.Fatal(err)
 		}
