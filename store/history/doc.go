@@ -19,7 +19,7 @@
 // # Guarantees
 //
 //   - Value and entry are committed together or not at all. The commits of a tree have a total order without gaps.
-//   - A plain write that a commit is about to replace is recorded first, as a commit of its own in the same transaction.
+//   - A plain write that a commit is about to replace is recorded first, as a separate commit in the same transaction.
 //   - Any other plain write is recorded by the next [Log.Observe]. One that another plain write replaced before that is
 //     lost without a trace. The author of a plain write is never known.
 //   - Each record contains the hash of the previous one. Anyone with write access can tamper; tampering is detectable.
