@@ -17,13 +17,14 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// hang is what nothing here may take unless something hangs; a blocking query is cut off after 26 s, or after 74 s as it is out of tests.
+// hang is longer than any step takes unless something hangs. A blocking query is cut off after 26 s in tests, otherwise
+// after 74 s.
 const hang = 4 * time.Minute
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if many := flag.Lookup("test.parallel").Value; many.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
-		_ = many.Set("8") // those that are parallel wait for most of the time, and some for more than a minute
+		_ = many.Set("8") // parallel tests mostly wait, some for more than a minute
 	}
 	if os.Getenv("PLATYPUS_FAULTS") == "" {
 		store.WatchesWait(15 * time.Second)
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	shared.Stop()
 	if code == 0 {
-		// Idle connections of the client are kept for its next request; everything else must be gone.
+		// The client keeps idle connections for its next request; everything else must be gone.
 		if err := goleak.Find(goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
@@ -40,10 +41,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// shared serves all tests that need no Consul of their own.
+// shared serves all tests that do not need their own Consul.
 var shared consultest.Shared
 
-// each runs a test on the embedded store and on a real Consul, in a tree of its own, beside other tests.
+// each runs a test on the embedded store and on a real Consul, in a tree of its own, in parallel.
 func each(t *testing.T, test func(t *testing.T, s *store.Store, tree intent.Tree)) {
 	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {

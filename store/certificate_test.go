@@ -16,32 +16,31 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// sealed is a store that speaks TLS, with the certificate that the authority issued for "store" last, and wants the
-// client's.
-func sealed(t *testing.T, a *certtest.Authority) string {
+// tlsStore is a TLS store that uses the latest certificate for "store" and requires client certificates.
+func tlsStore(t *testing.T, a *certtest.Authority) string {
 	server := httptest.NewUnstartedServer(embedtest.Open(t))
 	server.TLS = a.Server("store")
-	server.Config.ErrorLog = silent
+	server.Config.ErrorLog = nopLogger
 	server.StartTLS()
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	return server.URL
 }
 
-// asAgent is how to reach it with the certificate that was issued for "agent" last.
+// asAgent is the configuration of a client with the latest certificate for "agent".
 func asAgent(a *certtest.Authority, address string) store.Config {
 	cert, key := a.Files("agent")
 	return store.Config{Address: address, CAFile: a.CA(), CertFile: cert, KeyFile: key}
 }
 
-// TestCertificates: one that is not accepted, on either side, is told as such; once it is renewed the store is reached
-// again, whether or not anybody said so.
-func TestCertificates(t *testing.T) {
+// TestStore_CertificateRejected_ReportsItAndRecovers: a rejected certificate on either side is reported as such, and
+// after its renewal requests succeed with or without a Reload.
+func TestStore_CertificateRejected_ReportsItAndRecovers(t *testing.T) {
 	const here = "127.0.0.1"
 	a := certtest.New(t)
 	stranger := certtest.New(t).In(a.Dir)
 	a.Issue("store", here, time.Hour)
 	a.Issue("agent", here, time.Hour)
-	address := sealed(t, a)
+	address := tlsStore(t, a)
 	for _, reload := range []bool{false, true} {
 		for name, c := range map[string]struct{ spoil, mend func() }{
 			"the store's has expired":  {func() { a.Issue("store", here, -time.Minute) }, func() { a.Issue("store", here, time.Hour) }},
@@ -55,7 +54,7 @@ func TestCertificates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, name, func() bool { // the alert may lose the race against the end of the connection
+			eventually(t, name, func() bool { // the connection may close before the alert arrives
 				err := s.Put(t.Context(), "a", []byte("1"))
 				if err == nil || !errors.Is(err, store.ErrUnreachable) {
 					t.Fatalf("%s: %v", name, err)
@@ -68,7 +67,7 @@ func TestCertificates(t *testing.T) {
 					t.Error(err)
 				}
 			} else {
-				_, _, _ = s.Get(t.Context(), "a", store.Default) // the refusal that makes it look
+				_, _, _ = s.Get(t.Context(), "a", store.Default) // a rejection, which triggers a reload
 			}
 			if err := s.Put(t.Context(), "a", []byte("1")); err != nil {
 				t.Errorf("%s, mended (told so: %v): %v", name, reload, err)
@@ -77,13 +76,12 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// TestHalfRenewed: a key without its certificate, as it is for a moment while both are renewed, does not take the store
-// away from who has it.
-func TestHalfRenewed(t *testing.T) {
+// TestReload_KeyWithoutItsCertificate_KeepsTheOldPair: during a renewal the key may not match the certificate yet.
+func TestReload_KeyWithoutItsCertificate_KeepsTheOldPair(t *testing.T) {
 	a := certtest.New(t)
 	a.Issue("store", "127.0.0.1", time.Hour)
 	a.Issue("agent", "", time.Hour)
-	s, err := store.Open(asAgent(a, sealed(t, a)))
+	s, err := store.Open(asAgent(a, tlsStore(t, a)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,8 +102,9 @@ func TestHalfRenewed(t *testing.T) {
 	}
 }
 
-// TestTokenRotated puts another token into the file and takes the old one away: who watches goes on without being told.
-func TestTokenRotated(t *testing.T) {
+// TestWatch_TokenRotated_Continues replaces the token file and revokes the old token: a watch continues without a
+// Reload.
+func TestWatch_TokenRotated_Continues(t *testing.T) {
 	t.Parallel()
 	c := consultest.Start(t, consultest.Config{Token: "root"})
 	root, err := store.Open(store.Config{Address: c.Addr, Token: "root"})

@@ -15,19 +15,19 @@ import (
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
-// traffic is what agents and people ask of a store all the time, and what came of it.
+// traffic is a constant load like that of agents and people, with its results.
 type traffic struct {
 	t       *testing.T
 	store   *store.Store
 	tree    intent.Tree
-	acked   atomic.Int64 // commits that were acknowledged
-	unknown atomic.Int64 // commits of which nothing is known
-	reads   atomic.Int64 // answers to reads
-	failed  atomic.Int64 // reads without an answer
-	stuck   atomic.Int64 // rounds of counting that came to nothing
+	acked   atomic.Int64 // acknowledged commits
+	unknown atomic.Int64 // commits with unknown outcome
+	reads   atomic.Int64 // successful reads
+	failed  atomic.Int64 // failed reads
+	stuck   atomic.Int64 // failed rounds of count
 }
 
-// begin keeps the traffic up until the test ends; wait returns when all of it has.
+// begin runs the traffic until the test ends; wait returns when all of it has stopped.
 func (x *traffic) begin() (stop func()) {
 	ctx, cancel := context.WithCancel(x.t.Context())
 	var group sync.WaitGroup
@@ -42,7 +42,7 @@ func (x *traffic) begin() (stop func()) {
 	return func() { cancel(); group.Wait() }
 }
 
-// count adds one to a counter, which nobody else writes.
+// count increments a counter with a single writer.
 func (x *traffic) count(ctx context.Context) {
 	key := string(x.tree.Own()) + "count"
 	pair, _, err := x.store.Get(ctx, key, store.Consistent)
@@ -58,14 +58,14 @@ func (x *traffic) count(ctx context.Context) {
 		x.acked.Add(1)
 	case errors.Is(err, store.ErrUnknown):
 		x.unknown.Add(1)
-	case errors.Is(err, store.ErrConflict) && x.unknown.Load() > 0: // one of those has happened after all
+	case errors.Is(err, store.ErrConflict) && x.unknown.Load() > 0: // one of the unknown commits did happen
 	default:
 		x.stuck.Add(1)
 		x.outage(ctx, "commit", err)
 	}
 }
 
-// look asks what agents ask before they remove anything.
+// look makes the reads that an agent makes before it removes anything.
 func (x *traffic) look(ctx context.Context) {
 	if gone, err := x.store.Gone(ctx, x.tree.Assignment("web1", "slug")); err != nil {
 		x.outage(ctx, "gone", err)
@@ -86,23 +86,23 @@ func (x *traffic) look(ctx context.Context) {
 	}
 }
 
-// outage accepts one kind of failure alone.
+// outage accepts only the errors of an outage.
 func (x *traffic) outage(ctx context.Context, what string, err error) {
 	if x.failed.Add(1); ctx.Err() == nil && !errors.Is(err, store.ErrUnreachable) {
 		x.t.Errorf("%s: %v", what, err)
 	}
 }
 
-// goesOn waits until commits and reads are answered again.
+// goesOn waits until commits and reads succeed again.
 func (x *traffic) goesOn(after string) {
 	x.t.Helper()
 	acked, reads := x.acked.Load(), x.reads.Load()
 	eventually(x.t, "commits and reads after "+after, func() bool { return x.acked.Load() > acked+2 && x.reads.Load() > reads+2 })
 }
 
-// TestFaultCluster kills the leader of three servers, then two of them, and heals each, while an agent watches, commits,
-// holds a lease and asks what is gone: what it is told is true or an error at any moment, the watch finds back by
-// itself, and a lease that could not be kept is told as lost.
+// TestFaultCluster kills the leader of three servers, then two servers, and heals each, while an agent watches,
+// commits, holds a lease and checks for absence: every result is correct or an error, the watch recovers by itself, and
+// a lease that could not be renewed is reported as lost.
 func TestFaultCluster(t *testing.T) {
 	t.Parallel()
 	servers := consultest.StartCluster(t, 3)
@@ -184,7 +184,7 @@ func TestFaultCluster(t *testing.T) {
 	t.Logf("%d commits acknowledged, %d unknown, %d reads answered, %d requests failed", x.acked.Load(), x.unknown.Load(), x.reads.Load(), x.failed.Load())
 }
 
-// holds takes a lease that ends soon when it is not renewed.
+// holds opens a session with a short TTL and acquires a key.
 func holds(t *testing.T, x *traffic) *store.Session {
 	t.Helper()
 	session, err := x.store.NewSession(t.Context(), "n", store.MinTTL, time.Millisecond, store.ReleaseKeys)

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// WatchesWait changes how long a watch lets the store wait for news, for as long as the process runs.
+// WatchesWait sets how long a watch blocks, for the life of the process.
 func WatchesWait(d time.Duration) { waitTime = d }
 
-// ReportEvery changes the least time between two writes of one report for as long as the test runs.
+// ReportEvery sets the minimum time between two writes of one report, for the duration of the test.
 func ReportEvery(t testing.TB, d time.Duration) {
 	before := reportInterval
 	reportInterval = d

@@ -11,12 +11,12 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// systemSocket is where the one-machine store of the system answers. Only root, and the user to whom root gave the
-// folder, can put anything there.
+// systemSocket is the socket of the system's one-machine store. Only root, and the user to whom root gave the
+// directory, can create it.
 const systemSocket = "/run/platypus/store/store.sock"
 
-// LocalSocket is where the one-machine store answers when this user starts it and says nothing else: below /run for
-// root, below XDG_RUNTIME_DIR or else the state directory of anybody else.
+// LocalSocket is the default socket of a one-machine store that this user starts: below /run for root, otherwise below
+// XDG_RUNTIME_DIR or the state directory.
 func LocalSocket() string {
 	if os.Geteuid() == 0 {
 		return systemSocket
@@ -35,50 +35,50 @@ func LocalSocket() string {
 	return filepath.Join(dir, "platypus", "store.sock")
 }
 
-// foundSocket returns the socket of the one-machine store, this user's own before the system's; "" when there is none
-// that this user may trust.
+// foundSocket returns the socket of the one-machine store, this user's own before the system's; "" if no trusted one
+// exists.
 func foundSocket() string {
 	for _, path := range []string{LocalSocket(), systemSocket} {
-		if trusted(path) {
+		if isTrustedSocket(path) {
 			return path
 		}
 	}
 	return ""
 }
 
-// trusted reports whether a socket is there that nobody but root and this user can have put there: it belongs to one of
-// them, or to the user to whom root gave its folder.
-func trusted(path string) bool {
-	at, err := os.Lstat(path)
-	if err != nil || at.Mode().Type() != os.ModeSocket {
+// isTrustedSocket reports whether path is a socket that only root or this user can have created: it belongs to one of
+// them, or to the user to whom root gave its directory.
+func isTrustedSocket(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != os.ModeSocket {
 		return false
 	}
-	owner := ownerOf(at)
+	owner := ownerOf(info)
 	if owner == 0 || owner == os.Geteuid() {
 		return true
 	}
 	dir, err := os.Lstat(filepath.Dir(path))
-	above, err2 := os.Lstat(filepath.Dir(filepath.Dir(path)))
+	parent, err2 := os.Lstat(filepath.Dir(filepath.Dir(path)))
 	return err == nil && err2 == nil && dir.IsDir() && dir.Mode()&0o022 == 0 && owner == ownerOf(dir) &&
-		ownerOf(above) == 0 && above.Mode()&0o022 == 0
+		ownerOf(parent) == 0 && parent.Mode()&0o022 == 0
 }
 
-func ownerOf(at os.FileInfo) int {
-	if s, ok := at.Sys().(*syscall.Stat_t); ok {
+func ownerOf(info os.FileInfo) int {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(s.Uid)
 	}
 	return -1
 }
 
-// unsaid reports whether neither config nor the environment says where the store is.
-func (s *Store) unsaid() bool {
+// usesDefaultAddress reports whether neither config nor the environment sets an address.
+func (s *Store) usesDefaultAddress() bool {
 	return s.config.Address == "" && os.Getenv(api.HTTPAddrEnvName) == "" && os.Getenv(api.HTTPSSLEnvName) == ""
 }
 
-// findLocal has a client to whom nobody said where the store is connect to the socket of the one-machine store whenever
-// there is one, and to Consul's default address otherwise. It looks at each connection: the store may start later.
-func (s *Store) findLocal(c *api.Config) {
-	if !s.unsaid() {
+// dialLocalSocket makes a client without a configured address connect to the socket of the one-machine store if it
+// exists, otherwise to Consul's default address. It checks at each connection, because that store may start later.
+func (s *Store) dialLocalSocket(c *api.Config) {
+	if !s.usesDefaultAddress() {
 		return
 	}
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}
@@ -90,5 +90,5 @@ func (s *Store) findLocal(c *api.Config) {
 	}
 }
 
-// dialTimeout is that of Consul's own client.
+// dialTimeout is the same as in Consul's client.
 const dialTimeout = 30 * time.Second

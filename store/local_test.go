@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// socketAt makes a socket of a user in a folder of a user, both below a folder of root's.
+// socketAt creates a socket of one user in a directory of another, below a directory of root.
 func socketAt(t *testing.T, folder, socket int, mode os.FileMode) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -45,7 +45,7 @@ func TestTrusted_SocketOfWhomever_OnlyOfRootSelfOrOwnerOfFolder(t *testing.T) {
 		{"in a folder of root's", 0, other, 0o755, false},
 		{"in a folder that its user may have made himself", other, other, 0o777, false},
 	} {
-		if got := trusted(socketAt(t, c.folder, c.socket, c.mode)); got != c.want {
+		if got := isTrustedSocket(socketAt(t, c.folder, c.socket, c.mode)); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -53,7 +53,7 @@ func TestTrusted_SocketOfWhomever_OnlyOfRootSelfOrOwnerOfFolder(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if trusted(file) || trusted(file+".none") {
+	if isTrustedSocket(file) || isTrustedSocket(file+".none") {
 		t.Error("what is no socket is trusted")
 	}
 }

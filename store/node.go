@@ -10,18 +10,18 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// maxClusterWatches bounds the connections of one agent: a node with more apps follows all clusters with one watch.
+// maxClusterWatches limits the connections of one agent: a node with more clusters watches all clusters with one query.
 const maxClusterWatches = 16
 
-// Snapshot is everything that concerns a node, read whole.
+// Snapshot is the complete state that concerns a node.
 type Snapshot struct {
 	Pairs   []intent.Pair
-	Index   uint64                   // highest index of the reads that it was made of
-	Indexes map[intent.Prefix]uint64 // of each of those reads
-	Refused map[intent.Prefix]string // clusters that may not be read now, and why; of these Pairs hold what was read last, if anything
+	Index   uint64                   // highest index of its reads
+	Indexes map[intent.Prefix]uint64 // index of each read
+	Refused map[intent.Prefix]string // clusters whose read is denied, and why; Pairs hold their last known state, if any
 }
 
-// Refusal returns why the values of a cluster may not be read, or "".
+// Refusal returns why a cluster cannot be read, or "".
 func (s Snapshot) Refusal(cluster intent.Prefix) string {
 	for prefix, why := range s.Refused {
 		if strings.HasPrefix(string(cluster), string(prefix)) {
@@ -31,31 +31,30 @@ func (s Snapshot) Refusal(cluster intent.Prefix) string {
 	return ""
 }
 
-// WatchNode delivers a node's intent, first once all of it was read and then whenever it changed, until ctx ends; the
-// newest snapshot replaces one that was not taken yet. A cluster that may not be read keeps nobody else's news back. failed
-// hears the outcome of each other read, nil when it worked or when the prefix is no longer followed; it is called from
-// many goroutines.
+// WatchNode delivers a node's intent once all of it was read and after each change, until ctx ends; the newest snapshot
+// replaces one that was not received yet. A cluster that cannot be read does not delay the others. failed receives the
+// result of each other read, nil for success or when a prefix is no longer watched; it is called from many goroutines.
 func (s *Store) WatchNode(ctx context.Context, tree intent.Tree, node intent.Name, failed func(intent.Prefix, error)) <-chan Snapshot {
-	f := &feed{
+	w := &nodeWatch{
 		store: s, tree: tree, node: node, failed: failed,
-		parts: map[intent.Prefix]part{}, stop: map[intent.Prefix]context.CancelFunc{},
-		read: make(chan part), out: make(chan Snapshot, 1),
+		parts: map[intent.Prefix]prefixState{}, cancel: map[intent.Prefix]context.CancelFunc{},
+		states: make(chan prefixState), out: make(chan Snapshot, 1),
 	}
-	go f.run(ctx)
-	return f.out
+	go w.run(ctx)
+	return w.out
 }
 
 // ReadNode reads a node's intent once.
 func (s *Store) ReadNode(ctx context.Context, tree intent.Tree, node intent.Name, mode Mode) (Snapshot, error) {
 	var read Snapshot
 	for _, prefix := range assignments(tree, node) {
-		if err := s.add(ctx, &read, prefix, mode); err != nil {
+		if err := s.addPrefix(ctx, &read, prefix, mode); err != nil {
 			return Snapshot{}, err
 		}
 	}
 	read.Refused = map[intent.Prefix]string{}
 	for _, cluster := range clustersOf(tree, node, read.Pairs) {
-		err := s.add(ctx, &read, cluster, mode)
+		err := s.addPrefix(ctx, &read, cluster, mode)
 		if errors.Is(err, ErrDenied) {
 			read.Refused[cluster] = err.Error()
 		} else if err != nil {
@@ -65,23 +64,23 @@ func (s *Store) ReadNode(ctx context.Context, tree intent.Tree, node intent.Name
 	return read, nil
 }
 
-// add reads what lies below prefix into the snapshot.
-func (s *Store) add(ctx context.Context, to *Snapshot, prefix intent.Prefix, mode Mode) error {
+// addPrefix reads a prefix into the snapshot.
+func (s *Store) addPrefix(ctx context.Context, snapshot *Snapshot, prefix intent.Prefix, mode Mode) error {
 	pairs, index, err := s.List(ctx, prefix, mode)
-	to.Pairs, to.Index = append(to.Pairs, pairs...), max(to.Index, index)
-	if to.Indexes == nil {
-		to.Indexes = map[intent.Prefix]uint64{}
+	snapshot.Pairs, snapshot.Index = append(snapshot.Pairs, pairs...), max(snapshot.Index, index)
+	if snapshot.Indexes == nil {
+		snapshot.Indexes = map[intent.Prefix]uint64{}
 	}
-	to.Indexes[prefix] = index
+	snapshot.Indexes[prefix] = index
 	return err
 }
 
-// assignments are the prefixes that say which apps a node has: people's and the allocator's.
+// assignments are the prefixes with the apps of a node: declared by people, and placed by the allocator.
 func assignments(tree intent.Tree, node intent.Name) []intent.Prefix {
 	return []intent.Prefix{tree.Node(node), tree.Placements(node)}
 }
 
-// clustersOf returns the prefixes that the assignments of a node make worth reading.
+// clustersOf returns the cluster prefixes to read for the assignments of a node.
 func clustersOf(tree intent.Tree, node intent.Name, assignments []intent.Pair) []intent.Prefix {
 	clusters := intent.Assignments(tree, node, assignments)
 	if len(clusters) > maxClusterWatches {
@@ -90,114 +89,114 @@ func clustersOf(tree intent.Tree, node intent.Name, assignments []intent.Pair) [
 	return clusters
 }
 
-// feed puts the watches of a node together. Its goroutine owns all of it; each watch sends what it read.
-type feed struct {
+// nodeWatch combines the watches of a node. Its goroutine owns all fields; each watch sends what it read to states.
+type nodeWatch struct {
 	store  *Store
 	tree   intent.Tree
 	node   intent.Name
 	failed func(intent.Prefix, error)
-	parts  map[intent.Prefix]part // what was read last below each prefix that is followed
-	stop   map[intent.Prefix]context.CancelFunc
-	read   chan part
+	parts  map[intent.Prefix]prefixState // the last state of each watched prefix
+	cancel map[intent.Prefix]context.CancelFunc
+	states chan prefixState
 	out    chan Snapshot
 }
 
-type part struct {
+type prefixState struct {
 	prefix  intent.Prefix
 	pairs   []intent.Pair
 	index   uint64
-	refused string // why it may not be read any more, with the pairs of before
+	refused string // why the prefix cannot be read; then pairs are the previous ones
 }
 
-func (f *feed) run(ctx context.Context) {
-	roots := assignments(f.tree, f.node)
-	f.refollow(ctx, roots)
+func (w *nodeWatch) run(ctx context.Context) {
+	roots := assignments(w.tree, w.node)
+	w.setPrefixes(ctx, roots)
 	for {
 		select {
-		case p := <-f.read:
-			if f.stop[p.prefix] == nil {
+		case p := <-w.states:
+			if w.cancel[p.prefix] == nil {
 				continue // no longer followed
 			}
-			if before := f.parts[p.prefix]; p.refused != "" {
-				if before.refused == p.refused {
+			if previous := w.parts[p.prefix]; p.refused != "" {
+				if previous.refused == p.refused {
 					continue
 				}
-				p.pairs, p.index = before.pairs, before.index
+				p.pairs, p.index = previous.pairs, previous.index
 			}
-			f.parts[p.prefix] = p
+			w.parts[p.prefix] = p
 			if slices.Contains(roots, p.prefix) {
-				assigned := slices.Concat(f.parts[roots[0]].pairs, f.parts[roots[1]].pairs)
-				f.refollow(ctx, append(clustersOf(f.tree, f.node, assigned), roots...))
+				assigned := slices.Concat(w.parts[roots[0]].pairs, w.parts[roots[1]].pairs)
+				w.setPrefixes(ctx, append(clustersOf(w.tree, w.node, assigned), roots...))
 			}
-			f.deliver()
+			w.deliver()
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// refollow makes the set of watches equal to wanted.
-func (f *feed) refollow(ctx context.Context, wanted []intent.Prefix) {
-	for prefix, stop := range f.stop {
+// setPrefixes starts and stops watches so that exactly the wanted prefixes are watched.
+func (w *nodeWatch) setPrefixes(ctx context.Context, wanted []intent.Prefix) {
+	for prefix, stop := range w.cancel {
 		if !slices.Contains(wanted, prefix) {
 			stop()
-			delete(f.stop, prefix)
-			delete(f.parts, prefix)
+			delete(w.cancel, prefix)
+			delete(w.parts, prefix)
 		}
 	}
 	for _, prefix := range wanted {
-		f.follow(ctx, prefix)
+		w.follow(ctx, prefix)
 	}
 }
 
-func (f *feed) follow(ctx context.Context, prefix intent.Prefix) {
-	if f.stop[prefix] != nil {
+func (w *nodeWatch) follow(ctx context.Context, prefix intent.Prefix) {
+	if w.cancel[prefix] != nil {
 		return
 	}
 	watched, stop := context.WithCancel(ctx)
-	f.stop[prefix] = stop
-	tell := func(p part) {
+	w.cancel[prefix] = stop
+	send := func(p prefixState) {
 		select {
-		case f.read <- p:
+		case w.states <- p:
 		case <-watched.Done():
 		}
 	}
-	changed := func(pairs []intent.Pair, index uint64) { tell(part{prefix: prefix, pairs: pairs, index: index}) }
-	failed := f.failed
-	if !slices.Contains(assignments(f.tree, f.node), prefix) {
+	changed := func(pairs []intent.Pair, index uint64) { send(prefixState{prefix: prefix, pairs: pairs, index: index}) }
+	failed := w.failed
+	if !slices.Contains(assignments(w.tree, w.node), prefix) {
 		failed = func(prefix intent.Prefix, err error) {
 			if errors.Is(err, ErrDenied) {
-				tell(part{prefix: prefix, refused: err.Error()})
-				err = nil // it is told with the snapshot
+				send(prefixState{prefix: prefix, refused: err.Error()})
+				err = nil // it is part of the snapshot
 			}
-			f.failed(prefix, err)
+			w.failed(prefix, err)
 		}
 	}
 	go func() {
-		f.store.watch(watched, prefix, 0, changed, failed)
+		w.store.watch(watched, prefix, 0, changed, failed)
 		if ctx.Err() == nil {
-			f.failed(prefix, nil) // no longer followed: a fault of it is nobody's any more
+			w.failed(prefix, nil) // no longer watched: clear its error
 		}
 	}()
 }
 
-// deliver hands out a snapshot when every prefix has been read.
-func (f *feed) deliver() {
-	if len(f.parts) < len(f.stop) {
+// deliver sends a snapshot once every prefix has been read.
+func (w *nodeWatch) deliver() {
+	if len(w.parts) < len(w.cancel) {
 		return
 	}
 	s := Snapshot{Indexes: map[intent.Prefix]uint64{}, Refused: map[intent.Prefix]string{}}
-	for _, prefix := range slices.Sorted(maps.Keys(f.parts)) {
-		s.Pairs = append(s.Pairs, f.parts[prefix].pairs...)
-		s.Index = max(s.Index, f.parts[prefix].index)
-		s.Indexes[prefix] = f.parts[prefix].index
-		if why := f.parts[prefix].refused; why != "" {
+	for _, prefix := range slices.Sorted(maps.Keys(w.parts)) {
+		s.Pairs = append(s.Pairs, w.parts[prefix].pairs...)
+		s.Index = max(s.Index, w.parts[prefix].index)
+		s.Indexes[prefix] = w.parts[prefix].index
+		if why := w.parts[prefix].refused; why != "" {
 			s.Refused[prefix] = why
 		}
 	}
 	select {
-	case <-f.out: // not taken yet: newest wins
+	case <-w.out: // not received yet: the newest wins
 	default:
 	}
-	f.out <- s
+	w.out <- s
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// restless is a store on the wire whose every answer is at once and another one.
-func restless(t *testing.T, size int) (s *store.Store, reads *atomic.Int64) {
+// changingStore is a server that answers every read at once with a new state.
+func changingStore(t *testing.T, size int) (s *store.Store, reads *atomic.Int64) {
 	reads = new(atomic.Int64)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		n := reads.Add(1)
@@ -28,9 +28,9 @@ func restless(t *testing.T, size int) (s *store.Store, reads *atomic.Int64) {
 	return opened(t, server.URL), reads
 }
 
-// TestWatchKeepsItsPace counts the reads of a prefix that never stops changing: some at once, then four a second. Of what
-// is large hardly any are at once.
-func TestWatchKeepsItsPace(t *testing.T) {
+// TestWatch_ConstantChange_LimitsReads counts the reads of a prefix that changes constantly: a burst, then four a
+// second; for large values almost no burst.
+func TestWatch_ConstantChange_LimitsReads(t *testing.T) {
 	t.Parallel()
 	for _, of := range []struct {
 		what        string
@@ -38,7 +38,7 @@ func TestWatchKeepsItsPace(t *testing.T) {
 	}{{"small", 10, 50}, {"large", 200_000, 8}, {"larger than the burst", 4 << 20, 1}} {
 		t.Run(of.what, func(t *testing.T) {
 			t.Parallel()
-			s, reads := restless(t, of.size)
+			s, reads := changingStore(t, of.size)
 			ctx, cancel := context.WithCancel(t.Context())
 			begin := time.Now()
 			from := s.Watch(ctx, "p/", func(intent.Prefix, error) {})
@@ -58,8 +58,7 @@ func TestWatchKeepsItsPace(t *testing.T) {
 	}
 }
 
-// TestWatchAfterAWrite hears what comes after an index, and nothing of before.
-func TestWatchAfterAWrite(t *testing.T) {
+func TestWatchAfter_Index_DeliversOnlyNewerState(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
 		key := tree.Region("SIN")
 		index, err := s.Commit(t.Context(), []store.Change{{Verb: store.Set, Key: key, Value: []byte("1")}})

@@ -22,10 +22,10 @@ import (
 
 func isDenied(err error) bool { return errors.Is(err, store.ErrDenied) }
 
-// silent is for faults that are meant.
-var silent = log.New(io.Discard, "", 0)
+// nopLogger drops messages about intended faults.
+var nopLogger = log.New(io.Discard, "", 0)
 
-// eventually fails when something never comes to be.
+// eventually fails if holds does not become true in time.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(hang); !holds(); time.Sleep(20 * time.Millisecond) {
@@ -35,10 +35,10 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// fault answers a request in place of the store; pass hands it on.
+// fault handles a request in place of the store; pass forwards it.
 type fault func(w http.ResponseWriter, r *http.Request, pass http.Handler)
 
-// faulty stands on the wire between a client and a store.
+// faulty is a proxy between a client and a store.
 type faulty struct {
 	*httptest.Server
 	fault atomic.Pointer[fault]
@@ -50,7 +50,7 @@ func between(t *testing.T, store *httptest.Server) *faulty {
 		t.Fatal(err)
 	}
 	pass := httputil.NewSingleHostReverseProxy(target)
-	pass.ErrorLog = silent
+	pass.ErrorLog = nopLogger
 	f := &faulty{}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if do := f.fault.Load(); do != nil {
@@ -63,7 +63,7 @@ func between(t *testing.T, store *httptest.Server) *faulty {
 	return f
 }
 
-// now makes the fault hold from the next request on, and cuts those that wait.
+// now applies the fault from the next request on, and aborts blocking requests.
 func (f *faulty) now(do fault) {
 	f.fault.Store(&do)
 	f.CloseClientConnections()
@@ -90,11 +90,11 @@ func body(index, text string) fault {
 	}
 }
 
-// recorded asks the store and lets edit change the answer.
+// recorded forwards the request and lets edit change the response.
 func recorded(edit func(*httptest.ResponseRecorder)) fault {
 	return func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 		q := r.URL.Query()
-		q.Del("index") // no waiting
+		q.Del("index") // do not block
 		r.URL.RawQuery = q.Encode()
 		answer := httptest.NewRecorder()
 		pass.ServeHTTP(answer, r)
@@ -113,7 +113,7 @@ func replace(answer *httptest.ResponseRecorder, text string) {
 	answer.Body.WriteString(text)
 }
 
-// broken are the answers that must count as none.
+// broken are responses that must count as failures.
 var broken = map[string]fault{
 	"500 no leader":       status(500, "No cluster leader"),
 	"500 rpc":             status(500, "rpc error making call: EOF"),
@@ -149,12 +149,12 @@ var broken = map[string]fault{
 		replace(a, "[]")
 	}),
 	"black hole": func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
-		_, _ = io.Copy(io.Discard, r.Body) // or nobody notices when the client goes
+		_, _ = io.Copy(io.Discard, r.Body) // needed to notice that the client disconnects
 		<-r.Context().Done()
 	},
 }
 
-// odd are answers to be lived with.
+// odd are unusual but valid responses.
 var odd = map[string]fault{
 	"twice": recorded(func(a *httptest.ResponseRecorder) {
 		text := strings.Trim(a.Body.String(), "[]\n")
@@ -166,9 +166,9 @@ var odd = map[string]fault{
 	},
 }
 
-// TestFaultsOnTheWire: whatever the wire does, what is delivered is complete and true, and once the fault is gone the
-// news arrives.
-func TestFaultsOnTheWire(t *testing.T) {
+// TestWatch_FaultyResponses_DeliversOnlyCompleteState: every delivered state is complete and correct, and once the
+// fault is gone changes arrive.
+func TestWatch_FaultyResponses_DeliversOnlyCompleteState(t *testing.T) {
 	t.Parallel()
 	try := func(do fault, heard bool) func(t *testing.T) {
 		return func(t *testing.T) {
@@ -197,7 +197,7 @@ func TestFaultsOnTheWire(t *testing.T) {
 	}
 	for name, do := range broken {
 		if name == "black hole" && testing.Short() {
-			continue // it takes as long as a blocking query may
+			continue // takes as long as a blocking query
 		}
 		t.Run(name, try(do, true))
 	}
@@ -206,8 +206,8 @@ func TestFaultsOnTheWire(t *testing.T) {
 	}
 }
 
-// TestKindsOfErrors also shows that no broken answer makes a key absent.
-func TestKindsOfErrors(t *testing.T) {
+// TestGet_FaultyResponses_ReturnMatchingErrors: no faulty response makes a key absent.
+func TestGet_FaultyResponses_ReturnMatchingErrors(t *testing.T) {
 	t.Parallel()
 	for name, do := range broken {
 		t.Run(name, func(t *testing.T) {

@@ -13,9 +13,10 @@ import (
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
-// TestOneClusterRefused lets a node read one of its two clusters alone: its other app goes on, and of this one the last
-// good values stay, marked; once it may be read again that is told, too. Consul says no in two ways.
-func TestOneClusterRefused(t *testing.T) {
+// TestWatchNode_OneClusterDenied_KeepsItsLastState lets a node read only one of its two clusters: that app continues,
+// and the other one keeps its last state, marked as denied; once it is readable again that is delivered too. Consul
+// denies reads in two ways.
+func TestWatchNode_OneClusterDenied_KeepsItsLastState(t *testing.T) {
 	t.Parallel()
 	for _, keyList := range []bool{false, true} {
 		t.Run(fmt.Sprintf("enable_key_list_policy=%t", keyList), func(t *testing.T) {
@@ -52,7 +53,7 @@ func TestOneClusterRefused(t *testing.T) {
 
 			grant("open")
 			reload(t, s)
-			put(t, root, tree.Config("shut", "c"), `{"versions":{"v2":"active"}}`) // ends a wait that the old token began
+			put(t, root, tree.Config("shut", "c"), `{"versions":{"v2":"active"}}`) // ends a blocking query with the old token
 			refusedIs(t, w, tree, "shut", "v2")
 			put(t, root, tree.Config("shut", "c"), `{"versions":{"v3":"active"}}`)
 			put(t, root, tree.Config("open", "c"), `{"versions":{"v2":"active"}}`)
@@ -79,7 +80,7 @@ func reload(t *testing.T, s *store.Store) {
 	}
 }
 
-// refusedIs waits for a snapshot in which just this app's cluster is refused, and shut is at that version.
+// refusedIs waits for a snapshot in which only this app's cluster is denied and shut has that version.
 func refusedIs(t *testing.T, w *watched, tree intent.Tree, app, version intent.Name) {
 	t.Helper()
 	for timeout := time.After(hang); ; {

@@ -9,26 +9,26 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// reportInterval is the least time between two writes of one report that say the same of how things stand. Tests set it.
+// reportInterval is the minimum time between two writes of a report without an urgent change. Tests set it.
 var reportInterval = time.Second
 
-// reread is how long a reporter trusts that what it wrote still stands there: an agent hands over a report at least
-// every 30 s, less a tenth.
-const reread = 25 * time.Second
+// recheckInterval is how long a reporter assumes that its last write is still in the store. It is less than the 30 s
+// after which an agent reports again.
+const recheckInterval = 25 * time.Second
 
-// Reporter writes the newest report of an agent to the store when it differs from what stands there.
+// Reporter writes the newest report of an agent to the store if it differs from the stored one.
 type Reporter struct {
 	store  *Store
 	key    string
 	newest chan intent.Report
 }
 
-// NewReporter returns a reporter for one key; [Reporter.Run] does the writing.
+// NewReporter returns a reporter for one key; [Reporter.Run] does the writes.
 func (s *Store) NewReporter(key string) *Reporter {
 	return &Reporter{store: s, key: key, newest: make(chan intent.Report, 1)}
 }
 
-// Set hands over a report and returns at once. One goroutine may call it.
+// Set queues a report in place of an older queued one, and returns at once. Only one goroutine may call it.
 func (r *Reporter) Set(report intent.Report) {
 	select {
 	case <-r.newest:
@@ -37,23 +37,24 @@ func (r *Reporter) Set(report intent.Report) {
 	r.newest <- report
 }
 
-// Run writes until ctx ends. failed hears the outcome of each write. What could not be written is left to Flush.
+// Run writes until ctx ends. failed receives the result of each write, nil for success. A report that could not be
+// written is left to Flush.
 //
-// A report that says nothing new of how things stand waits until the last write is an interval old; one by which a
-// subject comes, goes or enters another phase is written at once, a few times in a row.
+// A report without an urgent change waits until reportInterval has passed since the last write; one with an urgent
+// change is written at once, up to reportBurst times in a row.
 func (r *Reporter) Run(ctx context.Context, failed func(error)) {
-	var written stored
-	credit, wait, pause := float64(reportBurst), reportInterval, time.Duration(0)
+	var written lastWritten
+	burstTokens, wait, pause := float64(reportBurst), reportInterval, time.Duration(0)
 	for last := time.Now(); ; last = time.Now() {
-		report, early, ok := r.next(ctx, written, pause, credit >= 1)
+		report, early, ok := r.next(ctx, written, pause, burstTokens >= 1)
 		if !ok {
 			return
 		}
-		if credit = min(reportBurst, credit+float64(time.Since(last))/float64(reportInterval)); early {
-			credit--
+		if burstTokens = min(reportBurst, burstTokens+float64(time.Since(last))/float64(reportInterval)); early {
+			burstTokens--
 		}
-		if time.Since(written.seen) > reread {
-			written = stored{} // somebody may have removed it
+		if time.Since(written.seen) > recheckInterval {
+			written = lastWritten{} // it may have been removed
 		}
 		now, err := r.write(ctx, report, written)
 		if ctx.Err() == nil {
@@ -63,22 +64,22 @@ func (r *Reporter) Run(ctx context.Context, failed func(error)) {
 			wait = reportInterval
 			continue
 		}
-		r.back(report) // again, unless a newer one came
-		credit, pause = 0, wait
-		wait = min(2*wait, lastWait)
+		r.putBack(report) // retry it, unless a newer one came
+		burstTokens, pause = 0, wait
+		wait = min(2*wait, maxBackoff)
 	}
 }
 
-// reportBurst is how many reports may be written in a row before their interval is over.
+// reportBurst is how many urgent reports can be written in a row.
 const reportBurst = 5
 
-// next waits for a report that may be written: any once pause is over, and before that, where hurry allows, one that says
-// other things than the one that was written. ok is false when ctx ended; what came before that is left to Flush.
-func (r *Reporter) next(ctx context.Context, written stored, pause time.Duration, hurry bool) (report intent.Report, early, ok bool) {
+// next waits for a report to write: any report once pause is over and, if allowEarly, an urgent one before that. ok is
+// false when ctx ended; an unwritten report is left to Flush.
+func (r *Reporter) next(ctx context.Context, written lastWritten, pause time.Duration, allowEarly bool) (report intent.Report, early, ok bool) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	due, have := false, false
-	for !have || !due && !(hurry && news(report, written.report)) {
+	for !have || !due && !(allowEarly && isUrgent(report, written.report)) {
 		select {
 		case report = <-r.newest:
 			have = true
@@ -86,7 +87,7 @@ func (r *Reporter) next(ctx context.Context, written stored, pause time.Duration
 			due = true
 		case <-ctx.Done():
 			if have {
-				r.back(report)
+				r.putBack(report)
 			}
 			return report, false, false
 		}
@@ -94,16 +95,16 @@ func (r *Reporter) next(ctx context.Context, written stored, pause time.Duration
 	return report, !due, true
 }
 
-// back puts a report back, unless a newer one is there.
-func (r *Reporter) back(report intent.Report) {
+// putBack queues a report again, unless a newer one is queued.
+func (r *Reporter) putBack(report intent.Report) {
 	select {
 	case r.newest <- report:
 	default:
 	}
 }
 
-// news reports whether somebody who waits for something would want to read the report at once.
-func news(now, before intent.Report) bool {
+// isUrgent reports whether a report has another phase, subject or converged state than the previous one.
+func isUrgent(now, before intent.Report) bool {
 	if now.Converged != before.Converged || (now.Held == nil) != (before.Held == nil) || len(now.Subjects) != len(before.Subjects) {
 		return true
 	}
@@ -115,26 +116,26 @@ func news(now, before intent.Report) bool {
 	return false
 }
 
-// Flush writes the newest report now, for an agent that is about to end. [Reporter.Run] must have returned.
+// Flush writes the queued report now, for an agent that is about to exit. [Reporter.Run] must have returned.
 func (r *Reporter) Flush(ctx context.Context) error {
 	select {
 	case report := <-r.newest:
-		_, err := r.write(ctx, report, stored{})
+		_, err := r.write(ctx, report, lastWritten{})
 		return err
 	default:
 		return nil
 	}
 }
 
-// stored is the report that stands in the store, as far as the reporter knows.
-type stored struct {
+// lastWritten is the report in the store, as far as the reporter knows.
+type lastWritten struct {
 	report intent.Report
 	known  bool
-	seen   time.Time // when it was read or written
+	seen   time.Time // when it was last read or written
 }
 
-// write puts report in place of what stands in the store, which is read when it is not known.
-func (r *Reporter) write(ctx context.Context, report intent.Report, before stored) (stored, error) {
+// write replaces the stored report, which it reads first if it is unknown.
+func (r *Reporter) write(ctx context.Context, report intent.Report, before lastWritten) (lastWritten, error) {
 	if !before.known {
 		pair, found, err := r.store.Get(ctx, r.key, Default)
 		if err != nil {
@@ -156,5 +157,5 @@ func (r *Reporter) write(ctx context.Context, report intent.Report, before store
 	if err = r.store.Put(ctx, r.key, value); err != nil {
 		return before, err
 	}
-	return stored{report, true, time.Now()}, nil
+	return lastWritten{report, true, time.Now()}, nil
 }

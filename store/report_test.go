@@ -13,7 +13,7 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// reporting runs a reporter for as long as stop was not called.
+// reporting runs a reporter until stop is called.
 func reporting(t testing.TB, s *store.Store, key string) (r *store.Reporter, outcomes chan error, stop func()) {
 	r, outcomes = s.NewReporter(key), make(chan error, 1000)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -54,7 +54,7 @@ func heard(t testing.TB, outcomes chan error) error {
 	}
 }
 
-func TestReportIsWrittenOnChangeOnly(t *testing.T) {
+func TestReporter_UnchangedReport_IsNotWritten(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
 		key := tree.Status("preparer", "web1")
 		r, outcomes, stop := reporting(t, s, key)
@@ -90,7 +90,7 @@ func TestReportIsWrittenOnChangeOnly(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		stop()
-		// Another run that finds the same writes nothing, and keeps the times.
+		// Another run with the same result writes nothing and keeps the times.
 		before, index := standing(t, s, key)
 		r, outcomes, _ = reporting(t, s, key)
 		r.Set(report("v2.4"))
@@ -103,8 +103,8 @@ func TestReportIsWrittenOnChangeOnly(t *testing.T) {
 	})
 }
 
-// TestReportIsWrittenAtMostOnceASecond counts what a watcher would see.
-func TestReportIsWrittenAtMostOnceASecond(t *testing.T) {
+// TestReporter_ManyReports_WritesOncePerInterval counts the writes that a watcher sees.
+func TestReporter_ManyReports_WritesOncePerInterval(t *testing.T) {
 	s, tree := opened(t, embedtest.Start(t)), anyTree(t)
 	key := tree.Status("preparer", "web1")
 	r, _, _ := reporting(t, s, key)
@@ -122,9 +122,9 @@ func TestReportIsWrittenAtMostOnceASecond(t *testing.T) {
 	}
 }
 
-// TestReportOfAnotherPhaseIsWrittenAtOnce: a change of phase does not wait for the interval, which would outlast this test,
-// unless changes follow each other without end; what says nothing new does.
-func TestReportOfAnotherPhaseIsWrittenAtOnce(t *testing.T) {
+// TestReporter_PhaseChange_IsWrittenAtOnce: a phase change does not wait for the interval, which is longer than this
+// test, unless such changes never stop; a report without one waits.
+func TestReporter_PhaseChange_IsWrittenAtOnce(t *testing.T) {
 	s, tree := opened(t, embedtest.Start(t)), anyTree(t)
 	store.ReportEvery(t, time.Hour)
 	key := tree.Status("preparer", "web1")
@@ -136,7 +136,7 @@ func TestReportOfAnotherPhaseIsWrittenAtOnce(t *testing.T) {
 	}
 	for i := range 4 {
 		phase := []string{"working", "converged"}[i%2]
-		r.Set(phased(phase, "meanwhile")) // the first of each phase is written, and what follows is not
+		r.Set(phased(phase, "meanwhile")) // the first report of each phase is written, the following ones are not
 		if err := heard(t, outcomes); err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func TestReportOfAnotherPhaseIsWrittenAtOnce(t *testing.T) {
 		r.Set(phased([]string{"working", "converged"}[i%2], fmt.Sprint(i)))
 		time.Sleep(5 * time.Millisecond)
 	}
-	stop() // so that no write is under way, and each that was has been told
+	stop() // no write is in progress now, and all results were received
 	writes := 0
 	for len(outcomes) > 0 {
 		<-outcomes
@@ -161,8 +161,8 @@ func TestReportOfAnotherPhaseIsWrittenAtOnce(t *testing.T) {
 	}
 }
 
-// TestReportOutlivesAStoreThatIsDown and the last word is not lost at the end.
-func TestReportOutlivesAStoreThatIsDown(t *testing.T) {
+// TestReporter_StoreDown_WritesLater: the last report is not lost at the end either.
+func TestReporter_StoreDown_WritesLater(t *testing.T) {
 	behind := embedtest.Server(t)
 	direct, tree := opened(t, behind.URL), anyTree(t)
 	key := tree.Status("preparer", "web1")

@@ -14,9 +14,9 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// TestSnapshotRestored puts a real Consul back to an older state while a node is watched: the index goes backwards, and
-// the watch tells what there is now, and what comes after it.
-func TestSnapshotRestored(t *testing.T) {
+// TestWatch_SnapshotRestored_DeliversOldState restores an older state of a real Consul while a node is watched: the
+// index goes back, and the watch delivers the restored state and later changes.
+func TestWatch_SnapshotRestored_DeliversOldState(t *testing.T) {
 	t.Parallel()
 	c := consultest.Start(t, consultest.Config{Data: t.TempDir()})
 	s, tree := opened(t, c.Addr), anyTree(t)
@@ -27,7 +27,7 @@ func TestSnapshotRestored(t *testing.T) {
 	}
 	snapshot := c.Must("GET", "/v1/snapshot", "")
 	for i := range 100 {
-		put(t, s, "elsewhere", fmt.Sprint(i)) // drive the index up
+		put(t, s, "elsewhere", fmt.Sprint(i)) // raise the index
 	}
 	put(t, s, tree.Config("slug", "c"), `{"versions":{"v2":"active"}}`)
 	assign(t, s, tree, "second", "v1")
@@ -50,9 +50,9 @@ func TestSnapshotRestored(t *testing.T) {
 	}
 }
 
-// TestImportExport takes a tree from one kind of store to the other and back by Consul's own command line, with values
-// that are awkward.
-func TestImportExport(t *testing.T) {
+// TestStore_ExportImport_KeepsValues copies a tree between both kinds of stores and back with the consul command line,
+// with awkward values.
+func TestStore_ExportImport_KeepsValues(t *testing.T) {
 	binary := consultest.Need(t)
 	consul := func(address string, args ...string) string {
 		t.Helper()

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Service is one instance of an app as the store's service catalog shows it.
+// Service is one instance of an app in the service catalog.
 type Service struct {
 	ID    string
 	Name  string
@@ -17,8 +17,7 @@ type Service struct {
 	Check Check
 }
 
-// Check is how the store itself learns whether an instance is healthy: by asking HTTP or TCP each Interval, or, when
-// both are empty, by hearing of it within TTL.
+// Check is how Consul checks an instance: over HTTP or TCP each Interval or, if both are empty, by updates within TTL.
 type Check struct {
 	HTTP     string // URL
 	TCP      string // host:port
@@ -27,16 +26,16 @@ type Check struct {
 	TTL      time.Duration
 }
 
-// forgetAfter is how long an instance may be critical before the catalog forgets it: the net below a host that is gone
-// for good. A host that comes back announces its services again.
-const forgetAfter = 72 * time.Hour
+// deregisterAfter is how long an instance can be critical before the catalog removes it, for hosts that are gone for
+// good. A host that returns registers its services again.
+const deregisterAfter = 72 * time.Hour
 
-// Register announces a service to the agent that the store is reached through; announcing it again replaces it.
+// Register registers a service at the local agent, or replaces it.
 func (s *Store) Register(ctx context.Context, service Service) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	c := service.Check
-	check := &api.AgentServiceCheck{CheckID: "service:" + service.ID, DeregisterCriticalServiceAfter: forgetAfter.String()}
+	check := &api.AgentServiceCheck{CheckID: "service:" + service.ID, DeregisterCriticalServiceAfter: deregisterAfter.String()}
 	if c.HTTP == "" && c.TCP == "" {
 		check.TTL = c.TTL.String()
 	} else {
@@ -47,32 +46,32 @@ func (s *Store) Register(ctx context.Context, service Service) error {
 	}
 	options := api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx)
 	err := s.client.Load().Agent().ServiceRegisterOpts(registration, options)
-	return s.explainWrite("register service "+service.ID, err)
+	return s.classifyWrite("register service "+service.ID, err)
 }
 
-// Deregister takes a service back; one that is absent is no error.
+// Deregister removes a service; an absent one is not an error.
 func (s *Store) Deregister(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	agent := s.client.Load().Agent()
 	services, err := agent.ServicesWithFilterOpts(fmt.Sprintf("ID == %q", id), new(api.QueryOptions).WithContext(ctx))
 	if err != nil {
-		return s.explain("look for service "+id, err)
+		return s.classify("look for service "+id, err)
 	}
 	if services[id] == nil {
 		return nil
 	}
 	err = agent.ServiceDeregisterOpts(id, new(api.QueryOptions).WithContext(ctx))
-	return s.explainWrite("deregister service "+id, err)
+	return s.classifyWrite("deregister service "+id, err)
 }
 
-// Registered returns the services that the agent knows and that carry the given meta value.
+// Registered returns the services of the local agent with the given meta value.
 func (s *Store) Registered(ctx context.Context, metaKey, metaValue string) (map[string]Service, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	found, err := s.client.Load().Agent().ServicesWithFilterOpts("", new(api.QueryOptions).WithContext(ctx))
 	if err != nil {
-		return nil, s.explain("list services", err)
+		return nil, s.classify("list services", err)
 	}
 	services := map[string]Service{}
 	for id, f := range found {
@@ -83,7 +82,7 @@ func (s *Store) Registered(ctx context.Context, metaKey, metaValue string) (map[
 	return services, nil
 }
 
-// Heard tells the agent that a service with a TTL check is healthy or not, and why.
+// Heard updates the TTL check of a service, with a reason.
 func (s *Store) Heard(ctx context.Context, id string, healthy bool, why string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -92,10 +91,10 @@ func (s *Store) Heard(ctx context.Context, id string, healthy bool, why string) 
 		status = api.HealthPassing
 	}
 	err := s.client.Load().Agent().UpdateTTLOpts("service:"+id, why, status, new(api.QueryOptions).WithContext(ctx))
-	return s.explainWrite("tell health of "+id, err)
+	return s.classifyWrite("tell health of "+id, err)
 }
 
-// Instance is one instance of a service somewhere, with its health.
+// Instance is one catalog entry of a service, with its health.
 type Instance struct {
 	ID      string
 	Meta    map[string]string
@@ -109,7 +108,7 @@ func (s *Store) Instances(ctx context.Context, name string) ([]Instance, error) 
 	options := &api.QueryOptions{RequireConsistent: true}
 	entries, _, err := s.client.Load().Health().Service(name, "", false, options.WithContext(ctx))
 	if err != nil {
-		return nil, s.explain("list instances of "+name, err)
+		return nil, s.classify("list instances of "+name, err)
 	}
 	instances := make([]Instance, 0, len(entries))
 	for _, e := range entries {

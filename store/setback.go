@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// SetBack says how the store went back to an older state between the snapshot before and this one, as it does when it
-// is restored from a backup; "" when it did not. Writing a key raises its index, and deleting it leaves a higher one to
-// its prefix for the 15 minutes for which Consul remembers deletions: recent says that less time lies between the two,
-// so that a missing key is evidence too.
+// SetBack reports whether the store went back to an older state since the previous snapshot, as after a restore from a
+// backup, in words for a message; "" if it did not. Writing a key raises its index, and a deletion leaves a higher
+// index for its prefix during the 15 minutes for which Consul remembers it: recent means that less time than that lies
+// between the two snapshots, so that a missing key is evidence too.
 func (s Snapshot) SetBack(before Snapshot, recent bool) string {
 	now := make(map[string]uint64, len(s.Pairs))
 	for _, p := range s.Pairs {
@@ -29,7 +29,7 @@ func (s Snapshot) SetBack(before Snapshot, recent bool) string {
 	return ""
 }
 
-// indexOf returns the index of the read that covers a key; ok is false when none does, or when that was refused.
+// indexOf returns the index of the read that covers a key; ok is false if none does or if it was denied.
 func (s Snapshot) indexOf(key string) (index uint64, ok bool) {
 	for prefix, at := range s.Indexes {
 		if strings.HasPrefix(key, string(prefix)) && s.Refused[prefix] == "" {

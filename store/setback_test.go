@@ -8,7 +8,7 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// TestSetBack: a store that was restored from a backup is told from one in which people delete and write.
+// TestSetBack distinguishes a restored store from one with ordinary writes and deletes.
 func TestSetBack(t *testing.T) {
 	const nodes, cluster = "i/nodes/h1/", "i/clusters/web/p/"
 	pair := func(key string, index uint64) intent.Pair { return intent.Pair{Key: key, ModifyIndex: index} }

@@ -1,14 +1,14 @@
-// Package store is how everything of Platypus reaches Consul's KV, be it a cluster, an agent on the same host or the
-// embedded store: reading, watching, writing, leases and reports. It is the only importer of Consul's client.
+// Package store is the access of all Platypus programs to Consul's KV, served by a cluster, a local agent or the
+// embedded store: reads, watches, writes, leases and reports. Only it imports Consul's client.
 //
-// # What it promises
+// # Guarantees
 //
-//   - A snapshot is complete or it is not delivered: an error, a refused read or a list that was filtered by access
-//     rules is never an empty answer.
-//   - A watch delivers the newest state, maybe not every state in between, and delivers it again only when it differs.
-//   - Watching reads in Consul's default mode, what decides over a removal in its consistent mode, nothing in stale.
-//   - No request hangs: each has a deadline.
-//   - What failed did not happen, unless the error is [ErrUnknown].
+//   - A snapshot is complete or it is not delivered: an error, a denied read or a list filtered by ACLs is never an
+//     empty result.
+//   - A watch delivers the newest state, possibly not every state in between, and only if it differs from the last.
+//   - Watches read in Consul's default mode, reads that decide about a removal in its consistent mode, none in stale.
+//   - Every request has a deadline.
+//   - A write that failed did not happen, unless the error is [ErrUnknown].
 package store
 
 import (
@@ -23,66 +23,67 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Config overrides what Consul's own environment variables (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN_FILE, …) say. An
-// empty field overrides nothing. Where neither says an address, it is the socket of the one-machine store, if there is
-// one, else Consul's default.
+// Config overrides Consul's environment variables (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN_FILE, …). An empty field
+// overrides nothing. Without any address the store uses the socket of the one-machine store if it exists, else Consul's
+// default address.
 type Config struct {
 	Address   string // host:port, http(s)://… or unix://…
 	Token     string
-	TokenFile string // read again by Reload
+	TokenFile string // reread by Reload
 	CAFile    string
 	CertFile  string
 	KeyFile   string
 	Namespace string
 	Partition string
-	Dry       bool // reads alone: every write is a [DryError], and is not sent
+	Dry       bool // read-only: every write is a [DryError] and is not sent
 }
 
-// Store is an open store. It is safe for use by many goroutines.
+// Store is an open store. It is safe for concurrent use.
 type Store struct {
 	config Config
 	client atomic.Pointer[api.Client]
-	files  atomic.Pointer[string] // what the files of config were when they were read
+	files  atomic.Pointer[string] // digest of the credential files when they were read
 }
 
-// requestTimeout bounds a request that does not block on purpose.
+// requestTimeout limits a request that is not a blocking query.
 const requestTimeout = 10 * time.Second
 
-// Open returns the store that config and the environment name. It does not connect: a store that is down is met at
-// the first request.
+// Open returns the store that config and the environment select. It does not connect: the first request fails if the
+// store is down.
 func Open(config Config) (*Store, error) {
 	s := &Store{config: config}
 	return s, s.Reload()
 }
 
-// Reload reads token and certificates again. On error the store goes on with what it has.
+// Reload rereads token and certificates. On error the store keeps the previous ones.
 func (s *Store) Reload() error {
-	c := s.settings()
-	s.findLocal(c)
-	files := stamp(c)
+	c := s.clientConfig()
+	s.dialLocalSocket(c)
+	files := filesDigest(c)
 	client, err := api.NewClient(c)
 	if err != nil {
 		return fmt.Errorf("open store %s: %w", c.Address, err)
 	}
-	c.HttpClient.Transport = strict{c.HttpClient.Transport}
+	c.HttpClient.Transport = responseChecker{c.HttpClient.Transport}
 	if s.config.Dry {
-		c.HttpClient.Transport = reader{c.HttpClient.Transport}
+		c.HttpClient.Transport = dryRunTransport{c.HttpClient.Transport}
 	}
 	s.client.Store(client)
 	s.files.Store(&files)
 	return nil
 }
 
-// refresh reloads if a file has changed since it was read: whoever renews a token or a certificate may forget to say so.
+// refresh reloads if a credential file has changed, for tokens and certificates that are renewed without a call of
+// Reload.
 func (s *Store) refresh() {
-	if now := stamp(s.settings()); now != *s.files.Load() {
-		_ = s.Reload() // what cannot be read yet is looked at again at the next refusal
+	if now := filesDigest(s.clientConfig()); now != *s.files.Load() {
+		_ = s.Reload() // retried at the next rejection
 	}
 }
 
-// stamp tells one state of the files that c names from another, by what they hold: two renewals in a row may well leave
-// files of one size and, as the clock of a file system ticks, of one time.
-func stamp(c *api.Config) (all string) {
+// filesDigest is a digest of the files that c names. It covers their content, because two renewals in a row may leave
+// the same size and modification time.
+func filesDigest(c *api.Config) (all string) {
 	for _, path := range []string{c.TokenFile, c.TLSConfig.CAFile, c.TLSConfig.CertFile, c.TLSConfig.KeyFile} {
 		if text, err := os.ReadFile(path); err == nil {
 			all += fmt.Sprintf("%x;", sha256.Sum256(text))
@@ -93,8 +94,8 @@ func stamp(c *api.Config) (all string) {
 	return all
 }
 
-// settings are those of the environment, with the store's own in front.
-func (s *Store) settings() *api.Config {
+// clientConfig is the environment's configuration with the overrides of config.
+func (s *Store) clientConfig() *api.Config {
 	c := api.DefaultConfig()
 	override(&c.Address, s.config.Address)
 	override(&c.Token, s.config.Token)
@@ -107,12 +108,12 @@ func (s *Store) settings() *api.Config {
 	return c
 }
 
-// Address says where the store is, for messages.
+// Address returns the address of the store, for messages.
 func (s *Store) Address() string {
-	if path := foundSocket(); path != "" && s.unsaid() {
+	if path := foundSocket(); path != "" && s.usesDefaultAddress() {
 		return "unix://" + path
 	}
-	return s.settings().Address
+	return s.clientConfig().Address
 }
 
 func override(field *string, value string) {

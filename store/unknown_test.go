@@ -11,7 +11,7 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// done carries a request out and then answers in its own way.
+// done forwards a request and then sends its own response.
 func done(answer fault) fault {
 	return func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 		pass.ServeHTTP(httptest.NewRecorder(), r)
@@ -19,9 +19,9 @@ func done(answer fault) fault {
 	}
 }
 
-// TestUnknownOutcome: a write that fails either did not happen or says that this is not known, whatever the wire does
-// before or after the store has taken it.
-func TestUnknownOutcome(t *testing.T) {
+// TestWrite_FaultyResponses_ReportUnknownOutcome: a write that fails either did not happen or is [store.ErrUnknown],
+// wherever the connection fails.
+func TestWrite_FaultyResponses_ReportUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	certain := map[string]bool{"403": true, "429": true, "500 no leader": true, "404 of a lost proxy": true, "refused": true}
 	faults := map[string]fault{"refused": nil}
@@ -31,7 +31,7 @@ func TestUnknownOutcome(t *testing.T) {
 			faults[name+", but done"] = done(do)
 		}
 	}
-	delete(faults, "truncated JSON") // these two pass the request on and spoil lists
+	delete(faults, "truncated JSON") // these two forward the request and corrupt lists
 	delete(faults, "filtered by access")
 	for name, do := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -74,8 +74,8 @@ func TestUnknownOutcome(t *testing.T) {
 	}
 }
 
-// TestNobodyElsesYes: a lock is held only when the store says so in so many words.
-func TestNobodyElsesYes(t *testing.T) {
+// TestAcquire_ForeignResponse_IsNotSuccess: a lock is acquired only if the store itself confirms it.
+func TestAcquire_ForeignResponse_IsNotSuccess(t *testing.T) {
 	behind := embedtest.Server(t)
 	wire := between(t, behind)
 	s := opened(t, wire.URL)
@@ -90,7 +90,7 @@ func TestNobodyElsesYes(t *testing.T) {
 	}
 	wire.heal()
 	held, err := session.Acquire(t.Context(), "lock", nil)
-	for range 3 { // a connection may be left that the other side closes as the question is on its way
+	for range 3 { // a kept connection may be closed by the other side during the request
 		if errors.Is(err, store.ErrUnknown) {
 			held, err = session.Acquire(t.Context(), "lock", nil)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
-// watched follows node web1 and makes its intent out of each snapshot.
+// watched watches node web1 and derives its intent from each snapshot.
 type watched struct {
 	t     testing.TB
 	tree  intent.Tree
@@ -22,7 +22,7 @@ type watched struct {
 	err   atomic.Pointer[error]
 	anew  bool // the store starts over
 	last  store.Snapshot
-	back  *string // how the store went back to an older state; nil where it must not
+	back  *string // expected setback; nil where none may be reported
 }
 
 func watch(t testing.TB, s *store.Store, tree intent.Tree) *watched {
@@ -40,7 +40,7 @@ func watch(t testing.TB, s *store.Store, tree intent.Tree) *watched {
 	return w
 }
 
-// until takes snapshots until one satisfies; every one on the way must be complete.
+// until receives snapshots until one satisfies the condition; each one must be complete.
 func (w *watched) until(what string, satisfies func(intent.Node) bool) intent.Node {
 	w.t.Helper()
 	for timeout := time.After(hang); ; {
@@ -75,7 +75,7 @@ func active(app intent.Name, version intent.Name) func(intent.Node) bool {
 	}
 }
 
-// quiet fails when anything but a refusal is delivered within a while.
+// quiet fails if anything but a denial is delivered within a while.
 func (w *watched) quiet(d time.Duration) {
 	w.t.Helper()
 	for timeout := time.After(d); ; {
@@ -90,7 +90,7 @@ func (w *watched) quiet(d time.Duration) {
 	}
 }
 
-func TestWatchFollowsANode(t *testing.T) {
+func TestWatchNode_Changes_AreDelivered(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
 		w := watch(t, s, tree)
 		w.until("no app", func(n intent.Node) bool { return len(n.Apps) == 0 })
@@ -108,7 +108,7 @@ func TestWatchFollowsANode(t *testing.T) {
 		w.quiet(time.Second)
 
 		put(t, s, tree.DeployConfig("slug", "elsewhere"), `{"basedir":"/srv/slug"}`)
-		put(t, s, tree.Assignment("web1", "slug"), `{"cluster":"elsewhere"}`) // another cluster is followed from now on
+		put(t, s, tree.Assignment("web1", "slug"), `{"cluster":"elsewhere"}`) // from now on another cluster is watched
 		w.until("slug at v9", active("slug", "v9"))
 		put(t, s, tree.Config("slug", "c"), `{"versions":{}}`)
 		w.quiet(time.Second)
@@ -124,8 +124,8 @@ func TestWatchFollowsANode(t *testing.T) {
 	})
 }
 
-// TestWatchFollowsPlacements sees an app come and go that the allocator put on the node.
-func TestWatchFollowsPlacements(t *testing.T) {
+// TestWatchNode_Placements_AreDelivered: an app that the allocator places and removes.
+func TestWatchNode_Placements_AreDelivered(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
 		w := watch(t, s, tree)
 		w.until("no app", func(n intent.Node) bool { return len(n.Apps) == 0 })
@@ -140,8 +140,8 @@ func TestWatchFollowsPlacements(t *testing.T) {
 	})
 }
 
-// TestWatchOfAPrefix delivers each new state whole, and one state once.
-func TestWatchOfAPrefix(t *testing.T) {
+// TestWatch_Changes_AreDeliveredOnce: each new state is complete, and delivered once.
+func TestWatch_Changes_AreDeliveredOnce(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -157,8 +157,8 @@ func TestWatchOfAPrefix(t *testing.T) {
 	})
 }
 
-// TestManyClustersShareOneWatch counts the prefixes that are read: an agent has few connections.
-func TestManyClustersShareOneWatch(t *testing.T) {
+// TestWatchNode_ManyClusters_ShareOneWatch counts the watched prefixes: an agent has few connections.
+func TestWatchNode_ManyClusters_ShareOneWatch(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
 		for i := range 20 {
 			assign(t, s, tree, intent.Name(fmt.Sprintf("app%d", i)), "v1")
@@ -188,27 +188,27 @@ func TestManyClustersShareOneWatch(t *testing.T) {
 	})
 }
 
-// TestStoreStartsAnewEmptyAndOlder restarts a Consul that forgets: its index goes backwards, and what it says after the
-// restart must be heard, be it empty or other than before.
-func TestStoreStartsAnewEmptyAndOlder(t *testing.T) {
+// TestWatch_StoreRestartedEmpty_StartsOver restarts a Consul without its data: the index goes back, and the state after
+// the restart must be delivered, empty or not.
+func TestWatch_StoreRestartedEmpty_StartsOver(t *testing.T) {
 	t.Parallel()
 	c := consultest.Start(t, consultest.Config{})
 	s, tree := opened(t, c.Addr), anyTree(t)
 	for i := range 50 {
-		put(t, s, "elsewhere", fmt.Sprint(i)) // drive the index up
+		put(t, s, "elsewhere", fmt.Sprint(i)) // raise the index
 	}
 	assign(t, s, tree, "slug", "v2")
 	w := watch(t, s, tree)
 	w.until("slug at v2", active("slug", "v2"))
 	before := w.wrong.Load()
-	w.anew = true // its prefixes are read one by one: between two of them an app may look incomplete, and is held
+	w.anew = true // its prefixes are read one by one: in between an app may look incomplete, and is held
 	c.Kill()
 	for begin := time.Now(); w.wrong.Load() == before; time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > hang {
 			t.Fatal("the loss is not heard")
 		}
 	}
-	w.quiet(time.Second) // a store that is away wants nothing removed
+	w.quiet(time.Second) // an unreachable store must not cause removals
 	c.Start()
 	w.until("what an empty store says", func(n intent.Node) bool { return len(n.Apps) == 0 })
 	c.Ready()
@@ -216,8 +216,8 @@ func TestStoreStartsAnewEmptyAndOlder(t *testing.T) {
 	w.until("slug at v1", active("slug", "v1"))
 }
 
-// TestAccessRules shows that what may not be read is never an empty answer.
-func TestAccessRules(t *testing.T) {
+// TestStore_ACLs_DeniedReadIsNotEmpty: a denied read is never an empty result.
+func TestStore_ACLs_DeniedReadIsNotEmpty(t *testing.T) {
 	t.Parallel()
 	c := consultest.Start(t, consultest.Config{Token: "root"})
 	ctx, cancel := context.WithTimeout(t.Context(), hang)

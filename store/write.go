@@ -10,33 +10,33 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// The bounds of one transaction.
+// Limits of one transaction.
 const (
-	MaxOps  = 64        // operations that every Consul there is takes
-	MostOps = 128       // operations that Consul takes since 1.14
-	MaxBody = 512 << 10 // bytes of the request, values in base64, as Consul is set up by default
+	MaxOps  = 64        // operations that every Consul version accepts
+	MostOps = 128       // operations that Consul accepts since 1.14
+	MaxBody = 512 << 10 // bytes of the request, with values in base64; Consul's default
 )
 
-// Put writes one key. An error that is [ErrUnknown] leaves open whether it did.
+// Put writes one key. If the error is [ErrUnknown] the write may have happened.
 func (s *Store) Put(ctx context.Context, key string, value []byte) error {
-	if err := s.dry(Change{Verb: Set, Key: key, Value: value}); err != nil {
+	if err := s.rejectDryRun(Change{Verb: Set, Key: key, Value: value}); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err := s.kv().Put(&api.KVPair{Key: key, Value: value}, new(api.WriteOptions).WithContext(ctx))
-	return s.explainWrite("write "+key, err)
+	return s.classifyWrite("write "+key, err)
 }
 
-// Delete removes one key; a key that is absent is no error.
+// Delete removes one key; an absent key is not an error.
 func (s *Store) Delete(ctx context.Context, key string) error {
-	if err := s.dry(Change{Verb: Remove, Key: key}); err != nil {
+	if err := s.rejectDryRun(Change{Verb: Remove, Key: key}); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	_, err := s.kv().Delete(key, new(api.WriteOptions).WithContext(ctx))
-	return s.explainWrite("delete "+key, err)
+	return s.classifyWrite("delete "+key, err)
 }
 
 // Change is one operation of a transaction.
@@ -44,14 +44,14 @@ type Change struct {
 	Verb  Verb
 	Key   string
 	Value []byte
-	Index uint64 // ModifyIndex that CAS, DeleteCAS and CheckIndex ask for; CAS with 0 only creates
-	Flags uint64 // kept beside the value by Set and CAS
+	Index uint64 // ModifyIndex required by CAS, DeleteCAS and CheckIndex; CAS with 0 only creates
+	Flags uint64 // stored with the value by Set and CAS
 }
 
-// Verb is what a change does.
+// Verb is the operation of a change.
 type Verb string
 
-// The verbs, by their names on the wire.
+// The verbs, with their names on the wire.
 const (
 	Set            Verb = Verb(api.KVSet)
 	CAS            Verb = Verb(api.KVCAS)
@@ -61,26 +61,26 @@ const (
 	CheckNotExists Verb = Verb(api.KVCheckNotExists)
 )
 
-// Commit does all changes or none, and returns the index at which they happened. When another writer came first the
-// error is [ErrConflict] and names the key; when the answer did not arrive it is [ErrUnknown].
+// Commit applies all changes or none, and returns their index. If another writer was first the error is [ErrConflict]
+// and names the key; if the response did not arrive it is [ErrUnknown].
 func (s *Store) Commit(ctx context.Context, changes []Change) (uint64, error) {
 	if err := Fits(changes); err != nil {
 		return 0, err
 	}
-	if err := s.dry(changes...); err != nil {
+	if err := s.rejectDryRun(changes...); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	ok, response, _, err := s.client.Load().Txn().Txn(txnOps(changes), new(api.QueryOptions).WithContext(ctx))
-	if err = s.explainWrite("commit", err); errors.Is(err, ErrTooLarge) && len(changes) > MaxOps {
+	if err = s.classifyWrite("commit", err); errors.Is(err, ErrTooLarge) && len(changes) > MaxOps {
 		return 0, fmt.Errorf("%w (Consul before 1.14 takes %d operations in a transaction, not %d)", err, MaxOps, len(changes))
 	}
 	if err != nil {
 		return 0, err
 	}
 	if !ok {
-		return 0, refused(changes, response.Errors)
+		return 0, txnError(changes, response.Errors)
 	}
 	var index uint64
 	for _, r := range response.Results {
@@ -91,7 +91,7 @@ func (s *Store) Commit(ctx context.Context, changes []Change) (uint64, error) {
 	return index, nil
 }
 
-func refused(changes []Change, errs api.TxnErrors) error {
+func txnError(changes []Change, errs api.TxnErrors) error {
 	if len(errs) == 0 {
 		return fmt.Errorf("commit: %w", ErrConflict)
 	}
@@ -106,7 +106,7 @@ func refused(changes []Change, errs api.TxnErrors) error {
 	return fmt.Errorf("commit%s: %w: %s", key, ErrConflict, e.What)
 }
 
-// Leader returns the address of the store's leader: the cheapest proof that it answers.
+// Leader returns the address of the store's leader: the cheapest check that the store responds.
 func (s *Store) Leader(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -114,10 +114,10 @@ func (s *Store) Leader(ctx context.Context) (string, error) {
 	if err == nil && leader == "" {
 		err = api.StatusError{Code: http.StatusInternalServerError, Body: "no cluster leader"}
 	}
-	return leader, s.explain("ask for the leader", err)
+	return leader, s.classify("ask for the leader", err)
 }
 
-// Gone reports whether key is absent, by a consistent read. Not being allowed to read it is an error, not absence.
+// Gone reports whether key is absent, by a consistent read. A denied read is an error, not absence.
 func (s *Store) Gone(ctx context.Context, key string) (bool, error) {
 	_, found, err := s.Get(ctx, key, Consistent)
 	return err == nil && !found, err

@@ -50,7 +50,7 @@ func TestReadAndWrite(t *testing.T) {
 	})
 }
 
-func TestCommitIsAllOrNothingAndNamesTheKey(t *testing.T) {
+func TestCommit_Conflict_ChangesNothingAndNamesTheKey(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store, tree intent.Tree) {
 		ctx := t.Context()
 		a, b := string(tree.Own())+"a", string(tree.Own())+"b"
@@ -121,7 +121,7 @@ func TestSessions(t *testing.T) {
 			if _, there, err := s.Get(ctx, key, store.Consistent); there != stays || err != nil {
 				t.Errorf("%s: there %v, %v", onLoss, there, err)
 			}
-			for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) { // the delay is a millisecond
+			for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) { // the delay is 1 ms
 				if held, err := other.Acquire(ctx, key, []byte("other")); err != nil || time.Since(begin) > hang {
 					t.Fatalf("acquire what was given back: %v, %v", held, err)
 				} else if held {
@@ -138,8 +138,8 @@ func TestSessions(t *testing.T) {
 	})
 }
 
-// TestSessionIsRenewedAndLost lets the store become unreachable after more than a TTL of good renewals.
-func TestSessionIsRenewedAndLost(t *testing.T) {
+// TestSession_StoreUnreachable_IsLost makes the store unreachable after more than one TTL of successful renewals.
+func TestSession_StoreUnreachable_IsLost(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes more than two TTLs of 10 s")
 	}
@@ -157,13 +157,13 @@ func TestSessionIsRenewedAndLost(t *testing.T) {
 	case <-time.After(store.MinTTL + 2*time.Second):
 	}
 	wire.now(broken["black hole"])
-	begin, late := time.Now(), time.NewTimer(store.MinTTL+6*time.Second) // well before the store may have given it up
+	begin, late := time.Now(), time.NewTimer(store.MinTTL+6*time.Second) // well before the store may end it
 	select {
 	case <-session.Lost():
 		return
 	case <-late.C:
 	}
-	for range 1000 { // a process that was held up until now has both to tell: let it
+	for range 1000 { // if the process was stalled both channels are ready: give the other one time
 		runtime.Gosched()
 	}
 	if session.Alive() {

@@ -17,20 +17,20 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Who may connect to a unix socket is for the file system to say. Everybody on the machine may connect to a TCP
-// address, and with a loopback address so may every web page that a browser on it shows, by a name of its own that
-// resolves to that address. So over TCP a request needs the token, a name of this machine, and no foreign origin.
+// File permissions control access to a unix socket. Everyone on the machine can connect to a TCP address, and for a
+// loopback address so can any web page in a local browser, through a name of its own that resolves there (DNS
+// rebinding). So over TCP a request needs the token, a host name of this machine, and no foreign origin.
 
-// access guards a TCP address.
+// access is the access control of a TCP address.
 type access struct {
-	host  string // what the address was asked for, without the port
-	token []byte // nil: none is needed
+	host  string // the host part of the configured listen address
+	token []byte // nil: no token required
 }
 
-// TokenFile is where Serve keeps the token of a data directory.
+// TokenFile is the path where Serve stores the token of a data directory.
 func TokenFile(data string) string { return filepath.Join(data, "token") }
 
-// newAccess returns the guard of an address, with the token of the data directory, made at first use.
+// newAccess returns the access control of an address. It creates the token of the data directory at first use.
 func newAccess(config Config) (*access, error) {
 	host, _, err := net.SplitHostPort(config.Listen)
 	if err != nil {
@@ -42,19 +42,19 @@ func newAccess(config Config) (*access, error) {
 	}
 	a.token, err = readToken(TokenFile(config.Data))
 	if errors.Is(err, os.ErrNotExist) {
-		a.token, err = makeToken(TokenFile(config.Data))
+		a.token, err = createToken(TokenFile(config.Data))
 	}
 	return a, err
 }
 
 func readToken(path string) ([]byte, error) {
-	at, err := os.Stat(path)
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if at.Mode()&0o077 != 0 {
+	if info.Mode()&0o077 != 0 {
 		return nil, fmt.Errorf("token %s is open to others (%s): remove it, a new one is made at the next start",
-			path, at.Mode())
+			path, info.Mode())
 	}
 	text, err := os.ReadFile(path)
 	if text = bytes.TrimSpace(text); err == nil && len(text) == 0 {
@@ -63,7 +63,7 @@ func readToken(path string) ([]byte, error) {
 	return text, err
 }
 
-func makeToken(path string) ([]byte, error) {
+func createToken(path string) ([]byte, error) {
 	token := rand.Text()
 	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -79,9 +79,9 @@ func makeToken(path string) ([]byte, error) {
 	return []byte(token), syncDir(filepath.Dir(path))
 }
 
-// refuse answers a request that may not be answered, and reports whether it did. Without a token there are only the two
-// endpoints by which a client sees that the store is up.
-func (a *access) refuse(c *fasthttp.RequestCtx) bool {
+// reject answers a request that must not be served, and reports whether it did. Two endpoints need no token, so that
+// clients can check that the store is up.
+func (a *access) reject(c *fasthttp.RequestCtx) bool {
 	if a == nil {
 		return false
 	}
@@ -90,12 +90,12 @@ func (a *access) refuse(c *fasthttp.RequestCtx) bool {
 	origin, site := string(h.Peek("Origin")), string(h.Peek("Sec-Fetch-Site"))
 	path, _, _ := strings.Cut(string(h.RequestURI()), "?")
 	switch {
-	case host != "" && !a.known(hostOf(host)):
+	case host != "" && !a.isOwnHost(stripPort(host)):
 		c.Error("this store does not answer to that name: use the address that it printed at its start",
 			http.StatusMisdirectedRequest)
-	case foreign(origin, host) || site != "" && site != "same-origin" && site != "none":
+	case isForeignOrigin(origin, host) || site != "" && site != "same-origin" && site != "none":
 		c.Error("this store does not answer pages of other sites", http.StatusForbidden)
-	case path != "/v1/status/leader" && path != "/v1/status/peers" && !a.admitted(h):
+	case path != "/v1/status/leader" && path != "/v1/status/peers" && !a.hasToken(h):
 		c.Error("Permission denied: this store wants its token: set CONSUL_HTTP_TOKEN_FILE to the file that it named at its start",
 			http.StatusForbidden)
 	default:
@@ -104,9 +104,9 @@ func (a *access) refuse(c *fasthttp.RequestCtx) bool {
 	return true
 }
 
-// known reports whether a host is a name or an address of this machine. An address in numbers is never the name of
-// somebody else's page; beyond loopback, which of them this machine has is not looked up.
-func (a *access) known(host string) bool {
+// isOwnHost reports whether a host is a name or an address of this machine. A numeric address cannot be the name of a
+// foreign page, so when the store listens beyond loopback every one is accepted.
+func (a *access) isOwnHost(host string) bool {
 	if Loopback(host) || host == a.host {
 		return true
 	}
@@ -118,7 +118,7 @@ func (a *access) known(host string) bool {
 	return err == nil || name != "" && strings.EqualFold(host, name)
 }
 
-func (a *access) admitted(h *fasthttp.RequestHeader) bool {
+func (a *access) hasToken(h *fasthttp.RequestHeader) bool {
 	if a.token == nil {
 		return true
 	}
@@ -129,8 +129,8 @@ func (a *access) admitted(h *fasthttp.RequestHeader) bool {
 	return subtle.ConstantTimeCompare(given, a.token) == 1
 }
 
-// foreign reports whether a page of another origin than this host asks.
-func foreign(origin, host string) bool {
+// isForeignOrigin reports whether the request comes from a page of another origin than host.
+func isForeignOrigin(origin, host string) bool {
 	if origin == "" {
 		return false
 	}
@@ -138,14 +138,14 @@ func foreign(origin, host string) bool {
 	return err != nil || u.Host == "" || u.Host != host
 }
 
-func hostOf(hostport string) string {
+func stripPort(hostport string) string {
 	if host, _, err := net.SplitHostPort(hostport); err == nil {
 		return host
 	}
 	return strings.Trim(hostport, "[]")
 }
 
-// Loopback reports whether a host is localhost or an address of the loopback interface.
+// Loopback reports whether a host is localhost or a loopback address.
 func Loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()

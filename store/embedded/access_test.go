@@ -35,7 +35,7 @@ func guarded(t *testing.T, config embedded.Config) (address string) {
 	return address
 }
 
-// say sends one request with exactly these headers and returns the status and the body.
+// say sends one request with exactly these headers and returns status and body.
 func say(t *testing.T, address, method, path, headers string) (int, string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -133,7 +133,7 @@ func TestAccess_TokenFileOpenToOthers_IsRefused(t *testing.T) {
 	}
 }
 
-// TestAccess_OfData_IsForItsUserAlone holds in a folder that others may look into.
+// TestAccess_OfData_IsForItsUserAlone: only the user can read the data, even in a directory readable by others.
 func TestAccess_OfData_IsForItsUserAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

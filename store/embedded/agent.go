@@ -1,14 +1,14 @@
 package embedded
 
-// Version is what the store says to clients that ask an agent for its version: the Consul whose behaviour it has.
+// Version is the Consul version that the store reports to clients, and whose behaviour it has.
 const Version = "1.16.1"
 
-// statusLeader names the leader: this store, at the address the client reached it by, as there is no other.
-func (c *call) statusLeader() (any, error) { return c.here(), nil }
+// statusLeader reports this store as the leader: there is no other server.
+func (c *call) statusLeader() (any, error) { return c.leaderAddress(), nil }
 
-func (c *call) statusPeers() (any, error) { return []string{c.here()}, nil }
+func (c *call) statusPeers() (any, error) { return []string{c.leaderAddress()}, nil }
 
-func (c *call) here() string { return c.store.options.Address + ":8300" }
+func (c *call) leaderAddress() string { return c.store.options.Address + ":8300" }
 
 func (c *call) agentSelf() (any, error) {
 	o := c.store.options
@@ -23,7 +23,7 @@ func (c *call) agentSelf() (any, error) {
 	}, nil
 }
 
-// member is the one machine in the form of a gossip pool.
+// member is this machine as a gossip pool member.
 type member struct {
 	Name   string
 	Addr   string
@@ -41,8 +41,8 @@ func (c *call) agentMembers() (any, error) { return []member{c.member()}, nil }
 
 func (c *call) agentChecks() (any, error) {
 	checks := map[string]*check{}
-	for _, k := range all(c.store.view.Load().checks) {
-		checks[k.CheckID] = k.shown()
+	for _, k := range valuesOf(c.store.snapshot.Load().checks) {
+		checks[k.CheckID] = k.withoutProbe()
 	}
-	return c.filtered(checks)
+	return c.filter(checks)
 }

@@ -21,10 +21,10 @@ import (
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
-// benchAddr names a store to measure in place of an embedded one of our own: the address of a real Consul, host:port.
+// benchAddr is the address, host:port, of a real Consul to measure instead of an embedded store.
 const benchAddr = "PLATYPUS_BENCH_ADDR"
 
-// target is the store to measure: its address and, when it is ours, its process.
+// target is the store to measure: its address and, if embedded, its process.
 func target(b *testing.B) (string, *process) {
 	if addr := os.Getenv(benchAddr); addr != "" {
 		return addr, nil
@@ -33,7 +33,7 @@ func target(b *testing.B) (string, *process) {
 	return p.addr, p
 }
 
-// client keeps as many connections as it is used for at once.
+// client keeps as many connections as are in use at the same time.
 func client(b testing.TB) *http.Client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 100, DisableCompression: true}
 	b.Cleanup(transport.CloseIdleConnections)
@@ -64,7 +64,7 @@ func mustDo(b testing.TB, c *http.Client, method, url, body string) (uint64, str
 	return index, got
 }
 
-// BenchmarkPut64 has 64 clients write at once; each write is on disk before it is answered.
+// BenchmarkPut64 writes from 64 clients at once; each write is durable before its response.
 func BenchmarkPut64(b *testing.B) {
 	addr, _ := target(b)
 	c := client(b)
@@ -86,8 +86,8 @@ func BenchmarkPut64(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puts/s")
 }
 
-// wire is one connection with as little of a client as will do, since it is the store that is measured. It waits in the
-// kernel, unknown to the scheduler of Go, whose own threads would take turns with the store's.
+// wire is one connection with a minimal client, because the store is to be measured. It blocks in the kernel, outside
+// of Go's scheduler, whose threads would compete with the store's.
 type wire struct {
 	fd      int
 	answers *bufio.Reader
@@ -99,7 +99,7 @@ func dialWire(b *testing.B, addr string) *wire {
 		b.Fatal(err)
 	}
 	defer conn.Close()
-	file, err := conn.(*net.TCPConn).File() // which makes it one that blocks
+	file, err := conn.(*net.TCPConn).File() // which sets it to blocking mode
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -127,8 +127,8 @@ func (w *wire) ask(b *testing.B, request string) {
 	}
 }
 
-// hear takes one answer and returns the index that it carries. It looks at no more of it than it has to: what the
-// client does is part of what is measured.
+// hear reads one response and returns its index. It parses as little as possible, because the client's work is measured
+// too.
 func (w *wire) hear() (index uint64, err error) {
 	status, length := "", 0
 	for {
@@ -154,9 +154,9 @@ func (w *wire) hear() (index uint64, err error) {
 	}
 }
 
-// BenchmarkGet reads one key over and over on one connection, from a store of ours and from a real Consul in turn, a
-// few milliseconds each. On many processors most of that time is two of them waking from sleep, which is not the doing
-// of either store and on a virtual machine changes from second to second. On one processor it is work alone.
+// BenchmarkGet reads one key repeatedly on one connection, alternating every few milliseconds between the embedded
+// store and a real Consul. With many processors most of that time is two of them waking up, which depends on neither
+// store and varies on virtual machines. With one processor it is work alone.
 func BenchmarkGet(b *testing.B) {
 	ours := launch(b, b.TempDir(), "127.0.0.1:0")
 	consul := consultest.Start(b, consultest.Config{Data: b.TempDir()})
@@ -183,7 +183,7 @@ func getBeside(b *testing.B, ours, theirs string) {
 	b.ReportMetric(float64(median(other.times))/float64(median(mine.times)), "gets/consul")
 }
 
-// reader reads one key of one store, and keeps how long a read takes, each time the mean of some.
+// reader reads one key of one store and records the read times, each the mean of several reads.
 type reader struct {
 	*wire
 	request string
@@ -212,7 +212,7 @@ func median(of []time.Duration) time.Duration {
 	return of[len(of)/2]
 }
 
-// BenchmarkPutToWatcher measures from the moment a write is sent until the answer to a client that waits for it is read.
+// BenchmarkPutToWatcher measures the time from a write to the response of a waiting reader.
 func BenchmarkPutToWatcher(b *testing.B) {
 	addr, _ := target(b)
 	mustDo(b, client(b), "PUT", "http://"+addr+"/v1/kv/bench/watch", "0")
@@ -221,7 +221,7 @@ func BenchmarkPutToWatcher(b *testing.B) {
 	var spans []time.Duration
 	for i := range b.N {
 		reader.ask(b, fmt.Sprintf("GET /v1/kv/bench/watch?index=%d&wait=60s HTTP/1.1\r\nHost: %s\r\n\r\n", index, addr))
-		time.Sleep(5 * time.Millisecond) // so that the reader waits
+		time.Sleep(5 * time.Millisecond) // long enough that the reader blocks
 		value := strconv.Itoa(i + 1)
 		put := fmt.Sprintf("PUT /v1/kv/bench/watch HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", addr, len(value), value)
 		start := time.Now()
@@ -240,7 +240,7 @@ func BenchmarkPutToWatcher(b *testing.B) {
 	b.ReportMetric(float64(spans[len(spans)*99/100].Microseconds()), "p99-µs")
 }
 
-// BenchmarkStart measures from starting a process with 10,000 keys until it has answered.
+// BenchmarkStart measures the start of a process with 10,000 keys up to its first response.
 func BenchmarkStart(b *testing.B) {
 	if os.Getenv(benchAddr) != "" {
 		b.Skip("starts its own store")
@@ -258,7 +258,7 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(float64(total.Microseconds())/1000/float64(b.N), "ms/start")
 }
 
-// fill writes 10,000 keys of 100 bytes and ends the store.
+// fill writes 10,000 keys of 100 bytes and stops the store.
 func fill(b *testing.B, p *process) {
 	fillKeys(b, p.addr)
 	p.kill()
@@ -277,7 +277,7 @@ func fillKeys(b *testing.B, addr string) {
 	group.Wait()
 }
 
-// BenchmarkMemory reports what a store with 10,000 keys takes, right after they were written and after a restart.
+// BenchmarkMemory reports the memory of a store with 10,000 keys, after the writes and after a restart.
 func BenchmarkMemory(b *testing.B) {
 	if os.Getenv(benchAddr) != "" {
 		b.Skip("measures its own process")
@@ -295,7 +295,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// rss is how much memory a process has, in MiB.
+// rss is the resident memory of a process in MiB.
 func (p *process) rss(b testing.TB) float64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -309,10 +309,10 @@ func (p *process) rss(b testing.TB) float64 {
 	return kib / 1024
 }
 
-const watchers = 9500 // as near to 10,000 as the usual limit of 20,000 open files lets both ends come on one machine
+const watchers = 9500 // close to 10,000; both ends share the usual limit of 20,000 open files
 
-// BenchmarkWatchers has thousands of clients wait for one key, writes it once, and reports the memory they took and
-// how long it was until the last of them had its answer.
+// BenchmarkWatchers lets thousands of clients wait for one key, writes it once, and reports their memory and the time
+// until the last response.
 func BenchmarkWatchers(b *testing.B) {
 	addr, p := target(b)
 	url := "http://" + addr + "/v1/kv/bench/crowd"
@@ -329,7 +329,7 @@ func BenchmarkWatchers(b *testing.B) {
 			fmt.Fprintf(conn, "GET /v1/kv/bench/crowd?index=%d&wait=300s HTTP/1.1\r\nHost: %s\r\n\r\n", index, addr)
 			conns[n] = conn
 		}
-		time.Sleep(2 * time.Second) // until all of them wait
+		time.Sleep(2 * time.Second) // until all of them block
 		if p != nil {
 			b.ReportMetric(p.rss(b), "MiB-waiting")
 		}
@@ -343,7 +343,7 @@ func BenchmarkWatchers(b *testing.B) {
 	}
 }
 
-// wakeAll writes the key and returns after how many milliseconds everyone had heard of it.
+// wakeAll writes the key and returns the milliseconds until every watcher received it.
 func wakeAll(b *testing.B, c *http.Client, conns []net.Conn, url, value string) float64 {
 	var group sync.WaitGroup
 	start := time.Now()

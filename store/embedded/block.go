@@ -11,18 +11,18 @@ import (
 const (
 	defaultWait = 5 * time.Minute
 	maxWait     = 10 * time.Minute
-	jitter      = 16 // A wait grows by up to a sixteenth, so that waits that began together do not end together.
+	jitter      = 16 // up to 1/16 is added, so that waits that start together end apart
 )
 
-// options are what every read accepts.
-type options struct {
-	index uint64 // 0 does not wait
-	wait  time.Duration
-	mode  string // leader, consistent or stale: the same thing on one machine
+// queryOptions are the parameters that every read accepts.
+type queryOptions struct {
+	index       uint64 // 0 does not wait
+	wait        time.Duration
+	consistency string // leader, consistent or stale; equivalent on one machine
 }
 
-func (c *call) options() (options, error) {
-	o := options{mode: "leader"}
+func (c *call) queryOptions() (queryOptions, error) {
+	o := queryOptions{consistency: "leader"}
 	if len(c.query) == 0 {
 		return o, nil
 	}
@@ -38,14 +38,14 @@ func (c *call) options() (options, error) {
 	case stale && consistent:
 		return o, badRequest("Cannot specify ?stale with ?consistent, conflicting semantics.")
 	case stale:
-		o.mode = "stale"
+		o.consistency = "stale"
 	case consistent:
-		o.mode = "consistent"
+		o.consistency = "consistent"
 	}
-	return o, c.waiting(&o)
+	return o, c.parseWait(&o)
 }
 
-func (c *call) waiting(o *options) error {
+func (c *call) parseWait(o *queryOptions) error {
 	var err error
 	if text := c.query.Get("wait"); text != "" {
 		if o.wait, err = time.ParseDuration(text); err != nil {
@@ -67,67 +67,68 @@ func (c *call) waiting(o *options) error {
 	return nil
 }
 
-// found is what a read found: the index to answer with, and the channel that closes when to look again.
-type found struct {
+// readResult is the outcome of one read: the index to report and a channel that closes when the result may have
+// changed.
+type readResult struct {
 	index   uint64
 	changed <-chan struct{}
-	missing bool // There is nothing, so a newer index alone is no news to whoever waits already.
+	missing bool // nothing found; a client that already saw that is not woken by a new index alone
 }
 
-// read looks at the store, and again whenever it may have changed, until there is news: an index above the one the
-// client knows. It gives up, with what it saw last, when the wait is over. It returns false when
-// there is nothing to answer: a bad request, a store that closes, a client that went away.
-func (c *call) read(look func(*view) found) (bool, error) {
-	o, err := c.options()
+// read calls readState until its index exceeds the one the client knows, again after each change. When the wait is over
+// it uses the last result. It returns false when no response must be sent: bad request, closed store, client
+// disconnected.
+func (c *call) read(readState func(*snapshot) readResult) (bool, error) {
+	o, err := c.queryOptions()
 	if err != nil {
 		return false, err
 	}
-	f := look(c.store.view.Load())
-	if o.index != 0 && f.index <= o.index {
-		if f, err = c.await(o, f, look); err != nil {
+	result := readState(c.store.snapshot.Load())
+	if o.index != 0 && result.index <= o.index {
+		if result, err = c.waitForChange(o, result, readState); err != nil {
 			return false, err
 		}
 	}
-	c.meta(f.index, o.mode)
+	c.setIndexHeaders(result.index, o.consistency)
 	return true, nil
 }
 
-func (c *call) await(o options, f found, look func(*view) found) (found, error) {
+func (c *call) waitForChange(o queryOptions, result readResult, readState func(*snapshot) readResult) (readResult, error) {
 	timer := time.NewTimer(o.wait)
 	defer timer.Stop()
-	known, missing := o.index, f.missing
-	for f.index <= known {
+	known, missing := o.index, result.missing
+	for result.index <= known {
 		select {
-		case <-f.changed:
+		case <-result.changed:
 		case <-timer.C:
-			return f, nil
+			return result, nil
 		case <-c.store.closing:
-			return f, ErrClosed
+			return result, ErrClosed
 		case <-c.r.Context().Done():
-			return f, c.r.Context().Err()
+			return result, c.r.Context().Err()
 		}
-		f = look(c.store.view.Load())
-		if f.missing && missing {
-			known = f.index
+		result = readState(c.store.snapshot.Load())
+		if result.missing && missing {
+			known = result.index
 		}
-		missing = missing || f.missing
+		missing = missing || result.missing
 	}
-	return f, nil
+	return result, nil
 }
 
-// meta sets the headers of a read. Clients stop reading headers at the first that is missing.
-func (c *call) meta(index uint64, mode string) {
-	c.set("X-Consul-Index", strconv.FormatUint(max(index, 1), 10))
-	c.set("X-Consul-Effective-Consistency", mode)
-	c.contact()
+// setIndexHeaders sets the headers of a read. Clients stop parsing at the first missing header.
+func (c *call) setIndexHeaders(index uint64, mode string) {
+	c.setHeader("X-Consul-Index", strconv.FormatUint(max(index, 1), 10))
+	c.setHeader("X-Consul-Effective-Consistency", mode)
+	c.setLeaderHeaders()
 }
 
-func (c *call) contact() {
-	c.set("X-Consul-Knownleader", "true")
-	c.set("X-Consul-Lastcontact", "0")
+func (c *call) setLeaderHeaders() {
+	c.setHeader("X-Consul-Knownleader", "true")
+	c.setHeader("X-Consul-Lastcontact", "0")
 }
 
-// rootOf is the channel that closes when anything in a tree changes.
-func rootOf[T any](t *iradix.Tree[T]) <-chan struct{} {
+// watchRoot returns the channel that closes when anything in a tree changes.
+func watchRoot[T any](t *iradix.Tree[T]) <-chan struct{} {
 	return t.Root().Iterator().SeekPrefixWatch(nil)
 }

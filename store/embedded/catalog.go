@@ -6,33 +6,33 @@ import (
 	"slices"
 )
 
-// anyName stands for the machine itself among the service names: its checks, and the newest change of any kind.
+// anyName is the entry among the service names for the node's checks and for the newest change of any service.
 const anyName = "\x00"
 
-// touch notes that a service, and with it the catalog, changed.
-func (c *change) touch(name string) {
+// touchService records that a service, and so the catalog, changed.
+func (m *mutation) touchService(name string) {
 	for _, key := range []string{name, anyName} {
 		if key == "" {
 			continue
 		}
-		put(c, &c.names, key, c.now)
-		c.log(bucketNames, key, binary.AppendUvarint(nil, c.now))
+		treeSet(m, &m.serviceNames, key, m.commitIndex)
+		m.logRecord(bucketServiceNames, key, binary.AppendUvarint(nil, m.commitIndex))
 	}
 }
 
-// catalogIndex is the newest index of a service, or of the whole catalog when the service is unknown, and the channel
+// catalogIndex is the newest index of a service, or of the whole catalog if the service is unknown, and the channel
 // that closes when it grows.
-func (v *view) catalogIndex(name string) found {
+func (snap *snapshot) catalogIndex(name string) readResult {
 	if name != "" {
-		if wait, index, ok := v.names.Root().GetWatch([]byte(name)); ok {
-			return found{index: index, changed: wait}
+		if wait, index, ok := snap.serviceNames.Root().GetWatch([]byte(name)); ok {
+			return readResult{index: index, changed: wait}
 		}
 	}
-	index, _ := v.names.Get([]byte(anyName))
-	return found{index: index, changed: rootOf(v.names)}
+	index, _ := snap.serviceNames.Get([]byte(anyName))
+	return readResult{index: index, changed: watchRoot(snap.serviceNames)}
 }
 
-// equalJSON reports whether two things look alike to clients, leaving aside their indexes.
+// equalJSON reports whether two values have the same JSON, ignoring their indexes.
 func equalJSON(a, b any, from indexes, into *indexes) bool {
 	saved := *into
 	*into = from
@@ -42,7 +42,7 @@ func equalJSON(a, b any, from indexes, into *indexes) bool {
 	return errLeft == nil && errRight == nil && slices.Equal(left, right)
 }
 
-// node is this machine as the catalog shows it.
+// node is this machine in the format of the catalog.
 type node struct {
 	ID              string
 	Node            string
@@ -59,7 +59,7 @@ func (s *Store) node() node {
 		map[string]string{"lan": address, "wan": address}, map[string]string{}, indexes{1, 1}}
 }
 
-// catalogEntry is one service with its machine, flat, as /v1/catalog/service shows it.
+// catalogEntry is one service with its node, flat, in the format of /v1/catalog/service.
 type catalogEntry struct {
 	ID              string
 	Node            string
@@ -83,16 +83,16 @@ type catalogService struct {
 	ServiceEnableTagOverride bool
 }
 
-func (s *Store) flat(i *instance) catalogEntry {
+func (s *Store) newCatalogEntry(i *instance) catalogEntry {
 	n := s.node()
 	return catalogEntry{n.ID, n.Node, n.Address, n.Datacenter, n.TaggedAddresses, n.Meta,
 		catalogService{"", i.ID, i.Service, i.Tags, i.Address, i.Weights, i.Meta, i.Port, i.EnableTagOverride}, i.indexes}
 }
 
-// named lists the instances of a service that carry all of the given tags.
-func (v *view) named(name string, tags []string) []*instance {
+// instancesOf lists the instances of a service that have all of the given tags.
+func (snap *snapshot) instancesOf(name string, tags []string) []*instance {
 	var instances []*instance
-	for _, i := range all(v.services) {
+	for _, i := range valuesOf(snap.services) {
 		missing := func(tag string) bool { return !slices.Contains(i.Tags, tag) }
 		if i.Service == name && !slices.ContainsFunc(tags, missing) {
 			instances = append(instances, i)
@@ -102,18 +102,18 @@ func (v *view) named(name string, tags []string) []*instance {
 }
 
 func (c *call) catalogNodes() (any, error) {
-	return c.readCatalog("", func(*view) any { return []node{c.store.node()} })
+	return c.readCatalog("", func(*snapshot) any { return []node{c.store.node()} })
 }
 
 func (c *call) catalogDatacenters() (any, error) { return []string{c.store.options.Datacenter}, nil }
 
 func (c *call) catalogServices() (any, error) {
-	alive, err := c.read(func(v *view) found { return v.catalogIndex("") })
+	alive, err := c.read(func(snap *snapshot) readResult { return snap.catalogIndex("") })
 	if !alive {
 		return nil, err
 	}
 	names := map[string][]string{}
-	for _, i := range all(c.store.view.Load().services) {
+	for _, i := range valuesOf(c.store.snapshot.Load().services) {
 		tags := names[i.Service]
 		if tags == nil {
 			tags = []string{}
@@ -129,20 +129,20 @@ func (c *call) catalogServices() (any, error) {
 }
 
 func (c *call) catalogService() (any, error) {
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing service name")
 	}
-	return c.readCatalog(c.rest, func(v *view) any {
+	return c.readCatalog(c.suffix, func(snap *snapshot) any {
 		entries := []catalogEntry{}
-		for _, i := range v.named(c.rest, c.query["tag"]) {
-			entries = append(entries, c.store.flat(i))
+		for _, i := range snap.instancesOf(c.suffix, c.query["tag"]) {
+			entries = append(entries, c.store.newCatalogEntry(i))
 		}
 		return entries
 	})
 }
 
 func (c *call) catalogNode() (any, error) {
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing node name")
 	}
 	type answer struct {
@@ -150,14 +150,14 @@ func (c *call) catalogNode() (any, error) {
 		Services map[string]*instance
 	}
 	var a *answer
-	alive, err := c.read(func(v *view) found {
-		if c.rest == c.store.options.Node {
+	alive, err := c.read(func(snap *snapshot) readResult {
+		if c.suffix == c.store.options.Node {
 			a = &answer{c.store.node(), map[string]*instance{}}
-			for _, i := range all(v.services) {
+			for _, i := range valuesOf(snap.services) {
 				a.Services[i.ID] = i
 			}
 		}
-		return v.catalogIndex("")
+		return snap.catalogIndex("")
 	})
 	if !alive {
 		return nil, err

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The states of a check, and the one check of the machine itself that every Consul agent has.
+// The states of a check, and the ID of the node check that every Consul agent has.
 const (
 	passing   = "passing"
 	warning   = "warning"
@@ -16,19 +16,19 @@ const (
 	nodeCheck = "serfHealth"
 )
 
-// check is what is known of the health of a service or of the machine. What a client sees comes first, in the order
-// and spelling of Consul's JSON.
+// check is the health of a service or of the node. The fields for clients come first, in the order and spelling of
+// Consul's JSON.
 type check struct {
 	checkName
 	checkState
-	checkOf
+	checkService
 	Type        string
 	Interval    string
 	Timeout     string
 	ExposedPort int
 	Definition  struct{}
 	indexes
-	Probe *probe `json:",omitempty"` // how to find out; never sent to clients
+	Probe *probe `json:",omitempty"` // how to run it; never sent to clients
 }
 
 type checkName struct {
@@ -43,27 +43,26 @@ type checkState struct {
 	Output string
 }
 
-type checkOf struct {
+type checkService struct {
 	ServiceID   string
 	ServiceName string
 	ServiceTags []string
 }
 
-// probe says how a check finds out, and how much it takes to change its mind. Of HTTP, TCP and TTL one is set.
+// probe defines how a check runs and how many results change its state. One of HTTP, TCP and TTL is set.
 type probe struct {
 	HTTP            string
 	TCP             string
 	TTL             time.Duration
 	Interval        time.Duration
 	Timeout         time.Duration
-	DeregisterAfter time.Duration // how long the service may be critical; 0 is for ever
-	Successes       int           // how many in a row make it passing, beyond the first
-	Warnings        int           // how many failures in a row make it warning
-	Failures        int           // how many failures in a row make it critical
+	DeregisterAfter time.Duration // how long the service may be critical; 0 means forever
+	Successes       int           // successes in a row before it is passing, beyond the first
+	Warnings        int           // failures in a row before it is warning
+	Failures        int           // failures in a row before it is critical
 	Request         probeRequest
 }
 
-// probeRequest is the HTTP request of an HTTP check.
 type probeRequest struct {
 	Method        string
 	Header        map[string][]string
@@ -71,72 +70,72 @@ type probeRequest struct {
 	TLSSkipVerify bool
 }
 
-// shown is a check without what clients do not see.
-func (c *check) shown() *check {
+// withoutProbe copies a check without the fields that clients must not see.
+func (c *check) withoutProbe() *check {
 	s := *c
 	s.Probe = nil
 	return &s
 }
 
-// serf is the check of the machine: it passes, since somebody answers.
-func (s *Store) serf() *check {
+// serfCheck is the node's own check. It always passes, because the store answers.
+func (s *Store) serfCheck() *check {
 	return &check{
-		checkName:  checkName{s.options.Node, nodeCheck, "Serf Health Status"},
-		checkState: checkState{Status: passing, Output: "Agent alive and reachable"},
-		checkOf:    checkOf{ServiceTags: []string{}},
-		indexes:    indexes{1, 1},
+		checkName:    checkName{s.options.Node, nodeCheck, "Serf Health Status"},
+		checkState:   checkState{Status: passing, Output: "Agent alive and reachable"},
+		checkService: checkService{ServiceTags: []string{}},
+		indexes:      indexes{1, 1},
 	}
 }
 
-// addCheck adds or replaces a check. A check that was there before keeps its state, unless the new one brings its own.
-func (s *Store) addCheck(x *change, c *check) error {
+// addCheck adds or replaces a check. A replaced check keeps its state unless the new one sets a state.
+func (s *Store) addCheck(m *mutation, c *check) error {
 	if c.ServiceTags == nil {
 		c.ServiceTags = []string{}
 	}
-	if old, found := x.checks.Get([]byte(c.CheckID)); found && c.Status == "" {
+	if old, found := m.checks.Get([]byte(c.CheckID)); found && c.Status == "" {
 		c.Status, c.Output = old.Status, old.Output
 	}
 	if c.Status == "" {
 		c.Status = critical
 	}
-	if old, found := x.checks.Get([]byte(c.CheckID)); found {
+	if old, found := m.checks.Get([]byte(c.CheckID)); found {
 		if same := *c; equalJSON(old, &same, old.indexes, &same.indexes) {
 			return nil
 		}
 	}
-	if err := x.putCheck(c); err != nil {
+	if err := m.putCheck(c); err != nil {
 		return err
 	}
-	x.after = append(x.after, func() { s.probes.start(c) })
+	m.onCommit = append(m.onCommit, func() { s.checkRunner.start(c) })
 	return nil
 }
 
-func (c *change) putCheck(k *check) error {
-	k.CreateIndex, k.ModifyIndex = c.now, c.now
-	if old, found := c.checks.Get([]byte(k.CheckID)); found {
+func (m *mutation) putCheck(k *check) error {
+	k.CreateIndex, k.ModifyIndex = m.commitIndex, m.commitIndex
+	if old, found := m.checks.Get([]byte(k.CheckID)); found {
 		k.CreateIndex = old.CreateIndex
 	}
-	kept, err := json.Marshal(k)
+	encoded, err := json.Marshal(k)
 	if err != nil {
 		return fmt.Errorf("encode check %s: %w", k.CheckID, err)
 	}
-	put(c, &c.checks, k.CheckID, k)
-	c.log(bucketChecks, k.CheckID, kept)
-	c.touch(k.ServiceName)
+	treeSet(m, &m.checks, k.CheckID, k)
+	m.logRecord(bucketChecks, k.CheckID, encoded)
+	m.touchService(k.ServiceName)
 	return nil
 }
 
-func (s *Store) dropCheck(x *change, c *check) {
-	drop(x, &x.checks, c.CheckID)
-	x.log(bucketChecks, c.CheckID, nil)
-	x.touch(c.ServiceName)
-	x.after = append(x.after, func() { s.probes.forget(c.CheckID) })
-	s.endDependents(x, c)
+func (s *Store) removeCheck(m *mutation, c *check) {
+	treeDelete(m, &m.checks, c.CheckID)
+	m.logRecord(bucketChecks, c.CheckID, nil)
+	m.touchService(c.ServiceName)
+	m.onCommit = append(m.onCommit, func() { s.checkRunner.remove(c.CheckID) })
+	s.endDependentSessions(m, c)
 }
 
-// setState records what a check found. Sessions that depend on a check end when it turns critical.
-func (s *Store) setState(x *change, id, state, output string) error {
-	old, found := x.checks.Get([]byte(id))
+// setCheckState records a result. Sessions that depend on the check end when it becomes critical.
+func (s *Store) setCheckState(m *mutation, id, state, output string) error {
+	old, found := m.checks.Get([]byte(id))
 	if !found {
 		return unknownCheck(id)
 	}
@@ -145,19 +144,19 @@ func (s *Store) setState(x *change, id, state, output string) error {
 	}
 	c := *old
 	c.Status, c.Output = state, output
-	if err := x.putCheck(&c); err != nil {
+	if err := m.putCheck(&c); err != nil {
 		return err
 	}
 	if state == critical {
-		s.endDependents(x, &c)
+		s.endDependentSessions(m, &c)
 	}
 	return nil
 }
 
-func (s *Store) endDependents(x *change, c *check) {
-	for _, session := range all(x.sessions) {
+func (s *Store) endDependentSessions(m *mutation, c *check) {
+	for _, session := range valuesOf(m.sessions) {
 		if session.dependsOn(c.CheckID) {
-			s.end(x, session.ID)
+			s.endSession(m, session.ID)
 		}
 	}
 }
@@ -168,5 +167,5 @@ func (s *session) dependsOn(id string) bool {
 }
 
 func unknownCheck(id string) error {
-	return status{http.StatusNotFound, fmt.Sprintf("Unknown check ID %q. Ensure that the check ID is passed, not the check name.", id)}
+	return httpError{http.StatusNotFound, fmt.Sprintf("Unknown check ID %q. Ensure that the check ID is passed, not the check name.", id)}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// checkBody is what a client sends to register a check.
+// checkBody is the request body that registers a check.
 type checkBody struct {
 	ID        string
 	CheckID   string
@@ -40,10 +40,10 @@ type requestBody struct {
 	TLSSkipVerify bool
 }
 
-// duration is a time span in words ("10s") or in nanoseconds.
+// duration is a JSON duration: a string ("10s") or a number of nanoseconds.
 type duration time.Duration
 
-// UnmarshalJSON reads a duration in words or nanoseconds; an empty word is 0.
+// UnmarshalJSON accepts a string or nanoseconds; "" is 0.
 func (d *duration) UnmarshalJSON(b []byte) error {
 	var v any
 	if err := json.Unmarshal(b, &v); err != nil {
@@ -66,7 +66,7 @@ func (d *duration) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// decode reads a JSON body of a bounded size.
+// decode reads a JSON body of at most maxBody bytes.
 func (c *call) decode(into any) error {
 	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
 	if err != nil {
@@ -80,8 +80,8 @@ func (c *call) decode(into any) error {
 
 var states = []string{passing, warning, critical}
 
-// check makes a check of a registration, or says what is wrong with it.
-func (b checkBody) check(node string) (*check, error) {
+// newCheck validates a registration and returns its check.
+func (b checkBody) newCheck(node string) (*check, error) {
 	if b.ID == "" {
 		b.ID = b.CheckID
 	}
@@ -91,14 +91,14 @@ func (b checkBody) check(node string) (*check, error) {
 	if b.Status != "" && !slices.Contains(states, b.Status) {
 		return nil, badRequest("Bad check status")
 	}
-	if err := b.valid(); err != nil {
+	if err := b.validate(); err != nil {
 		return nil, badRequest("Invalid check: %v", err)
 	}
 	c := &check{
-		checkName:  checkName{node, b.ID, b.Name},
-		checkState: checkState{Status: b.Status, Notes: b.Notes},
-		checkOf:    checkOf{ServiceID: b.ServiceID},
-		Type:       "ttl",
+		checkName:    checkName{node, b.ID, b.Name},
+		checkState:   checkState{Status: b.Status, Notes: b.Notes},
+		checkService: checkService{ServiceID: b.ServiceID},
+		Type:         "ttl",
 		Probe: &probe{HTTP: b.HTTP, TCP: b.TCP, TTL: time.Duration(b.TTL), Interval: time.Duration(b.Interval),
 			Timeout: time.Duration(b.Timeout), DeregisterAfter: time.Duration(b.DeregisterCriticalServiceAfter),
 			Successes: b.SuccessBeforePassing, Warnings: b.FailuresBeforeWarning, Failures: b.FailuresBeforeCritical,
@@ -116,7 +116,7 @@ func (b checkBody) check(node string) (*check, error) {
 	return c, nil
 }
 
-func (b checkBody) valid() error {
+func (b checkBody) validate() error {
 	probes := b.HTTP != "" || b.TCP != ""
 	switch {
 	case b.Interval > 0 && b.TTL > 0:
@@ -139,38 +139,38 @@ func (c *call) checkRegister() (any, error) {
 	if body.Name == "" {
 		return nil, badRequest("Missing check name")
 	}
-	made, err := body.check(c.store.options.Node)
+	made, err := body.newCheck(c.store.options.Node)
 	if err != nil {
 		return nil, err
 	}
-	_, err = c.store.propose(c.r.Context(), func(x *change) (any, error) {
+	_, err = c.store.submit(c.r.Context(), func(m *mutation) (any, error) {
 		if made.ServiceID != "" {
-			service, found := x.services.Get([]byte(made.ServiceID))
+			service, found := m.services.Get([]byte(made.ServiceID))
 			if !found {
-				return nil, status{http.StatusNotFound, fmt.Sprintf("ServiceID %q does not exist", made.ServiceID)}
+				return nil, httpError{http.StatusNotFound, fmt.Sprintf("ServiceID %q does not exist", made.ServiceID)}
 			}
 			made.ServiceName, made.ServiceTags = service.Service, service.Tags
 		}
-		return nil, c.store.addCheck(x, made)
+		return nil, c.store.addCheck(m, made)
 	})
 	return nil, err
 }
 
 func (c *call) checkDeregister() (any, error) {
-	_, err := c.store.propose(c.r.Context(), func(x *change) (any, error) {
-		old, found := x.checks.Get([]byte(c.rest))
+	_, err := c.store.submit(c.r.Context(), func(m *mutation) (any, error) {
+		old, found := m.checks.Get([]byte(c.suffix))
 		if !found {
-			return nil, unknownCheck(c.rest)
+			return nil, unknownCheck(c.suffix)
 		}
-		c.store.dropCheck(x, old)
+		c.store.removeCheck(m, old)
 		return nil, nil
 	})
 	return nil, err
 }
 
-func (c *call) checkPass() (any, error) { return c.hear(passing, c.query.Get("note")) }
-func (c *call) checkWarn() (any, error) { return c.hear(warning, c.query.Get("note")) }
-func (c *call) checkFail() (any, error) { return c.hear(critical, c.query.Get("note")) }
+func (c *call) checkPass() (any, error) { return c.updateTTLCheck(passing, c.query.Get("note")) }
+func (c *call) checkWarn() (any, error) { return c.updateTTLCheck(warning, c.query.Get("note")) }
+func (c *call) checkFail() (any, error) { return c.updateTTLCheck(critical, c.query.Get("note")) }
 
 func (c *call) checkUpdate() (any, error) {
 	var body struct{ Status, Output string }
@@ -180,23 +180,23 @@ func (c *call) checkUpdate() (any, error) {
 	if !slices.Contains(states, body.Status) {
 		return nil, badRequest("Invalid check status: '%s'", body.Status)
 	}
-	return c.hear(body.Status, body.Output)
+	return c.updateTTLCheck(body.Status, body.Output)
 }
 
-// hear takes a client's word for the state of a check with a TTL, which runs from then again.
-func (c *call) hear(state, output string) (any, error) {
-	_, err := c.store.propose(c.r.Context(), func(x *change) (any, error) {
-		k, found := x.checks.Get([]byte(c.rest))
+// updateTTLCheck records the state that a client reports for a TTL check and restarts its TTL.
+func (c *call) updateTTLCheck(state, output string) (any, error) {
+	_, err := c.store.submit(c.r.Context(), func(m *mutation) (any, error) {
+		k, found := m.checks.Get([]byte(c.suffix))
 		if !found {
-			return nil, unknownCheck(c.rest)
+			return nil, unknownCheck(c.suffix)
 		}
 		if k.Type != "ttl" {
-			return nil, fmt.Errorf("CheckID %q does not have associated TTL", c.rest)
+			return nil, fmt.Errorf("CheckID %q does not have associated TTL", c.suffix)
 		}
-		return nil, c.store.setState(x, c.rest, state, output)
+		return nil, c.store.setCheckState(m, c.suffix, state, output)
 	})
 	if err == nil {
-		c.store.probes.heard(c.rest)
+		c.store.checkRunner.resetTTL(c.suffix)
 	}
 	return nil, err
 }

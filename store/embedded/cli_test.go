@@ -10,7 +10,7 @@ import (
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
-// TestCommandLine has Consul's own command line work on the store.
+// TestCommandLine runs the consul command line on the store.
 func TestCommandLine(t *testing.T) {
 	binary := consultest.Need(t)
 	addr := launch(t, t.TempDir(), "127.0.0.1:0").addr

@@ -16,12 +16,12 @@ import (
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
-// What clients do to a key in a history, and what they learn of it.
+// What clients do to a key in a history, and the results they get.
 type crashInput struct {
 	op    string // get, put, cas or delete
 	key   string
 	value string
-	index uint64 // what cas expects
+	index uint64 // the index that cas expects
 }
 
 type crashOutput struct {
@@ -31,15 +31,15 @@ type crashOutput struct {
 	index   uint64 // 0 for a missing key
 }
 
-// crashState is one key as the model sees it. The store picks the index of a write, and only a read shows which: 0 is
-// an index that nobody has seen yet.
+// crashState is one key in the model. The store chooses the index of a write and only a read reveals it: 0 is an index
+// that nobody has read yet.
 type crashState struct {
 	value   string
 	present bool
 	index   uint64
 }
 
-// model is a key-value store with check-and-set, one key at a time.
+// model is a key-value store with check-and-set, checked per key.
 func model() porcupine.Model {
 	m := porcupine.NondeterministicModel{
 		Init: func() []any { return []any{crashState{}} },
@@ -98,11 +98,11 @@ func step(s crashState, in crashInput, out crashOutput) []any {
 	return []any{after}
 }
 
-// history collects what clients did, in one clock.
+// history records the operations of all clients on one clock.
 type history struct {
 	mu     sync.Mutex
 	ops    []porcupine.Operation
-	answer atomic.Int64 // operations that were answered
+	answer atomic.Int64 // operations answered so far
 }
 
 func (h *history) add(op porcupine.Operation) {
@@ -111,9 +111,9 @@ func (h *history) add(op porcupine.Operation) {
 	h.ops = append(h.ops, op)
 }
 
-// TestLinearizable has five clients work on a store that is killed again and again, and demands that what they saw
-// fits one order of events in which no acknowledged write is lost.
-func TestLinearizable(t *testing.T) {
+// TestStore_KilledRepeatedly_IsLinearizable runs five clients against a store that is killed repeatedly, and checks
+// that what they observed is linearizable.
+func TestStore_KilledRepeatedly_IsLinearizable(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills a store for half a minute")
 	}
@@ -155,7 +155,7 @@ func TestLinearizable(t *testing.T) {
 
 var crashKeys = []string{"a", "b", "c", "d", "e", "f", "g", "h"}
 
-// work is one client: it remembers the index it read last and builds check-and-sets on it.
+// work is one client: it bases check-and-sets on the index it read last.
 func (h *history) work(id int, base string, stop <-chan struct{}) {
 	c := &http.Client{Timeout: hang, Transport: &http.Transport{}}
 	defer c.CloseIdleConnections()
@@ -190,7 +190,7 @@ func (h *history) work(id int, base string, stop <-chan struct{}) {
 	}
 }
 
-// finish reads every key once more, so that a write lost at the very end is missed too.
+// finish reads every key once more, so that a write lost at the very end is noticed too.
 func (h *history) finish(t *testing.T, base string) {
 	c := client(t)
 	for _, key := range crashKeys {
@@ -234,8 +234,8 @@ func request(c *http.Client, base string, in crashInput) crashOutput {
 	return crashOutput{value: string(pairs[0].Value), index: pairs[0].ModifyIndex}
 }
 
-// TestModel makes sure that the model would notice.
-func TestModel(t *testing.T) {
+// TestModel_LostWrite_IsNoticed checks the model itself.
+func TestModel_LostWrite_IsNoticed(t *testing.T) {
 	put := crashInput{op: "put", key: "a", value: "1"}
 	get := crashInput{op: "get", key: "a"}
 	for name, c := range map[string]struct {

@@ -12,53 +12,49 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// The buckets of the log, and the keys that say how far indexes and journals have come.
+// The bbolt buckets, and the meta keys for the indexes and the last frame. The names are part of the file format.
 const (
-	bucketKV       = "kv"
-	bucketGraves   = "graves"
-	bucketSessions = "sessions"
-	bucketServices = "services"
-	bucketChecks   = "checks"
-	bucketNames    = "names"
-	bucketMeta     = "meta"
-	bucketDelays   = "delays"
-	metaIndexes    = "indexes"
-	metaFrame      = "frame"
+	bucketKV           = "kv"
+	bucketTombstones   = "graves"
+	bucketSessions     = "sessions"
+	bucketServices     = "services"
+	bucketChecks       = "checks"
+	bucketServiceNames = "names"
+	bucketMeta         = "meta"
+	bucketDelays       = "delays"
+	metaIndexes        = "indexes"
+	metaFrame          = "frame"
 )
 
-var buckets = []string{bucketKV, bucketGraves, bucketSessions, bucketServices, bucketChecks, bucketNames, bucketMeta, bucketDelays}
+var buckets = []string{bucketKV, bucketTombstones, bucketSessions, bucketServices, bucketChecks, bucketServiceNames, bucketMeta, bucketDelays}
 
 // ErrInUse is wrapped by Open when another process has the data directory open.
 var ErrInUse = errors.New("data directory in use")
 
-// ErrCorrupt is wrapped by Open when the data files cannot be trusted. They are left as they are.
+// ErrCorrupt is wrapped by Open when a data file is damaged. The files are left unchanged.
 var ErrCorrupt = errors.New("data file damaged")
 
 // disk is the durable half of a store. A batch is durable once it is a frame of the active journal, which takes one
-// flush; when a journal is full, what it holds goes into the bbolt file while the other journal takes over. Only the
-// goroutine that writes uses it.
+// flush. When a journal is full, its records are flushed to the bbolt file while the other journal takes over. Only the
+// commit loop uses it.
 type disk struct {
-	db       *bolt.DB
-	lock     *os.File
-	journals [journalFiles]*journal
-	bound    bool   // The data file names its journals.
-	active   int    // which journal takes frames
-	frame    uint64 // the number of the newest frame
-	buffer   []byte
-	backlog
+	db            *bolt.DB
+	lock          *os.File
+	journals      [journalFiles]*journal
+	journalsBound bool // the data file records the salts of its journals
+	activeJournal int
+	frameNumber   uint64 // of the newest frame
+	buffer        []byte
+
+	// Records that the bbolt file does not hold yet.
+	activeRecords   map[recordID][]byte
+	flushDone       chan error          // receives the result of the flush in progress; nil without one
+	flushingRecords map[recordID][]byte // of the flush in progress
+	metaUncertain   bool                // a failed sync left bbolt's meta pages uncertain
+	bypassJournal   bool                // write to the bbolt file only, until a checkpoint succeeds
 }
 
-// backlog is what the bbolt file does not have yet.
-type backlog struct {
-	fresh  map[place][]byte // in the active journal
-	moving chan error       // answers once the full journal is in the bbolt file; nil when none is on its way
-	full   map[place][]byte // what is on its way
-	doubt  bool             // The bbolt file may be other than the disk has it.
-	direct bool             // The journals cannot be trusted with more until the bbolt file has taken everything.
-}
-
-// place is where a record is kept.
-type place struct{ bucket, key string }
+type recordID struct{ bucket, key string }
 
 const (
 	dataFile = "store.db"
@@ -66,71 +62,70 @@ const (
 )
 
 func openDisk(dir string) (*disk, error) {
-	if err := makeDir(filepath.Clean(dir)); err != nil {
+	if err := createDir(filepath.Clean(dir)); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
-	lock, err := takeLock(filepath.Join(dir, lockFile))
+	lock, err := acquireLockFile(filepath.Join(dir, lockFile))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	d := &disk{lock: lock, backlog: backlog{fresh: map[place][]byte{}}}
-	if err := guard(func() error { return d.open(dir) }); err != nil {
-		err = errors.Join(explain(dir, err), d.close())
+	d := &disk{lock: lock, activeRecords: map[recordID][]byte{}}
+	if err := catchPanic(func() error { return d.open(dir) }); err != nil {
+		err = errors.Join(classifyOpenError(dir, err), d.close())
 		return nil, err
 	}
 	return d, nil
 }
 
-// explain tells trouble with the disk from damage on it.
-func explain(dir string, err error) error {
-	for _, trouble := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE, os.ErrPermission} {
-		if errors.Is(err, trouble) {
+// classifyOpenError separates I/O errors from damage: only damage wraps ErrCorrupt.
+func classifyOpenError(dir string, err error) error {
+	for _, diskError := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE, os.ErrPermission} {
+		if errors.Is(err, diskError) {
 			return fmt.Errorf("open %s: %w", dir, err)
 		}
 	}
-	return damaged(dir, err)
+	return corruptError(dir, err)
 }
 
-func damaged(dir string, why error) error {
+func corruptError(dir string, cause error) error {
 	return fmt.Errorf("open %s: %w (%v): restore all files of the directory from one backup, or move it away to start empty",
-		dir, ErrCorrupt, why)
+		dir, ErrCorrupt, cause)
 }
 
-// dataOptions are those of the data file: the list of free pages is rebuilt at start, which is quick, instead of being written at
-// every commit.
+// dataOptions skips writing the free-page list at every commit. It is rebuilt at start, which is quick.
 var dataOptions = bolt.Options{Timeout: time.Second, NoFreelistSync: true, FreelistType: bolt.FreelistMapType}
 
 func (d *disk) open(dir string) error {
 	path := filepath.Join(dir, dataFile)
 	_, err := os.Stat(path)
-	fresh := errors.Is(err, os.ErrNotExist)
-	// The journals come before the data file: a data file must find its journals.
-	if d.journals, err = openJournals(dir, fresh); err != nil {
+	isNew := errors.Is(err, os.ErrNotExist)
+	// Create the journals first: a data file must always find its journals.
+	if d.journals, err = openJournals(dir, isNew); err != nil {
 		return err
 	}
-	if fresh {
-		if err := makeData(path, d.salts()); err != nil {
+	if isNew {
+		if err := createDataFile(path, d.salts()); err != nil {
 			return err
 		}
 	}
-	if err := inspect(path); err != nil {
+	if err := verifyDataFile(path); err != nil {
 		return err
 	}
 	if d.db, err = bolt.Open(path, 0o600, &dataOptions); err != nil {
 		return err
 	}
-	// The last process may have ended after a flush that failed.
-	return errors.Join(d.flushHeads(), d.addDelays())
+	// The previous process may have ended after a failed flush.
+	return errors.Join(d.rewriteMetaPages(), d.addDelayBucket())
 }
 
-// addDelays adds the bucket that files of an earlier version lack.
-func (d *disk) addDelays() error {
-	there := false
+// addDelayBucket adds the bucket that files of an earlier version lack.
+func (d *disk) addDelayBucket() error {
+	exists := false
 	err := d.db.View(func(tx *bolt.Tx) error {
-		there = tx.Bucket([]byte(bucketMeta)) == nil || tx.Bucket([]byte(bucketDelays)) != nil
+		exists = tx.Bucket([]byte(bucketMeta)) == nil || tx.Bucket([]byte(bucketDelays)) != nil
 		return nil
 	})
-	if there || err != nil {
+	if exists || err != nil {
 		return err
 	}
 	return d.update(func(tx *bolt.Tx) error {
@@ -139,13 +134,13 @@ func (d *disk) addDelays() error {
 	})
 }
 
-// makeData makes an empty data file under another name first, so that one that has the name is whole.
-func makeData(path string, salts []byte) error {
-	unborn := path + ".new"
-	if err := os.Remove(unborn); err != nil && !errors.Is(err, os.ErrNotExist) {
+// createDataFile creates an empty data file under a temporary name and renames it, so that the file is always complete.
+func createDataFile(path string, salts []byte) error {
+	temp := path + ".new"
+	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	db, err := bolt.Open(unborn, 0o600, &dataOptions)
+	db, err := bolt.Open(temp, 0o600, &dataOptions)
 	if err != nil {
 		return err
 	}
@@ -158,76 +153,76 @@ func makeData(path string, salts []byte) error {
 		if salts == nil {
 			return nil
 		}
-		return writeOne(tx, record{bucketMeta, metaJournals, salts})
+		return writeRecord(tx, record{bucketMeta, metaJournals, salts})
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(unborn, path); err != nil {
+	if err := os.Rename(temp, path); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
 }
 
-// load reads everything into a view. What the journals have beyond the bbolt file goes there first; if the disk does
-// not take it now, it will have to before the next write.
-func (d *disk) load() (*view, error) {
-	v := emptyView()
-	damage := guard(func() error {
+// load reads everything into a snapshot. Journal frames that the bbolt file lacks are written to it first; if the disk
+// rejects that, the next write must do it.
+func (d *disk) load() (*snapshot, error) {
+	snap := emptySnapshot()
+	readErr := catchPanic(func() error {
 		err := d.db.View(func(tx *bolt.Tx) error { return d.readMeta(tx.Bucket([]byte(bucketMeta))) })
 		if err != nil {
 			return err
 		}
-		frames, err := pending(d.journals, d.frame)
+		frames, err := unappliedFrames(d.journals, d.frameNumber)
 		if err != nil {
 			return err
 		}
 		for _, f := range frames {
-			d.keep(f.records)
-			d.frame = f.number
+			d.trackRecords(f.records)
+			d.frameNumber = f.number
 		}
 		if len(frames) == 0 {
-			return d.db.View(v.read)
+			return d.db.View(snap.load)
 		}
-		return d.catchUp(v)
+		return d.replayJournals(snap)
 	})
-	if damage != nil {
-		clear(d.fresh) // so that closing leaves the files as they are
-		return nil, damaged(filepath.Dir(d.db.Path()), damage)
+	if readErr != nil {
+		clear(d.activeRecords) // so that close leaves the files unchanged
+		return nil, corruptError(filepath.Dir(d.db.Path()), readErr)
 	}
-	if d.bound {
-		return v, nil
+	if d.journalsBound {
+		return snap, nil
 	}
-	if d.direct { // The disk did not take what the journals hold.
-		if err := d.settle(nil); err != nil {
+	if d.bypassJournal { // writing the journals' records failed
+		if err := d.checkpoint(nil); err != nil {
 			return nil, fmt.Errorf("renew journals of %s: %w", filepath.Dir(d.db.Path()), err)
 		}
 	}
-	return v, d.renewJournals()
+	return snap, d.upgradeJournals()
 }
 
-// catchUp reads a view out of the transaction that takes in the journals.
-func (d *disk) catchUp(v *view) error {
-	var damage error
-	refused := d.update(func(tx *bolt.Tx) error {
-		if err := d.fill(tx, d.frame, d.fresh); err != nil {
+// replayJournals writes the journals' records to the bbolt file and loads the snapshot in the same transaction.
+func (d *disk) replayJournals(snap *snapshot) error {
+	var readErr error
+	updateErr := d.update(func(tx *bolt.Tx) error {
+		if err := d.writeRecords(tx, d.frameNumber, d.activeRecords); err != nil {
 			return err
 		}
-		damage = v.read(tx)
-		return damage
+		readErr = snap.load(tx)
+		return readErr
 	})
-	if damage != nil {
-		return damage
+	if readErr != nil {
+		return readErr
 	}
-	if refused != nil {
-		d.direct = true
+	if updateErr != nil {
+		d.bypassJournal = true
 		return nil
 	}
-	clear(d.fresh)
+	clear(d.activeRecords)
 	return nil
 }
 
-// readMeta reads which frame the data file goes up to.
+// readMeta reads the number of the last frame in the data file.
 func (d *disk) readMeta(b *bolt.Bucket) error {
 	if b == nil {
 		return errors.New("bucket meta is missing")
@@ -235,25 +230,25 @@ func (d *disk) readMeta(b *bolt.Bucket) error {
 	if err := d.checkJournals(b); err != nil {
 		return err
 	}
-	sealed := b.Get([]byte(metaFrame))
-	if sealed == nil {
+	raw := b.Get([]byte(metaFrame))
+	if raw == nil {
 		return nil
 	}
-	value, err := unseal([]byte(metaFrame), sealed)
+	value, err := verifyChecksum([]byte(metaFrame), raw)
 	if err != nil {
 		return err
 	}
-	d.frame, _ = binary.Uvarint(value)
+	d.frameNumber, _ = binary.Uvarint(value)
 	return nil
 }
 
-// close moves what the journals hold into the bbolt file and lets go of everything.
+// close flushes the journals to the bbolt file and releases all files.
 func (d *disk) close() error {
 	var errs []error
 	if d.db != nil {
-		if len(d.fresh)+len(d.full) > 0 || d.moving != nil {
-			// What does not fit now is still in the journals.
-			_ = d.settle(nil)
+		if len(d.activeRecords)+len(d.flushingRecords) > 0 || d.flushDone != nil {
+			// If this fails, the records are still in the journals.
+			_ = d.checkpoint(nil)
 		}
 		errs = append(errs, d.db.Close())
 	}

@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// entry is one key of the KV, in the order and spelling of Consul's JSON. Entries are never changed once they are part
-// of a view.
+// entry is one key of the KV, in the order and spelling of Consul's JSON. Entries are immutable once they are part of a
+// snapshot.
 type entry struct {
 	LockIndex uint64
 	Key       string
@@ -16,18 +16,18 @@ type entry struct {
 	indexes
 }
 
-// indexes say which commits made a thing and changed it last.
+// indexes are the commits that created a record and changed it last.
 type indexes struct {
 	CreateIndex uint64
 	ModifyIndex uint64
 }
 
-// same reports whether two entries differ in nothing but their indexes.
-func (e *entry) same(o *entry) bool {
+// equal reports whether two entries are the same apart from their indexes.
+func (e *entry) equal(o *entry) bool {
 	return e.LockIndex == o.LockIndex && e.Flags == o.Flags && e.Session == o.Session && string(e.Value) == string(o.Value)
 }
 
-// encode writes what the disk keeps of an entry; its key is kept beside it.
+// encode is the stored form of an entry, without its key.
 func (e *entry) encode() []byte {
 	b := make([]byte, 0, 4*binary.MaxVarintLen64+1+len(e.Session)+len(e.Value))
 	for _, n := range []uint64{e.CreateIndex, e.ModifyIndex, e.LockIndex, e.Flags, uint64(len(e.Session))} {
@@ -37,21 +37,21 @@ func (e *entry) encode() []byte {
 	return append(b, e.Value...)
 }
 
-var errShort = errors.New("record ends early")
+var errTruncated = errors.New("record ends early")
 
-// decodeEntry reads what encode wrote. It copies, so b may be part of a file mapped into memory.
+// decodeEntry reads what encode wrote. It copies, because b may be part of a memory-mapped file.
 func decodeEntry(key string, b []byte) (*entry, error) {
 	e := &entry{Key: key}
 	var session uint64
 	for _, n := range []*uint64{&e.CreateIndex, &e.ModifyIndex, &e.LockIndex, &e.Flags, &session} {
 		var size int
 		if *n, size = binary.Uvarint(b); size <= 0 {
-			return nil, errShort
+			return nil, errTruncated
 		}
 		b = b[size:]
 	}
 	if session > uint64(len(b)) {
-		return nil, errShort
+		return nil, errTruncated
 	}
 	e.Session = string(b[:session])
 	if b = b[session:]; len(b) > 0 {

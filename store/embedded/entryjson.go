@@ -6,11 +6,11 @@ import (
 	"strconv"
 )
 
-// entries are what a read of the KV answers with. They are by far what is asked for most.
+// entries is the response of a KV read, by far the most frequent request.
 type entries []*entry
 
-// json is what json.Marshal makes of entries, made without looking at their type each time.
-func (l entries) json() []byte {
+// encodeJSON returns the same bytes as json.Marshal, without reflection.
+func (l entries) encodeJSON() []byte {
 	size := len("[]")
 	for _, e := range l {
 		size += len(e.Key) + base64.StdEncoding.EncodedLen(len(e.Value)) + len(e.Session) + 160
@@ -43,7 +43,7 @@ func (e *entry) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendString quotes what needs no more than quotes, and leaves the rest to those who know all the rules.
+// appendString quotes simple ASCII strings and leaves all others to json.Marshal.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		switch c := s[i]; {

@@ -8,96 +8,96 @@ import (
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
 )
 
-// all lists the values of a tree in the order of their keys.
-func all[T any](t *iradix.Tree[T]) []T {
-	values := make([]T, 0, t.Len())
+// valuesOf lists the values of a tree in key order.
+func valuesOf[T any](t *iradix.Tree[T]) []T {
+	list := make([]T, 0, t.Len())
 	t.Root().Walk(func(_ []byte, value T) bool {
-		values = append(values, value)
+		list = append(list, value)
 		return false
 	})
-	return values
+	return list
 }
 
-// expiry ends sessions that nobody renews. It goes by the monotonic clock, so setting the wall clock ends nothing.
+// expiry ends sessions that are not renewed. It uses the monotonic clock, so setting the wall clock ends none.
 type expiry struct {
-	store  *Store
-	mu     sync.Mutex
-	timers map[string]*time.Timer
-	ends   map[string]time.Time
-	closed bool
+	store     *Store
+	mu        sync.Mutex
+	timers    map[string]*time.Timer
+	deadlines map[string]time.Time
+	closed    bool
 }
 
-func (x *expiry) init(s *Store) {
-	x.store, x.timers, x.ends = s, map[string]*time.Timer{}, map[string]time.Time{}
+func (e *expiry) init(s *Store) {
+	e.store, e.timers, e.deadlines = s, map[string]*time.Timer{}, map[string]time.Time{}
 }
 
-// renew gives a session its whole life again.
-func (x *expiry) renew(s *session) {
-	life := s.life()
-	if life == 0 {
+// renew restarts the timer of a session.
+func (e *expiry) renew(s *session) {
+	lifetime := s.lifetime()
+	if lifetime == 0 {
 		return
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
 		return
 	}
-	x.ends[s.ID] = time.Now().Add(life)
-	if timer := x.timers[s.ID]; timer != nil {
-		timer.Reset(life)
+	e.deadlines[s.ID] = time.Now().Add(lifetime)
+	if timer := e.timers[s.ID]; timer != nil {
+		timer.Reset(lifetime)
 		return
 	}
-	x.timers[s.ID] = time.AfterFunc(life, func() { x.expire(s.ID) })
+	e.timers[s.ID] = time.AfterFunc(lifetime, func() { e.expireSession(s.ID) })
 }
 
-// forget stops the clock of a session that is gone.
-func (x *expiry) forget(id string) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if timer := x.timers[id]; timer != nil {
+// remove stops the timer of a session that ended.
+func (e *expiry) remove(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if timer := e.timers[id]; timer != nil {
 		timer.Stop()
 	}
-	delete(x.timers, id)
-	delete(x.ends, id)
+	delete(e.timers, id)
+	delete(e.deadlines, id)
 }
 
-// due reports whether a session has not been renewed in time.
-func (x *expiry) due(id string) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	end, known := x.ends[id]
+// expired reports whether the deadline of a session has passed.
+func (e *expiry) expired(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	end, known := e.deadlines[id]
 	return known && !time.Now().Before(end)
 }
 
-// expire ends a session unless it was renewed meanwhile; a disk that refuses is asked again.
-func (x *expiry) expire(id string) {
-	_, err := x.store.propose(context.Background(), func(c *change) (any, error) {
-		if x.due(id) {
-			x.store.end(c, id)
+// expireSession ends a session unless it was renewed in the meantime. It retries when the disk rejects the write.
+func (e *expiry) expireSession(id string) {
+	_, err := e.store.submit(context.Background(), func(m *mutation) (any, error) {
+		if e.expired(id) {
+			e.store.endSession(m, id)
 		}
 		return nil, nil
 	})
 	if err == nil {
 		return
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if timer := x.timers[id]; timer != nil && !x.closed {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if timer := e.timers[id]; timer != nil && !e.closed {
 		timer.Reset(time.Second)
 	}
 }
 
-// end ends a session within a change and stops its clock once that is durable.
-func (s *Store) end(c *change, id string) {
-	c.endSession(id, &s.delays)
-	c.after = append(c.after, func() { s.expiry.forget(id) })
+// endSession ends a session within a mutation and stops its timer once that is durable.
+func (s *Store) endSession(m *mutation, id string) {
+	m.endSession(id, &s.delays)
+	m.onCommit = append(m.onCommit, func() { s.expiry.remove(id) })
 }
 
-func (x *expiry) stop() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.closed = true
-	for _, timer := range x.timers {
+func (e *expiry) stop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	for _, timer := range e.timers {
 		timer.Stop()
 	}
 }

@@ -13,21 +13,21 @@ import (
 	"github.com/platypus-platform/platypus/store/embedded"
 )
 
-// timeless is a store in a bubble where time passes at once.
-type timeless struct {
+// fakeClockStore is a store in a synctest bubble, where time passes at once.
+type fakeClockStore struct {
 	t     *testing.T
 	store *embedded.Store
 	dir   string
 }
 
-func newTimeless(t *testing.T) *timeless {
-	x := &timeless{t: t, dir: t.TempDir()}
+func newFakeClockStore(t *testing.T) *fakeClockStore {
+	x := &fakeClockStore{t: t, dir: t.TempDir()}
 	x.reopen()
 	return x
 }
 
 // reopen starts a store on the data of the one before.
-func (x *timeless) reopen() {
+func (x *fakeClockStore) reopen() {
 	x.t.Helper()
 	x.close()
 	s, err := embedded.Open(x.dir, embedded.Options{Node: "n1"})
@@ -37,7 +37,7 @@ func (x *timeless) reopen() {
 	x.store = s
 }
 
-func (x *timeless) close() {
+func (x *fakeClockStore) close() {
 	x.t.Helper()
 	if x.store == nil {
 		return
@@ -48,21 +48,21 @@ func (x *timeless) close() {
 	x.store = nil
 }
 
-func (x *timeless) do(method, path, body string) (code int, index uint64, answer string) {
+func (x *fakeClockStore) do(method, path, body string) (code int, index uint64, answer string) {
 	w := httptest.NewRecorder()
 	x.store.Handler().ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
 	index, _ = strconv.ParseUint(w.Header().Get("X-Consul-Index"), 10, 64)
 	return w.Code, index, w.Body.String()
 }
 
-func (x *timeless) is(method, path, body, want string) {
+func (x *fakeClockStore) is(method, path, body, want string) {
 	x.t.Helper()
 	if code, _, answer := x.do(method, path, body); answer != want {
 		x.t.Errorf("%s %s: %d %q, want %q", method, path, code, answer, want)
 	}
 }
 
-func (x *timeless) session(body string) string {
+func (x *fakeClockStore) session(body string) string {
 	x.t.Helper()
 	_, _, answer := x.do("PUT", "/v1/session/create", body)
 	parts := strings.Split(answer, `"`)
@@ -72,10 +72,9 @@ func (x *timeless) session(body string) string {
 	return parts[3]
 }
 
-// TestSessionsEnd lets time pass over sessions.
-func TestSessionsEnd(t *testing.T) {
+func TestSession_NotRenewed_Ends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newTimeless(t)
+		x := newFakeClockStore(t)
 		defer x.close()
 		release, drop := x.session(`{"TTL":"10s"}`), x.session(`{"TTL":"10s","Behavior":"delete"}`)
 		kept, endless := x.session(`{"TTL":"24h","LockDelay":"0s"}`), x.session("")
@@ -85,7 +84,7 @@ func TestSessionsEnd(t *testing.T) {
 		time.Sleep(9 * time.Second)
 		x.is("GET", "/v1/kv/drop?raw", "", "1")
 		x.do("PUT", "/v1/session/renew/"+drop, "")
-		time.Sleep(9 * time.Second) // the one has had 18 s, the other 9 since its renewal
+		time.Sleep(9 * time.Second) // release is 18 s old; drop was renewed 9 s ago
 		x.is("GET", "/v1/kv/drop?raw", "", "1")
 		x.is("PUT", "/v1/kv/release?acquire="+endless, "2", "false")
 		if code, _, answer := x.do("PUT", "/v1/session/renew/"+release, ""); code != http.StatusNotFound {
@@ -109,10 +108,11 @@ func TestSessionsEnd(t *testing.T) {
 	})
 }
 
-// TestLockDelayOutlivesTheStore: a restart is no way around a lock delay, and a delay that is over leaves nothing.
-func TestLockDelayOutlivesTheStore(t *testing.T) {
+// TestLockDelay_StoreRestarted_StillHolds: a restart does not cancel a lock delay, and a delay that ended leaves
+// nothing behind.
+func TestLockDelay_StoreRestarted_StillHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newTimeless(t)
+		x := newFakeClockStore(t)
 		defer x.close()
 		first, next := x.session(`{"LockDelay":"30s"}`), x.session("")
 		x.is("PUT", "/v1/kv/l?acquire="+first, "1", "true")
@@ -129,10 +129,10 @@ func TestLockDelayOutlivesTheStore(t *testing.T) {
 	})
 }
 
-// TestGravesAreReaped: who waits over the reaping of a gravestone misses nothing, and no index falls to 0.
-func TestGravesAreReaped(t *testing.T) {
+// TestTombstones_Expired_AreRemoved: a client that waits during the removal misses nothing, and no index becomes 0.
+func TestTombstones_Expired_AreRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newTimeless(t)
+		x := newFakeClockStore(t)
 		defer x.close()
 		x.is("PUT", "/v1/kv/t/old", "1", "true")
 		_, old, _ := x.do("GET", "/v1/kv/t/?recurse", "")

@@ -16,7 +16,7 @@ import (
 	"github.com/platypus-platform/platypus/store/embedded"
 )
 
-// serve opens a store within the test and returns where it answers.
+// serve opens a store within the test and returns its URL.
 func serve(t *testing.T, dir string) (string, *embedded.Store) {
 	t.Helper()
 	s := open(t, dir)
@@ -25,7 +25,7 @@ func serve(t *testing.T, dir string) (string, *embedded.Store) {
 	return web.URL, s
 }
 
-func TestTwoProcesses(t *testing.T) {
+func TestOpen_InUseByAnotherProcess_Fails(t *testing.T) {
 	dir := t.TempDir()
 	first := launch(t, dir, "127.0.0.1:0")
 	start := time.Now()
@@ -45,8 +45,8 @@ func TestTwoProcesses(t *testing.T) {
 	}
 }
 
-// TestRestart holds what a restart must keep: values, locks, sessions, services and every index.
-func TestRestart(t *testing.T) {
+// TestStore_KilledAndRestarted_KeepsDataAndIndexes checks values, locks, sessions, services and every index.
+func TestStore_KilledAndRestarted_KeepsDataAndIndexes(t *testing.T) {
 	dir := t.TempDir()
 	c := client(t)
 	p := launch(t, dir, "127.0.0.1:0")
@@ -89,8 +89,9 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestDamaged flips and cuts the data files: the store must say so and leave them as they are, or start unharmed.
-func TestDamaged(t *testing.T) {
+// TestOpen_DamagedFile_FailsOrStartsUnharmed flips bytes of the data files and truncates them. Open must fail and leave
+// the files unchanged, or return all data.
+func TestOpen_DamagedFile_FailsOrStartsUnharmed(t *testing.T) {
 	for _, file := range []string{"store.db", "journal.0"} {
 		t.Run(file, func(t *testing.T) { damage(t, file) })
 	}
@@ -105,7 +106,7 @@ func damage(t *testing.T, file string) {
 	}
 	_, want := mustDo(t, c, "GET", "http://"+p.addr+"/v1/kv/?recurse", "")
 	if file == "store.db" {
-		p.stop(t) // which brings everything from the journals there
+		p.stop(t) // which flushes the journals to the data file
 	} else {
 		p.kill()
 	}
@@ -141,7 +142,7 @@ func damage(t *testing.T, file string) {
 	}
 	used := len(bytes.TrimRight(whole, "\x00"))
 	if file != "store.db" {
-		used -= 512 // A broken last frame is one that was being written, so nobody relies on it.
+		used -= 512 // A broken last frame counts as one that was being written, so nobody relies on it.
 	}
 	for at := 0; at < used; at += 1999 {
 		flipped := append([]byte(nil), whole...)
@@ -159,7 +160,7 @@ func damage(t *testing.T, file string) {
 	t.Logf("%d of the damages were noticed, the others harmless", broken)
 }
 
-// copyDir copies a data directory, so that each damage is done to the same files.
+// copyDir copies a data directory, so that each damage is applied to the same files.
 func copyDir(t *testing.T, dir string) string {
 	t.Helper()
 	to := t.TempDir()
@@ -169,8 +170,9 @@ func copyDir(t *testing.T, dir string) string {
 	return to
 }
 
-// TestDiskFull fills a small disk: writes fail with a reason, reads go on, and writes go on once there is room.
-func TestDiskFull(t *testing.T) {
+// TestStore_DiskFull_RejectsWritesAndRecovers: writes fail with a reason, reads continue, and writes succeed again once
+// there is space.
+func TestStore_DiskFull_RejectsWritesAndRecovers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("mounts a small disk, which needs root")
 	}
@@ -225,7 +227,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// contents is what a data directory holds.
+// contents returns all keys of a data directory as JSON.
 func contents(dir string) (string, error) {
 	s, err := embedded.Open(dir, embedded.Options{Node: "n1"})
 	if err != nil {

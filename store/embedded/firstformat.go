@@ -11,62 +11,62 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Journals of the first format have neither head nor salt: frames of 20 bytes of header, with a CRC-32C, begin at byte
-// 0. They are read once; then their frames are in the data file, and journals of today's format take their place.
+// Journals of the first format have no header and no salt: frames with a header of 20 bytes and a CRC-32C start at byte
+// 0. They are read once, their frames go into the data file, and journals of the present format replace them.
 const (
 	firstSize   = 1 << 20
 	firstHeader = 20
 	firstMagic  = 0x504c5459
 )
 
-// readFirst is read for the first format. A value may hold the image of a frame there, with any number. So frames count
-// as one round only while their numbers follow each other, and as left behind a damaged one only with a number that
-// such a round can reach.
-func (j *journal) readFirst() (round []stored, others []uint64, err error) {
+// decodeFirstFormat is read for the first format. A client value can imitate a frame with any number here. So frames
+// belong to one round only while their numbers are consecutive, and count as left after a damaged one only if such a
+// round can reach their number.
+func (j *journal) decodeFirstFormat() (round []storedFrame, orphans []uint64, err error) {
 	all, err := io.ReadAll(io.NewSectionReader(j.file, 0, firstSize))
 	if err != nil {
 		return nil, nil, err
 	}
-	at := 0
-	for at < len(all) {
-		s, size, ok := decodeFirst(all[at:])
+	offset := 0
+	for offset < len(all) {
+		s, size, ok := decodeFirstFrame(all[offset:])
 		if !ok || len(round) > 0 && s.number != round[len(round)-1].number+1 {
 			break
 		}
 		round = append(round, s)
-		at += size
+		offset += size
 	}
-	for ; at < len(all); at += sector {
-		s, _, ok := decodeFirst(all[at:])
+	for ; offset < len(all); offset += sector {
+		s, _, ok := decodeFirstFrame(all[offset:])
 		if ok && (len(round) == 0 || s.number < round[0].number+firstSize/sector) {
-			others = append(others, s.number)
+			orphans = append(orphans, s.number)
 		}
 	}
-	return round, others, nil
+	return round, orphans, nil
 }
 
-// decodeFirst returns the frame of the first format at the head of b, and how much of the journal it takes.
-func decodeFirst(b []byte) (stored, int, bool) {
+// decodeFirstFrame returns the frame of the first format at the start of b, and its space in the journal.
+func decodeFirstFrame(b []byte) (storedFrame, int, bool) {
 	if len(b) < firstHeader || binary.LittleEndian.Uint32(b) != firstMagic {
-		return stored{}, 0, false
+		return storedFrame{}, 0, false
 	}
 	size := firstHeader + int(binary.LittleEndian.Uint32(b[4:]))
 	if size > len(b) {
-		return stored{}, 0, false
+		return storedFrame{}, 0, false
 	}
-	crc := crc32.Update(crc32.Checksum(b[:16], table), table, b[firstHeader:size])
+	crc := crc32.Update(crc32.Checksum(b[:16], crcTable), crcTable, b[firstHeader:size])
 	if crc != binary.LittleEndian.Uint32(b[16:]) {
-		return stored{}, 0, false
+		return storedFrame{}, 0, false
 	}
-	s := stored{number: binary.LittleEndian.Uint64(b[8:]), payload: b[firstHeader:size]}
+	s := storedFrame{number: binary.LittleEndian.Uint64(b[8:]), payload: b[firstHeader:size]}
 	return s, (size + sector - 1) &^ (sector - 1), true
 }
 
-// metaJournals is the record of the salts of the journals that belong to a data file. Data files of the first format
-// have none.
+// metaJournals is the meta key for the salts of the journals that belong to a data file. Data files of the first format
+// lack it.
 const metaJournals = "journals"
 
-// salts are those of both journals, nil while one of them is of the first format.
+// salts returns the salts of both journals, nil if one of them has the first format.
 func (d *disk) salts() (both []byte) {
 	for _, j := range d.journals {
 		if j.salt == nil {
@@ -77,45 +77,45 @@ func (d *disk) salts() (both []byte) {
 	return both
 }
 
-// checkJournals makes sure that the journals are those that the data file was made with.
+// checkJournals checks that the data file was created with these journals.
 func (d *disk) checkJournals(b *bolt.Bucket) error {
-	sealed := b.Get([]byte(metaJournals))
-	if sealed == nil {
+	raw := b.Get([]byte(metaJournals))
+	if raw == nil {
 		return nil
 	}
-	known, err := unseal([]byte(metaJournals), sealed)
+	known, err := verifyChecksum([]byte(metaJournals), raw)
 	if err != nil {
 		return err
 	}
-	d.bound = true
+	d.journalsBound = true
 	if string(known) != string(d.salts()) {
 		return errors.New("the journals belong to another " + dataFile)
 	}
 	return nil
 }
 
-// renewJournals replaces journals of the first format, whose frames are in the data file by now. A crash on the way
-// leaves some journals of either format, which the next start reads and renews again.
-func (d *disk) renewJournals() error {
+// upgradeJournals replaces journals of the first format, whose frames are in the data file by then. A crash may leave
+// one journal of each format; the next start reads both and upgrades again.
+func (d *disk) upgradeJournals() error {
 	dir := filepath.Dir(d.db.Path())
 	for i, j := range d.journals {
 		if j.salt != nil {
 			continue
 		}
-		if err := makeJournal(journalPath(dir, i)); err != nil {
+		if err := createJournal(journalPath(dir, i)); err != nil {
 			return fmt.Errorf("renew %s: %w", journalPath(dir, i), err)
 		}
-		renewed, err := openJournal(journalPath(dir, i))
+		upgraded, err := openJournal(journalPath(dir, i))
 		if err != nil {
 			return err
 		}
 		_ = j.file.Close()
-		d.journals[i] = renewed
+		d.journals[i] = upgraded
 	}
-	err := d.update(func(tx *bolt.Tx) error { return writeOne(tx, record{bucketMeta, metaJournals, d.salts()}) })
+	err := d.update(func(tx *bolt.Tx) error { return writeRecord(tx, record{bucketMeta, metaJournals, d.salts()}) })
 	if err != nil {
 		return fmt.Errorf("renew journals: %w", err)
 	}
-	d.bound = true
+	d.journalsBound = true
 	return nil
 }

@@ -4,5 +4,5 @@ package embedded
 
 import "os"
 
-// flush brings the content of a file to the disk.
+// flush makes the content of a file durable.
 func flush(f *os.File) error { return f.Sync() }

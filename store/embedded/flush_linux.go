@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// flush brings the content of a file of fixed size to the disk.
+// flush makes the content of a file of fixed size durable.
 func flush(f *os.File) error {
 	for {
 		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR {

@@ -7,12 +7,13 @@ import (
 	"slices"
 )
 
-// A frame begins at a multiple of the sector size, so that a torn write harms no frame before it. Its header is, in
-// little-endian order: magic (4 bytes), length of the payload (4), number (8), round (8), link (16), sum (16).
+// A frame begins at a multiple of the sector size, so that a torn write damages no earlier frame. Its header, in
+// little-endian order: magic (4 bytes), payload length (4), number (8), round (8), checksum of the previous frame (16),
+// checksum (16).
 //
-// Values of clients lie in the payload, so bytes alone do not make a frame. The sum covers the salt of the file, which
-// clients never see; the link is the sum of the frame before, zero for the first frame of a round; the round is the
-// number of its first frame.
+// The payload contains client values, which may imitate a frame. So the checksum covers the salt of the file, which
+// clients never see, and each frame contains the checksum of the previous one, zero for the first frame of a round. The
+// round is the number of its first frame.
 const (
 	sector      = 512
 	sumSize     = 16
@@ -22,33 +23,33 @@ const (
 
 type sum [sumSize]byte
 
-// frame is one batch of records, numbered without gaps across both journals.
+// frame is one batch of records. Numbers have no gaps across both journals.
 type frame struct {
 	number  uint64
 	records []record
 }
 
-// stored is a frame as a journal holds it.
-type stored struct {
-	number, round uint64
-	link, sum     sum
-	payload       []byte
+// storedFrame is a frame as read from a journal, not yet decoded.
+type storedFrame struct {
+	number, round    uint64
+	previousSum, sum sum
+	payload          []byte
 }
 
-// size is how much of a journal the frame takes, in bytes.
-func (s stored) size() int { return frameHeader + len(s.payload) + padding(len(s.payload)) }
+// size is the space of the frame in the journal, in bytes.
+func (s storedFrame) size() int { return frameHeader + len(s.payload) + padding(len(s.payload)) }
 
 func padding(payload int) int { return -(frameHeader + payload) & (sector - 1) }
 
-// follows reports whether s stands behind before in one round; before is nil for the first frame.
-func (s stored) follows(before *stored) bool {
+// follows reports whether s is the next frame after before in one round; before is nil for the first frame.
+func (s storedFrame) follows(before *storedFrame) bool {
 	if before == nil {
-		return s.round == s.number && s.link == sum{}
+		return s.round == s.number && s.previousSum == sum{}
 	}
-	return s.round == before.round && s.number == before.number+1 && s.link == before.sum
+	return s.round == before.round && s.number == before.number+1 && s.previousSum == before.sum
 }
 
-// appendRecords makes the payload of a frame.
+// appendRecords encodes the payload of a frame.
 func appendRecords(b []byte, records []record) []byte {
 	for _, r := range records {
 		b = append(b, byte(slices.Index(buckets, r.bucket)))
@@ -64,7 +65,7 @@ func appendRecords(b []byte, records []record) []byte {
 	return b
 }
 
-// encodeFrame makes the bytes of a frame, whole sectors of them, with a header that only seal fills.
+// encodeFrame encodes a frame, padded to whole sectors, with a header that fillFrameHeader completes.
 func encodeFrame(b []byte, records []record) []byte {
 	b = appendRecords(append(b[:0], make([]byte, frameHeader)...), records)
 	binary.LittleEndian.PutUint32(b, frameMagic)
@@ -72,8 +73,8 @@ func encodeFrame(b []byte, records []record) []byte {
 	return append(b, make([]byte, padding(len(b)-frameHeader))...)
 }
 
-// sealFrame fills the header of an encoded frame.
-func sealFrame(b, salt []byte, number, round uint64, link sum) sum {
+// fillFrameHeader completes the header of an encoded frame and returns its checksum.
+func fillFrameHeader(b, salt []byte, number, round uint64, link sum) sum {
 	binary.LittleEndian.PutUint64(b[8:], number)
 	binary.LittleEndian.PutUint64(b[16:], round)
 	copy(b[24:], link[:])
@@ -82,7 +83,7 @@ func sealFrame(b, salt []byte, number, round uint64, link sum) sum {
 	return s
 }
 
-// frameSum is the sum over a frame without padding.
+// frameSum is the checksum of a frame without its padding.
 func frameSum(b, salt []byte) (s sum) {
 	h := sha256.New()
 	h.Write(salt)
@@ -92,18 +93,18 @@ func frameSum(b, salt []byte) (s sum) {
 	return s
 }
 
-// decodeFrame returns the frame at the head of b, if there is a whole one of this salt.
-func decodeFrame(b, salt []byte) (stored, bool) {
+// decodeFrame returns the frame at the start of b if it is complete and has this salt.
+func decodeFrame(b, salt []byte) (storedFrame, bool) {
 	if len(b) < frameHeader || binary.LittleEndian.Uint32(b) != frameMagic {
-		return stored{}, false
+		return storedFrame{}, false
 	}
 	length := int(binary.LittleEndian.Uint32(b[4:]))
 	if length > len(b)-frameHeader {
-		return stored{}, false
+		return storedFrame{}, false
 	}
-	s := stored{number: binary.LittleEndian.Uint64(b[8:]), round: binary.LittleEndian.Uint64(b[16:])}
+	s := storedFrame{number: binary.LittleEndian.Uint64(b[8:]), round: binary.LittleEndian.Uint64(b[16:])}
 	s.payload = b[frameHeader : frameHeader+length]
-	copy(s.link[:], b[24:])
+	copy(s.previousSum[:], b[24:])
 	copy(s.sum[:], b[24+sumSize:])
 	return s, s.sum == frameSum(b[:frameHeader+length], salt)
 }
@@ -112,14 +113,14 @@ func decodeRecords(b []byte) ([]record, error) {
 	var records []record
 	for len(b) > 0 {
 		if int(b[0]) >= len(buckets) {
-			return nil, errShort
+			return nil, errTruncated
 		}
 		r := record{bucket: buckets[b[0]]}
-		key, rest, err := cut(b[1:], 0)
+		key, rest, err := readBytes(b[1:], 0)
 		if err != nil {
 			return nil, err
 		}
-		value, rest, err := cut(rest, 1)
+		value, rest, err := readBytes(rest, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -129,22 +130,21 @@ func decodeRecords(b []byte) ([]record, error) {
 	return records, nil
 }
 
-// cut takes bytes with their length, which is kept more by one where 0 stands for nothing at all.
-func cut(b []byte, more uint64) (taken, rest []byte, err error) {
+// readBytes reads a length and that many bytes. The stored length is bias too high, where 0 means nil.
+func readBytes(b []byte, bias uint64) (data, rest []byte, err error) {
 	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)-size)+more {
-		return nil, nil, errShort
+	if size <= 0 || n > uint64(len(b)-size)+bias {
+		return nil, nil, errTruncated
 	}
 	b = b[size:]
-	if n < more {
+	if n < bias {
 		return nil, b, nil
 	}
-	n -= more
+	n -= bias
 	return b[:n:n], b[n:], nil
 }
 
-// open decodes the payload.
-func (s stored) open() (frame, error) {
+func (s storedFrame) decode() (frame, error) {
 	records, err := decodeRecords(s.payload)
 	if err != nil {
 		return frame{}, fmt.Errorf("frame %d: %w", s.number, err)

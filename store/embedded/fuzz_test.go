@@ -9,7 +9,7 @@ import (
 	"github.com/platypus-platform/platypus/store/embedded"
 )
 
-// ask sends a request straight to a handler, whatever its path and query hold.
+// ask sends a request directly to a handler, with any path and query.
 func ask(s *embedded.Store, method, path, query, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, "/", strings.NewReader(body))
 	r.URL = &url.URL{Path: path, RawQuery: query}
@@ -18,7 +18,7 @@ func ask(s *embedded.Store, method, path, query, body string) *httptest.Response
 	return w
 }
 
-// FuzzQuery holds that no path or query makes the store panic, answer outside of HTTP, or lie about success.
+// FuzzQuery: no path or query makes the store panic, send invalid HTTP or report a false success.
 func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{"", "recurse", "keys&separator=/", "raw", "cas=0", "flags=1&acquire=x", "index=1&wait=1ns", "stale&consistent", "%zz", "pretty&dc=dc1", "wait=-1s&index=18446744073709551615"} {
 		f.Add(0, "a/b", seed)
@@ -32,7 +32,7 @@ func FuzzQuery(f *testing.F) {
 	f.Cleanup(func() { _ = s.Close() })
 	f.Fuzz(func(t *testing.T, method int, key, query string) {
 		if values, err := url.ParseQuery(query); err == nil && values.Has("index") {
-			query += "&wait=1ns" // The first wait counts, so drop those that are slow.
+			query += "&wait=1ns" // The first wait parameter counts; skip slow ones.
 			if wait := values.Get("wait"); wait != "" && wait != "1ns" {
 				return
 			}
@@ -45,7 +45,7 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// FuzzTxn holds that no body makes a transaction panic or half happen.
+// FuzzTxn: no body makes a transaction panic or be applied partly.
 func FuzzTxn(f *testing.F) {
 	for _, seed := range []string{"[]", "null", `[{"KV":{"Verb":"set","Key":"a","Value":"MQ=="}}]`, `[{"KV":{"Verb":"cas","Key":"a","Index":1}},{"KV":null},{}]`,
 		`[{"KV":{"Verb":"delete-tree","Key":""}}]`, `[{"KV":{"Verb":"set","Key":"../x"}}]`, `[{"Node":{}}]`, `{"a":`} {

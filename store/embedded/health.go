@@ -7,22 +7,23 @@ import (
 	"github.com/hashicorp/go-bexpr"
 )
 
-// readCatalog answers with a list out of the catalog, once there is news of a service ("" is any), filtered as asked.
-func (c *call) readCatalog(name string, look func(*view) any) (any, error) {
+// readCatalog answers with a catalog list, filtered as the request asks. It blocks on changes of one service; "" means
+// any.
+func (c *call) readCatalog(name string, readState func(*snapshot) any) (any, error) {
 	var list any
-	alive, err := c.read(func(v *view) found {
-		list = look(v)
-		return v.catalogIndex(name)
+	alive, err := c.read(func(snap *snapshot) readResult {
+		list = readState(snap)
+		return snap.catalogIndex(name)
 	})
 	if !alive {
 		return nil, err
 	}
-	return c.filtered(list)
+	return c.filter(list)
 }
 
-// filtered keeps what a filter expression of the client, if there is one, selects. Its selectors are the names in the
-// JSON answer, so the answer is what it is run on.
-func (c *call) filtered(list any) (any, error) {
+// filter applies the filter expression of the request, if any. Selectors are JSON field names, so it runs on the
+// encoded list.
+func (c *call) filter(list any) (any, error) {
 	text := c.query.Get("filter")
 	if text == "" {
 		return list, nil
@@ -39,23 +40,23 @@ func (c *call) filtered(list any) (any, error) {
 	if err := json.Unmarshal(raw, &generic); err != nil {
 		return nil, fmt.Errorf("filter %s: %w", text, err)
 	}
-	return keep(evaluator, generic)
+	return selectMatching(evaluator, generic)
 }
 
-func keep(evaluator *bexpr.Evaluator, list any) (any, error) {
+func selectMatching(evaluator *bexpr.Evaluator, list any) (any, error) {
 	switch list := list.(type) {
 	case []any:
-		kept := []any{}
+		matching := []any{}
 		for _, item := range list {
 			ok, err := evaluator.Evaluate(item)
 			if err != nil {
 				return nil, err
 			}
 			if ok {
-				kept = append(kept, item)
+				matching = append(matching, item)
 			}
 		}
-		return kept, nil
+		return matching, nil
 	case map[string]any:
 		for key, item := range list {
 			ok, err := evaluator.Evaluate(item)
@@ -70,7 +71,7 @@ func keep(evaluator *bexpr.Evaluator, list any) (any, error) {
 	return list, nil
 }
 
-// healthEntry is one instance of a service with its machine and the checks of both.
+// healthEntry is one instance of a service with its node and the checks of both.
 type healthEntry struct {
 	Node    node
 	Service *instance
@@ -78,17 +79,17 @@ type healthEntry struct {
 }
 
 func (c *call) healthService() (any, error) {
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing service name")
 	}
 	passingOnly, err := c.passingOnly()
 	if err != nil {
 		return nil, err
 	}
-	return c.readCatalog(c.rest, func(v *view) any {
+	return c.readCatalog(c.suffix, func(snap *snapshot) any {
 		entries := []healthEntry{}
-		for _, i := range v.named(c.rest, c.query["tag"]) {
-			e := healthEntry{c.store.node(), i, c.store.checksOf(v, i.ID)}
+		for _, i := range snap.instancesOf(c.suffix, c.query["tag"]) {
+			e := healthEntry{c.store.node(), i, c.store.checksOf(snap, i.ID)}
 			if !passingOnly || allPass(e.Checks) {
 				entries = append(entries, e)
 			}
@@ -97,7 +98,7 @@ func (c *call) healthService() (any, error) {
 	})
 }
 
-// passingOnly reads ?passing, which may also say true or false.
+// passingOnly reads ?passing, whose value may be empty or a boolean.
 func (c *call) passingOnly() (bool, error) {
 	if !c.has("passing") {
 		return false, nil
@@ -111,12 +112,12 @@ func (c *call) passingOnly() (bool, error) {
 	return false, badRequest("Invalid value for ?passing")
 }
 
-// checksOf lists the checks of the machine and of one service.
-func (s *Store) checksOf(v *view, id string) []*check {
-	checks := []*check{s.serf()}
-	for _, c := range all(v.checks) {
+// checksOf lists the checks of the node and of one service.
+func (s *Store) checksOf(snap *snapshot, id string) []*check {
+	checks := []*check{s.serfCheck()}
+	for _, c := range valuesOf(snap.checks) {
 		if c.ServiceID == "" || c.ServiceID == id {
-			checks = append(checks, c.shown())
+			checks = append(checks, c.withoutProbe())
 		}
 	}
 	return checks
@@ -131,13 +132,13 @@ func allPass(checks []*check) bool {
 	return true
 }
 
-// readChecks answers with the checks, the machine's among them, that a test lets through.
+// readChecks answers with the checks that pass a test, the node's own included.
 func (c *call) readChecks(name string, test func(*check) bool) (any, error) {
-	return c.readCatalog(name, func(v *view) any {
+	return c.readCatalog(name, func(snap *snapshot) any {
 		checks := []*check{}
-		for _, k := range append([]*check{c.store.serf()}, all(v.checks)...) {
+		for _, k := range append([]*check{c.store.serfCheck()}, valuesOf(snap.checks)...) {
 			if test(k) {
-				checks = append(checks, k.shown())
+				checks = append(checks, k.withoutProbe())
 			}
 		}
 		return checks
@@ -145,22 +146,22 @@ func (c *call) readChecks(name string, test func(*check) bool) (any, error) {
 }
 
 func (c *call) healthChecks() (any, error) {
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing service name")
 	}
-	return c.readChecks(c.rest, func(k *check) bool { return k.ServiceName == c.rest })
+	return c.readChecks(c.suffix, func(k *check) bool { return k.ServiceName == c.suffix })
 }
 
 func (c *call) healthNode() (any, error) {
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing node name")
 	}
-	return c.readChecks("", func(k *check) bool { return k.Node == c.rest })
+	return c.readChecks("", func(k *check) bool { return k.Node == c.suffix })
 }
 
 func (c *call) healthState() (any, error) {
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing check state")
 	}
-	return c.readChecks("", func(k *check) bool { return c.rest == "any" || k.Status == c.rest })
+	return c.readChecks("", func(k *check) bool { return c.suffix == "any" || k.Status == c.suffix })
 }

@@ -14,34 +14,34 @@ import (
 	"unicode"
 )
 
-// call is one HTTP request on its way through an endpoint.
+// call is one HTTP request to an endpoint.
 type call struct {
-	store *Store
-	w     http.ResponseWriter
-	r     *http.Request
-	query url.Values
-	rest  string // what follows the endpoint's path
+	store  *Store
+	w      http.ResponseWriter
+	r      *http.Request
+	query  url.Values
+	suffix string // the part of the path after the route's path
 }
 
-// endpoint answers with a value to send as JSON, or with nil when it has answered itself.
+// endpoint returns a value to send as JSON, or nil when it has written the response itself.
 type endpoint func(*call) (any, error)
 
 type route struct {
-	path    string // ends in "/" when something may follow
+	path    string // ends in "/" if a suffix is allowed
 	methods []string
-	answer  endpoint
+	handler endpoint
 }
 
-// status is an error with the HTTP status it is answered with; any other error is a 500.
-type status struct {
+// httpError is an error with its HTTP status; any other error is a 500.
+type httpError struct {
 	code int
 	text string
 }
 
-func (e status) Error() string { return e.text }
+func (e httpError) Error() string { return e.text }
 
 func badRequest(format string, values ...any) error {
-	return status{http.StatusBadRequest, fmt.Sprintf(format, values...)}
+	return httpError{http.StatusBadRequest, fmt.Sprintf(format, values...)}
 }
 
 var routes = []route{
@@ -79,7 +79,8 @@ var routes = []route{
 	{"/v1/health/state/", []string{"GET"}, (*call).healthState},
 }
 
-// Handler returns Consul's HTTP API on this store. Blocking queries end with the store or with their request.
+// Handler returns Consul's HTTP API on this store. Blocking queries end when the store closes or their request is
+// cancelled.
 func (s *Store) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
@@ -87,49 +88,49 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	to, rest, found := find(r.URL.Path)
+	matched, rest, found := findRoute(r.URL.Path)
 	if escaped := r.URL.EscapedPath(); cleanPath(escaped) != escaped {
 		redirect(w, r, cleanPath(escaped))
 		return
 	}
 	if !found {
-		if _, _, found = find(r.URL.Path + "/"); found {
+		if _, _, found = findRoute(r.URL.Path + "/"); found {
 			redirect(w, r, r.URL.EscapedPath()+"/")
 			return
 		}
-		notThere(w, r.URL.Path)
+		writeNotFound(w, r.URL.Path)
 		return
 	}
 	if r.Method == http.MethodOptions {
-		w.Header().Set("Allow", "OPTIONS,"+strings.Join(to.methods, ","))
+		w.Header().Set("Allow", "OPTIONS,"+strings.Join(matched.methods, ","))
 		return
 	}
-	c := &call{store: s, w: w, r: r, rest: rest}
-	value, err := c.dispatch(to)
+	c := &call{store: s, w: w, r: r, suffix: rest}
+	value, err := c.dispatch(matched)
 	if err != nil {
-		c.fail(err)
+		c.writeError(err)
 		return
 	}
 	if value != nil {
-		c.send(http.StatusOK, value)
+		c.writeJSON(http.StatusOK, value)
 	}
 }
 
-func (c *call) dispatch(to *route) (any, error) {
+func (c *call) dispatch(matched *route) (any, error) {
 	var err error
 	if raw := c.r.URL.RawQuery; raw != "" {
 		if c.query, err = url.ParseQuery(raw); err != nil {
-			return nil, status{http.StatusInternalServerError, ""}
+			return nil, httpError{http.StatusInternalServerError, ""}
 		}
 	}
-	if !slices.Contains(to.methods, c.r.Method) {
-		c.w.Header().Set("Allow", "OPTIONS,"+strings.Join(to.methods, ","))
-		return nil, status{http.StatusMethodNotAllowed, "method " + c.r.Method + " not allowed"}
+	if !slices.Contains(matched.methods, c.r.Method) {
+		c.w.Header().Set("Allow", "OPTIONS,"+strings.Join(matched.methods, ","))
+		return nil, httpError{http.StatusMethodNotAllowed, "method " + c.r.Method + " not allowed"}
 	}
 	if err := c.checkDatacenter(); err != nil {
 		return nil, err
 	}
-	return to.answer(c)
+	return matched.handler(c)
 }
 
 func (c *call) checkDatacenter() error {
@@ -147,17 +148,17 @@ func (c *call) checkDatacenter() error {
 	return nil
 }
 
-func find(p string) (*route, string, bool) {
+func findRoute(p string) (*route, string, bool) {
 	for i := range routes {
-		to := &routes[i]
-		if rest, ok := strings.CutPrefix(p, to.path); ok && (rest == "" || strings.HasSuffix(to.path, "/")) {
-			return to, rest, true
+		candidate := &routes[i]
+		if rest, ok := strings.CutPrefix(p, candidate.path); ok && (rest == "" || strings.HasSuffix(candidate.path, "/")) {
+			return candidate, rest, true
 		}
 	}
 	return nil, "", false
 }
 
-func notThere(w http.ResponseWriter, p string) {
+func writeNotFound(w http.ResponseWriter, p string) {
 	if p == "/" {
 		fmt.Fprint(w, "This is a Platypus store: the HTTP API of Consul begins at /v1/.")
 		return
@@ -170,7 +171,7 @@ func notThere(w http.ResponseWriter, p string) {
 	}
 }
 
-// cleanPath is the path without empty, "." and ".." segments. Consul sends its clients there.
+// cleanPath removes empty, "." and ".." segments. As in Consul, other paths are redirected to the result.
 func cleanPath(p string) string {
 	if p == "" || p[0] != '/' {
 		p = "/" + p
@@ -185,17 +186,17 @@ func cleanPath(p string) string {
 	return clean
 }
 
-// redirect sends a client to another path, given as it stands in a URL, with the same method.
-func redirect(w http.ResponseWriter, r *http.Request, to string) {
+// redirect sends a client to another escaped path with the same method.
+func redirect(w http.ResponseWriter, r *http.Request, target string) {
 	if r.URL.RawQuery != "" {
-		to += "?" + r.URL.RawQuery
+		target += "?" + r.URL.RawQuery
 	}
-	http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+	http.Redirect(w, r, target, http.StatusTemporaryRedirect)
 }
 
-func (c *call) fail(err error) {
+func (c *call) writeError(err error) {
 	code := http.StatusInternalServerError
-	var s status
+	var s httpError
 	var big *http.MaxBytesError
 	switch {
 	case errors.As(err, &s):
@@ -207,8 +208,8 @@ func (c *call) fail(err error) {
 	_, _ = io.WriteString(c.w, err.Error())
 }
 
-// send answers with JSON, indented for people who ask for pretty.
-func (c *call) send(code int, value any) {
+// writeJSON sends a JSON response, indented if the request has ?pretty.
+func (c *call) writeJSON(code int, value any) {
 	var body []byte
 	var err error
 	list, read := value.(entries)
@@ -217,25 +218,25 @@ func (c *call) send(code int, value any) {
 		body, err = json.MarshalIndent(value, "", "    ")
 		body = append(body, '\n')
 	case read:
-		body = list.json()
+		body = list.encodeJSON()
 	default:
 		body, err = json.Marshal(value)
 	}
 	if err != nil {
-		c.fail(err)
+		c.writeError(err)
 		return
 	}
-	c.set("Content-Type", "application/json")
-	c.set("Content-Length", strconv.Itoa(len(body)))
+	c.setHeader("Content-Type", "application/json")
+	c.setHeader("Content-Length", strconv.Itoa(len(body)))
 	c.w.WriteHeader(code)
 	_, _ = c.w.Write(body)
 }
 
-// set sets a header of the answer. The front takes it as it is; a map of lists, as net/http has it, costs more than the
-// rest of most answers.
-func (c *call) set(name, value string) {
-	if r, ok := c.w.(*reply); ok {
-		r.set(name, value)
+// setHeader sets a response header. It bypasses http.Header for responseWriter, because allocating that map costs more
+// than the rest of most responses.
+func (c *call) setHeader(name, value string) {
+	if r, ok := c.w.(*responseWriter); ok {
+		r.setHeader(name, value)
 		return
 	}
 	c.w.Header()[name] = []string{value}
@@ -246,8 +247,8 @@ func (c *call) has(name string) bool {
 	return ok
 }
 
-// number reads a parameter as a number; Consul answers a bad one with 500 and Go's own words.
-func (c *call) number(name string) (uint64, error) {
+// uintParam reads a numeric parameter. Like Consul, an invalid one is answered with 500 and Go's error text.
+func (c *call) uintParam(name string) (uint64, error) {
 	if !c.has(name) {
 		return 0, nil
 	}

@@ -12,36 +12,36 @@ import (
 	"slices"
 )
 
-// A journal is a file of fixed size, written in full when it is made, so that adding a frame to it changes nothing but
-// its content and takes one flush. Its first sector is the head, which never changes: magic, salt and a checksum. A
-// file of zeros is therefore damage, not an empty journal. When a journal is full and its frames are in the data file,
-// the next round begins over them.
+// A journal is a file of fixed size that is written in full when it is created, so that appending a frame changes only
+// content and takes one flush. Its first sector is the header, which never changes: magic, salt and a checksum. A file
+// of zeros is therefore damage, not an empty journal. When a journal is full and its frames are in the data file, the
+// next round overwrites them.
 const (
-	headMagic    = "platypus journal 2\n"
-	headSize     = sector
-	frameSpace   = 1 << 20
-	journalSize  = headSize + frameSpace // bytes
-	journalFiles = 2
-	saltSize     = 32
+	journalMagic      = "platypus journal 2\n"
+	journalHeaderSize = sector
+	frameSpace        = 1 << 20
+	journalSize       = journalHeaderSize + frameSpace // bytes
+	journalFiles      = 2
+	saltSize          = 32
 )
 
-// journal is one open journal, and where its next frame goes. A journal of the first format has no salt.
+// journal is an open journal file and the position of its next frame. A journal of the first format has no salt.
 type journal struct {
-	file  *os.File
-	salt  []byte
-	at    int64
-	round uint64
-	link  sum
+	file        *os.File
+	salt        []byte
+	offset      int64
+	round       uint64
+	previousSum sum
 }
 
 func journalPath(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("journal.%d", i)) }
 
-// openJournals opens both journals of a directory, making them only where there is no store yet.
-func openJournals(dir string, fresh bool) (all [journalFiles]*journal, err error) {
+// openJournals opens both journals of a directory. It creates them only for a new store.
+func openJournals(dir string, isNew bool) (all [journalFiles]*journal, err error) {
 	for i := range all {
 		path := journalPath(dir, i)
-		if _, err := os.Stat(path); fresh && errors.Is(err, os.ErrNotExist) {
-			if err := makeJournal(path); err != nil {
+		if _, err := os.Stat(path); isNew && errors.Is(err, os.ErrNotExist) {
+			if err := createJournal(path); err != nil {
 				return all, err
 			}
 		}
@@ -57,50 +57,51 @@ func openJournal(path string) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{file: f, at: headSize}
-	if err := j.readHead(); err != nil {
+	j := &journal{file: f, offset: journalHeaderSize}
+	if err := j.readHeader(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return j, nil
 }
 
-// readHead reads the salt, and makes sure that nobody else can: journals of the first format were open to all.
-func (j *journal) readHead() error {
-	at, err := j.file.Stat()
+// readHeader reads the salt. It also restricts the file mode, because journals of the first format were readable by
+// everyone.
+func (j *journal) readHeader() error {
+	info, err := j.file.Stat()
 	if err != nil {
 		return err
 	}
-	if at.Mode()&0o077 != 0 {
+	if info.Mode()&0o077 != 0 {
 		if err := j.file.Chmod(0o600); err != nil {
 			return err
 		}
 	}
-	if at.Size() == firstSize {
+	if info.Size() == firstSize {
 		return nil
 	}
-	if at.Size() != journalSize {
+	if info.Size() != journalSize {
 		return fmt.Errorf("%s is not %d bytes long", j.file.Name(), journalSize)
 	}
-	head := make([]byte, headSize)
-	if _, err := j.file.ReadAt(head, 0); err != nil {
+	header := make([]byte, journalHeaderSize)
+	if _, err := j.file.ReadAt(header, 0); err != nil {
 		return err
 	}
-	salt := head[len(headMagic) : len(headMagic)+saltSize]
-	if !bytes.Equal(head, makeHead(salt)) {
+	salt := header[len(journalMagic) : len(journalMagic)+saltSize]
+	if !bytes.Equal(header, encodeJournalHeader(salt)) {
 		return fmt.Errorf("%s has no head", j.file.Name())
 	}
 	j.salt = salt
 	return nil
 }
 
-func makeHead(salt []byte) []byte {
-	head := append([]byte(headMagic), salt...)
-	s := sha256.Sum256(head)
-	return append(head, append(s[:], make([]byte, headSize-len(head)-len(s))...)...)
+func encodeJournalHeader(salt []byte) []byte {
+	header := append([]byte(journalMagic), salt...)
+	s := sha256.Sum256(header)
+	return append(header, append(s[:], make([]byte, journalHeaderSize-len(header)-len(s))...)...)
 }
 
-// makeJournal makes an empty journal, or replaces one, in one step.
-func makeJournal(path string) error {
+// createJournal creates an empty journal, or replaces one atomically.
+func createJournal(path string) error {
 	f, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -108,7 +109,7 @@ func makeJournal(path string) error {
 	salt := make([]byte, saltSize)
 	_, err = rand.Read(salt)
 	if err == nil {
-		_, err = f.Write(append(makeHead(salt), make([]byte, frameSpace)...))
+		_, err = f.Write(append(encodeJournalHeader(salt), make([]byte, frameSpace)...))
 	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
@@ -119,71 +120,72 @@ func makeJournal(path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// rewind has the next frame begin a round. What the journal holds must be in the data file.
-func (j *journal) rewind() { j.at, j.link = headSize, sum{} }
+// reset starts a new round. The frames of the previous one must be in the data file.
+func (j *journal) reset() { j.offset, j.previousSum = journalHeaderSize, sum{} }
 
-// append writes an encoded frame and returns when it is on the disk.
+// append writes an encoded frame and returns when it is durable.
 func (j *journal) append(encoded []byte, number uint64) error {
-	if j.at == headSize {
+	if j.offset == journalHeaderSize {
 		j.round = number
 	}
-	link := sealFrame(encoded, j.salt, number, j.round, j.link)
-	_, err := j.file.WriteAt(encoded, j.at)
+	link := fillFrameHeader(encoded, j.salt, number, j.round, j.previousSum)
+	_, err := j.file.WriteAt(encoded, j.offset)
 	if err == nil {
 		err = flush(j.file)
 	}
 	if err != nil {
 		return err
 	}
-	j.at += int64(len(encoded))
-	j.link = link
+	j.offset += int64(len(encoded))
+	j.previousSum = link
 	return nil
 }
 
-// read returns the frames of the round in use, in order, and the numbers of frames of this salt that stand elsewhere:
-// those of earlier rounds, those behind a frame that is damaged, and copies that a client put into a value.
-func (j *journal) read() (chained []stored, others []uint64, err error) {
+// read returns the frames of the current round in order, and the numbers of other frames with this salt: those of
+// earlier rounds, those after a damaged frame, and copies inside client values.
+func (j *journal) read() (chained []storedFrame, orphans []uint64, err error) {
 	if j.salt == nil {
-		return j.readFirst()
+		return j.decodeFirstFormat()
 	}
-	all, err := io.ReadAll(io.NewSectionReader(j.file, headSize, frameSpace))
+	all, err := io.ReadAll(io.NewSectionReader(j.file, journalHeaderSize, frameSpace))
 	if err != nil {
 		return nil, nil, err
 	}
-	at := 0
-	for before := (*stored)(nil); ; before = &chained[len(chained)-1] {
-		s, ok := decodeFrame(all[at:], j.salt)
+	offset := 0
+	for before := (*storedFrame)(nil); ; before = &chained[len(chained)-1] {
+		s, ok := decodeFrame(all[offset:], j.salt)
 		if !ok || !s.follows(before) {
 			break
 		}
 		chained = append(chained, s)
-		at += s.size()
+		offset += s.size()
 	}
-	for ; at < len(all); at += sector {
-		if s, ok := decodeFrame(all[at:], j.salt); ok {
-			others = append(others, s.number)
+	for ; offset < len(all); offset += sector {
+		if s, ok := decodeFrame(all[offset:], j.salt); ok {
+			orphans = append(orphans, s.number)
 		}
 	}
-	return chained, others, nil
+	return chained, orphans, nil
 }
 
-// pending finds what the journals hold beyond a number, in order. A frame that is missing before others that are there
-// was acknowledged once, so that is damage. What an earlier round left has a number up to above, and a copy in a value
-// has one below that of the frame around it: only a frame behind a damaged one has a number beyond all that chain.
-func pending(journals [journalFiles]*journal, above uint64) ([]frame, error) {
+// unappliedFrames returns the frames with a number above applied, in order. A gap before later frames means damage,
+// because the missing frame was acknowledged. Leftovers of an earlier round have numbers up to applied, and a copy
+// inside a value has a number below that of its enclosing frame: only a frame after a damaged one has a number above
+// the whole chain.
+func unappliedFrames(journals [journalFiles]*journal, applied uint64) ([]frame, error) {
 	var frames []frame
-	var others []uint64
+	var orphans []uint64
 	for _, j := range journals {
 		chained, more, err := j.read()
 		if err != nil {
 			return nil, err
 		}
-		others = append(others, more...)
+		orphans = append(orphans, more...)
 		for _, s := range chained {
-			if s.number <= above {
+			if s.number <= applied {
 				continue
 			}
-			f, err := s.open()
+			f, err := s.decode()
 			if err != nil {
 				return nil, err
 			}
@@ -196,14 +198,14 @@ func pending(journals [journalFiles]*journal, above uint64) ([]frame, error) {
 		}
 		return 1
 	})
-	last := above
+	last := applied
 	for _, f := range frames {
 		if f.number != last+1 {
 			return nil, fmt.Errorf("journal: frame %d is missing", last+1)
 		}
 		last = f.number
 	}
-	for _, number := range others {
+	for _, number := range orphans {
 		if number > last {
 			return nil, fmt.Errorf("journal: frame %d is missing", last+1)
 		}

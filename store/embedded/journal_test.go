@@ -70,32 +70,32 @@ func sameValues(a, b map[string]string) bool {
 // forged are the records of the key x with the value y, as the disk keeps them.
 var forged = []record{{bucketKV, "x", (&entry{Value: []byte("y"), indexes: indexes{1, 1}}).encode()}}
 
-// firstFrame is a frame of the first format, whole sectors of it.
+// firstFrame is a frame of the first format, padded to whole sectors.
 func firstFrame(number uint64, records []record) []byte {
 	b := appendRecords(make([]byte, firstHeader), records)
 	binary.LittleEndian.PutUint32(b, firstMagic)
 	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-firstHeader))
 	binary.LittleEndian.PutUint64(b[8:], number)
-	binary.LittleEndian.PutUint32(b[16:], crc32.Update(crc32.Checksum(b[:16], table), table, b[firstHeader:]))
+	binary.LittleEndian.PutUint32(b[16:], crc32.Update(crc32.Checksum(b[:16], crcTable), crcTable, b[firstHeader:]))
 	return append(b, make([]byte, -len(b)&(sector-1))...)
 }
 
-// saltedFrame is a frame of today's format, for who knows the salt.
+// saltedFrame is a frame of the present format with a known salt.
 func saltedFrame(number, round uint64, salt []byte) []byte {
 	b := encodeFrame(nil, forged)
-	sealFrame(b, salt, number, round, sum{})
+	fillFrameHeader(b, salt, number, round, sum{})
 	return b
 }
 
-// aligned puts images of frames into a value so that they begin at sectors of the journal when the value is that of app/blob.
+// aligned builds a value with frame images that start at journal sectors when the value belongs to app/blob.
 func aligned(images []byte, header int) []byte {
 	before := header + 1 + 1 + len("app/blob") + 3 + 5 // bucket, key, length of the value, five numbers of the entry
 	return append(bytes.Repeat([]byte{'.'}, -before&(sector-1)), images...)
 }
 
-// TestJournal_ImagesOfFramesInValue_AreNoFrames overwrites the head of the frame around such a value, so that the images
-// are what is left of it, and starts again.
-func TestJournal_ImagesOfFramesInValue_AreNoFrames(t *testing.T) {
+// TestJournal_ImagesOfFramesInValue_AreNotFrames overwrites the header of the frame around such a value, so that only
+// the images are left of it, and reopens the store.
+func TestJournal_ImagesOfFramesInValue_AreNotFrames(t *testing.T) {
 	for name, image := range map[string]struct {
 		frame  []byte
 		header int
@@ -130,7 +130,7 @@ func TestJournal_ImagesOfFramesInValue_AreNoFrames(t *testing.T) {
 	}
 }
 
-// tornWrite is a copy of a data directory in which some sectors of the last write did not reach the disk.
+// tornWrite copies a data directory without some sectors of the last write.
 func tornWrite(t *testing.T, random *rand.Rand, before, after string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "torn")
@@ -162,13 +162,13 @@ func tornWrite(t *testing.T, random *rand.Rand, before, after string) string {
 	return to
 }
 
-// images are values full of frames: copies of the journals themselves at any alignment, and forged ones.
+// images are values full of frames: copies of the journals at any alignment, and forged ones.
 func images(random *rand.Rand, dir string, number uint64) []byte {
 	var b []byte
 	switch random.IntN(3) {
 	case 0:
 		b, _ = os.ReadFile(journalPath(dir, random.IntN(journalFiles)))
-		b = bytes.TrimRight(b[headSize:], "\x00")
+		b = bytes.TrimRight(b[journalHeaderSize:], "\x00")
 	case 1:
 		b = bytes.Repeat(firstFrame(number+uint64(random.IntN(3)), forged), 300)
 	case 2:
@@ -181,8 +181,8 @@ func images(random *rand.Rand, dir string, number uint64) []byte {
 	return aligned(b, frameHeader)
 }
 
-// TestJournal_KilledAnywhereAmongImages_KeepsWhatWasAcknowledged writes such values and small ones, and starts from what
-// each write leaves when the process is killed after it or the power is cut within it.
+// TestJournal_KilledAnywhereAmongImages_KeepsWhatWasAcknowledged writes such values and small ones, and reopens what
+// each write leaves when the process is killed after it or the power fails during it.
 func TestJournal_KilledAnywhereAmongImages_KeepsWhatWasAcknowledged(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 1))
@@ -200,13 +200,13 @@ func TestJournal_KilledAnywhereAmongImages_KeepsWhatWasAcknowledged(t *testing.T
 	acknowledged := map[string]string{}
 	before := copyHere()
 	for n := range 60 {
-		key, value := "app/blob", images(random, dir, s.disk.frame)
+		key, value := "app/blob", images(random, dir, s.disk.frameNumber)
 		if random.IntN(3) > 0 {
 			key, value = fmt.Sprintf("small%d", random.IntN(9)), bytes.Repeat([]byte{byte('a' + n%26)}, random.IntN(9000))
 		}
 		write(t, s, key, value)
-		if s.disk.moving != nil { // so that a copy shows one state of the data file
-			if err := s.disk.moved(); err != nil {
+		if s.disk.flushDone != nil { // so that a copy shows one state of the data file
+			if err := s.disk.waitFlush(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -233,14 +233,14 @@ func TestJournal_KilledAnywhereAmongImages_KeepsWhatWasAcknowledged(t *testing.T
 	}
 }
 
-// TestJournal_Zeros_AreDamage: a journal of zeros held writes that were acknowledged.
+// TestJournal_Zeros_AreDamage: a journal of zeros once held acknowledged writes.
 func TestJournal_Zeros_AreDamage(t *testing.T) {
 	for name, damage := range map[string]func(b []byte) []byte{
 		"zeros":                func(b []byte) []byte { return make([]byte, len(b)) },
 		"zeros, first format":  func([]byte) []byte { return make([]byte, firstSize) },
-		"no head":              func(b []byte) []byte { clear(b[:headSize]); return b },
-		"first frame is zeros": func(b []byte) []byte { clear(b[headSize : headSize+sector]); return b },
-		"another salt":         func(b []byte) []byte { copy(b, makeHead(make([]byte, saltSize))); return b },
+		"no head":              func(b []byte) []byte { clear(b[:journalHeaderSize]); return b },
+		"first frame is zeros": func(b []byte) []byte { clear(b[journalHeaderSize : journalHeaderSize+sector]); return b },
+		"another salt":         func(b []byte) []byte { copy(b, encodeJournalHeader(make([]byte, saltSize))); return b },
 		"empty":                func([]byte) []byte { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -271,16 +271,16 @@ func TestJournal_Zeros_AreDamage(t *testing.T) {
 	}
 }
 
-// TestJournal_OfFirstFormat_OpensAndIsRenewed has a data directory of the first format, with frames of one round in
-// journal 0 and of the next one in journal 1, over the rest of a value full of images.
-func TestJournal_OfFirstFormat_OpensAndIsRenewed(t *testing.T) {
+// TestJournal_OfFirstFormat_OpensAndIsUpgraded opens a data directory of the first format, with the frames of one round
+// in journal 0 and of the next one in journal 1, over the remains of a value full of images.
+func TestJournal_OfFirstFormat_OpensAndIsUpgraded(t *testing.T) {
 	set := func(key, value string, index uint64) record {
 		return record{bucketKV, key, (&entry{Key: key, Value: []byte(value), indexes: indexes{index, index}}).encode()}
 	}
 	make1 := func(t *testing.T) string {
 		dir := t.TempDir()
 		db := filepath.Join(dir, dataFile)
-		if err := makeData(db, nil); err != nil {
+		if err := createDataFile(db, nil); err != nil {
 			t.Fatal(err)
 		}
 		data, err := bolt.Open(db, 0o600, nil)
@@ -288,7 +288,7 @@ func TestJournal_OfFirstFormat_OpensAndIsRenewed(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = data.Update(func(tx *bolt.Tx) error {
-			return errors.Join(writeOne(tx, set("old", "moved", 2)), writeOne(tx, record{bucketMeta, metaFrame, []byte{7}}))
+			return errors.Join(writeRecord(tx, set("old", "moved", 2)), writeRecord(tx, record{bucketMeta, metaFrame, []byte{7}}))
 		})
 		if err = errors.Join(err, data.Close()); err != nil {
 			t.Fatal(err)
@@ -297,7 +297,7 @@ func TestJournal_OfFirstFormat_OpensAndIsRenewed(t *testing.T) {
 		at := copy(one, firstFrame(8, []record{set("a", "1", 3)}))
 		at += copy(one[at:], firstFrame(9, []record{set("b", "2", 4)}))
 		copy(one[at:], firstFrame(2, forged)) // of an earlier round
-		at = copy(two, firstFrame(10, []record{set("a", "3", 5), {bucketMeta, metaIndexes, (&view{index: 5, kvIndex: 5}).encodeIndexes()}}))
+		at = copy(two, firstFrame(10, []record{set("a", "3", 5), {bucketMeta, metaIndexes, (&snapshot{index: 5, kvIndex: 5}).encodeIndexes()}}))
 		copy(two[at:], bytes.Repeat(firstFrame(1e9, forged), 300))
 		for i, b := range [][]byte{one, two} {
 			if err := os.WriteFile(journalPath(dir, i), b, 0o644); err != nil {
@@ -338,7 +338,7 @@ func TestJournal_OfFirstFormat_OpensAndIsRenewed(t *testing.T) {
 		if _, err := d.load(); err != nil {
 			t.Fatal(err)
 		}
-		err = d.update(func(tx *bolt.Tx) error { return writeOne(tx, record{bucketMeta, metaJournals, nil}) })
+		err = d.update(func(tx *bolt.Tx) error { return writeRecord(tx, record{bucketMeta, metaJournals, nil}) })
 		if err = errors.Join(err, d.close()); err != nil {
 			t.Fatal(err)
 		}

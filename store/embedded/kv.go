@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	maxValue = 512 << 10 // bytes of one value
-	maxKey   = 32 << 10  // bytes of one key, which the log cannot exceed
+	maxValue = 512 << 10 // bytes
+	maxKey   = 32 << 10  // bytes; the bbolt file cannot store longer keys
 )
 
 func (c *call) kv() (any, error) {
-	if err := checkKey(c.rest); err != nil {
+	if err := checkKey(c.suffix); err != nil {
 		return nil, err
 	}
 	switch c.r.Method {
@@ -33,15 +33,15 @@ func (c *call) kv() (any, error) {
 
 func (c *call) kvGet() (any, error) {
 	var e *entry
-	if c.rest == "" {
-		if _, err := c.options(); err != nil {
+	if c.suffix == "" {
+		if _, err := c.queryOptions(); err != nil {
 			return nil, err
 		}
 		return nil, badRequest("Missing key name")
 	}
-	alive, err := c.read(func(v *view) found {
-		var f found
-		e, f.index, f.changed = v.get(c.rest)
+	alive, err := c.read(func(snap *snapshot) readResult {
+		var f readResult
+		e, f.index, f.changed = snap.get(c.suffix)
 		f.missing = e == nil
 		return f
 	})
@@ -53,27 +53,27 @@ func (c *call) kvGet() (any, error) {
 		return nil, nil
 	}
 	if c.has("raw") {
-		c.raw(e.Value)
+		c.writeRaw(e.Value)
 		return nil, nil
 	}
 	return entries{e}, nil
 }
 
-// raw sends a value in a way that no browser takes for anything but text.
-func (c *call) raw(value []byte) {
-	c.set("Content-Length", strconv.Itoa(len(value)))
-	c.set("Content-Type", "text/plain")
-	c.set("X-Content-Type-Options", "nosniff")
-	c.set("Content-Security-Policy", "sandbox")
+// writeRaw sends a value so that browsers treat it as plain text.
+func (c *call) writeRaw(value []byte) {
+	c.setHeader("Content-Length", strconv.Itoa(len(value)))
+	c.setHeader("Content-Type", "text/plain")
+	c.setHeader("X-Content-Type-Options", "nosniff")
+	c.setHeader("Content-Security-Policy", "sandbox")
 	_, _ = c.w.Write(value)
 }
 
 func (c *call) kvList() (any, error) {
 	var list entries
-	alive, err := c.read(func(v *view) found {
-		var f found
+	alive, err := c.read(func(snap *snapshot) readResult {
+		var f readResult
 		list = list[:0]
-		f.index, f.changed = v.list(c.rest, func(e *entry) { list = append(list, e) })
+		f.index, f.changed = snap.list(c.suffix, func(e *entry) { list = append(list, e) })
 		return f
 	})
 	if !alive {
@@ -92,23 +92,23 @@ func (c *call) kvKeys() (any, error) {
 		separator = c.query.Get("separator")
 	}
 	var names []string
-	alive, err := c.read(func(v *view) found {
-		var f found
-		names, f.index, f.changed = v.keys(c.rest, separator)
+	alive, err := c.read(func(snap *snapshot) readResult {
+		var f readResult
+		names, f.index, f.changed = snap.keys(c.suffix, separator)
 		return f
 	})
 	if !alive {
 		return nil, err
 	}
-	if len(names) == 0 && c.rest != "" {
+	if len(names) == 0 && c.suffix != "" {
 		c.w.WriteHeader(http.StatusNotFound)
 		return nil, nil
 	}
 	return names, nil
 }
 
-// only refuses a request that gives more than one of the named parameters.
-func (c *call) only(names ...string) error {
+// atMostOne rejects a request with more than one of the named parameters.
+func (c *call) atMostOne(names ...string) error {
 	given := 0
 	for _, name := range names {
 		if c.has(name) {
@@ -121,8 +121,8 @@ func (c *call) only(names ...string) error {
 	return nil
 }
 
-// value reads a body that is a value, and never more of it than a value may have.
-func (c *call) value() ([]byte, error) {
+// readValue reads the body as a value, at most maxValue bytes.
+func (c *call) readValue() ([]byte, error) {
 	if size := c.r.ContentLength; size > maxValue {
 		return nil, tooLarge(size, maxValue)
 	}
@@ -134,74 +134,74 @@ func (c *call) value() ([]byte, error) {
 }
 
 func tooLarge(size, limit int64) error {
-	return status{http.StatusRequestEntityTooLarge,
+	return httpError{http.StatusRequestEntityTooLarge,
 		fmt.Sprintf("Request body(%d bytes) too large, max size: %d bytes.", size, limit)}
 }
 
 func (c *call) kvPut() (any, error) {
-	if _, err := c.options(); err != nil {
+	if _, err := c.queryOptions(); err != nil {
 		return nil, err
 	}
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing key name")
 	}
-	if err := c.only("cas", "acquire", "release"); err != nil {
+	if err := c.atMostOne("cas", "acquire", "release"); err != nil {
 		return nil, err
 	}
-	flags, err := c.number("flags")
+	flags, err := c.uintParam("flags")
 	if err != nil {
 		return nil, err
 	}
-	index, err := c.number("cas")
+	index, err := c.uintParam("cas")
 	if err != nil {
 		return nil, err
 	}
-	value, err := c.value()
+	value, err := c.readValue()
 	if err != nil {
 		return nil, err
 	}
-	return c.store.propose(c.r.Context(), func(x *change) (any, error) {
+	return c.store.submit(c.r.Context(), func(m *mutation) (any, error) {
 		switch {
 		case c.has("cas"):
-			_, ok := x.setIf(c.rest, value, flags, index)
+			_, ok := m.compareAndSet(c.suffix, value, flags, index)
 			return ok, nil
 		case c.has("acquire"):
-			if c.store.delays.active(c.rest) {
+			if c.store.delays.active(c.suffix) {
 				return false, nil
 			}
-			_, ok, err := x.lock(c.rest, value, flags, c.query.Get("acquire"))
+			_, ok, err := m.lock(c.suffix, value, flags, c.query.Get("acquire"))
 			return ok, err
 		case c.has("release"):
-			_, ok, err := x.unlock(c.rest, value, flags, c.query.Get("release"))
+			_, ok, err := m.unlock(c.suffix, value, flags, c.query.Get("release"))
 			return ok, err
 		}
-		x.set(c.rest, value, flags)
+		m.set(c.suffix, value, flags)
 		return true, nil
 	})
 }
 
 func (c *call) kvDelete() (any, error) {
-	if _, err := c.options(); err != nil {
+	if _, err := c.queryOptions(); err != nil {
 		return nil, err
 	}
-	if err := c.only("recurse", "cas"); err != nil {
+	if err := c.atMostOne("recurse", "cas"); err != nil {
 		return nil, err
 	}
-	if c.rest == "" && !c.has("recurse") {
+	if c.suffix == "" && !c.has("recurse") {
 		return nil, badRequest("Missing key name")
 	}
-	index, err := c.number("cas")
+	index, err := c.uintParam("cas")
 	if err != nil {
 		return nil, err
 	}
-	return c.store.propose(c.r.Context(), func(x *change) (any, error) {
+	return c.store.submit(c.r.Context(), func(m *mutation) (any, error) {
 		switch {
 		case c.has("recurse"):
-			x.deleteTree(c.rest)
+			m.deleteTree(c.suffix)
 		case c.has("cas"):
-			return x.deleteIf(c.rest, index), nil
+			return m.compareAndDelete(c.suffix, index), nil
 		default:
-			x.delete(c.rest)
+			m.delete(c.suffix)
 		}
 		return true, nil
 	})

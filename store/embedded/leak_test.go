@@ -11,13 +11,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestWaitersGo has many clients wait and go away: nothing of them may stay.
-func TestWaitersGo(t *testing.T) {
+// TestBlockingQuery_ClientDisconnects_Ends: no goroutine of a disconnected client remains.
+func TestBlockingQuery_ClientDisconnects_Ends(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { // after the server has ended; its pool of workers has one goroutine that sleeps for a while yet
+	t.Cleanup(func() { // after the server has ended; one goroutine of its worker pool sleeps a little longer
 		goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 	})
-	addr := front(t)
+	addr := serveFront(t)
 	idle := runtime.NumGoroutine()
 	var conns []net.Conn
 	for range 500 {
@@ -37,8 +37,7 @@ func TestWaitersGo(t *testing.T) {
 	t.Logf("%d waiters gone after %v", len(conns), time.Since(start))
 }
 
-// TestCloseWakes has clients wait on a store that closes.
-func TestCloseWakes(t *testing.T) {
+func TestClose_BlockingQueries_End(t *testing.T) {
 	base, s := serve(t, t.TempDir())
 	answers := make(chan int, 1)
 	c := client(t)
@@ -46,7 +45,7 @@ func TestCloseWakes(t *testing.T) {
 		code, _, _, _ := do(c, "GET", base+"/v1/kv/a?index=1&wait=600s", "")
 		answers <- code
 	}()
-	time.Sleep(100 * time.Millisecond) // so that it most likely waits
+	time.Sleep(100 * time.Millisecond) // long enough that the request probably blocks
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

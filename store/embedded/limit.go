@@ -11,51 +11,51 @@ import (
 )
 
 const (
-	maxConns  = 20000
-	spareFile = 64 // open files that the store keeps for itself
+	maxConns      = 20000
+	reservedFiles = 64 // file descriptors reserved for the store itself
 )
 
-// crowd counts connections, and turns away those that are too many with words: what merely waits to be accepted looks
+// limitListener counts connections and answers 429 above the limit. A connection left in the accept queue would look
 // like a store that hangs.
-type crowd struct {
+type limitListener struct {
 	net.Listener
 	limit int64
 	count atomic.Int64
 }
 
-// newCrowd lets in as many connections as there are files to open for them.
-func newCrowd(l net.Listener) *crowd {
-	c := &crowd{Listener: l, limit: maxConns}
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur < maxConns+spareFile {
-		c.limit = max(1, int64(files.Cur)-spareFile)
+// newLimitListener sets the limit from RLIMIT_NOFILE, at most maxConns.
+func newLimitListener(inner net.Listener) *limitListener {
+	l := &limitListener{Listener: inner, limit: maxConns}
+	var rlimit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &rlimit); err == nil && rlimit.Cur < maxConns+reservedFiles {
+		l.limit = max(1, int64(rlimit.Cur)-reservedFiles)
 	}
-	return c
+	return l
 }
 
 // Accept implements net.Listener.
-func (c *crowd) Accept() (net.Conn, error) {
+func (l *limitListener) Accept() (net.Conn, error) {
 	for {
-		conn, err := c.Listener.Accept()
+		conn, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if c.count.Load() < c.limit {
-			return newLine(conn), nil
+		if l.count.Load() < l.limit {
+			return newConn(conn), nil
 		}
-		text := fmt.Sprintf("too many connections: this store serves %d at a time", c.limit)
+		text := fmt.Sprintf("too many connections: this store serves %d at a time", l.limit)
 		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = fmt.Fprintf(conn, "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
 		_ = conn.Close()
 	}
 }
 
-// state keeps the count, for the server.
-func (c *crowd) state(_ net.Conn, s fasthttp.ConnState) {
+// onConnState counts connections; it is the server's ConnState hook.
+func (l *limitListener) onConnState(_ net.Conn, s fasthttp.ConnState) {
 	switch s {
 	case fasthttp.StateNew:
-		c.count.Add(1)
+		l.count.Add(1)
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
-		c.count.Add(-1)
+		l.count.Add(-1)
 	}
 }

@@ -18,9 +18,9 @@ import (
 	"github.com/platypus-platform/platypus/store/embedded"
 )
 
-// TestCrowd opens more connections than the store may have files: those beyond are told so at once, those before go on,
-// and once some have gone there is room again.
-func TestCrowd(t *testing.T) {
+// TestServer_TooManyConnections_Answers429 opens more connections than the store has file descriptors. Those above the
+// limit get 429 at once, earlier ones continue, and new ones are admitted once some have closed.
+func TestServer_TooManyConnections_Answers429(t *testing.T) {
 	p, err := tryLaunch(t.TempDir(), "127.0.0.1:0", "sh", "-c", `ulimit -n 164 && exec "$@"`, "sh")
 	if err != nil {
 		t.Fatal(err)
@@ -67,8 +67,8 @@ func TestCrowd(t *testing.T) {
 	until(t, "there is room again", func() bool { return ask(dial()) == "200 true" })
 }
 
-// TestSlowClients send their requests byte by byte or not at all: they are cut off, and keep nobody waiting.
-func TestSlowClients(t *testing.T) {
+// TestServer_SlowClients_AreClosed: clients that send byte by byte or nothing are disconnected and delay no one.
+func TestServer_SlowClients_AreClosed(t *testing.T) {
 	t.Parallel()
 	p := launch(t, t.TempDir(), "127.0.0.1:0")
 	ended := make(chan string)
@@ -104,8 +104,7 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// TestReadOnly: a data directory that cannot be written is told as such, and not as damaged.
-func TestReadOnly(t *testing.T) {
+func TestOpen_ReadOnlyDisk_IsNotReportedAsDamage(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("mounts a small disk, which needs root")
 	}
@@ -132,9 +131,9 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// TestDamageAnywhere spoils random places of the files of a store that was killed. What starts all the same has what was
-// acknowledged, but for the frame that was written last, which cannot be told from one that was being written.
-func TestDamageAnywhere(t *testing.T) {
+// TestOpen_DamageAnywhere_FailsOrStartsUnharmed damages random places in the files of a killed store. A store that
+// starts anyway has all acknowledged data, except possibly the last frame, which looks like one that was being written.
+func TestOpen_DamageAnywhere_FailsOrStartsUnharmed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := client(t)

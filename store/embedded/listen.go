@@ -12,10 +12,10 @@ import (
 	"syscall"
 )
 
-// group is whose members may use the socket of a store that root or the user of that name serves.
-const group = "platypus"
+// socketGroup may use the socket of a store that root, or a process in that group, serves.
+const socketGroup = "platypus"
 
-// listen opens a TCP or unix address, and returns it in the form that CONSUL_HTTP_ADDR takes.
+// listen opens a TCP or unix address and returns it in the form of CONSUL_HTTP_ADDR.
 func listen(address string) (net.Listener, string, error) {
 	path, isUnix := socketPath(address)
 	if isUnix {
@@ -25,7 +25,7 @@ func listen(address string) (net.Listener, string, error) {
 	network := "tcp"
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
-			network = "tcp4" // 0.0.0.0 would be all of IPv6 too
+			network = "tcp4" // with "tcp" 0.0.0.0 would include IPv6
 		}
 	}
 	l, err := net.Listen(network, address)
@@ -40,8 +40,8 @@ func socketPath(address string) (string, bool) {
 	return strings.TrimPrefix(path, "//"), isUnix
 }
 
-// listenUnix makes a socket for this user and, where there is such a group, for the group platypus. A socket file that
-// nobody answers on is left from a process that died.
+// listenUnix creates a socket for this user and, if it exists, for the group platypus. It removes a socket file that a
+// dead process left behind.
 func listenUnix(path string) (net.Listener, error) {
 	if conn, err := net.Dial("unix", path); err == nil {
 		conn.Close()
@@ -55,13 +55,13 @@ func listenUnix(path string) (net.Listener, error) {
 	if err := makeSocketDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	mask := syscall.Umask(0o177) // nobody may connect before the socket has its mode
+	mask := syscall.Umask(0o177) // no connection is possible before the socket has its final mode
 	l, err := net.Listen("unix", path)
 	syscall.Umask(mask)
 	if err != nil {
 		return nil, err
 	}
-	if id, ok := groupID(); ok {
+	if id, ok := socketGroupID(); ok {
 		err = os.Chown(path, -1, id)
 		if err == nil {
 			err = os.Chmod(path, 0o660)
@@ -74,7 +74,7 @@ func listenUnix(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// makeSocketDir makes the folder of a socket where it is missing: open to look into for root's, as /run is.
+// makeSocketDir creates the directory of a socket. Root's is world-readable, like /run.
 func makeSocketDir(dir string) error {
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 {
@@ -83,9 +83,9 @@ func makeSocketDir(dir string) error {
 	return os.MkdirAll(dir, mode)
 }
 
-// groupID is the group to give a socket to: by root, or by who runs in that group.
-func groupID() (int, bool) {
-	g, err := user.LookupGroup(group)
+// socketGroupID returns the group of the socket if this process may set it: as root or as a member.
+func socketGroupID() (int, bool) {
+	g, err := user.LookupGroup(socketGroup)
 	if err != nil {
 		return 0, false
 	}

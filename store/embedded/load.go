@@ -5,22 +5,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
 	bolt "go.etcd.io/bbolt"
 )
 
-// read reads the whole bbolt file, as a transaction sees it, into a view.
-func (v *view) read(tx *bolt.Tx) error {
-	graves := tree[grave]{into: &v.graves, decode: decodeGrave}
-	names := tree[uint64]{into: &v.names, decode: decodeIndex}
-	delayed := tree[uint64]{into: &v.delayed, decode: decodeIndex}
-	sessions := tree[*session]{into: &v.sessions, decode: decodeJSON[session]}
-	services := tree[*instance]{into: &v.services, decode: decodeJSON[instance]}
-	checks := tree[*check]{into: &v.checks, decode: decodeJSON[check]}
-	held := v.held.Txn()
-	entries := tree[*entry]{into: &v.kv, decode: func(key string, b []byte) (*entry, error) {
+// load reads the whole bbolt file, as tx sees it, into the snapshot.
+func (snap *snapshot) load(tx *bolt.Tx) error {
+	tombstones := treeReader[tombstone]{into: &snap.tombstones, decode: decodeTombstone}
+	names := treeReader[uint64]{into: &snap.serviceNames, decode: decodeIndex}
+	delayed := treeReader[uint64]{into: &snap.lockDelays, decode: decodeIndex}
+	sessions := treeReader[*session]{into: &snap.sessions, decode: decodeJSON[session]}
+	services := treeReader[*instance]{into: &snap.services, decode: decodeJSON[instance]}
+	checks := treeReader[*check]{into: &snap.checks, decode: decodeJSON[check]}
+	held := snap.heldKeys.Txn()
+	entries := treeReader[*entry]{into: &snap.kv, decode: func(key string, b []byte) (*entry, error) {
 		e, err := decodeEntry(key, b)
 		if err == nil && e.Session != "" {
 			held.Insert([]byte(e.Session+"\x00"+key), key)
@@ -28,8 +29,8 @@ func (v *view) read(tx *bolt.Tx) error {
 		return e, err
 	}}
 	for bucket, read := range map[string]func(*bolt.Bucket) error{
-		bucketKV: entries.read, bucketGraves: graves.read, bucketNames: names.read, bucketSessions: sessions.read,
-		bucketServices: services.read, bucketChecks: checks.read, bucketMeta: v.readIndexes,
+		bucketKV: entries.read, bucketTombstones: tombstones.read, bucketServiceNames: names.read, bucketSessions: sessions.read,
+		bucketServices: services.read, bucketChecks: checks.read, bucketMeta: snap.readIndexes,
 		bucketDelays: delayed.read,
 	} {
 		b := tx.Bucket([]byte(bucket))
@@ -40,19 +41,19 @@ func (v *view) read(tx *bolt.Tx) error {
 			return fmt.Errorf("bucket %s: %w", bucket, err)
 		}
 	}
-	v.held = held.Commit()
+	snap.heldKeys = held.Commit()
 	return nil
 }
 
-// tree reads one bucket into one tree.
-type tree[T any] struct {
+// treeReader reads one bucket into one tree.
+type treeReader[T any] struct {
 	into   **iradix.Tree[T]
 	decode func(key string, b []byte) (T, error)
 }
 
-func (t tree[T]) read(b *bolt.Bucket) error {
+func (t treeReader[T]) read(b *bolt.Bucket) error {
 	txn := (*t.into).Txn()
-	err := eachSealed(b, func(key string, value []byte) error {
+	err := forEachRecord(b, func(key string, value []byte) error {
 		decoded, err := t.decode(key, value)
 		if err != nil {
 			return fmt.Errorf("record %q: %w", key, err)
@@ -64,9 +65,9 @@ func (t tree[T]) read(b *bolt.Bucket) error {
 	return err
 }
 
-func eachSealed(b *bolt.Bucket, visit func(key string, value []byte) error) error {
-	return b.ForEach(func(k, sealed []byte) error {
-		value, err := unseal(k, sealed)
+func forEachRecord(b *bolt.Bucket, visit func(key string, value []byte) error) error {
+	return b.ForEach(func(k, raw []byte) error {
+		value, err := verifyChecksum(k, raw)
 		if err != nil {
 			return err
 		}
@@ -77,25 +78,25 @@ func eachSealed(b *bolt.Bucket, visit func(key string, value []byte) error) erro
 func decodeIndex(_ string, b []byte) (uint64, error) {
 	index, size := binary.Uvarint(b)
 	if size <= 0 {
-		return 0, errShort
+		return 0, errTruncated
 	}
 	return index, nil
 }
 
-func (g grave) encode() []byte {
+func (g tombstone) encode() []byte {
 	b := binary.AppendUvarint(nil, g.index)
-	if g.whole {
+	if g.isPrefix {
 		b = append(b, 1)
 	}
 	return b
 }
 
-func decodeGrave(_ string, b []byte) (grave, error) {
+func decodeTombstone(_ string, b []byte) (tombstone, error) {
 	index, size := binary.Uvarint(b)
 	if size <= 0 {
-		return grave{}, errShort
+		return tombstone{}, errTruncated
 	}
-	return grave{index, len(b) > size}, nil
+	return tombstone{index, len(b) > size}, nil
 }
 
 func decodeJSON[T any](_ string, b []byte) (*T, error) {
@@ -103,87 +104,99 @@ func decodeJSON[T any](_ string, b []byte) (*T, error) {
 	return decoded, json.Unmarshal(b, decoded)
 }
 
-// readIndexes reads how far the indexes had come.
-func (v *view) readIndexes(b *bolt.Bucket) error {
-	sealed := b.Get([]byte(metaIndexes))
-	if sealed == nil {
-		return nil // Nothing was ever written.
+// readIndexes reads the indexes of the last commit.
+func (snap *snapshot) readIndexes(b *bolt.Bucket) error {
+	raw := b.Get([]byte(metaIndexes))
+	if raw == nil {
+		return nil // The store is new.
 	}
-	value, err := unseal([]byte(metaIndexes), sealed)
+	value, err := verifyChecksum([]byte(metaIndexes), raw)
 	if err != nil {
 		return err
 	}
-	for _, index := range []*uint64{&v.index, &v.kvIndex, &v.sessionIndex} {
+	for _, index := range []*uint64{&snap.index, &snap.kvIndex, &snap.sessionIndex} {
 		var size int
 		if *index, size = binary.Uvarint(value); size <= 0 {
-			return errShort
+			return errTruncated
 		}
 		value = value[size:]
 	}
 	return nil
 }
 
-// encodeIndexes is what readIndexes reads.
-func (v *view) encodeIndexes() []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(nil, v.index), v.kvIndex), v.sessionIndex)
+// encodeIndexes encodes what readIndexes reads.
+func (snap *snapshot) encodeIndexes() []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(nil, snap.index), snap.kvIndex), snap.sessionIndex)
 }
 
-// kept is what the disk keeps of this view at one place, nil for nothing.
-func (v *view) kept(bucket, key string) []byte {
+// storedValue is the encoded value of a record in this snapshot, nil if it has none.
+func (snap *snapshot) storedValue(bucket, key string) []byte {
 	switch bucket {
 	case bucketKV:
-		if e, found := v.kv.Get([]byte(key)); found {
+		if e, found := snap.kv.Get([]byte(key)); found {
 			return e.encode()
 		}
-	case bucketGraves:
-		if g, found := v.graves.Get([]byte(key)); found {
+	case bucketTombstones:
+		if g, found := snap.tombstones.Get([]byte(key)); found {
 			return g.encode()
 		}
-	case bucketNames:
-		if index, found := v.names.Get([]byte(key)); found {
+	case bucketServiceNames:
+		if index, found := snap.serviceNames.Get([]byte(key)); found {
 			return binary.AppendUvarint(nil, index)
 		}
 	case bucketDelays:
-		if delay, found := v.delayed.Get([]byte(key)); found {
+		if delay, found := snap.lockDelays.Get([]byte(key)); found {
 			return binary.AppendUvarint(nil, delay)
 		}
 	case bucketSessions:
-		return keptJSON(v.sessions, key)
+		return storedJSON(snap.sessions, key)
 	case bucketServices:
-		return keptJSON(v.services, key)
+		return storedJSON(snap.services, key)
 	case bucketChecks:
-		return keptJSON(v.checks, key)
+		return storedJSON(snap.checks, key)
 	case bucketMeta:
-		return v.encodeIndexes()
+		return snap.encodeIndexes()
 	}
 	return nil
 }
 
-// keptJSON leaves out nothing that was written: only what json.Marshal wrote before is in these trees.
-func keptJSON[T any](t *iradix.Tree[T], key string) []byte {
-	kept, found := t.Get([]byte(key))
+// storedJSON returns nil on an encoding error, which cannot happen: these trees hold only values that were encoded
+// before.
+func storedJSON[T any](t *iradix.Tree[T], key string) []byte {
+	value, found := t.Get([]byte(key))
 	if !found {
 		return nil
 	}
-	b, err := json.Marshal(kept)
+	b, err := json.Marshal(value)
 	if err != nil {
 		return nil
 	}
 	return b
 }
 
-// inspect reads all of a bbolt file once before it is opened for writing, because what bbolt does then with a damaged
-// file ends the process.
-func inspect(path string) error {
+// verifyDataFile reads the whole bbolt file before it is opened for writing, because a damaged file would crash the
+// process then.
+func verifyDataFile(path string) error {
 	db, err := bolt.Open(path, 0, &bolt.Options{ReadOnly: true, Timeout: time.Second})
 	if err != nil {
 		return err
 	}
-	return errors.Join(guard(func() error {
+	return errors.Join(catchPanic(func() error {
 		return db.View(func(tx *bolt.Tx) error {
 			return tx.ForEach(func(_ []byte, b *bolt.Bucket) error {
-				return eachSealed(b, func(string, []byte) error { return nil })
+				return forEachRecord(b, func(string, []byte) error { return nil })
 			})
 		})
 	}), db.Close())
+}
+
+// catchPanic turns a panic, or a fault in the mapped file, into an error: bbolt panics on invalid pages.
+func catchPanic(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	return f()
 }

@@ -18,11 +18,11 @@ import (
 	"github.com/platypus-platform/platypus/store/embedded"
 )
 
-// serveData and serveListen turn this test binary into a store of its own, so that tests can kill it and measure it.
+// serveData and serveListen turn this test binary into a store process, so that tests can kill and measure it.
 const (
 	serveData   = "PLATYPUS_TEST_SERVE_DATA"
 	serveListen = "PLATYPUS_TEST_SERVE_LISTEN"
-	hang        = 2 * time.Minute // what no step of a test takes unless something hangs
+	hang        = 2 * time.Minute // longer than any step of a test unless something hangs
 )
 
 func TestMain(m *testing.M) {
@@ -38,15 +38,15 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	if many := flag.Lookup("test.parallel").Value; many.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
-		_ = many.Set("6") // those that are parallel wait for a disk or for time to pass
+		_ = many.Set("6") // parallel tests wait for a disk or for time to pass
 	}
 	os.Exit(m.Run())
 }
 
-// thorough reports whether the run is one that may take its time: make faults.
+// thorough reports whether this is the long run of make faults.
 func thorough() bool { return os.Getenv("PLATYPUS_FAULTS") != "" }
 
-// process is a store in a process of its own.
+// process is a store in a separate process.
 type process struct {
 	cmd  *exec.Cmd
 	addr string
@@ -54,7 +54,7 @@ type process struct {
 	once sync.Once
 }
 
-// launch starts a store on a data directory and waits until it answers.
+// launch starts a store on a data directory and waits until it is ready.
 func launch(t testing.TB, data, listen string) *process {
 	t.Helper()
 	p, err := tryLaunch(data, listen)
@@ -87,7 +87,7 @@ func tryLaunch(data, listen string, under ...string) (*process, error) {
 	return p, nil
 }
 
-// kill ends the process as a power cut would, as far as a process can tell.
+// kill is a power cut as far as a process can simulate one.
 func (p *process) kill() {
 	p.once.Do(func() {
 		_ = p.cmd.Process.Kill()
@@ -95,7 +95,7 @@ func (p *process) kill() {
 	})
 }
 
-// stop asks the process to end and waits until it has.
+// stop sends SIGTERM and waits for the process to end.
 func (p *process) stop(t testing.TB) {
 	t.Helper()
 	p.once.Do(func() {

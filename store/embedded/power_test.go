@@ -25,13 +25,13 @@ const (
 	early   = 60 // calls within which a new store has come to life
 )
 
-// value is what client c writes in its i-th transaction: some fill a journal, some do not fill a sector.
+// value is the value of transaction i of client c. Some are larger than a journal, some smaller than a sector.
 func value(c, i int) string {
 	return strings.Repeat(fmt.Sprintf("%d.%d.", c, i), 1+(i*i+c*7)%40*(i%3)*8)
 }
 
-// working has clients do one transaction after the other: it sets a key of its own, counts it, and deletes an old
-// key, all or nothing. After each answer the client looks at what it sees.
+// working runs clients that each send one transaction after the other: set a key, count it, and delete an old key, all
+// or nothing. After each response the client reads the result.
 func working(t *testing.T, addr string, n int) {
 	var group sync.WaitGroup
 	for c := range writers {
@@ -62,7 +62,7 @@ func working(t *testing.T, addr string, n int) {
 	group.Wait()
 }
 
-// promised is what clients were told until a moment of a trace.
+// promised is what clients had been told up to a point of a trace.
 type promised struct {
 	client  map[string]int // by socket
 	done    [writers]int   // how many writes were answered
@@ -82,7 +82,7 @@ func newPromised() *promised {
 	return p
 }
 
-// hear takes in an answer to a client.
+// hear processes a response to a client.
 func (p *promised) hear(socket, text string) {
 	c, known := p.client[socket]
 	p.clock++
@@ -106,7 +106,7 @@ func (p *promised) hear(socket, text string) {
 	}
 }
 
-// kept demands of a store that it has what was promised, each write whole or not at all.
+// kept checks that a store has what was promised, each write completely or not at all.
 func (p *promised) kept(s *embedded.Store) error {
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/v1/kv/?recurse", nil))
@@ -152,7 +152,7 @@ func (p *promised) kept(s *embedded.Store) error {
 	return nil
 }
 
-// cutEverywhere replays a trace and cuts the power at moments of it.
+// cutEverywhere replays a trace and simulates power cuts at points of it.
 func cutEverywhere(t *testing.T, data, trace string, cuts int) {
 	file, err := os.Open(trace)
 	if err != nil {
@@ -168,22 +168,22 @@ func cutEverywhere(t *testing.T, data, trace string, cuts int) {
 	}
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 1))
-	p, told, offsets := newPlatter(random), newPromised(), map[string]int{}
-	p.create(filepath.Dir(data))
-	p.durable[filepath.Dir(data)] = p.names[filepath.Dir(data)]
+	d, told, offsets := newSimDisk(random), newPromised(), map[string]int{}
+	d.create(filepath.Dir(data))
+	d.durable[filepath.Dir(data)] = d.names[filepath.Dir(data)]
 	tried, at := 0, 0
 	err = readTrace(file, func(c tracedCall) error {
 		at++
 		if socket, text := c.answers(); socket != "" {
 			told.hear(socket, text)
 		}
-		p.replay(c, offsets)
+		d.replay(c, offsets)
 		if at > early && random.IntN(all) >= cuts && at < all {
 			return nil
 		}
 		tried++
 		to := filepath.Join(t.TempDir(), "data")
-		if err := p.cut(data, to); err != nil {
+		if err := d.powerCut(data, to); err != nil {
 			return err
 		}
 		s, err := embedded.Open(to, embedded.Options{Node: "n1"})
@@ -204,9 +204,9 @@ func cutEverywhere(t *testing.T, data, trace string, cuts int) {
 	}
 }
 
-// TestFaultPower cuts the power at any moment of a store's life, with a disk that works and with one that refuses some
-// calls: what was acknowledged is there, what was refused is not once a later write was acknowledged, and the store
-// starts.
+// TestFaultPower simulates power cuts at any point of a store's life, with a healthy disk and with one that fails some
+// calls. Acknowledged writes must be present, rejected ones must be absent once a later write was acknowledged, and the
+// store must start.
 func TestFaultPower(t *testing.T) {
 	if testing.Short() {
 		t.Skip("cuts the power many times")

@@ -9,28 +9,29 @@ import (
 	"time"
 )
 
-// Config says what Serve serves and where.
+// Config is what Serve serves and where.
 type Config struct {
 	Data    string // directory
 	Listen  string // host:port or unix:PATH
-	NoToken bool   // answer everybody who reaches a TCP address
+	NoToken bool   // accept TCP requests without a token
 	Options Options
 }
 
 const (
-	requestTimeout = 30 * time.Second // for a request to arrive whole
+	requestTimeout = 30 * time.Second // to receive a complete request
 	idleTimeout    = 5 * time.Minute
-	maxHeader      = 16 << 10 // bytes of a request's line and headers
+	maxHeader      = 16 << 10 // bytes of the request line and headers
 	closeTimeout   = 3 * time.Second
 	gcPercent      = 50
 )
 
-// Serve opens a store and answers on an address until ctx ends. It calls ready, if given, once it answers, with the
-// address in the form that CONSUL_HTTP_ADDR takes. Over TCP each request needs the token in [TokenFile]. Unless GOGC is set it has the whole process collect garbage at 50 %
-// growth. It returns nil when ctx ended and everything is safe on disk.
+// Serve opens a store and answers on an address until ctx ends. Once it listens it calls ready, if not nil, with the
+// address in the form of CONSUL_HTTP_ADDR. Over TCP each request needs the token in [TokenFile]. Unless GOGC is set,
+// Serve sets the garbage collector of the whole process to 50 % growth. It returns nil when ctx ended and all data is
+// safe on disk.
 func Serve(ctx context.Context, config Config, ready func(addr string)) error {
 	if os.Getenv("GOGC") == "" {
-		// A process that serves a store keeps much and makes little: it had rather be small.
+		// A store keeps much and allocates little: a small heap is worth more frequent collections.
 		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	}
 	store, err := Open(config.Data, config.Options)
@@ -47,10 +48,10 @@ func Serve(ctx context.Context, config Config, ready func(addr string)) error {
 			return errors.Join(fmt.Errorf("guard %s: %w", addr, err), listener.Close(), store.Close())
 		}
 	}
-	server, crowd := newFront(store, guard), newCrowd(patient{listener})
-	server.ConnState = crowd.state
+	server, limiter := newServer(store, guard), newLimitListener(retryListener{listener})
+	server.ConnState = limiter.onConnState
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(crowd) }()
+	go func() { served <- server.Serve(limiter) }()
 	if ready != nil {
 		ready(addr)
 	}
@@ -59,10 +60,10 @@ func Serve(ctx context.Context, config Config, ready func(addr string)) error {
 		err = fmt.Errorf("serve %s: %w", addr, err)
 	case <-ctx.Done():
 	}
-	// Closing the store ends the blocking queries, which Shutdown would otherwise wait for.
+	// Closing the store ends the blocking queries; Shutdown would wait for them.
 	err = errors.Join(err, store.Close())
 	stopping, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	_ = server.ShutdownWithContext(stopping) // what still waits after that ends with the process
+	_ = server.ShutdownWithContext(stopping) // requests still in progress end with the process
 	return err
 }

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// instance is one service on this machine, in the spelling of Consul's agent.
+// instance is one service on this machine, with the field names of Consul's agent.
 type instance struct {
 	ID                string
 	Service           string
@@ -19,13 +19,13 @@ type instance struct {
 	indexes
 }
 
-// weights are for DNS, which this store does not serve; clients get them back as they gave them.
+// weights are for DNS, which this store does not serve; clients read back what they set.
 type weights struct {
 	Passing int
 	Warning int
 }
 
-// serviceBody is what a client sends to register a service.
+// serviceBody is the request body that registers a service.
 type serviceBody struct {
 	ID                string
 	Name              string
@@ -66,13 +66,13 @@ func (c *call) serviceRegister() (any, error) {
 		return nil, err
 	}
 	replace := c.has("replace-existing-checks")
-	_, err = c.store.propose(c.r.Context(), func(x *change) (any, error) {
-		return nil, c.store.register(x, service, checks, replace)
+	_, err = c.store.submit(c.r.Context(), func(m *mutation) (any, error) {
+		return nil, c.store.register(m, service, checks, replace)
 	})
 	return nil, err
 }
 
-// checks turns the checks of a registration into checks of their own, named after the service unless named.
+// checks returns the checks of a registration. A check without a name or an ID gets one from the service.
 func (b *serviceBody) checks(node string) ([]*check, error) {
 	bodies := b.Checks
 	if b.Check != nil {
@@ -90,7 +90,7 @@ func (b *serviceBody) checks(node string) ([]*check, error) {
 			}
 		}
 		body.ServiceID = b.ID
-		made, err := body.check(node)
+		made, err := body.newCheck(node)
 		if err != nil {
 			return nil, err
 		}
@@ -101,85 +101,85 @@ func (b *serviceBody) checks(node string) ([]*check, error) {
 }
 
 // register adds or replaces a service and its checks. A check that is registered again keeps its state.
-func (s *Store) register(x *change, service *instance, checks []*check, replace bool) error {
-	if old, found := x.services.Get([]byte(service.ID)); found && old.Service != service.Service {
-		x.touch(old.Service)
+func (s *Store) register(m *mutation, service *instance, checks []*check, replace bool) error {
+	if old, found := m.services.Get([]byte(service.ID)); found && old.Service != service.Service {
+		m.touchService(old.Service)
 	}
-	if err := x.putService(service); err != nil {
+	if err := m.putService(service); err != nil {
 		return err
 	}
 	named := map[string]bool{}
 	for _, c := range checks {
 		named[c.CheckID] = true
-		if err := s.addCheck(x, c); err != nil {
+		if err := s.addCheck(m, c); err != nil {
 			return err
 		}
 	}
-	for _, c := range all(x.checks) {
+	for _, c := range valuesOf(m.checks) {
 		if replace && c.ServiceID == service.ID && !named[c.CheckID] {
-			s.dropCheck(x, c)
+			s.removeCheck(m, c)
 		}
 	}
 	return nil
 }
 
-func (c *change) putService(service *instance) error {
-	service.CreateIndex, service.ModifyIndex = c.now, c.now
-	if old, found := c.services.Get([]byte(service.ID)); found {
+func (m *mutation) putService(service *instance) error {
+	service.CreateIndex, service.ModifyIndex = m.commitIndex, m.commitIndex
+	if old, found := m.services.Get([]byte(service.ID)); found {
 		service.CreateIndex = old.CreateIndex
 		if same := *service; equalJSON(old, &same, old.indexes, &same.indexes) {
 			return nil
 		}
 	}
-	kept, err := json.Marshal(service)
+	encoded, err := json.Marshal(service)
 	if err != nil {
 		return fmt.Errorf("encode service %s: %w", service.ID, err)
 	}
-	put(c, &c.services, service.ID, service)
-	c.log(bucketServices, service.ID, kept)
-	c.touch(service.Service)
+	treeSet(m, &m.services, service.ID, service)
+	m.logRecord(bucketServices, service.ID, encoded)
+	m.touchService(service.Service)
 	return nil
 }
 
 func (c *call) serviceDeregister() (any, error) {
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing service name")
 	}
-	_, err := c.store.propose(c.r.Context(), func(x *change) (any, error) {
-		if !c.store.deregister(x, c.rest) {
-			return nil, status{http.StatusNotFound, fmt.Sprintf("Unknown service ID %q. Ensure that the service ID is passed, not the service name.", c.rest)}
+	_, err := c.store.submit(c.r.Context(), func(m *mutation) (any, error) {
+		if !c.store.deregister(m, c.suffix) {
+			return nil, httpError{http.StatusNotFound, fmt.Sprintf("Unknown service ID %q. Ensure that the service ID is passed, not the service name.", c.suffix)}
 		}
 		return nil, nil
 	})
 	return nil, err
 }
 
-// deregister removes a service and its checks and reports whether there was one.
-func (s *Store) deregister(x *change, id string) bool {
-	service, found := x.services.Get([]byte(id))
+// deregister removes a service and its checks and reports whether it existed.
+func (s *Store) deregister(m *mutation, id string) bool {
+	service, found := m.services.Get([]byte(id))
 	if !found {
 		return false
 	}
-	for _, c := range all(x.checks) {
+	for _, c := range valuesOf(m.checks) {
 		if c.ServiceID == id {
-			s.dropCheck(x, c)
+			s.removeCheck(m, c)
 		}
 	}
-	drop(x, &x.services, id)
-	x.log(bucketServices, id, nil)
-	x.touch(service.Service)
+	treeDelete(m, &m.services, id)
+	m.logRecord(bucketServices, id, nil)
+	m.touchService(service.Service)
 	return true
 }
 
 func (c *call) agentServices() (any, error) {
 	services := map[string]any{}
-	for _, service := range all(c.store.view.Load().services) {
+	for _, service := range valuesOf(c.store.snapshot.Load().services) {
 		services[service.ID] = service.forAgent(c.store.options.Datacenter)
 	}
-	return c.filtered(services)
+	return c.filter(services)
 }
 
-// agentService is a service as the agent endpoints show it.
+// agentService is a service in the format of the agent endpoints.
 type agentService struct {
 	ID                string
 	Service           string
@@ -197,9 +197,9 @@ func (i *instance) forAgent(datacenter string) agentService {
 }
 
 func (c *call) agentService() (any, error) {
-	service, found := c.store.view.Load().services.Get([]byte(c.rest))
+	service, found := c.store.snapshot.Load().services.Get([]byte(c.suffix))
 	if !found {
-		return nil, status{http.StatusNotFound, "unknown service ID: " + c.rest}
+		return nil, httpError{http.StatusNotFound, "unknown service ID: " + c.suffix}
 	}
 	return service.forAgent(c.store.options.Datacenter), nil
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// session is what locks are held through, in the order and spelling of Consul's JSON.
+// session is a holder of locks, in the order and spelling of Consul's JSON.
 type session struct {
 	ID            string
 	Name          string
@@ -27,7 +27,7 @@ type serviceCheck struct {
 	Namespace string
 }
 
-// What becomes of the keys of a session that ends.
+// What happens to the locked keys when a session ends.
 const (
 	releaseKeys = "release"
 	deleteKeys  = "delete"
@@ -38,10 +38,10 @@ const (
 	maxTTL           = 24 * time.Hour
 	defaultLockDelay = 15 * time.Second
 	maxLockDelay     = 60 * time.Second
-	secondsBelow     = 1000 // Smaller lock delays without a unit are seconds, larger ones nanoseconds.
+	secondsBelow     = 1000 // numbers below this are seconds, others nanoseconds
 )
 
-// checkTTL says what is wrong with the behaviour and the TTL that somebody asks for.
+// checkTTL validates the behaviour and the TTL, and sets the default behaviour.
 func (s *session) checkTTL() error {
 	if s.Behavior == "" {
 		s.Behavior = releaseKeys
@@ -62,14 +62,14 @@ func (s *session) checkTTL() error {
 	return nil
 }
 
-// life is how long after a sign of life the session ends; 0 is never. Half a TTL of grace covers a slow network.
-func (s *session) life() time.Duration {
+// lifetime is the time from a renewal to expiry; 0 means never. Half a TTL of grace covers a slow network.
+func (s *session) lifetime() time.Duration {
 	ttl, _ := time.ParseDuration(s.TTL)
 	return ttl + ttl/2
 }
 
-// createSession adds a session whose checks, if it names any, exist and are not critical.
-func (c *change) createSession(s *session, node string) error {
+// createSession adds a session. The checks it depends on must exist and not be critical.
+func (m *mutation) createSession(s *session, node string) error {
 	if s.Node != node {
 		return errors.New("apply failed: Missing node registration")
 	}
@@ -81,7 +81,7 @@ func (c *change) createSession(s *session, node string) error {
 		if id == nodeCheck {
 			continue
 		}
-		found, ok := c.checks.Get([]byte(id))
+		found, ok := m.checks.Get([]byte(id))
 		if !ok {
 			return fmt.Errorf("apply failed: Missing check '%s' registration", id)
 		}
@@ -89,18 +89,18 @@ func (c *change) createSession(s *session, node string) error {
 			return fmt.Errorf("apply failed: Check '%s' is in %s state", id, critical)
 		}
 	}
-	s.CreateIndex, s.ModifyIndex = c.now, c.now
-	put(c, &c.sessions, s.ID, s)
-	c.sessionIndex = c.now
-	kept, err := json.Marshal(s)
+	s.CreateIndex, s.ModifyIndex = m.commitIndex, m.commitIndex
+	treeSet(m, &m.sessions, s.ID, s)
+	m.sessionIndex = m.commitIndex
+	encoded, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("encode session %s: %w", s.ID, err)
 	}
-	c.log(bucketSessions, s.ID, kept)
+	m.logRecord(bucketSessions, s.ID, encoded)
 	return nil
 }
 
-// delays remembers which keys may not be locked yet because the session that held them ended.
+// delays records which keys cannot be locked yet because the session that held them ended.
 type delays struct {
 	mu    sync.Mutex
 	until map[string]time.Time
@@ -122,7 +122,7 @@ func (d *delays) set(keys []string, until time.Time) {
 	}
 }
 
-// active reports whether key may not be locked yet.
+// active reports whether key is under a lock delay.
 func (d *delays) active(key string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

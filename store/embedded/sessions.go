@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-const maxBody = 1 << 20 // bytes of a body that is neither a value nor a transaction
+const maxBody = 1 << 20 // bytes of a body other than a value or a transaction
 
-// sessionBody is what a client sends to open a session; what it leaves out has a default.
+// sessionBody is the request body that creates a session, with defaults set before decoding.
 type sessionBody struct {
 	Name          string
 	Node          string
@@ -41,9 +41,9 @@ func (c *call) sessionCreate() (any, error) {
 	if err := s.checkTTL(); err != nil {
 		return nil, err
 	}
-	_, err = c.store.propose(c.r.Context(), func(x *change) (any, error) {
-		x.after = append(x.after, func() { c.store.expiry.renew(s) })
-		return nil, x.createSession(s, c.store.options.Node)
+	_, err = c.store.submit(c.r.Context(), func(m *mutation) (any, error) {
+		m.onCommit = append(m.onCommit, func() { c.store.expiry.renew(s) })
+		return nil, m.createSession(s, c.store.options.Node)
 	})
 	if err != nil {
 		return nil, err
@@ -52,13 +52,13 @@ func (c *call) sessionCreate() (any, error) {
 }
 
 func (b sessionBody) session() (*session, error) {
-	delay, err := lockDelay(b.LockDelay)
+	delay, err := parseLockDelay(b.LockDelay)
 	if err != nil {
 		return nil, badRequest("Request decode failed: %v", err)
 	}
 	s := &session{ID: newID(), Name: b.Name, Node: b.Node, LockDelay: delay, Behavior: b.Behavior, TTL: b.TTL,
 		NodeChecks: b.NodeChecks, ServiceChecks: b.ServiceChecks}
-	// Checks is the older name of NodeChecks; an empty one of either means no checks.
+	// Checks is the older name of NodeChecks. If either is empty, the session depends on no node check.
 	standard := len(b.Checks) == 1 && b.Checks[0] == nodeCheck
 	switch {
 	case len(b.Checks) == 0:
@@ -69,8 +69,8 @@ func (b sessionBody) session() (*session, error) {
 	return s, nil
 }
 
-// lockDelay reads a duration in words or in a number, of seconds when it is small and of nanoseconds otherwise.
-func lockDelay(v any) (time.Duration, error) {
+// parseLockDelay accepts a duration string or a number: small ones are seconds, others nanoseconds.
+func parseLockDelay(v any) (time.Duration, error) {
 	switch v := v.(type) {
 	case nil:
 		return defaultLockDelay, nil
@@ -89,75 +89,75 @@ func lockDelay(v any) (time.Duration, error) {
 	return 0, fmt.Errorf("lock delay %v is no duration", v)
 }
 
-// newID makes a random UUID.
+// newID returns a random UUID.
 func newID() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // It never fails.
+	_, _ = rand.Read(b[:]) // never fails
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 func (c *call) sessionDestroy() (any, error) {
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing session")
 	}
-	return c.store.propose(c.r.Context(), func(x *change) (any, error) {
-		c.store.end(x, c.rest)
+	return c.store.submit(c.r.Context(), func(m *mutation) (any, error) {
+		c.store.endSession(m, c.suffix)
 		return true, nil
 	})
 }
 
 func (c *call) sessionRenew() (any, error) {
-	if _, err := c.options(); err != nil {
+	if _, err := c.queryOptions(); err != nil {
 		return nil, err
 	}
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing session")
 	}
-	s, found := c.store.view.Load().sessions.Get([]byte(c.rest))
+	s, found := c.store.snapshot.Load().sessions.Get([]byte(c.suffix))
 	if !found {
-		return nil, status{http.StatusNotFound, fmt.Sprintf("Session id '%s' not found", c.rest)}
+		return nil, httpError{http.StatusNotFound, fmt.Sprintf("Session id '%s' not found", c.suffix)}
 	}
 	c.store.expiry.renew(s)
 	return []*session{s}, nil
 }
 
 func (c *call) sessionInfo() (any, error) {
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing session")
 	}
-	return c.readSessions(func(v *view) ([]*session, found) {
-		wait, s, ok := v.sessions.Root().GetWatch([]byte(c.rest))
+	return c.readSessions(func(snap *snapshot) ([]*session, readResult) {
+		wait, s, ok := snap.sessions.Root().GetWatch([]byte(c.suffix))
 		if !ok {
-			return []*session{}, found{v.sessionIndex, wait, true}
+			return []*session{}, readResult{snap.sessionIndex, wait, true}
 		}
-		return []*session{s}, found{v.sessionIndex, wait, false}
+		return []*session{s}, readResult{snap.sessionIndex, wait, false}
 	})
 }
 
 func (c *call) sessionList() (any, error) {
-	return c.readSessions(func(v *view) ([]*session, found) {
-		return all(v.sessions), found{v.sessionIndex, rootOf(v.sessions), false}
+	return c.readSessions(func(snap *snapshot) ([]*session, readResult) {
+		return valuesOf(snap.sessions), readResult{snap.sessionIndex, watchRoot(snap.sessions), false}
 	})
 }
 
 func (c *call) sessionNode() (any, error) {
-	if c.rest == "" {
+	if c.suffix == "" {
 		return nil, badRequest("Missing node name")
 	}
-	return c.readSessions(func(v *view) ([]*session, found) {
+	return c.readSessions(func(snap *snapshot) ([]*session, readResult) {
 		sessions := []*session{}
-		if c.rest == c.store.options.Node {
-			sessions = all(v.sessions)
+		if c.suffix == c.store.options.Node {
+			sessions = valuesOf(snap.sessions)
 		}
-		return sessions, found{v.sessionIndex, rootOf(v.sessions), false}
+		return sessions, readResult{snap.sessionIndex, watchRoot(snap.sessions), false}
 	})
 }
 
-func (c *call) readSessions(look func(*view) ([]*session, found)) (any, error) {
+func (c *call) readSessions(readState func(*snapshot) ([]*session, readResult)) (any, error) {
 	var sessions []*session
-	alive, err := c.read(func(v *view) found {
-		var f found
-		sessions, f = look(v)
+	alive, err := c.read(func(snap *snapshot) readResult {
+		var f readResult
+		sessions, f = readState(snap)
 		return f
 	})
 	if !alive {

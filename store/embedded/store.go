@@ -10,42 +10,38 @@ import (
 	"time"
 )
 
-// Options say how a store presents itself; the zero value is a good one.
+// Options are the names a store reports to its clients. The zero value is valid.
 type Options struct {
-	Node       string // the one node that sessions and services belong to; default: the host's name
+	Node       string // the node that sessions and services belong to; default: the host name
 	Datacenter string // default: dc1
-	Address    string // the node's address as the catalog shows it; default: 127.0.0.1
+	Address    string // the node's address in the catalog; default: 127.0.0.1
 }
 
 // Store is an open data directory.
 type Store struct {
-	options Options
-	disk    *disk
-	view    atomic.Pointer[view]
-	delays  delays
-	expiry  expiry
-	probes  probes
-	writer
+	options     Options
+	disk        *disk
+	snapshot    atomic.Pointer[snapshot]
+	delays      delays
+	expiry      expiry
+	checkRunner checkRunner
+
+	queue      chan writeRequest
+	batch      []writeRequest
+	lastBatch  int
+	closing    chan struct{}
+	stopped    chan struct{}
+	closeOnce  sync.Once
+	background sync.WaitGroup // goroutines that Close waits for
 }
 
-// writer is what belongs to the goroutine that writes, and how it is reached and stopped.
-type writer struct {
-	queue     chan proposal
-	batch     []proposal
-	lastBatch int
-	closing   chan struct{}
-	stopped   chan struct{}
-	once      sync.Once
-	others    sync.WaitGroup // goroutines that end with the store
-}
-
-// Open opens a data directory, making it if need be. One process can have it open: for another the error wraps
-// ErrInUse and names the process. A file that cannot be trusted is left alone and the error wraps ErrCorrupt.
+// Open opens a data directory and creates it if necessary. One process at a time can hold it: for another the error
+// wraps ErrInUse and names the holder. A damaged file is left unchanged and the error wraps ErrCorrupt.
 func Open(dir string, options Options) (*Store, error) {
 	if dir == "" {
 		return nil, errors.New("open store: data directory is empty")
 	}
-	options, err := options.complete()
+	options, err := options.withDefaults()
 	if err != nil {
 		return nil, err
 	}
@@ -53,22 +49,22 @@ func Open(dir string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := d.load()
+	snap, err := d.load()
 	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	s := &Store{options: options, disk: d}
-	s.queue, s.closing, s.stopped = make(chan proposal, maxBatch), make(chan struct{}), make(chan struct{})
-	s.view.Store(v)
+	s.queue, s.closing, s.stopped = make(chan writeRequest, maxBatch), make(chan struct{}), make(chan struct{})
+	s.snapshot.Store(snap)
 	s.expiry.init(s)
-	s.probes.init(s)
-	go s.write()
-	s.others.Go(s.reapGraves)
-	s.resume(v)
+	s.checkRunner.init(s)
+	go s.commitLoop()
+	s.background.Go(s.expireTombstones)
+	s.resume(snap)
 	return s, nil
 }
 
-func (o Options) complete() (Options, error) {
+func (o Options) withDefaults() (Options, error) {
 	if o.Node == "" {
 		name, err := os.Hostname()
 		if err != nil {
@@ -85,93 +81,94 @@ func (o Options) complete() (Options, error) {
 	return o, nil
 }
 
-// resume takes up what the last process left: sessions get a whole TTL again, lock delays begin again, checks run again.
-// How long nothing ran cannot be told: the wall clock may have been set.
-func (s *Store) resume(v *view) {
-	v.delayed.Root().Walk(func(key []byte, delay uint64) bool {
+// resume restarts timers and checks after a restart: each session gets its full TTL again and each lock delay starts
+// over. The downtime is unknown because the wall clock may have been set.
+func (s *Store) resume(snap *snapshot) {
+	snap.lockDelays.Root().Walk(func(key []byte, delay uint64) bool {
 		s.delays.set([]string{string(key)}, time.Now().Add(time.Duration(delay)))
 		return false
 	})
-	for _, x := range all(v.sessions) {
+	for _, x := range valuesOf(snap.sessions) {
 		s.expiry.renew(x)
 	}
-	for _, c := range all(v.checks) {
-		s.probes.start(c)
+	for _, c := range valuesOf(snap.checks) {
+		s.checkRunner.start(c)
 	}
 }
 
-// Close ends blocking queries, waits for the writes under way and closes the data file.
+// Close ends blocking queries, waits for the write in progress and closes the data file.
 func (s *Store) Close() error {
 	var err error
-	s.once.Do(func() {
+	s.closeOnce.Do(func() {
 		close(s.closing)
 		<-s.stopped
 		s.expiry.stop()
-		s.probes.stop()
-		s.others.Wait()
+		s.checkRunner.stop()
+		s.background.Wait()
 		err = s.disk.close()
 	})
 	return err
 }
 
 const (
-	graveLife  = 15 * time.Minute
-	graveTicks = time.Minute
+	tombstoneTTL  = 15 * time.Minute
+	tombstoneTick = time.Minute
 )
 
-// reapGraves forgets lock delays that are over, and removes gravestones that are older than any blocking query can be. Ages count from this process's start.
-func (s *Store) reapGraves() {
-	tick := time.NewTicker(graveTicks)
+// expireTombstones removes lock delays that have ended and tombstones older than the longest blocking query. Ages count
+// from the start of this process.
+func (s *Store) expireTombstones() {
+	tick := time.NewTicker(tombstoneTick)
 	defer tick.Stop()
-	var marks []uint64 // the store's index at each tick, oldest first
+	var tickIndexes []uint64 // the store's index at each tick, oldest first
 	for {
 		select {
 		case <-s.closing:
 			return
 		case <-tick.C:
 		}
-		marks = append(marks, s.view.Load().index)
-		if len(marks) > int(graveLife/graveTicks) {
-			// A reap that the disk refuses is made up for at the next tick.
-			_, _ = s.propose(context.Background(), reap(marks[0]))
-			marks = marks[1:]
+		tickIndexes = append(tickIndexes, s.snapshot.Load().index)
+		if len(tickIndexes) > int(tombstoneTTL/tombstoneTick) {
+			// If the disk rejects this, the next tick tries again.
+			_, _ = s.submit(context.Background(), deleteTombstones(tickIndexes[0]))
+			tickIndexes = tickIndexes[1:]
 		}
-		_, _ = s.propose(context.Background(), s.forgetDelays)
+		_, _ = s.submit(context.Background(), s.removeEndedDelays)
 	}
 }
 
-// forgetDelays removes the lock delays that are over from the disk.
-func (s *Store) forgetDelays(c *change) (any, error) {
-	if c.delayed != s.view.Load().delayed {
-		return nil, nil // A delay that begins in this very batch does not count yet; the next tick sees.
+// removeEndedDelays removes lock delays that have ended from the disk.
+func (s *Store) removeEndedDelays(m *mutation) (any, error) {
+	if m.lockDelays != s.snapshot.Load().lockDelays {
+		return nil, nil // A delay added earlier in this batch has no timer yet; the next tick handles it.
 	}
-	var over []string
-	c.delayed.Root().Walk(func(key []byte, _ uint64) bool {
+	var ended []string
+	m.lockDelays.Root().Walk(func(key []byte, _ uint64) bool {
 		if !s.delays.active(string(key)) {
-			over = append(over, string(key))
+			ended = append(ended, string(key))
 		}
 		return false
 	})
-	for _, key := range over {
-		drop(c, &c.delayed, key)
-		c.log(bucketDelays, key, nil)
+	for _, key := range ended {
+		treeDelete(m, &m.lockDelays, key)
+		m.logRecord(bucketDelays, key, nil)
 	}
 	return nil, nil
 }
 
-// reap removes gravestones up to an index. It moves no index that anybody sees except by their absence, as in Consul.
-func reap(upTo uint64) func(*change) (any, error) {
-	return func(c *change) (any, error) {
-		var old []string
-		c.graves.Root().Walk(func(key []byte, g grave) bool {
+// deleteTombstones removes tombstones up to an index. As in Consul, clients see only their absence.
+func deleteTombstones(upTo uint64) func(*mutation) (any, error) {
+	return func(m *mutation) (any, error) {
+		var expired []string
+		m.tombstones.Root().Walk(func(key []byte, g tombstone) bool {
 			if g.index <= upTo {
-				old = append(old, string(key))
+				expired = append(expired, string(key))
 			}
 			return false
 		})
-		for _, key := range old {
-			drop(c, &c.graves, key)
-			c.log(bucketGraves, key, nil)
+		for _, key := range expired {
+			treeDelete(m, &m.tombstones, key)
+			m.logRecord(bucketTombstones, key, nil)
 		}
 		return nil, nil
 	}

@@ -17,8 +17,8 @@ import (
 // traced are the calls that change files, and write, which also answers clients.
 const traced = "trace=openat,mkdirat,renameat,pwrite64,write,ftruncate,fsync,fdatasync"
 
-// underTrace starts a store whose calls, with all that they write, go to a file. inject is one of strace's rules for
-// calls that fail, or nothing.
+// underTrace starts a store whose system calls are written to a file. inject is a strace rule for calls that fail, or
+// empty.
 func underTrace(t *testing.T, data, trace, inject string) (*process, error) {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
@@ -34,7 +34,7 @@ func underTrace(t *testing.T, data, trace, inject string) (*process, error) {
 	return tryLaunch(data, "127.0.0.1:0", line...)
 }
 
-// killTraced kills the store below strace, whose number is in the lock file, and waits until strace has written all.
+// killTraced kills the store below strace, found through the lock file, and waits until strace has written everything.
 func (p *process) killTraced(t *testing.T, data string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(data, "lock"))
@@ -58,14 +58,14 @@ func (p *process) killTraced(t *testing.T, data string) {
 	})
 }
 
-// tracedCall is one line of a trace: a call that begins, ends, or both.
+// tracedCall is one line of a trace: the start of a call, its end, or both.
 type tracedCall struct {
 	thread, name, args string
 	begins, ends       bool
 	worked             bool
 }
 
-// readTrace calls visit for each call, in order; the arguments are there at both ends.
+// readTrace calls visit for each line, in order. The arguments are present at both ends of a call.
 func readTrace(r io.Reader, visit func(tracedCall) error) error {
 	lines := bufio.NewReaderSize(r, 1<<20)
 	open := map[string]tracedCall{}
@@ -115,7 +115,7 @@ func parseCall(line string, open map[string]tracedCall) (c tracedCall, ok bool) 
 	return c, true
 }
 
-// arg returns the n-th argument: the path of a file descriptor, the bytes of a string, or the text of anything else.
+// arg returns the n-th argument: the path of a file descriptor, the bytes of a string, or other text.
 func (c tracedCall) arg(n int) string {
 	parts := strings.SplitN(c.args, ", ", n+2)
 	if n >= len(parts) {
@@ -136,43 +136,43 @@ func (c tracedCall) arg(n int) string {
 	return string(decoded)
 }
 
-// replay lets a platter see a call.
-func (p *platter) replay(c tracedCall, offsets map[string]int) {
+// replay applies a call to a simDisk.
+func (d *simDisk) replay(c tracedCall, offsets map[string]int) {
 	switch {
 	case c.begins && strings.HasSuffix(c.name, "sync"):
-		p.flushing(c.thread, c.arg(0))
+		d.beginFlush(c.thread, c.arg(0))
 		if !c.ends {
 			return
 		}
 		fallthrough
 	case c.ends && strings.HasSuffix(c.name, "sync"):
-		p.flushed(c.thread, c.worked)
+		d.endFlush(c.thread, c.worked)
 	case !c.ends || !c.worked:
 	case c.name == "mkdirat":
-		p.create(c.arg(1))
+		d.create(c.arg(1))
 	case c.name == "renameat":
-		p.rename(c.arg(1), c.arg(3))
+		d.rename(c.arg(1), c.arg(3))
 	case c.name == "openat" && strings.Contains(c.args, "O_CREAT"):
-		p.create(c.arg(1))
+		d.create(c.arg(1))
 		if strings.Contains(c.args, "O_TRUNC") {
-			p.truncate(c.arg(1), 0)
+			d.truncate(c.arg(1), 0)
 			offsets[c.arg(1)] = 0
 		}
-	case p.names[c.arg(0)] == nil:
+	case d.names[c.arg(0)] == nil:
 	case c.name == "ftruncate":
 		size, _ := strconv.Atoi(c.arg(1))
-		p.truncate(c.arg(0), size)
+		d.truncate(c.arg(0), size)
 	case c.name == "pwrite64":
 		at, _ := strconv.Atoi(c.args[strings.LastIndex(c.args, " ")+1:])
-		p.write(c.arg(0), at, []byte(c.arg(1)))
+		d.write(c.arg(0), at, []byte(c.arg(1)))
 	case c.name == "write":
 		data := c.arg(1)
-		p.write(c.arg(0), offsets[c.arg(0)], []byte(data))
+		d.write(c.arg(0), offsets[c.arg(0)], []byte(data))
 		offsets[c.arg(0)] += len(data)
 	}
 }
 
-// answers returns what a call sends to a client over a socket, if it begins an answer.
+// answers returns the data that a call starts to send to a client over a socket.
 func (c tracedCall) answers() (socket, text string) {
 	if c.name != "write" || !c.begins || !strings.HasPrefix(c.arg(0), "socket:") {
 		return "", ""

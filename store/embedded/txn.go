@@ -12,10 +12,10 @@ import (
 
 const (
 	maxOps     = 128
-	maxTxnBody = 512 << 10 // bytes of a transaction, values in base64
+	maxTxnBody = 512 << 10 // bytes of the body, with values in base64
 )
 
-// txnOp is one operation as the client sends it. Only the KV can be changed this way; the others are null or absent.
+// txnOp is one operation of the request. Only KV operations are supported; the others must be null or absent.
 type txnOp struct {
 	KV      *kvOp
 	Node    *json.RawMessage
@@ -44,10 +44,10 @@ type txnResponse struct {
 	Errors  []txnError
 }
 
-// errFailed drops a transaction whose errors are in its response.
-var errFailed = errors.New("transaction failed")
+// errTxnFailed drops a transaction whose errors are in its response.
+var errTxnFailed = errors.New("transaction failed")
 
-var reads = []string{"get", "get-tree", "get-or-empty", "check-index", "check-session", "check-not-exists"}
+var readVerbs = []string{"get", "get-tree", "get-or-empty", "check-index", "check-session", "check-not-exists"}
 
 func (c *call) txn() (any, error) {
 	if size := c.r.ContentLength; size > maxTxnBody {
@@ -61,44 +61,44 @@ func (c *call) txn() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	writes := slices.ContainsFunc(ops, func(op kvOp) bool { return !slices.Contains(reads, op.Verb) })
+	writes := slices.ContainsFunc(ops, func(op kvOp) bool { return !slices.Contains(readVerbs, op.Verb) })
 	if !writes {
-		if _, err := c.options(); err != nil {
+		if _, err := c.queryOptions(); err != nil {
 			return nil, err
 		}
-		c.contact()
-		answer := c.store.runTxn(newChange(*c.store.view.Load()), ops)
-		return c.answerTxn(answer)
+		c.setLeaderHeaders()
+		response := c.store.runTxn(newMutation(*c.store.snapshot.Load()), ops)
+		return c.respondTxn(response)
 	}
-	var answer txnResponse
-	_, err = c.store.propose(c.r.Context(), func(x *change) (any, error) {
-		if answer = c.store.runTxn(x, ops); len(answer.Errors) > 0 {
-			return nil, errFailed
+	var response txnResponse
+	_, err = c.store.submit(c.r.Context(), func(m *mutation) (any, error) {
+		if response = c.store.runTxn(m, ops); len(response.Errors) > 0 {
+			return nil, errTxnFailed
 		}
 		return nil, nil
 	})
-	if err != nil && !errors.Is(err, errFailed) {
+	if err != nil && !errors.Is(err, errTxnFailed) {
 		return nil, err
 	}
-	return c.answerTxn(answer)
+	return c.respondTxn(response)
 }
 
-func (c *call) answerTxn(answer txnResponse) (any, error) {
-	if len(answer.Errors) == 0 {
-		return answer, nil
+func (c *call) respondTxn(response txnResponse) (any, error) {
+	if len(response.Errors) == 0 {
+		return response, nil
 	}
-	c.send(http.StatusConflict, answer)
+	c.writeJSON(http.StatusConflict, response)
 	return nil, nil
 }
 
-// parseTxn reads the operations of a transaction and refuses what no transaction may hold.
+// parseTxn reads and validates the operations of a transaction.
 func parseTxn(body []byte) ([]kvOp, error) {
 	var in []txnOp
 	if err := json.Unmarshal(body, &in); err != nil {
 		return nil, badRequest("Failed to parse body: %v", err)
 	}
 	if len(in) > maxOps {
-		return nil, status{http.StatusRequestEntityTooLarge,
+		return nil, httpError{http.StatusRequestEntityTooLarge,
 			fmt.Sprintf("Transaction contains too many operations (%d > %d)", len(in), maxOps)}
 	}
 	var ops []kvOp
@@ -120,8 +120,8 @@ func parseTxn(body []byte) ([]kvOp, error) {
 	return ops, nil
 }
 
-// checkKey refuses keys that a URL cannot say without being taken for another path, as newer Consuls do, and keys that
-// the log cannot keep.
+// checkKey rejects keys that a URL path cannot represent, as newer Consul versions do, and keys that are too long for
+// the bbolt file.
 func checkKey(key string) error {
 	if len(key) > maxKey {
 		return badRequest("Key is too long (%d > %d bytes)", len(key), maxKey)
@@ -134,30 +134,30 @@ func checkKey(key string) error {
 	return nil
 }
 
-// runTxn applies all operations. If it returns errors the change must be dropped.
-func (s *Store) runTxn(x *change, ops []kvOp) txnResponse {
-	var answer txnResponse
+// runTxn applies all operations. If the response has errors, the caller must drop the mutation.
+func (s *Store) runTxn(m *mutation, ops []kvOp) txnResponse {
+	var response txnResponse
 	for i, op := range ops {
 		switch {
 		case op.Key == "" && op.Verb != "delete-tree":
-			answer.Errors = append(answer.Errors, txnError{i, "Must provide key"})
+			response.Errors = append(response.Errors, txnError{i, "Must provide key"})
 		case op.Verb == "lock" && s.delays.active(op.Key):
-			answer.Errors = append(answer.Errors, txnError{i, fmt.Sprintf("failed to lock key %q due to lock delay", op.Key)})
+			response.Errors = append(response.Errors, txnError{i, fmt.Sprintf("failed to lock key %q due to lock delay", op.Key)})
 		}
 	}
-	if len(answer.Errors) > 0 {
-		return answer
+	if len(response.Errors) > 0 {
+		return response
 	}
-	answer.Results = []txnResult{}
+	response.Results = []txnResult{}
 	for i, op := range ops {
-		results, err := x.run(op)
+		results, err := m.runOp(op)
 		if err != nil {
-			answer.Errors = append(answer.Errors, txnError{i, err.Error()})
+			response.Errors = append(response.Errors, txnError{i, err.Error()})
 		}
-		answer.Results = append(answer.Results, results...)
+		response.Results = append(response.Results, results...)
 	}
-	if len(answer.Errors) > 0 {
-		answer.Results = nil
+	if len(response.Errors) > 0 {
+		response.Results = nil
 	}
-	return answer
+	return response
 }

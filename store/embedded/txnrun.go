@@ -2,34 +2,34 @@ package embedded
 
 import "fmt"
 
-// run applies one operation of a transaction and returns what it shows: values only where the client asked for them.
-func (c *change) run(op kvOp) ([]txnResult, error) {
+// runOp applies one operation of a transaction and returns its results. Only get operations return values.
+func (m *mutation) runOp(op kvOp) ([]txnResult, error) {
 	switch op.Verb {
 	case "get", "get-or-empty", "get-tree":
-		return c.runGet(op)
+		return m.runGet(op)
 	case "check-index", "check-session", "check-not-exists":
-		return c.runCheck(op)
+		return m.runCheck(op)
 	}
-	e, err := c.runWrite(op)
+	e, err := m.runWrite(op)
 	if err != nil || e == nil {
 		return nil, err
 	}
-	return bare(e), nil
+	return withoutValue(e), nil
 }
 
-func bare(e *entry) []txnResult {
+func withoutValue(e *entry) []txnResult {
 	shown := *e
 	shown.Value = nil
 	return []txnResult{{&shown}}
 }
 
-func (c *change) runGet(op kvOp) ([]txnResult, error) {
+func (m *mutation) runGet(op kvOp) ([]txnResult, error) {
 	if op.Verb == "get-tree" {
 		var results []txnResult
-		c.list(op.Key, func(e *entry) { results = append(results, txnResult{e}) })
+		m.list(op.Key, func(e *entry) { results = append(results, txnResult{e}) })
 		return results, nil
 	}
-	e, found := c.kv.Get([]byte(op.Key))
+	e, found := m.kv.Get([]byte(op.Key))
 	if !found {
 		if op.Verb == "get" {
 			return nil, fmt.Errorf("key %q doesn't exist", op.Key)
@@ -39,8 +39,8 @@ func (c *change) runGet(op kvOp) ([]txnResult, error) {
 	return []txnResult{{e}}, nil
 }
 
-func (c *change) runCheck(op kvOp) ([]txnResult, error) {
-	e, found := c.kv.Get([]byte(op.Key))
+func (m *mutation) runCheck(op kvOp) ([]txnResult, error) {
+	e, found := m.kv.Get([]byte(op.Key))
 	if op.Verb == "check-not-exists" {
 		if found {
 			return nil, fmt.Errorf("key %q exists", op.Key)
@@ -56,38 +56,38 @@ func (c *change) runCheck(op kvOp) ([]txnResult, error) {
 	case what == "session" && e.Session != op.Session:
 		return nil, fmt.Errorf("failed session check for key %q, current session %q != %q", op.Key, e.Session, op.Session)
 	}
-	return bare(e), nil
+	return withoutValue(e), nil
 }
 
-func (c *change) runWrite(op kvOp) (*entry, error) {
+func (m *mutation) runWrite(op kvOp) (*entry, error) {
 	var e *entry
 	var err error
 	ok := true
-	otherwise := ""
+	failure := ""
 	switch op.Verb {
 	case "set":
-		e = c.set(op.Key, op.Value, op.Flags)
+		e = m.set(op.Key, op.Value, op.Flags)
 	case "cas":
-		e, ok = c.setIf(op.Key, op.Value, op.Flags, op.Index)
-		otherwise = "failed to set key %q, index is stale"
+		e, ok = m.compareAndSet(op.Key, op.Value, op.Flags, op.Index)
+		failure = "failed to set key %q, index is stale"
 	case "lock":
-		e, ok, err = c.lock(op.Key, op.Value, op.Flags, op.Session)
-		otherwise = "failed to lock key %q, lock is already held"
+		e, ok, err = m.lock(op.Key, op.Value, op.Flags, op.Session)
+		failure = "failed to lock key %q, lock is already held"
 	case "unlock":
-		e, ok, err = c.unlock(op.Key, op.Value, op.Flags, op.Session)
-		otherwise = "failed to unlock key %q, lock isn't held, or is held by another session"
+		e, ok, err = m.unlock(op.Key, op.Value, op.Flags, op.Session)
+		failure = "failed to unlock key %q, lock isn't held, or is held by another session"
 	case "delete":
-		c.delete(op.Key)
+		m.delete(op.Key)
 	case "delete-tree":
-		c.deleteTree(op.Key)
+		m.deleteTree(op.Key)
 	case "delete-cas":
-		ok = c.deleteIf(op.Key, op.Index)
-		otherwise = "failed to delete key %q, index is stale"
+		ok = m.compareAndDelete(op.Key, op.Index)
+		failure = "failed to delete key %q, index is stale"
 	default:
 		return nil, fmt.Errorf("unknown KV verb %q", op.Verb)
 	}
 	if err == nil && !ok {
-		err = fmt.Errorf(otherwise, op.Key)
+		err = fmt.Errorf(failure, op.Key)
 	}
 	return e, err
 }

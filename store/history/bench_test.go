@@ -17,7 +17,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// benchAddr names a store to measure on in place of an embedded one: the address of a real Consul, host:port.
+// benchAddr is the address, host:port, of a real Consul to measure instead of an embedded store.
 const benchAddr = "PLATYPUS_BENCH_ADDR"
 
 func benchWorld(b *testing.B) *store.Store {
@@ -27,7 +27,7 @@ func benchWorld(b *testing.B) *store.Store {
 	return opened(b, embedtest.Start(b))
 }
 
-// repository is git doing the same on files.
+// repository does the same with git on files.
 type repository struct {
 	testing.TB
 	dir string
@@ -41,7 +41,7 @@ func newRepository(b testing.TB) repository {
 	r.git("init", "-q")
 	r.git("config", "user.name", "bench")
 	r.git("config", "user.email", "bench@example.org")
-	r.git("config", "core.fsync", "all") // as durable as the store is
+	r.git("config", "core.fsync", "all") // as durable as the store
 	return r
 }
 
@@ -74,8 +74,8 @@ func median(spans []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(spans))[len(spans)/2]
 }
 
-// BenchmarkCommit changes one intent of 2 kB: through the history, by a raw transaction of one check-and-set, and as a
-// commit of git, in turn.
+// BenchmarkCommit changes one intent of 2 kB: through the history, by a raw check-and-set transaction, and as a git
+// commit, in turn.
 func BenchmarkCommit(b *testing.B) {
 	s, tree := benchWorld(b), anyTree(b)
 	log, repo := history.Open(s, tree), newRepository(b)
@@ -121,8 +121,8 @@ func BenchmarkCommit(b *testing.B) {
 	b.ReportMetric(float64(median(gits).Microseconds())/1000, "git-ms")
 }
 
-// BenchmarkFirstCommit commits with a program that was just started, as a person's is: it knows nothing of a log of 1,000
-// keys and some hundreds of commits. It changes an intent, and creates one; a raw transaction of one check-and-set beside.
+// BenchmarkFirstCommit commits from a new process that has not read the log, of 1,000 keys and hundreds of commits. It
+// changes an intent and creates one, next to a raw check-and-set transaction.
 func BenchmarkFirstCommit(b *testing.B) {
 	s, tree := benchWorld(b), anyTree(b)
 	rng := rand.New(rand.NewPCG(4, 1))
@@ -169,8 +169,8 @@ func BenchmarkFirstCommit(b *testing.B) {
 	b.ReportMetric(float64(median(raws).Microseconds())/1000, "txn-ms")
 }
 
-// BenchmarkPast reads a prefix of 1,000 keys as it stood 150 commits ago, beside a plain recursive read of the same keys
-// and git reading them from a commit.
+// BenchmarkPast reads a prefix of 1,000 keys as it was 150 commits ago, next to a recursive read of the same keys and
+// git reading them from a commit.
 func BenchmarkPast(b *testing.B) {
 	s, tree := benchWorld(b), anyTree(b)
 	log, repo := history.Open(s, tree), newRepository(b)
@@ -228,7 +228,7 @@ func mustCommit(b testing.TB, log *history.Log, edits ...history.Edit) {
 	}
 }
 
-// BenchmarkKept changes one intent of 10 kB 400 times and counts what the history holds: keys and values, all of it.
+// BenchmarkKept changes one intent of 10 kB 400 times and counts the keys and bytes of the history.
 func BenchmarkKept(b *testing.B) {
 	for range b.N {
 		s, tree := benchWorld(b), anyTree(b)

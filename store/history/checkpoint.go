@@ -15,43 +15,43 @@ import (
 )
 
 const (
-	checkpointMagic = "pc1"
-	maxPart         = 250_000 // bytes of one key of a checkpoint
-	every           = 100     // commits between two checkpoints, at the least
-	rarest          = 1000    // and at the most
+	checkpointMagic       = "pc1"
+	maxPart               = 250_000 // bytes per key of a checkpoint
+	checkpointInterval    = 100     // minimum commits between two checkpoints
+	maxCheckpointInterval = 1000    // maximum commits between two checkpoints
 )
 
-// stand is a checkpoint without its values.
-type stand struct {
-	Seq     uint64  `json:"s"`
-	Index   uint64  `json:"x"`
-	At      int64   `json:"t"`
-	ID      string  `json:"i"`
-	Hash    digest  `json:"h"`
-	Faults  []Fault `json:"f,omitempty"`
-	Entries []kept  `json:"e"`
+// checkpointHeader is a checkpoint without its values.
+type checkpointHeader struct {
+	Seq     uint64            `json:"s"`
+	Index   uint64            `json:"x"`
+	At      int64             `json:"t"`
+	ID      string            `json:"i"`
+	Hash    digest            `json:"h"`
+	Faults  []Fault           `json:"f,omitempty"`
+	Entries []checkpointEntry `json:"e"`
 }
 
-// kept is one key of it.
-type kept struct {
-	Key     string `json:"k"`
-	Seq     uint64 `json:"s"`
-	Index   uint64 `json:"x,omitempty"`
-	Created uint64 `json:"c,omitempty"`
-	Size    int    `json:"z"`
-	Anchor  uint64 `json:"a,omitempty"` // 0: Seq
-	Deltas  int    `json:"d,omitempty"`
+// checkpointEntry is one key of a checkpoint.
+type checkpointEntry struct {
+	Key      string `json:"k"`
+	Seq      uint64 `json:"s"`
+	Index    uint64 `json:"x,omitempty"`
+	Created  uint64 `json:"c,omitempty"`
+	Size     int    `json:"z"`
+	Keyframe uint64 `json:"a,omitempty"` // 0 means Seq
+	Deltas   int    `json:"d,omitempty"`
 }
 
-// encodeState writes a state whose values are filled in. The same state gives the same bytes.
+// encodeState encodes a state whose values are loaded. Equal states give equal bytes.
 func encodeState(s *State, index uint64) []byte {
-	h := stand{Seq: s.Seq, Index: index, At: s.At.UnixMilli(), ID: s.id, Hash: digest(s.Hash), Faults: s.Faults}
+	h := checkpointHeader{Seq: s.Seq, Index: index, At: s.At.UnixMilli(), ID: s.id, Hash: digest(s.Hash), Faults: s.Faults}
 	var payload []byte
 	for _, key := range slices.Sorted(maps.Keys(s.entries)) {
 		e := s.entries[key]
-		k := kept{Key: key, Seq: e.Seq, Index: e.Index, Created: e.Created, Size: len(e.Data), Deltas: e.deltas}
-		if e.anchor != e.Seq {
-			k.Anchor = e.anchor
+		k := checkpointEntry{Key: key, Seq: e.Seq, Index: e.Index, Created: e.Created, Size: len(e.Data), Deltas: e.deltas}
+		if e.keyframe != e.Seq {
+			k.Keyframe = e.keyframe
 		}
 		h.Entries, payload = append(h.Entries, k), append(payload, e.Data...)
 	}
@@ -72,13 +72,13 @@ func decodeState(data []byte) (*State, error) {
 	if n <= 0 || size > uint64(len(plain)-n) {
 		return nil, errors.New("the header is cut off")
 	}
-	var h stand
+	var h checkpointHeader
 	if err := json.Unmarshal(plain[n:n+int(size)], &h); err != nil {
 		return nil, fmt.Errorf("the header: %w", err)
 	}
 	s := emptyState()
 	s.Seq, s.At, s.Hash, s.id, s.Faults = h.Seq, time.UnixMilli(h.At).UTC(), Hash(h.Hash), h.ID, h.Faults
-	s.since = grave{h.Seq, h.Index}
+	s.base = position{h.Seq, h.Index}
 	payload := plain[n+int(size):]
 	for _, k := range h.Entries {
 		if k.Size < 0 || k.Size > len(payload) {
@@ -87,19 +87,19 @@ func decodeState(data []byte) (*State, error) {
 		data := payload[:k.Size:k.Size]
 		payload = payload[k.Size:]
 		e := entry{Value: Value{Key: k.Key, Data: data, SHA: HashOf(data), Seq: k.Seq, Index: k.Index, Created: k.Created},
-			anchor: k.Anchor, deltas: k.Deltas}
-		if e.anchor == 0 {
-			e.anchor = e.Seq
+			keyframe: k.Keyframe, deltas: k.Deltas}
+		if e.keyframe == 0 {
+			e.keyframe = e.Seq
 		}
 		s.entries[k.Key] = e
 	}
 	return s, nil
 }
 
-// base is the newest state that is kept whole, not after seq; the empty one before the first commit. A checkpoint that
-// cannot be believed is passed over for an older one.
-func (l *Log) base(ctx context.Context, seq uint64, w window) (*State, error) {
-	var fault error
+// baseState returns the newest complete state at or before seq; the empty one before the first commit. It skips damaged
+// checkpoints.
+func (l *Log) baseState(ctx context.Context, seq uint64, w retentionState) (*State, error) {
+	var lastErr error
 	for _, m := range slices.Backward(w.Checkpoints) {
 		if m.Seq > seq {
 			continue
@@ -108,20 +108,20 @@ func (l *Log) base(ctx context.Context, seq uint64, w window) (*State, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := assemble(m, pairs)
+		s, err := assembleCheckpoint(m, pairs)
 		if err == nil {
 			return s, nil
 		}
-		fault = fmt.Errorf("%w: checkpoint %d: %w", ErrForged, m.Seq, err)
+		lastErr = fmt.Errorf("%w: checkpoint %d: %w", ErrForged, m.Seq, err)
 	}
 	if w.Floor.Seq > 0 {
-		return nil, fault
+		return nil, lastErr
 	}
 	return emptyState(), nil
 }
 
-// assemble puts the parts of a checkpoint together.
-func assemble(m mark, pairs []intent.Pair) (*State, error) {
+// assembleCheckpoint joins the parts of a checkpoint and verifies its hash.
+func assembleCheckpoint(m checkpointRef, pairs []intent.Pair) (*State, error) {
 	var data []byte
 	for _, pair := range pairs {
 		data = append(data, pair.Value...)
@@ -136,45 +136,46 @@ func assemble(m mark, pairs []intent.Pair) (*State, error) {
 	return s, err
 }
 
-// afterCommit does what is due once commits were made, and what the next writer will do if this one does not get to it.
-func (l *Log) afterCommit(ctx context.Context, c Commit, made int, w window) {
-	switch last, _ := w.before(c.Seq); {
+// maybeCheckpoint writes a checkpoint if one is due after count commits. If it fails or the process dies, the next
+// writer does it.
+func (l *Log) maybeCheckpoint(ctx context.Context, c Commit, count int, w retentionState) {
+	switch last, _ := w.checkpointAt(c.Seq); {
 	case w.index == 0:
-		_, _ = l.turn(ctx, func(*window, Head) ([]store.Change, error) { return nil, nil })
-	case c.Seq/every == (c.Seq-uint64(made))/every || c.Seq-last.Seq < every:
-	case l.tip.weight >= last.Bytes/4 || c.Seq-last.Seq >= rarest:
-		_ = l.checkpoint(ctx, c.Index)
+		_, _ = l.updateRetention(ctx, func(*retentionState, Head) ([]store.Change, error) { return nil, nil })
+	case c.Seq/checkpointInterval == (c.Seq-uint64(count))/checkpointInterval || c.Seq-last.Seq < checkpointInterval:
+	case l.tip.logBytes >= last.Bytes/4 || c.Seq-last.Seq >= maxCheckpointInterval:
+		_ = l.writeCheckpoint(ctx, c.Index)
 	}
 }
 
-// checkpoint keeps the tip whole: first its parts, then the word that they are there.
-func (l *Log) checkpoint(ctx context.Context, index uint64) error {
-	if err := l.fill(ctx, l.tip); err != nil {
+// writeCheckpoint stores the tip: first its parts, then the reference to them.
+func (l *Log) writeCheckpoint(ctx context.Context, index uint64) error {
+	if err := l.loadStateValues(ctx, l.tip); err != nil {
 		return err
 	}
-	if f, ok := l.tip.blind(); ok {
-		l.tip = emptyState() // what it rests on may have been compacted away: the log knows a newer base
+	if f, ok := l.tip.missingValue(); ok {
+		l.tip = emptyState() // a keyframe may have been compacted away: reload from a newer base
 		return f
 	}
-	m, err := l.putState(ctx, l.tip, index)
+	m, err := l.storeState(ctx, l.tip, index)
 	if err != nil {
 		return err
 	}
-	if _, err := l.turn(ctx, func(w *window, _ Head) ([]store.Change, error) {
+	if _, err := l.updateRetention(ctx, func(w *retentionState, _ Head) ([]store.Change, error) {
 		if m.Seq >= w.Floor.Seq {
-			w.add(m)
+			w.addCheckpoint(m)
 		}
 		return nil, nil
 	}); err != nil {
 		return err
 	}
-	l.tip.since, l.tip.weight, l.tip.gone = grave{m.Seq, index}, 0, map[string]grave{}
+	l.tip.base, l.tip.logBytes, l.tip.deleted = position{m.Seq, index}, 0, map[string]position{}
 	return nil
 }
 
-func (l *Log) putState(ctx context.Context, s *State, index uint64) (mark, error) {
+func (l *Log) storeState(ctx context.Context, s *State, index uint64) (checkpointRef, error) {
 	data := encodeState(s, index)
-	m := mark{Seq: s.Seq, At: s.At, Bytes: len(data), SHA: digest(HashOf(data))}
+	m := checkpointRef{Seq: s.Seq, At: s.At, Bytes: len(data), SHA: digest(HashOf(data))}
 	for part := range slices.Chunk(data, maxPart) {
 		key := l.partsPrefix(s.Seq).Key(intent.Name(fmt.Sprintf("%03d", m.Parts)))
 		if err := l.store.Put(ctx, key, part); err != nil {
@@ -185,49 +186,50 @@ func (l *Log) putState(ctx context.Context, s *State, index uint64) (mark, error
 	return m, nil
 }
 
-// add takes up a checkpoint.
-func (w *window) add(m mark) {
-	w.Checkpoints = slices.DeleteFunc(w.Checkpoints, func(c mark) bool { return c.Seq == m.Seq })
+// addCheckpoint adds a reference, or replaces the one of the same commit.
+func (w *retentionState) addCheckpoint(m checkpointRef) {
+	w.Checkpoints = slices.DeleteFunc(w.Checkpoints, func(c checkpointRef) bool { return c.Seq == m.Seq })
 	w.Checkpoints = append(w.Checkpoints, m)
-	slices.SortFunc(w.Checkpoints, func(a, b mark) int { return int(a.Seq) - int(b.Seq) })
+	slices.SortFunc(w.Checkpoints, func(a, b checkpointRef) int { return int(a.Seq) - int(b.Seq) })
 }
 
-// turn changes the window as it stands, together with whatever operations change returns.
-func (l *Log) turn(ctx context.Context, change func(*window, Head) ([]store.Change, error)) (window, error) {
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		head, w, err := l.bounds(ctx)
+// updateRetention changes the retention state, in one transaction with the operations that change returns. It retries
+// on conflicts.
+func (l *Log) updateRetention(ctx context.Context, change func(*retentionState, Head) ([]store.Change, error)) (retentionState, error) {
+	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		head, w, err := l.readBounds(ctx)
 		if err != nil {
 			return w, err
 		}
-		if w.Born == 0 {
-			w.Born = head.created
+		if w.HeadCreated == 0 {
+			w.HeadCreated = head.created
 		}
 		more, err := change(&w, head)
 		if err != nil {
 			return w, err
 		}
-		_, err = l.store.Commit(ctx, append([]store.Change{{Verb: store.CAS, Key: l.windowKey(), Value: w.encode(), Index: w.index}}, more...))
+		_, err = l.store.Commit(ctx, append([]store.Change{{Verb: store.CAS, Key: l.retentionKey(), Value: w.encode(), Index: w.index}}, more...))
 		if err == nil || !errors.Is(err, store.ErrConflict) {
 			return w, err
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := sleep(ctx, backoff); err != nil {
 			return w, err
 		}
 	}
 }
 
-// moved notices that the store was filled anew, from an export: every index is another one. The log's own are then set
-// right; it reports whether it had to, and what was read before must be read again.
-func (l *Log) moved(ctx context.Context, v look) (bool, error) {
-	if v.window.Born == 0 || v.head.Seq == 0 || v.head.created == v.window.Born {
+// detectReset detects that the store was filled again from an export, so that every index changed, and records that. If
+// it returns true, earlier reads are outdated.
+func (l *Log) detectReset(ctx context.Context, v headState) (bool, error) {
+	if v.retention.HeadCreated == 0 || v.head.Seq == 0 || v.head.created == v.retention.HeadCreated {
 		return false, nil
 	}
 	s, err := l.Survey(ctx)
 	if err != nil {
 		return false, err
 	}
-	_, err = l.turn(ctx, func(w *window, head Head) ([]store.Change, error) {
-		w.Born, w.Rebased = head.created, rebase{head.Seq, max(s.Index, head.index)}
+	_, err = l.updateRetention(ctx, func(w *retentionState, head Head) ([]store.Change, error) {
+		w.HeadCreated, w.IndexReset = head.created, indexReset{head.Seq, max(s.Index, head.index)}
 		return nil, nil
 	})
 	return true, err

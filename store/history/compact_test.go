@@ -27,7 +27,7 @@ func newPast(w *world, n int) *past {
 	return p
 }
 
-// extend makes n commits more: values of every size, deletes, values that come back.
+// extend makes n more commits: values of every size, deletes, values that return.
 func (p *past) extend(n int) {
 	p.Helper()
 	for range n {
@@ -59,7 +59,7 @@ func (p *past) extend(n int) {
 	}
 }
 
-// reads fails unless every state from one on can be read, and none before.
+// reads fails unless every state from one on is readable, and none before.
 func (p *past) reads(floor uint64) {
 	p.Helper()
 	log := history.Open(p.store, p.tree)
@@ -152,9 +152,9 @@ func TestCompact(t *testing.T) {
 	})
 }
 
-// TestCompactorDiesAtAnyMoment ends a compactor at many of its requests, and in a run that may take its time at more:
-// whatever was to be kept can be read, and the next one leaves what one that lived would have left.
-func TestCompactorDiesAtAnyMoment(t *testing.T) {
+// TestCompact_KilledAtAnyRequest_KeepsWhatIsNeeded kills a compactor at many of its requests: what must be kept stays
+// readable, and the next compactor finishes the work.
+func TestCompact_KilledAtAnyRequest_KeepsWhatIsNeeded(t *testing.T) {
 	eachAt(t, func(t *testing.T, at string) {
 		closest, part := 1, 2
 		if strings.HasSuffix(t.Name(), "consul") {
@@ -196,8 +196,7 @@ func compactorDies(t *testing.T, at string, n int, worst fate) bool {
 	return more
 }
 
-// TestCompactWhileWriting compacts all the time while others write.
-func TestCompactWhileWriting(t *testing.T) {
+func TestCompact_ConcurrentWriters_LosesNothing(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		p := newPast(w, 120)
 		done := make(chan error, 1)
@@ -238,8 +237,8 @@ func TestCompactWhileWriting(t *testing.T) {
 	})
 }
 
-// TestPinsRace sets tags while a compactor runs: a tag that was given can be read.
-func TestPinsRace(t *testing.T) {
+// TestCompact_ConcurrentTags_StayReadable sets tags while a compactor runs: a tagged commit stays readable.
+func TestCompact_ConcurrentTags_StayReadable(t *testing.T) {
 	w := newWorld(t, embedtest.Start(t))
 	p := newPast(w, 300)
 	other := history.Open(w.store, w.tree)

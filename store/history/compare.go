@@ -6,18 +6,18 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// stray says what a plain write did to a key that a writer has just read, if one did.
-func (l *Log) stray(key string, pair intent.Pair, v look) (Change, bool) {
+// unrecordedWrite returns the plain write to a key that a writer has just read, if there was one.
+func (l *Log) unrecordedWrite(key string, pair intent.Pair, v headState) (Change, bool) {
 	now := l.now().UTC().Truncate(time.Millisecond)
-	return l.compare(key, pair, v.window.Rebased, Interval{At: pair.ModifyIndex, Since: l.tip.At, Until: now})
+	return l.compareLive(key, pair, v.retention.IndexReset, Interval{At: pair.ModifyIndex, Since: l.tip.At, Until: now})
 }
 
-// compare says what happened to a key outside of the log since the log was last told of it; pair has ModifyIndex 0 when
-// the key is absent. An index that moved over the same bytes is nothing: a lock, an import, a value put back.
-func (l *Log) compare(key string, pair intent.Pair, moved rebase, seen Interval) (Change, bool) {
+// compareLive returns what happened to a key outside of the log since its last entry; pair has ModifyIndex 0 if the key
+// is absent. A new index with the same bytes is not a change: a lock, an import, a value restored.
+func (l *Log) compareLive(key string, pair intent.Pair, reset indexReset, seen Interval) (Change, bool) {
 	e, known := l.tip.entries[key]
-	if known && e.Seq <= moved.Seq {
-		e.Index = min(e.Index, moved.Index)
+	if known && e.Seq <= reset.Seq {
+		e.Index = min(e.Index, reset.Index)
 	}
 	seen.After = max(seen.After, e.Index)
 	x := Change{Key: key, Op: Put, Base: e.Index, Index: pair.ModifyIndex, Seen: &seen}
@@ -26,15 +26,15 @@ func (l *Log) compare(key string, pair intent.Pair, moved rebase, seen Interval)
 		return x, known
 	}
 	x.SHA, x.Size, x.Value = HashOf(pair.Value), len(pair.Value), pair.Value
-	x.stored = stored{data: pair.Value, created: pair.CreateIndex}
-	x.Recreated = known && e.born(pair.CreateIndex, moved)
+	x.stored = storedValue{data: pair.Value, created: pair.CreateIndex}
+	x.Recreated = known && e.wasRecreated(pair.CreateIndex, reset)
 	return x, !known || e.SHA != x.SHA || x.Recreated
 }
 
-// born reports whether a key that has this CreateIndex is another one than the entry tells of.
-func (e entry) born(created uint64, moved rebase) bool {
-	if e.Seq <= moved.Seq {
-		return created > moved.Index
+// wasRecreated reports whether a key with this CreateIndex was deleted and created again since the entry.
+func (e entry) wasRecreated(created uint64, reset indexReset) bool {
+	if e.Seq <= reset.Seq {
+		return created > reset.Index
 	}
 	return e.Created != 0 && created != e.Created
 }

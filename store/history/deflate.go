@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// A writer weighs a megabyte and a reader tens of kilobytes, so they are used again. A writer keeps its dictionary.
+// A writer takes a megabyte and a reader tens of kilobytes, so they are pooled. A writer keeps its dictionary.
 var (
 	recordWriters = sync.Pool{New: func() any { return newWriter([]byte(dictionary)) }}
 	plainWriters  = sync.Pool{New: func() any { return newWriter(nil) }}
@@ -20,46 +20,47 @@ var (
 func newWriter(dict []byte) *flate.Writer {
 	w, err := flate.NewWriterDict(io.Discard, flate.DefaultCompression, dict)
 	if err != nil {
-		panic(err) // the level is right
+		panic(err) // the level is valid
 	}
 	return w
 }
 
-// deflateRecord appends the deflated form of plain, which resembles the dictionary of records, to front.
-func deflateRecord(front, plain []byte) []byte {
+// deflateRecord appends the compressed form of plain to prefix, with the dictionary of records.
+func deflateRecord(prefix, plain []byte) []byte {
 	w := recordWriters.Get().(*flate.Writer)
 	defer recordWriters.Put(w)
-	return deflateWith(w, front, plain)
+	return deflateInto(w, prefix, plain)
 }
 
-// deflate appends the deflated form of plain to front.
-func deflate(front, plain []byte) []byte {
+// deflate appends the compressed form of plain to prefix.
+func deflate(prefix, plain []byte) []byte {
 	w := plainWriters.Get().(*flate.Writer)
 	defer plainWriters.Put(w)
-	return deflateWith(w, front, plain)
+	return deflateInto(w, prefix, plain)
 }
 
-// deflateLike is the deflated form of plain for who has a frame that it resembles.
-func deflateLike(frame, plain []byte) []byte { return deflateWith(newWriter(frame), nil, plain) }
+// deflateWithDict compresses plain with a dictionary that it resembles.
+func deflateWithDict(dict, plain []byte) []byte { return deflateInto(newWriter(dict), nil, plain) }
 
-func deflateWith(w *flate.Writer, front, plain []byte) []byte {
-	b := bytes.NewBuffer(front)
+func deflateInto(w *flate.Writer, prefix, plain []byte) []byte {
+	b := bytes.NewBuffer(prefix)
 	w.Reset(b)
 	_, err := w.Write(plain)
 	if err == nil {
 		err = w.Close()
 	}
 	if err != nil {
-		panic(err) // memory takes every write
+		panic(err) // writes to memory do not fail
 	}
 	return b.Bytes()
 }
 
-// inflate is the reverse of all of them; front must be there. What follows the end of the deflated data is a fault, too.
-func inflate(data []byte, front string, dict []byte) ([]byte, error) {
-	rest, ok := bytes.CutPrefix(data, []byte(front))
+// inflate reverses the functions above; data must start with prefix. Bytes after the end of the compressed data are an
+// error.
+func inflate(data []byte, prefix string, dict []byte) ([]byte, error) {
+	rest, ok := bytes.CutPrefix(data, []byte(prefix))
 	if !ok {
-		return nil, fmt.Errorf("it does not begin with %q", front)
+		return nil, fmt.Errorf("it does not begin with %q", prefix)
 	}
 	r := readers.Get().(io.ReadCloser)
 	defer readers.Put(r)

@@ -12,17 +12,17 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// Stage is how far a fork is.
+// Stage is the state of a fork.
 type Stage string
 
 // The stages.
 const (
-	Creating Stage = "creating" // not all of it is there: it can be neither read nor written, and be gone on with
+	Creating Stage = "creating" // incomplete: cannot be read or written; Fork continues it
 	Ready    Stage = "ready"
 	Removing Stage = "removing"
 )
 
-// Forked is the record of a fork, kept in its own history.
+// Forked is the record of a fork, stored in the fork's own history.
 type Forked struct {
 	Name   intent.Name `json:"name"`
 	From   Ref         `json:"from"`
@@ -34,19 +34,19 @@ type Forked struct {
 	Joins  []Joining   `json:"joins,omitempty"` // in either direction, oldest first
 }
 
-// Joining says that a commit of one tree contains all of another tree as of a commit.
+// Joining records that a commit of one tree contains another tree up to a commit.
 type Joining struct {
 	Source Ref `json:"src"`
 	Target Ref `json:"dst"`
 }
 
-// Fork makes a tree of its own out of this one as of commit seq (0: the newest), at [intent.Tree.Fork]: its intent, which
-// agents can be pointed at by their root, and a history that begins with one commit of kind [Fork]. The commit stays
-// readable for as long as the fork exists. A name that is taken is [ErrExists]; a fork that somebody began to make from
-// the same commit is gone on with.
+// Fork creates a new tree from this one at commit seq (0: the newest), at [intent.Tree.Fork]: its intent, which agents
+// can be pointed at by their root, and a history that starts with one commit of kind [Fork]. The source commit stays
+// readable while the fork exists. If the name is taken the error is [ErrExists]; an unfinished fork of the same commit
+// is continued.
 func (l *Log) Fork(ctx context.Context, name intent.Name, seq uint64, note Note) (Forked, error) {
 	target := Open(l.store, l.tree.Fork(name))
-	f, index, err := target.forked(ctx)
+	f, index, err := target.readFork(ctx)
 	if err != nil {
 		return f, err
 	}
@@ -64,17 +64,17 @@ func (l *Log) Fork(ctx context.Context, name intent.Name, seq uint64, note Note)
 	if len(state.Faults) > 0 {
 		return f, fmt.Errorf("fork %s: %w", name, state.Faults[0])
 	}
-	if err := target.root(ctx, f, state); err != nil {
+	if err := target.writeRoot(ctx, f, state); err != nil {
 		return f, fmt.Errorf("fork %s: %w", name, err)
 	}
-	if err := target.copy(ctx, state); err != nil {
+	if err := target.copyState(ctx, state); err != nil {
 		return f, fmt.Errorf("fork %s: %w", name, err)
 	}
-	return target.open(ctx)
+	return target.finishFork(ctx)
 }
 
-// forked reads the record of this tree as a fork; index is 0 when it is none.
-func (l *Log) forked(ctx context.Context) (f Forked, index uint64, err error) {
+// readFork reads the record of this tree as a fork; index is 0 if it is not a fork.
+func (l *Log) readFork(ctx context.Context) (f Forked, index uint64, err error) {
 	pair, found, err := l.store.Get(ctx, l.forkKey(), store.Default)
 	if err != nil || !found {
 		return f, 0, err
@@ -87,18 +87,18 @@ func (l *Log) forked(ctx context.Context) (f Forked, index uint64, err error) {
 
 func (l *Log) pinKey(name intent.Name) string { return l.prefix.Join("forks").Key(name) }
 
-// beginFork pins the commit and takes the name, in one transaction.
+// beginFork pins the commit and reserves the name, in one transaction.
 func (l *Log) beginFork(ctx context.Context, target *Log, name intent.Name, seq uint64, note Note) (f Forked, err error) {
-	blank, err := l.store.Blank(ctx, target.tree.Own())
-	if err == nil && !blank {
+	empty, err := l.store.Blank(ctx, target.tree.Own())
+	if err == nil && !empty {
 		err = fmt.Errorf("fork %s: %w: something lies below %s", name, ErrExists, target.tree.Own())
 	}
 	if err != nil {
 		return f, err
 	}
-	_, err = l.turn(ctx, func(w *window, head Head) ([]store.Change, error) {
+	_, err = l.updateRetention(ctx, func(w *retentionState, head Head) ([]store.Change, error) {
 		if _, found, err := l.store.Get(ctx, l.pinKey(name), store.Default); err != nil || found {
-			return nil, errors.Join(err, taken(found, "fork "+string(name)))
+			return nil, errors.Join(err, errIfTaken(found, "fork "+string(name)))
 		}
 		from := seq
 		if from == 0 {
@@ -107,7 +107,7 @@ func (l *Log) beginFork(ctx context.Context, target *Log, name intent.Name, seq 
 		if from == 0 {
 			return nil, fmt.Errorf("fork %s: %w: there is no commit yet", name, ErrNoSuch)
 		}
-		if err := w.holds(from, head); err != nil {
+		if err := w.checkReadable(from, head); err != nil {
 			return nil, fmt.Errorf("fork %s: %w", name, err)
 		}
 		w.Pins++
@@ -116,15 +116,15 @@ func (l *Log) beginFork(ctx context.Context, target *Log, name intent.Name, seq 
 		return []store.Change{
 			{Verb: store.CAS, Key: l.pinKey(name), Value: encodeJSON(Tag{Seq: from, Author: f.Author, At: f.At})},
 			{Verb: store.CAS, Key: target.forkKey(), Value: encodeJSON(f)},
-			{Verb: store.CAS, Key: target.windowKey(), Value: window{Closed: true}.encode()},
+			{Verb: store.CAS, Key: target.retentionKey(), Value: retentionState{Closed: true}.encode()},
 		}, nil
 	})
 	return f, err
 }
 
-// root writes the first commit of a fork and the checkpoint that is its content. It does nothing when they are there.
-func (l *Log) root(ctx context.Context, f Forked, source *State) error {
-	head, begun, err := l.bounds(ctx)
+// writeRoot writes the first commit of a fork and the checkpoint with its content, unless they exist.
+func (l *Log) writeRoot(ctx context.Context, f Forked, source *State) error {
+	head, current, err := l.readBounds(ctx)
 	if err != nil || head.Seq > 0 {
 		return err
 	}
@@ -136,32 +136,32 @@ func (l *Log) root(ctx context.Context, f Forked, source *State) error {
 	state := emptyState()
 	state.Seq, state.At, state.Hash, state.id = 1, f.At, HashOf(record), f.ID
 	for key, e := range source.entries {
-		state.entries[key] = entry{Value: Value{Key: key, Data: e.Data, Seq: 1}, anchor: 1}
+		state.entries[key] = entry{Value: Value{Key: key, Data: e.Data, Seq: 1}, keyframe: 1}
 	}
-	m, err := l.putState(ctx, state, 0)
+	m, err := l.storeState(ctx, state, 0)
 	if err != nil {
 		return err
 	}
-	w := window{Floor: m, Checkpoints: []mark{m}, Closed: true}
+	w := retentionState{Floor: m, Checkpoints: []checkpointRef{m}, Closed: true}
 	_, err = l.store.Commit(ctx, []store.Change{
 		{Verb: store.CAS, Key: l.commitKey(1), Value: record},
 		{Verb: store.CAS, Key: l.headKey(), Value: Head{Seq: 1, ID: c.ID, Hash: state.Hash}.encode()},
-		{Verb: store.CAS, Key: l.windowKey(), Value: w.encode(), Index: begun.index},
+		{Verb: store.CAS, Key: l.retentionKey(), Value: w.encode(), Index: current.index},
 	})
 	if errors.Is(err, store.ErrConflict) {
-		return nil // somebody else goes on with the same fork, and came first
+		return nil // another process continues the same fork and was first
 	}
 	return err
 }
 
-// copy writes what a state holds and the tree has not.
-func (l *Log) copy(ctx context.Context, state *State) error {
-	there, _, err := l.store.List(ctx, l.tree.Intent(), store.Consistent)
+// copyState writes the keys of a state that the tree lacks.
+func (l *Log) copyState(ctx context.Context, state *State) error {
+	present, _, err := l.store.List(ctx, l.tree.Intent(), store.Consistent)
 	if err != nil {
 		return err
 	}
-	done := make(map[string]bool, len(there))
-	for _, pair := range there {
+	done := make(map[string]bool, len(present))
+	for _, pair := range present {
 		done[pair.Key] = true
 	}
 	var ops []store.Change
@@ -174,7 +174,7 @@ func (l *Log) copy(ctx context.Context, state *State) error {
 		return err
 	}
 	for v := range state.All("") {
-		op := store.Change{Verb: store.CAS, Key: l.path(v.Key), Value: v.Data, Flags: 1}
+		op := store.Change{Verb: store.CAS, Key: l.storePath(v.Key), Value: v.Data, Flags: 1}
 		if done[op.Key] {
 			continue
 		}
@@ -188,18 +188,18 @@ func (l *Log) copy(ctx context.Context, state *State) error {
 	return flush()
 }
 
-// open makes a fork ready, once all of it is there.
-func (l *Log) open(ctx context.Context) (f Forked, err error) {
+// finishFork marks a fork as ready once it is complete.
+func (l *Log) finishFork(ctx context.Context) (f Forked, err error) {
 	s, err := l.Survey(ctx)
 	if err != nil {
 		return f, err
 	}
-	_, err = l.turn(ctx, func(w *window, head Head) ([]store.Change, error) {
+	_, err = l.updateRetention(ctx, func(w *retentionState, head Head) ([]store.Change, error) {
 		var index uint64
-		if f, index, err = l.forked(ctx); err != nil || f.State == Ready {
+		if f, index, err = l.readFork(ctx); err != nil || f.State == Ready {
 			return nil, err
 		}
-		f.State, w.Closed, w.Rebased = Ready, false, rebase{1, s.Index}
+		f.State, w.Closed, w.IndexReset = Ready, false, indexReset{1, s.Index}
 		return []store.Change{{Verb: store.CAS, Key: l.forkKey(), Value: encodeJSON(f), Index: index}}, nil
 	})
 	return f, err

@@ -11,7 +11,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// fork is the world of a fork.
+// fork is the harness of a fork.
 func (w *world) fork(name intent.Name, seq uint64) *world {
 	w.Helper()
 	if _, err := w.log.Fork(w.Context(), name, seq, history.Note{Author: me, Message: "try"}); err != nil {
@@ -35,7 +35,7 @@ func TestFork(t *testing.T) {
 		if got := f.observe(); len(got) != 0 {
 			t.Errorf("a new fork is what its history says: %+v", got)
 		}
-		// Agents see it by its root alone.
+		// Agents see a fork only through its root.
 		tree, err := intent.ParseRoot(f.tree.Root())
 		if err != nil {
 			t.Fatal(err)
@@ -68,8 +68,9 @@ func TestFork(t *testing.T) {
 	})
 }
 
-// TestForkIsGoneOnWith kills who makes a fork at each request; the next one ends it, and until then nobody writes to it.
-func TestForkIsGoneOnWith(t *testing.T) {
+// TestFork_Killed_IsContinued kills the creation of a fork at each request; the next call finishes it, and until then
+// nobody can write to it.
+func TestFork_Killed_IsContinued(t *testing.T) {
 	at := addresses["embedded"](t)
 	for _, worst := range []fate{unsent, unheard} {
 		for n, more := 1, true; more; n++ {
@@ -137,7 +138,7 @@ func TestCommon(t *testing.T) {
 		w.commit("3 in the tree", edit("nodes/b/x", "3"))
 		join(f, w, 3, edit("nodes/b/x", "3"))
 		common(w, f, history.Common{Base: history.Ref{Root: main, Seq: 3}, Ours: 3, Theirs: 3})
-		// Both join the other as it was before the other joined: neither is the newer.
+		// Each joins the other as it was before the other's join: neither is newer.
 		join(w, f, 2)
 		w.commit("5", edit("nodes/b/x", "5"))
 		f.commit("4", edit("nodes/a/x", "4"))
@@ -151,7 +152,8 @@ func TestCommon(t *testing.T) {
 	})
 }
 
-// TestForkLoss_CountsWhatIsNowhereElse: joined work is not lost with a fork; later work, plain writes and its forks are.
+// TestForkLoss_CountsWhatIsNowhereElse: joined work is not lost with a fork; later work, plain writes and nested forks
+// are.
 func TestForkLoss_CountsWhatIsNowhereElse(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.commit("first", edit("nodes/web1/slug", "1"))

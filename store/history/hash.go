@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Hash is a SHA-256. It is written in hexadecimal; the zero Hash, which stands before the first commit, as "".
+// Hash is a SHA-256, written in hexadecimal. The zero Hash precedes the first commit and is written as "".
 type Hash [sha256.Size]byte
 
 // HashOf returns the hash of data.

@@ -10,8 +10,8 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// Hold keeps what goes through this package from changing a key, or all keys below a prefix, until a time. Plain writes
-// pass it.
+// Hold blocks writers that use this package from changing a key, or all keys below a prefix, until a time. Plain writes
+// ignore it.
 type Hold struct {
 	Key    string    `json:"key"` // below the tree; a prefix ends in "/"
 	Seq    uint64    `json:"seq"` // the newest commit when it was set
@@ -27,7 +27,7 @@ func (l *Log) Hold(ctx context.Context, h Hold) (Hold, error) {
 	if err := l.checkKey(strings.TrimSuffix(h.Key, "/")); err != nil {
 		return h, fmt.Errorf("hold: %w", err)
 	}
-	_, err := l.turn(ctx, func(w *window, head Head) ([]store.Change, error) {
+	_, err := l.updateRetention(ctx, func(w *retentionState, head Head) ([]store.Change, error) {
 		w.Holds++
 		h.Seq = head.Seq
 		return []store.Change{{Verb: store.Set, Key: l.holdKey(h.Key), Value: encodeJSON(h)}}, nil
@@ -35,12 +35,12 @@ func (l *Log) Hold(ctx context.Context, h Hold) (Hold, error) {
 	return h, err
 }
 
-// Unhold takes a hold back; one that is not there is no error.
+// Unhold removes a hold. A missing one is not an error.
 func (l *Log) Unhold(ctx context.Context, key string) error {
 	return l.store.Delete(ctx, l.holdKey(key))
 }
 
-// Holds lists the holds that have not ended, by key.
+// Holds lists the holds that have not expired, by key.
 func (l *Log) Holds(ctx context.Context) (holds []Hold, err error) {
 	pairs, _, err := l.store.List(ctx, l.prefix.Join("hold"), store.Default)
 	for _, pair := range pairs {
@@ -55,13 +55,13 @@ func (l *Log) Holds(ctx context.Context) (holds []Hold, err error) {
 	return holds, err
 }
 
-// Covers reports whether a hold forbids to change a key.
+// Covers reports whether a hold blocks changes of a key.
 func (h Hold) Covers(key string) bool {
 	return key == h.Key || strings.HasSuffix(h.Key, "/") && strings.HasPrefix(key, h.Key)
 }
 
-// unheld says which hold forbids a request, or nil. Nothing is read unless a hold was ever set.
-func (l *Log) unheld(ctx context.Context, r Request, w window) error {
+// checkHolds returns an error if a hold blocks a request. It reads nothing if no hold was ever set.
+func (l *Log) checkHolds(ctx context.Context, r Request, w retentionState) error {
 	if w.Holds == 0 || r.Force {
 		return nil
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// Import writes a history from elsewhere, oldest commit first, into a tree that has none. Of each commit it takes ID, At,
-// Kind, Note and the changes with Key, Op and Value; numbers and hashes are new. A commit that is too large for one entry
-// becomes several. What stands in the tree is left as it is: observe it afterwards, and what differs is recorded.
+// Import writes a history from elsewhere, oldest commit first, into a tree that has none. It takes ID, At, Kind, Note
+// and the changes with Key, Op and Value of each commit; numbers and hashes are new. A commit that is too large is
+// split. The tree itself is unchanged: observe it afterwards to record the differences.
 //
-// All of it is read and checked before the first write. While it is written nobody else writes to the history. When that
-// fails, what was written is removed again; an import that was killed is ended by the next one, or by [Log.EndImport].
+// Everything is read and checked before the first write. Nobody else can write to the history meanwhile. If it fails,
+// what was written is removed; a killed import is undone by the next one or by [Log.EndImport].
 func (l *Log) Import(ctx context.Context, commits iter.Seq2[Commit, error]) (head Head, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -29,7 +29,7 @@ func (l *Log) Import(ctx context.Context, commits iter.Seq2[Commit, error]) (hea
 	}
 	defer func() {
 		if err != nil {
-			// The reason may be that ctx has ended; the tree must be open again nevertheless.
+			// ctx may have ended; the tree must be reopened anyway.
 			undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 			defer cancel()
 			err = errors.Join(err, l.removeImport(undo))
@@ -38,7 +38,7 @@ func (l *Log) Import(ctx context.Context, commits iter.Seq2[Commit, error]) (hea
 	l.tip = emptyState()
 	var batch []Commit
 	for _, c := range all {
-		if batch = append(batch, c); len(batch) >= store.MaxOps/2 || weight(batch) > maxObserved {
+		if batch = append(batch, c); len(batch) >= store.MaxOps/2 || totalBytes(batch) > maxObserved {
 			if err := l.importBatch(ctx, batch); err != nil {
 				return Head{}, err
 			}
@@ -53,10 +53,10 @@ func (l *Log) Import(ctx context.Context, commits iter.Seq2[Commit, error]) (hea
 	return l.endImport(ctx)
 }
 
-// undoTimeout bounds the removal of what an import that failed has written.
+// undoTimeout limits the removal of a failed import.
 const undoTimeout = 30 * time.Second
 
-// Importable reports whether [Log.Import] would take a history, as far as that can be known without writing.
+// Importable reports whether [Log.Import] would accept a history, as far as that is known without writing.
 func (l *Log) Importable(ctx context.Context, commits iter.Seq2[Commit, error]) error {
 	if _, err := l.readImport(commits); err != nil {
 		return err
@@ -64,13 +64,13 @@ func (l *Log) Importable(ctx context.Context, commits iter.Seq2[Commit, error]) 
 	return l.canImport(ctx)
 }
 
-// readImport reads a whole history and makes commits of it that this log can take.
+// readImport reads a whole history and converts its commits.
 func (l *Log) readImport(commits iter.Seq2[Commit, error]) (all []Commit, err error) {
 	for c, err := range commits {
 		if err != nil {
 			return nil, fmt.Errorf("import: %w", err)
 		}
-		some, err := l.importable(c)
+		some, err := l.splitCommit(c)
 		if err != nil {
 			return nil, fmt.Errorf("import commit %s of %s: %w", c.ID, c.At.Format("2006-01-02 15:04:05"), err)
 		}
@@ -79,8 +79,8 @@ func (l *Log) readImport(commits iter.Seq2[Commit, error]) (all []Commit, err er
 	return all, nil
 }
 
-// EndImport removes what an import wrote that was interrupted, so that others can write again. It reports whether there
-// was one. The import must not be running any more.
+// EndImport removes what an interrupted import wrote and unblocks writers. It reports whether there was one. The import
+// must not be running any more.
 func (l *Log) EndImport(ctx context.Context) (bool, error) {
 	unfinished, err := l.ImportUnfinished(ctx)
 	if err != nil || !unfinished {
@@ -91,9 +91,10 @@ func (l *Log) EndImport(ctx context.Context) (bool, error) {
 	return true, l.removeImport(ctx)
 }
 
-// ImportUnfinished reports whether an import was begun and neither finished nor undone: it runs, or it was killed.
+// ImportUnfinished reports whether an import was started and neither finished nor undone: it is running, or it was
+// killed.
 func (l *Log) ImportUnfinished(ctx context.Context) (bool, error) {
-	_, w, err := l.bounds(ctx)
+	_, w, err := l.readBounds(ctx)
 	if err != nil || !w.Closed {
 		return false, err
 	}
@@ -101,23 +102,23 @@ func (l *Log) ImportUnfinished(ctx context.Context) (bool, error) {
 	return !isFork, err
 }
 
-// removeImport deletes all of a history that an import began; the window, which keeps others out, goes last.
+// removeImport deletes the history of an import; the retention state, which blocks writers, goes last.
 func (l *Log) removeImport(ctx context.Context) error {
 	l.tip = emptyState()
 	names, err := l.store.Names(ctx, l.prefix)
 	if err != nil {
 		return fmt.Errorf("undo the import: %w", err)
 	}
-	names = slices.DeleteFunc(names, func(key string) bool { return key == l.windowKey() })
-	if _, err := l.remove(ctx, append(names, l.windowKey())); err != nil {
+	names = slices.DeleteFunc(names, func(key string) bool { return key == l.retentionKey() })
+	if _, err := l.removeKeys(ctx, append(names, l.retentionKey())); err != nil {
 		return fmt.Errorf("undo the import: %w", err)
 	}
 	return nil
 }
 
-// canImport refuses a tree that has a history.
+// canImport rejects a tree that has a history.
 func (l *Log) canImport(ctx context.Context) error {
-	head, w, err := l.bounds(ctx)
+	head, w, err := l.readBounds(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (l *Log) canImport(ctx context.Context) error {
 	return err
 }
 
-// beginImport closes the history for others, and clears away what an earlier import left.
+// beginImport blocks other writers and removes the remains of an earlier import.
 func (l *Log) beginImport(ctx context.Context) error {
 	if err := l.canImport(ctx); err != nil {
 		return err
@@ -137,18 +138,18 @@ func (l *Log) beginImport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := l.remove(ctx, names); err != nil {
+	if _, err := l.removeKeys(ctx, names); err != nil {
 		return err
 	}
-	_, err = l.turn(ctx, func(w *window, head Head) ([]store.Change, error) {
+	_, err = l.updateRetention(ctx, func(w *retentionState, head Head) ([]store.Change, error) {
 		w.Closed = true
 		return nil, nil
 	})
 	return err
 }
 
-// importable makes one or more commits of one from elsewhere that this log can take.
-func (l *Log) importable(c Commit) (all []Commit, err error) {
+// splitCommit converts a foreign commit into one or more commits for this log.
+func (l *Log) splitCommit(c Commit) (all []Commit, err error) {
 	n := Commit{ID: c.ID, At: c.At, Kind: c.Kind, Note: c.Note}
 	if n.Kind == "" {
 		n.Kind = Import
@@ -160,7 +161,7 @@ func (l *Log) importable(c Commit) (all []Commit, err error) {
 		}
 		y := Change{Key: x.Key, Op: x.Op, Base: x.Base, Recreated: x.Recreated, Seen: x.Seen, Index: x.Index}
 		if x.Op == Put {
-			y.SHA, y.Size, y.Value, y.stored = HashOf(x.Value), len(x.Value), x.Value, stored{data: x.Value}
+			y.SHA, y.Size, y.Value, y.stored = HashOf(x.Value), len(x.Value), x.Value, storedValue{data: x.Value}
 		}
 		if size += y.Size + len(y.Key) + 150; size > maxObserved && len(n.Changes) > 0 {
 			all, size = append(all, n), y.Size
@@ -171,7 +172,7 @@ func (l *Log) importable(c Commit) (all []Commit, err error) {
 	return append(all, n), nil
 }
 
-func weight(commits []Commit) (n int) {
+func totalBytes(commits []Commit) (n int) {
 	for _, c := range commits {
 		for _, x := range c.Changes {
 			n += x.Size + len(x.Key) + 150
@@ -181,15 +182,15 @@ func weight(commits []Commit) (n int) {
 }
 
 func (l *Log) importBatch(ctx context.Context, batch []Commit) error {
-	v, err := l.look(ctx, nil)
+	v, err := l.readState(ctx, nil)
 	if err != nil {
 		return err
 	}
-	p := plan{commits: batch}
-	if err := l.keep(ctx, &p, v.window); err != nil {
+	p := txnPlan{commits: batch}
+	if err := l.encodeValues(ctx, &p, v.retention); err != nil {
 		return err
 	}
-	if err := l.fit(ctx, &p, v.head); err != nil {
+	if err := l.shrinkToFit(ctx, &p, v.head); err != nil {
 		if !errors.Is(err, store.ErrTooLarge) || len(batch) == 1 {
 			return err
 		}
@@ -202,21 +203,21 @@ func (l *Log) importBatch(ctx context.Context, batch []Commit) error {
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
-	c := p.landed(l, index)
-	l.afterCommit(ctx, c, len(batch), v.window)
+	c := p.committed(l, index)
+	l.maybeCheckpoint(ctx, c, len(batch), v.retention)
 	return nil
 }
 
-// endImport lets others write again. Indexes of the other store mean nothing here.
+// endImport unblocks writers. Indexes of the other store are meaningless here.
 func (l *Log) endImport(ctx context.Context) (Head, error) {
 	s, err := l.Survey(ctx)
 	if err != nil {
 		return Head{}, err
 	}
 	var done Head
-	_, err = l.turn(ctx, func(w *window, head Head) ([]store.Change, error) {
+	_, err = l.updateRetention(ctx, func(w *retentionState, head Head) ([]store.Change, error) {
 		done = head
-		w.Closed, w.Rebased, w.Born = false, rebase{head.Seq, max(s.Index, head.index)}, head.created
+		w.Closed, w.IndexReset, w.HeadCreated = false, indexReset{head.Seq, max(s.Index, head.index)}, head.created
 		return nil, nil
 	})
 	return done, err

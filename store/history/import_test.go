@@ -11,7 +11,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// TestImport_BrokenStream_LeavesTheTreeOpen: what cannot be read whole is not begun.
+// TestImport_BrokenStream_LeavesTheTreeOpen: an import that cannot be read completely is not started.
 func TestImport_BrokenStream_LeavesTheTreeOpen(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		newPast(w, 130)
@@ -42,7 +42,7 @@ func TestImport_BrokenStream_LeavesTheTreeOpen(t *testing.T) {
 	})
 }
 
-// TestImport_Interrupted_LeavesTheTreeOpen ends an import in the middle, by its context: what it wrote is removed.
+// TestImport_Interrupted_LeavesTheTreeOpen cancels an import in the middle: what it wrote is removed.
 func TestImport_Interrupted_LeavesTheTreeOpen(t *testing.T) {
 	w := newWorld(t, embedtest.Start(t))
 	newPast(w, 130)
@@ -69,8 +69,8 @@ func TestImport_Interrupted_LeavesTheTreeOpen(t *testing.T) {
 	other.commit("", edit("nodes/a/x", "1"))
 }
 
-// TestImport_Killed_IsTakenUpByTheNext: nobody writes to half of an import that was killed; the next one begins again, and
-// EndImport removes it.
+// TestImport_Killed_IsTakenUpByTheNext: nobody can write to a half-finished import that was killed; the next import
+// starts over, and EndImport removes it.
 func TestImport_Killed_IsTakenUpByTheNext(t *testing.T) {
 	w := newWorld(t, embedtest.Start(t))
 	newPast(w, 130)
@@ -81,7 +81,7 @@ func TestImport_Killed_IsTakenUpByTheNext(t *testing.T) {
 		if r.Method == http.MethodPut {
 			writes++
 		}
-		if dead && writes > 5 { // as if the program had been killed then
+		if dead && writes > 5 { // as if the process had been killed here
 			http.Error(rw, "gone", http.StatusForbidden)
 			return
 		}
@@ -127,7 +127,7 @@ func pairs(commits []history.Commit) iter.Seq2[history.Commit, error] {
 	}
 }
 
-// TestVerify_HeadGone: a tree whose head is gone is not empty and not well; repair heals it.
+// TestVerify_HeadGone: a tree without its head is neither empty nor valid; Repair restores it.
 func TestVerify_HeadGone(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		newPast(w, 20)

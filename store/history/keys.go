@@ -9,33 +9,33 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// chunk is how many commits lie below one prefix.
-const chunk = 100
+// chunkSize is the number of commits below one prefix.
+const chunkSize = 100
 
-// maxSeq is the highest number that a key has room for.
+// maxSeq is the highest number that fits into a key.
 const maxSeq = 999_999_999_999
 
-func (l *Log) headKey() string   { return l.prefix.Key("head") }
-func (l *Log) windowKey() string { return l.prefix.Key("window") }
-func (l *Log) forkKey() string   { return l.prefix.Key("fork") }
+func (l *Log) headKey() string      { return l.prefix.Key("head") }
+func (l *Log) retentionKey() string { return l.prefix.Key("window") }
+func (l *Log) forkKey() string      { return l.prefix.Key("fork") }
 
 func (l *Log) blobKey(sha Hash) string {
 	return l.prefix.Join("b").Key(intent.Name(sha.String()))
 }
 
 func (l *Log) chunkPrefix(seq uint64) intent.Prefix {
-	return l.prefix.Join("c", intent.Name(fmt.Sprintf("%010d", seq/chunk)))
+	return l.prefix.Join("c", intent.Name(fmt.Sprintf("%010d", seq/chunkSize)))
 }
 
 func (l *Log) commitKey(seq uint64) string {
-	return l.chunkPrefix(seq).Key(intent.Name(fmt.Sprintf("%02d", seq%chunk)))
+	return l.chunkPrefix(seq).Key(intent.Name(fmt.Sprintf("%02d", seq%chunkSize)))
 }
 
 func (l *Log) partsPrefix(seq uint64) intent.Prefix {
 	return l.prefix.Join("cp", intent.Name(fmt.Sprintf("%012d", seq)))
 }
 
-// seqOf is the number of the commit that lies at a key.
+// seqOf parses the number of a commit from its key.
 func (l *Log) seqOf(key string) (uint64, bool) {
 	rest, ok := l.prefix.Join("c").Below(key)
 	if !ok || len(rest) != 13 || rest[10] != '/' {
@@ -45,14 +45,14 @@ func (l *Log) seqOf(key string) (uint64, bool) {
 	return seq, err == nil
 }
 
-// errForeign is what a key is met with that lies outside of the tree.
+// errForeign marks a key outside of the tree.
 var errForeign = errors.New("it is no key of this tree")
 
-// path is where a key of the tree lies in the store.
-func (l *Log) path(key string) string { return string(l.tree.Intent()) + key }
+// storePath is the store key of a key of the tree.
+func (l *Log) storePath(key string) string { return string(l.tree.Intent()) + key }
 
-// below returns the key within the tree of a key of the store.
-func (l *Log) below(path string) (string, bool) {
+// treeKey is the inverse of storePath.
+func (l *Log) treeKey(path string) (string, bool) {
 	for _, prefix := range l.tree.Declared() {
 		if _, ok := prefix.Below(path); ok {
 			return strings.TrimPrefix(path, string(l.tree.Intent())), true
@@ -61,9 +61,9 @@ func (l *Log) below(path string) (string, bool) {
 	return "", false
 }
 
-// checkKey refuses keys that cannot be committed.
+// checkKey rejects keys that cannot be committed.
 func (l *Log) checkKey(key string) error {
-	if got, ok := l.below(l.path(key)); !ok || got != key || strings.HasSuffix(key, "/") {
+	if got, ok := l.treeKey(l.storePath(key)); !ok || got != key || strings.HasSuffix(key, "/") {
 		return fmt.Errorf("key %q: %w", key, errForeign)
 	}
 	for segment := range strings.SplitSeq(key, "/") {

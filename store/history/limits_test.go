@@ -13,7 +13,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// noise is a value that nothing makes smaller.
+// noise is an incompressible value.
 func noise(rng *rand.Rand, n int) []byte {
 	data := make([]byte, n)
 	for i := range data {
@@ -34,9 +34,9 @@ func (w *world) refused(limit string, edits ...history.Edit) {
 	}
 }
 
-// TestKeysOfACommit goes to the bound and one past it: 126 keys, or 63 deletes, also when every one of the values there
-// is a plain write that has to be recorded first.
-func TestKeysOfACommit(t *testing.T) {
+// TestCommit_MaxKeys_FitsAndOneMoreFails: 126 keys, or 63 deletes, also if each of them overwrites a plain write that
+// must be recorded first.
+func TestCommit_MaxKeys_FitsAndOneMoreFails(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		edits := func(n int, value string) (edits []history.Edit) {
 			for i := range n {
@@ -68,8 +68,7 @@ func TestKeysOfACommit(t *testing.T) {
 	})
 }
 
-// TestBytesOfACommit goes to the bound of a transaction's request and past it.
-func TestBytesOfACommit(t *testing.T) {
+func TestCommit_MaxBytes_FitsAndMoreFails(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		rng := rand.New(rand.NewPCG(1, 8))
 		w.commit("380 kB that nothing makes smaller", history.Edit{Key: "nodes/a/x", Value: noise(rng, 190_000)},
@@ -104,8 +103,8 @@ func TestBytesOfACommit(t *testing.T) {
 	})
 }
 
-// TestAdoptsAnything takes up a tree that was there before, of any size.
-func TestAdoptsAnything(t *testing.T) {
+// TestCommit_ExistingTree_IsImported imports a tree of any size that existed before its history.
+func TestCommit_ExistingTree_IsImported(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		rng := rand.New(rand.NewPCG(1, 7))
 		for i := range 300 {
@@ -121,8 +120,7 @@ func TestAdoptsAnything(t *testing.T) {
 	})
 }
 
-// TestKeysOfOthers refuses keys that are not of the tree.
-func TestKeysOfOthers(t *testing.T) {
+func TestCommit_ForeignKeys_AreRejected(t *testing.T) {
 	w := newWorld(t, embedtest.Start(t))
 	for _, key := range []string{"", "/", "a//b", "a/", "/a", "../status/x", "a/../../b", "a/./b"} {
 		if c, err := w.log.Commit(t.Context(), history.Request{Edits: []history.Edit{edit(key, "1")}}); err == nil {
@@ -135,8 +133,9 @@ func TestKeysOfOthers(t *testing.T) {
 	}
 }
 
-// TestOldLayout keeps the history of a tree of 2014, at the top of the store, without looking at what else is there.
-func TestOldLayout(t *testing.T) {
+// TestLog_TreeOf2014_IgnoresOtherKeys: the history of a 2014 tree, at the top of the store, ignores everything else
+// there.
+func TestLog_TreeOf2014_IgnoresOtherKeys(t *testing.T) {
 	w := newWorld(t, embedtest.Start(t))
 	tree, err := intent.ParseRoot("")
 	if err != nil {

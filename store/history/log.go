@@ -12,22 +12,21 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// Log is the history of one tree. It remembers what it read, so one that is kept open is cheaper than one opened anew.
-// It is safe for use by many goroutines.
+// Log is the history of one tree. It caches what it reads, so keep it open if possible. It is safe for concurrent use.
 type Log struct {
 	store  *store.Store
 	tree   intent.Tree
 	prefix intent.Prefix
 	now    func() time.Time
 
-	mu     sync.Mutex         // held by whoever writes or brings the tip up to date
-	tip    *State             // as of the newest commit seen; never nil, its Seq is 0 at first
-	frames map[footing][]byte // values that deltas rest on
-	lost   *Head              // the newest commit that was seen and is gone
-	short  bool               // a commit was made by a short cut: from the next one on the log is read
+	mu           sync.Mutex            // held while writing or updating the tip
+	tip          *State                // state at the newest commit seen; never nil, its Seq is 0 at first
+	keyframes    map[keyframeID][]byte // cache of keyframes
+	lostHead     *Head                 // the newest commit that was seen and is no longer in the log
+	usedFastRead bool                  // one commit used the fast read; the next one reads the log
 }
 
-// The errors that callers tell apart, beside those of the store.
+// Errors that callers can match, besides those of package store.
 var (
 	ErrUnchanged = errors.New("unchanged: every value is what was asked for already")
 	ErrChanged   = errors.New("something was declared in between, and nothing was written")
@@ -41,33 +40,33 @@ var (
 
 // Open returns the history of a tree. It does not connect.
 func Open(s *store.Store, tree intent.Tree) *Log {
-	return &Log{store: s, tree: tree, prefix: tree.History(), now: time.Now, tip: emptyState(), frames: map[footing][]byte{}}
+	return &Log{store: s, tree: tree, prefix: tree.History(), now: time.Now, tip: emptyState(), keyframes: map[keyframeID][]byte{}}
 }
 
-// Tree is the tree whose history it is.
+// Tree returns the tree of this history.
 func (l *Log) Tree() intent.Tree { return l.tree }
 
 // Head is the newest commit.
 type Head struct {
-	Seq  uint64 `json:"seq"` // 0: nothing was ever recorded
+	Seq  uint64 `json:"seq"` // 0: no commit yet
 	ID   string `json:"id"`
 	Hash Hash   `json:"hash"`
 
-	index   uint64 // of its key; 0: it does not exist
+	index   uint64 // ModifyIndex of its key; 0: it does not exist
 	created uint64
 	flags   uint64
-	at      time.Time // of the commit; zero when the head does not say
-	named   bool      // the shelves of names are complete
+	at      time.Time // time of the commit; zero if the head lacks it
+	indexed bool      // the key index is complete
 }
 
-// headValue is the head as it is kept.
+// headValue is the stored form of the head.
 type headValue struct {
 	Head
-	At    int64 `json:"t,omitempty"` // milliseconds
-	Named bool  `json:"n,omitempty"`
+	At      int64 `json:"t,omitempty"` // milliseconds
+	Indexed bool  `json:"n,omitempty"`
 }
 
-// Head reads which commit is the newest.
+// Head reads the newest commit.
 func (l *Log) Head(ctx context.Context) (Head, error) {
 	pair, _, err := l.store.Get(ctx, l.headKey(), store.Default)
 	if err != nil {
@@ -85,7 +84,7 @@ func parseHead(pair intent.Pair) (Head, error) {
 		return Head{}, fmt.Errorf("read %s: %w: it is no head: %.60q", pair.Key, ErrForged, pair.Value)
 	}
 	h := v.Head
-	h.index, h.created, h.flags, h.named = pair.ModifyIndex, pair.CreateIndex, pair.Flags, v.Named
+	h.index, h.created, h.flags, h.indexed = pair.ModifyIndex, pair.CreateIndex, pair.Flags, v.Indexed
 	if v.At > 0 {
 		h.at = time.UnixMilli(v.At).UTC()
 	}
@@ -93,7 +92,7 @@ func parseHead(pair intent.Pair) (Head, error) {
 }
 
 func (h Head) encode() []byte {
-	v := headValue{Head: h, Named: h.named}
+	v := headValue{Head: h, Indexed: h.indexed}
 	if !h.at.IsZero() {
 		v.At = h.at.UnixMilli()
 	}
@@ -104,8 +103,8 @@ func (h Head) encode() []byte {
 	return data
 }
 
-// move is the operation that leaves the head as it is and gives it another index. Whoever is about to delete what the log
-// may rest on does it first, in the same transaction: a commit that was drawn up before fails and is drawn up anew.
-func (h Head) move(l *Log) store.Change {
+// touch is the operation that rewrites the head unchanged, which gives it a new index. Whoever deletes something that
+// the log may depend on adds it to the transaction, so that commits planned before fail and are planned again.
+func (h Head) touch(l *Log) store.Change {
 	return store.Change{Verb: store.CAS, Key: l.headKey(), Value: h.encode(), Index: h.index, Flags: h.flags + 1}
 }

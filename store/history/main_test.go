@@ -22,12 +22,12 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if many := flag.Lookup("test.parallel").Value; many.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
-		_ = many.Set("6") // those that are parallel wait for a disk or for a Consul for most of the time
+		_ = many.Set("6") // parallel tests mostly wait for a disk or a Consul
 	}
 	code := m.Run()
 	shared.Stop()
 	if code == 0 {
-		// Idle connections of the client are kept for its next request; everything else must be gone.
+		// The client keeps idle connections for its next request; everything else must be gone.
 		if err := goleak.Find(goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
@@ -63,7 +63,7 @@ var addresses = map[string]func(testing.TB) string{
 	"consul":   shared.Addr,
 }
 
-// each runs a test on the embedded store and on a real Consul, both at once and beside other tests.
+// each runs a test on the embedded store and on a real Consul, in parallel.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	eachAt(t, func(t *testing.T, address string) { test(t, newWorld(t, address)) })
 }
@@ -78,7 +78,7 @@ func eachAt(t *testing.T, test func(t *testing.T, address string)) {
 	}
 }
 
-// thorough reports whether the run is one that may take its time: make faults.
+// thorough reports whether this is the long run of make faults.
 func thorough() bool { return os.Getenv("PLATYPUS_FAULTS") != "" }
 
 // world is a tree of its own in some store.
@@ -111,7 +111,7 @@ func (w *world) commit(message string, edits ...history.Edit) history.Commit {
 	return c
 }
 
-// plain writes a key as anybody may.
+// plain writes a key without this package.
 func (w *world) plain(key, value string) {
 	w.Helper()
 	if err := w.store.Put(w.Context(), string(w.tree.Intent())+key, []byte(value)); err != nil {
@@ -139,7 +139,7 @@ func (w *world) observe() []history.Commit {
 	return o.Commits
 }
 
-// is fails unless a key stood at a value after a commit; "" for absent.
+// is fails unless a key had a value after a commit; "" for absent.
 func (w *world) is(seq uint64, key, want string) {
 	w.Helper()
 	v, found, err := w.log.Get(w.Context(), key, seq)
@@ -161,7 +161,7 @@ func (w *world) all(q history.Query) (commits []history.Commit) {
 	return commits
 }
 
-// same fails unless the log, replayed to its end by a reader that knows nothing yet, is the live tree byte for byte.
+// same fails unless the log, replayed by a new reader, equals the live tree byte for byte.
 func (w *world) same() {
 	w.Helper()
 	log := history.Open(w.store, w.tree)
@@ -189,7 +189,7 @@ func (w *world) same() {
 	w.named(state.Len())
 }
 
-// named fails unless the shelves hold as many names as there are keys, or the head does not say that they do.
+// named fails unless the key index holds as many hashes as there are keys, or the head does not claim a complete index.
 func (w *world) named(keys int) {
 	w.Helper()
 	pairs, err := w.store.Together(w.Context(), []string{w.tree.History().Key("head")})

@@ -12,16 +12,16 @@ import (
 )
 
 // Mirror records how much of a log another place, such as a git repository, has. [Log.Compact] deletes nothing that a
-// mirror does not have.
+// mirror lacks.
 type Mirror struct {
 	Name  string    `json:"-"`
-	Seq   uint64    `json:"seq"`  // the newest commit that it has
+	Seq   uint64    `json:"seq"`  // the newest commit it has
 	Hash  Hash      `json:"hash"` // of that commit
-	At    time.Time `json:"at"`   // when it got it
+	At    time.Time `json:"at"`   // when it received that commit
 	Where string    `json:"where,omitempty"`
 }
 
-// SetMirror declares a mirror, or records what it has now. Mirror.At is filled in.
+// SetMirror adds a mirror, or updates what it has. Mirror.At is set to the present.
 func (l *Log) SetMirror(ctx context.Context, m Mirror) (Mirror, error) {
 	name, err := intent.ParseName(m.Name)
 	if err != nil {
@@ -31,14 +31,14 @@ func (l *Log) SetMirror(ctx context.Context, m Mirror) (Mirror, error) {
 		return m, fmt.Errorf("mirror %s: %w: it has no commit yet", m.Name, ErrNoSuch)
 	}
 	m.At = l.now().UTC().Truncate(time.Millisecond)
-	_, err = l.turn(ctx, func(w *window, _ Head) ([]store.Change, error) {
+	_, err = l.updateRetention(ctx, func(w *retentionState, _ Head) ([]store.Change, error) {
 		w.Pins++
 		return []store.Change{{Verb: store.Set, Key: l.prefix.Join("mirror").Key(name), Value: encodeJSON(m)}}, nil
 	})
 	return m, err
 }
 
-// RemoveMirror forgets a mirror: compaction waits for it no longer.
+// RemoveMirror removes a mirror, so that compaction no longer waits for it.
 func (l *Log) RemoveMirror(ctx context.Context, name string) error {
 	n, err := intent.ParseName(name)
 	if err != nil {
@@ -70,8 +70,8 @@ func (l *Log) Mirrors(ctx context.Context) (mirrors []Mirror, err error) {
 	return mirrors, err
 }
 
-// mirrorPins adds the newest commit that each mirror has. A mirror of another history, as after a snapshot of the store
-// was restored, has nothing of this one for certain: it keeps all of it.
+// mirrorPins adds the newest commit of each mirror. A mirror of a different history, as after the store was restored
+// from a snapshot, pins everything.
 func (l *Log) mirrorPins(ctx context.Context, pins map[string]uint64) error {
 	mirrors, err := l.Mirrors(ctx)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// TestMirror_HoldsBackCompaction: nothing is deleted that a declared mirror does not have, and who asks is told why.
+// TestMirror_HoldsBackCompaction: nothing that a declared mirror lacks is deleted, and the compaction reports why.
 func TestMirror_HoldsBackCompaction(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		newPast(w, 330)
@@ -23,7 +23,7 @@ func TestMirror_HoldsBackCompaction(t *testing.T) {
 		if got := w.all(history.Query{From: 21}); len(got) != 310 {
 			t.Errorf("%d of 310 commits are left", len(got))
 		}
-		// A mirror of another history has nothing of this one for certain.
+		// A mirror of another history has no commit of this one for certain.
 		if _, err := w.log.SetMirror(t.Context(), history.Mirror{Name: "git", Seq: 300, Hash: all[19].Hash}); err != nil {
 			t.Fatal(err)
 		}

@@ -13,24 +13,24 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// Snapshot is all of a tree as it was read at once, and when.
+// Snapshot is a tree as read at one moment.
 type Snapshot struct {
-	Pairs []intent.Pair // all that lies below [intent.Tree.Declared], and maybe more
+	Pairs []intent.Pair // everything below [intent.Tree.Declared]; other keys are ignored
 	Index uint64        // of the read
-	After uint64        // index of the read before, 0 for the first: what is found new happened after it
-	Since time.Time     // when the read before was answered
-	Until time.Time     // when this one was
+	After uint64        // index of the previous read, 0 for the first; new changes happened after it
+	Since time.Time     // when the previous read was answered
+	Until time.Time     // when this read was answered
 }
 
 // Observation is what [Log.Observe] did.
 type Observation struct {
-	Commits []Commit // that it made, maybe none
-	Rewound *Head    // the newest commit that was seen before and that the log does not hold any more
+	Commits []Commit // created by this call, possibly none
+	Rewound *Head    // the newest commit seen before, if the log no longer contains it
 }
 
-// Observe compares a tree as it was found with what the log says of it, and records every plain write that the log has
-// not been told of, as commits of kind [Observed]. Any number of observers may run beside each other: who comes second
-// finds nothing left to do. What is not there before the first commit is adopted.
+// Observe compares a snapshot of the tree with the log and records every plain write that the log lacks, as commits of
+// kind [Observed]. Any number of observers may run at the same time: the second one finds nothing to do. Keys that
+// existed before the first commit are imported.
 func (l *Log) Observe(ctx context.Context, s Snapshot) (Observation, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,122 +38,122 @@ func (l *Log) Observe(ctx context.Context, s Snapshot) (Observation, error) {
 }
 
 func (l *Log) observe(ctx context.Context, s Snapshot, via string) (o Observation, err error) {
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		v, err := l.look(ctx, nil)
+	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		v, err := l.readState(ctx, nil)
 		if err != nil {
 			return o, err
 		}
-		if v.window.Closed {
-			return o, nil // a fork or an import that is being made
+		if v.retention.Closed {
+			return o, nil // a fork or an import is in progress
 		}
-		if moved, err := l.moved(ctx, v); moved || err != nil {
+		if reset, err := l.detectReset(ctx, v); reset || err != nil {
 			if err != nil {
 				return o, err
 			}
 			continue
 		}
-		if l.lost != nil {
-			o.Rewound, l.lost = l.lost, nil
+		if l.lostHead != nil {
+			o.Rewound, l.lostHead = l.lostHead, nil
 		}
 		if v.head.Seq == 0 {
-			if err := l.headless(ctx, v); errors.Is(err, store.ErrConflict) {
+			if err := l.checkHeadless(ctx, v); errors.Is(err, store.ErrConflict) {
 				continue
 			} else if err != nil {
 				return o, err
 			}
 		}
-		news := l.news(s, v)
-		if len(news) == 0 {
-			if s.Index >= l.tip.since.index {
-				l.tip.Faults = nil // whatever an entry that is not believed did: this is how it stands now
+		changes := l.changes(s, v)
+		if len(changes) == 0 {
+			if s.Index >= l.tip.base.index {
+				l.tip.Faults = nil // the live state supersedes whatever the damaged entry did
 			}
 			return o, nil
 		}
-		c, err := l.record(ctx, news, v, via)
+		c, err := l.commitObserved(ctx, changes, v, via)
 		if err == nil {
 			o.Commits = append(o.Commits, c)
-			l.afterCommit(ctx, c, 1, v.window)
-			continue // until nothing is left
+			l.maybeCheckpoint(ctx, c, 1, v.retention)
+			continue // repeat until no change is left
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return o, err
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := sleep(ctx, backoff); err != nil {
 			return o, err
 		}
 	}
 }
 
-// news are the changes that a snapshot shows and the log does not know, by key.
-func (l *Log) news(s Snapshot, v look) (news []Change) {
+// unrecorded returns the changes that a snapshot shows and the log lacks, by key.
+func (l *Log) changes(s Snapshot, v headState) (changes []Change) {
 	seen := Interval{After: s.After, At: s.Index, Since: s.Since.UTC().Truncate(time.Millisecond), Until: s.Until.UTC().Truncate(time.Millisecond)}
-	if since := l.tip.since; since.seq > v.window.Rebased.Seq && s.Index < since.index {
-		return nil // the log knows better; whoever watches will look again
+	if since := l.tip.base; since.seq > v.retention.IndexReset.Seq && s.Index < since.index {
+		return nil // the snapshot is older than the log; the watch will deliver a newer one
 	}
-	there := make(map[string]bool, len(s.Pairs))
+	present := make(map[string]bool, len(s.Pairs))
 	for _, pair := range s.Pairs {
-		key, ok := l.below(pair.Key)
+		key, ok := l.treeKey(pair.Key)
 		if !ok || strings.HasSuffix(key, "/") {
 			continue
 		}
-		there[key] = true
-		if x, ok := l.compare(key, pair, v.window.Rebased, seen); ok && !l.newer(key, s.Index, v) {
-			news = append(news, x)
+		present[key] = true
+		if x, ok := l.compareLive(key, pair, v.retention.IndexReset, seen); ok && !l.knowsNewer(key, s.Index, v) {
+			changes = append(changes, x)
 		}
 	}
 	for key := range l.tip.entries {
-		if there[key] {
+		if present[key] {
 			continue
 		}
-		if x, ok := l.compare(key, intent.Pair{}, v.window.Rebased, seen); ok && !l.newer(key, s.Index, v) {
-			news = append(news, x)
+		if x, ok := l.compareLive(key, intent.Pair{}, v.retention.IndexReset, seen); ok && !l.knowsNewer(key, s.Index, v) {
+			changes = append(changes, x)
 		}
 	}
-	slices.SortFunc(news, func(a, b Change) int { return strings.Compare(a.Key, b.Key) })
-	return news
+	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.Key, b.Key) })
+	return changes
 }
 
-// newer reports whether the log knows something of a key that happened after a snapshot was taken.
-func (l *Log) newer(key string, index uint64, v look) bool {
-	last, ok := l.tip.gone[key]
+// knowsNewer reports whether the log contains a change of a key that is newer than the snapshot.
+func (l *Log) knowsNewer(key string, index uint64, v headState) bool {
+	last, ok := l.tip.deleted[key]
 	if e, known := l.tip.entries[key]; known {
-		last, ok = grave{e.Seq, e.Index}, true
+		last, ok = position{e.Seq, e.Index}, true
 	}
-	return ok && last.seq > v.window.Rebased.Seq && last.index > index
+	return ok && last.seq > v.retention.IndexReset.Seq && last.index > index
 }
 
-// maxObserved bounds the values of one observed commit: what they deflate to must fit into a transaction.
+// maxObserved limits the bytes of one observed commit; compressed, it must fit into a transaction.
 const maxObserved = 360 << 10
 
-// record commits as many changes as fit into one commit.
-func (l *Log) record(ctx context.Context, news []Change, v look, via string) (Commit, error) {
-	c := Commit{ID: rand.Text(), Kind: Observed, Changes: news,
+// commitObserved commits as many of the changes as fit into one commit.
+func (l *Log) commitObserved(ctx context.Context, changes []Change, v headState, via string) (Commit, error) {
+	c := Commit{ID: rand.Text(), Kind: Observed, Changes: changes,
 		Note: Note{Author: Author{Proof: Unknown}, Via: via, Message: "found: at least one plain write"}}
 	if v.head.Seq == 0 {
 		c.Note.Message = "found: what was there before the history began"
 	}
-	for size, i := 0, 0; i < len(news); i++ {
-		if size += len(news[i].stored.data) + len(news[i].Key) + 150; size > maxObserved && i > 0 {
-			c.Changes = news[:i]
+	for size, i := 0, 0; i < len(changes); i++ {
+		if size += len(changes[i].stored.data) + len(changes[i].Key) + 150; size > maxObserved && i > 0 {
+			c.Changes = changes[:i]
 			break
 		}
 	}
-	p := plan{commits: []Commit{c}}
-	if err := l.keep(ctx, &p, v.window); err != nil {
+	p := txnPlan{commits: []Commit{c}}
+	if err := l.encodeValues(ctx, &p, v.retention); err != nil {
 		return Commit{}, err
 	}
-	if err := l.fit(ctx, &p, v.head); err != nil {
+	if err := l.shrinkToFit(ctx, &p, v.head); err != nil {
 		return Commit{}, err
 	}
 	index, err := l.store.Commit(ctx, p.ops)
 	if err != nil {
 		return Commit{}, err
 	}
-	return p.landed(l, index), nil
+	return p.committed(l, index), nil
 }
 
-// adopt records what lies in a tree that has no history yet; it reports whether there was anything.
-func (l *Log) adopt(ctx context.Context, v look) (bool, error) {
+// importExisting records the keys of a tree that has no history yet. It reports whether there were any.
+func (l *Log) importExisting(ctx context.Context, v headState) (bool, error) {
 	s, err := l.Survey(ctx)
 	if err != nil || len(s.Pairs) == 0 {
 		return false, err
@@ -162,7 +162,7 @@ func (l *Log) adopt(ctx context.Context, v look) (bool, error) {
 	return len(o.Commits) > 0, err
 }
 
-// Survey reads a tree as [Log.Observe] wants it.
+// Survey reads the tree as a snapshot for [Log.Observe].
 func (l *Log) Survey(ctx context.Context) (s Snapshot, err error) {
 	for _, prefix := range l.tree.Declared() {
 		pairs, index, err := l.store.List(ctx, prefix, store.Consistent)
@@ -177,7 +177,7 @@ func (l *Log) Survey(ctx context.Context) (s Snapshot, err error) {
 	return s, nil
 }
 
-// sleep waits for about d, or for the end of ctx.
+// sleep waits for d or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):

@@ -9,13 +9,13 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// Query says which commits are asked for.
+// Query selects commits.
 type Query struct {
-	Key    string // unless "": commits that touched this key, or, when it ends in "/", any key below it
-	From   uint64 // the lowest seq; 0: from the floor on
-	To     uint64 // the highest seq; 0: the newest
+	Key    string // if not "": commits that touched this key or, if it ends in "/", any key below it
+	From   uint64 // lowest seq; 0: the floor
+	To     uint64 // highest seq; 0: the newest
 	Oldest bool   // oldest first; otherwise newest first
-	Values bool   // with the values of the changes
+	Values bool   // load the values of the changes
 }
 
 // matches reports whether a key is asked for.
@@ -23,11 +23,11 @@ func (q Query) matches(key string) bool {
 	return q.Key == "" || key == q.Key || strings.HasSuffix(q.Key, "/") && strings.HasPrefix(key, q.Key)
 }
 
-// Commits goes through the log. An entry that cannot be believed comes with its Fault and without changes, whatever was
-// asked for, and the iteration goes on; it ends with the first error, which is the store's or the context's.
+// Commits iterates over the log. A damaged entry is yielded with its Fault and without changes, whatever the query
+// selects, and the iteration continues; it ends at the first error of the store or of ctx.
 func (l *Log) Commits(ctx context.Context, q Query) iter.Seq2[Commit, error] {
 	return func(yield func(Commit, error) bool) {
-		head, w, err := l.bounds(ctx)
+		head, w, err := l.readBounds(ctx)
 		if err == nil {
 			err = l.entryWithoutHead(ctx, head)
 		}
@@ -40,19 +40,19 @@ func (l *Log) Commits(ctx context.Context, q Query) iter.Seq2[Commit, error] {
 			to = min(to, q.To)
 		}
 		for from <= to {
-			low, high := from, min(to, from-from%chunk+chunk-1)
+			low, high := from, min(to, from-from%chunkSize+chunkSize-1)
 			if !q.Oldest {
-				low, high = max(from, to-to%chunk), to
+				low, high = max(from, to-to%chunkSize), to
 			}
-			commits, err := l.load(ctx, low, high, head)
+			commits, err := l.loadCommits(ctx, low, high, head)
 			if err == nil && q.Values {
-				err = l.resolve(ctx, commits)
+				err = l.loadValues(ctx, commits)
 			}
 			if err != nil {
 				yield(Commit{}, err)
 				return
 			}
-			if !q.walk(commits, yield) {
+			if !q.emit(commits, yield) {
 				return
 			}
 			if q.Oldest {
@@ -64,8 +64,8 @@ func (l *Log) Commits(ctx context.Context, q Query) iter.Seq2[Commit, error] {
 	}
 }
 
-// walk hands out the commits that match, in the order that is asked for.
-func (q Query) walk(commits []Commit, yield func(Commit, error) bool) bool {
+// emit yields the commits that match, in the order of the query.
+func (q Query) emit(commits []Commit, yield func(Commit, error) bool) bool {
 	for i := range commits {
 		c := commits[i]
 		if !q.Oldest {
@@ -87,25 +87,25 @@ func (q Query) touches(c Commit) bool {
 	return q.Key == ""
 }
 
-// bounds reads what is needed to read anything else.
-func (l *Log) bounds(ctx context.Context) (Head, window, error) {
-	pairs, err := l.store.Together(ctx, []string{l.headKey(), l.windowKey()})
+// readBounds reads the head and the retention state.
+func (l *Log) readBounds(ctx context.Context) (Head, retentionState, error) {
+	pairs, err := l.store.Together(ctx, []string{l.headKey(), l.retentionKey()})
 	if err != nil {
-		return Head{}, window{}, err
+		return Head{}, retentionState{}, err
 	}
 	head, err := parseHead(pairs[0])
 	if err != nil {
-		return Head{}, window{}, err
+		return Head{}, retentionState{}, err
 	}
-	w, err := parseWindow(pairs[1])
+	w, err := parseRetention(pairs[1])
 	return head, w, err
 }
 
 // Show reads one commit with its values.
 func (l *Log) Show(ctx context.Context, seq uint64) (Commit, error) {
-	head, w, err := l.bounds(ctx)
+	head, w, err := l.readBounds(ctx)
 	if err == nil {
-		err = w.holds(seq, head)
+		err = w.checkReadable(seq, head)
 	}
 	if err == nil && seq == 0 {
 		err = fmt.Errorf("commit 0: %w: the first one is 1", ErrNoSuch)
@@ -113,12 +113,12 @@ func (l *Log) Show(ctx context.Context, seq uint64) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
-	commits, err := l.load(ctx, seq, seq, head)
+	commits, err := l.loadCommits(ctx, seq, seq, head)
 	if err == nil {
 		err = commits[0].Fault
 	}
 	if err == nil {
-		err = l.resolve(ctx, commits)
+		err = l.loadValues(ctx, commits)
 	}
 	if err != nil {
 		return Commit{}, err
@@ -126,8 +126,8 @@ func (l *Log) Show(ctx context.Context, seq uint64) (Commit, error) {
 	return commits[0], nil
 }
 
-// holds says why a state cannot be read, or nil. Seq 0 is the empty state before the first commit.
-func (w window) holds(seq uint64, head Head) error {
+// checkReadable returns why the state at seq cannot be read, or nil. Seq 0 is the empty state before the first commit.
+func (w retentionState) checkReadable(seq uint64, head Head) error {
 	switch {
 	case seq > head.Seq:
 		return fmt.Errorf("commit %d: %w: the newest is %d", seq, ErrNoSuch, head.Seq)
@@ -137,14 +137,13 @@ func (w window) holds(seq uint64, head Head) error {
 	return nil
 }
 
-// At reads the whole tree as it stood after commit seq; 0 is before the first. Entries on the way that cannot be
-// believed are named in the state's Faults.
+// At reads the whole tree after commit seq; 0 is before the first. The state's Faults name damaged entries on the way.
 func (l *Log) At(ctx context.Context, seq uint64) (*State, error) {
-	head, w, err := l.bounds(ctx)
+	head, w, err := l.readBounds(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.holds(seq, head); err != nil {
+	if err := w.checkReadable(seq, head); err != nil {
 		return nil, err
 	}
 	if err := l.entryWithoutHead(ctx, head); err != nil {
@@ -152,33 +151,33 @@ func (l *Log) At(ctx context.Context, seq uint64) (*State, error) {
 	}
 	s, err := l.replay(ctx, seq, head, w)
 	if err == nil {
-		err = l.fill(ctx, s)
+		err = l.loadStateValues(ctx, s)
 	}
 	if err == nil && len(s.Faults) == 0 {
 		return s, nil
 	}
-	// Maybe it was compacted away while it was read.
-	if _, now, again := l.bounds(ctx); again == nil && now.Floor.Seq > w.Floor.Seq {
+	// It may have been compacted while it was read.
+	if _, now, again := l.readBounds(ctx); again == nil && now.Floor.Seq > w.Floor.Seq {
 		return l.At(ctx, seq)
 	}
 	return s, err
 }
 
-// replay is a state without the values that take further reads.
-func (l *Log) replay(ctx context.Context, seq uint64, head Head, w window) (*State, error) {
-	s, err := l.base(ctx, seq, w)
+// replay returns a state without loading its values.
+func (l *Log) replay(ctx context.Context, seq uint64, head Head, w retentionState) (*State, error) {
+	s, err := l.baseState(ctx, seq, w)
 	if err != nil {
 		return nil, err
 	}
-	commits, err := l.load(ctx, s.Seq+1, seq, head)
+	commits, err := l.loadCommits(ctx, s.Seq+1, seq, head)
 	for _, c := range commits {
 		s.apply(c)
 	}
 	return s, err
 }
 
-// Get reads what stood at a key after commit seq. found is false when the key was absent. When an entry that cannot be
-// believed may have changed it since, that is an [ErrForged].
+// Get reads the value of a key after commit seq. found is false if the key was absent. If a damaged entry may have
+// changed it since, the error is [ErrForged].
 func (l *Log) Get(ctx context.Context, key string, seq uint64) (v Value, found bool, err error) {
 	s, err := l.At(ctx, seq)
 	if err != nil {
@@ -193,14 +192,14 @@ func (l *Log) Get(ctx context.Context, key string, seq uint64) (v Value, found b
 	return v, found, nil
 }
 
-// Live reads what stands at keys of the tree now; one that is absent has ModifyIndex 0. [Request.Expect] takes the indexes.
+// Live reads the present ModifyIndex of keys of the tree, 0 for an absent one, in the form of [Request.Expect].
 func (l *Log) Live(ctx context.Context, keys ...string) (map[string]uint64, error) {
 	found := make(map[string]uint64, len(keys))
 	for len(keys) > 0 {
 		n := min(len(keys), store.MostOps)
 		paths := make([]string, n)
 		for i, key := range keys[:n] {
-			paths[i] = l.path(key)
+			paths[i] = l.storePath(key)
 		}
 		pairs, err := l.store.Together(ctx, paths)
 		if err != nil {

@@ -8,18 +8,18 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// few is how many commits are read one by one, in a single transaction, rather than by listing their hundreds.
-const few = 16
+// maxSingleReads is up to how many commits are read by key in a single transaction; more are read by listing.
+const maxSingleReads = 16
 
-// load reads the commits from..to, both included, of a log with that head. An entry that cannot be believed comes with a
-// fault: what vouches for an entry is the one after it, and for the last one the head.
-func (l *Log) load(ctx context.Context, from, to uint64, head Head) ([]Commit, error) {
+// loadCommits reads the commits from..to, inclusive. A damaged entry has a Fault: each entry's hash is in the next one,
+// and the last one's in the head.
+func (l *Log) loadCommits(ctx context.Context, from, to uint64, head Head) ([]Commit, error) {
 	to = min(to, head.Seq)
 	if to < from {
 		return nil, nil
 	}
-	last := min(to+2, head.Seq) // a forged witness must not discredit an honest entry, so the witness has one, too
-	pairs, err := l.fetch(ctx, from, last)
+	last := min(to+2, head.Seq) // verify the next entry too, so that a forged one does not discredit a good one
+	pairs, err := l.fetchEntries(ctx, from, last)
 	if err != nil {
 		return nil, err
 	}
@@ -27,14 +27,14 @@ func (l *Log) load(ctx context.Context, from, to uint64, head Head) ([]Commit, e
 	for seq := from; seq <= last; seq++ {
 		commits = append(commits, readEntry(seq, pairs[seq]))
 	}
-	distrust(commits, head)
+	verifyChain(commits, head)
 	return commits[:to-from+1], nil
 }
 
-// fetch reads the entries from..to.
-func (l *Log) fetch(ctx context.Context, from, to uint64) (map[uint64]intent.Pair, error) {
+// fetchEntries reads the entries from..to.
+func (l *Log) fetchEntries(ctx context.Context, from, to uint64) (map[uint64]intent.Pair, error) {
 	pairs := make(map[uint64]intent.Pair, to-from+1)
-	if to-from < few {
+	if to-from < maxSingleReads {
 		var keys []string
 		for seq := from; seq <= to; seq++ {
 			keys = append(keys, l.commitKey(seq))
@@ -45,7 +45,7 @@ func (l *Log) fetch(ctx context.Context, from, to uint64) (map[uint64]intent.Pai
 		}
 		return pairs, err
 	}
-	for seq := from - from%chunk; seq <= to; seq += chunk {
+	for seq := from - from%chunkSize; seq <= to; seq += chunkSize {
 		found, _, err := l.store.List(ctx, l.chunkPrefix(seq), store.Default)
 		if err != nil {
 			return nil, err
@@ -59,7 +59,7 @@ func (l *Log) fetch(ctx context.Context, from, to uint64) (map[uint64]intent.Pai
 	return pairs, nil
 }
 
-// readEntry makes a commit of what lies at its key.
+// readEntry decodes the entry at a key.
 func readEntry(seq uint64, pair intent.Pair) Commit {
 	if pair.ModifyIndex == 0 {
 		return Commit{Seq: seq, Fault: fmt.Errorf("%w: entry %d is gone", ErrForged, seq)}
@@ -77,9 +77,9 @@ func readEntry(seq uint64, pair intent.Pair) Commit {
 	return c
 }
 
-// distrust marks the entries whose hash is not what the entry after them, or the head, says. Who is not believed
-// vouches for nobody.
-func distrust(commits []Commit, head Head) {
+// verifyChain marks the entries whose hash does not match the next entry, or the head. An entry with a fault does not
+// count as evidence.
+func verifyChain(commits []Commit, head Head) {
 	for i := len(commits) - 1; i >= 0; i-- {
 		c := &commits[i]
 		wanted, witness := head.Hash, "the head"

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// magic begins every record; its last byte is the version of the format, and of the dictionary with it.
-const magic = "ph1"
+// recordMagic starts every record; its last byte is the version of the format and of the dictionary.
+const recordMagic = "ph1"
 
-// maxPlain bounds what a record or a checkpoint may inflate to, so that a forged one does not fill the memory.
+// maxPlain limits the decompressed size of a record or a checkpoint, against forged ones that would exhaust memory.
 const maxPlain = 256 << 20
 
-// dictionary is what most records hold in some form.
+// dictionary contains the text that most records share.
 const dictionary = `{"s":1,"i":"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567","t":1700000000000,"p":"","k":"rollback","k":"observed","k":"set",` +
 	`"n":{"author":{"name":"root@","accessor":"-4-4-4-","proof":"unknown"},"author":{"name":"@","proof":"accessor"},` +
 	`"via":"recorder","via":"cli","message":"release to production","reverts":1,"parents":[{"root":"platypus/forks/","seq":1}]},` +
@@ -25,42 +25,43 @@ const dictionary = `{"s":1,"i":"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567","t":1700000000
 	`{"k":"clusters//production/deploy_config","b":10,"x":1,"c":10,"r":true,"h":"","z":100,"e":"delta","a":10,"l":100,"w":[1,1,17,17]}]}` +
 	`{"cluster":"production"}{"versions":{"v1":"prep","v2":"active"},"user_config":{},"basedir":"/srv/","ports":[8080],"run_as":"","health":{"path":"/healthz","port":8080}}`
 
-// header is a record without its values. Its names are short because every commit is kept in the memory of every server.
-type header struct {
-	Seq     uint64 `json:"s"`
-	ID      string `json:"i"`
-	At      int64  `json:"t"` // milliseconds
-	Prev    digest `json:"p"`
-	Kind    Kind   `json:"k"`
-	Note    Note   `json:"n"`
-	Changes []line `json:"c"`
+// recordHeader is a record without its values. Its JSON names are short because every server keeps every commit in
+// memory.
+type recordHeader struct {
+	Seq     uint64         `json:"s"`
+	ID      string         `json:"i"`
+	At      int64          `json:"t"` // milliseconds
+	Prev    digest         `json:"p"`
+	Kind    Kind           `json:"k"`
+	Note    Note           `json:"n"`
+	Changes []changeRecord `json:"c"`
 }
 
-// line is one change in a header.
-type line struct {
-	Key     string    `json:"k"`
-	Op      string    `json:"o,omitempty"` // "d" for a delete
-	Base    uint64    `json:"b,omitempty"`
-	Index   uint64    `json:"x,omitempty"` // 0: that of the commit
-	Created uint64    `json:"c,omitempty"` // 0: not known yet, that is: that of the commit when Base is 0
-	Again   bool      `json:"r,omitempty"`
-	SHA     digest    `json:"h,omitzero"`
-	Size    int       `json:"z,omitempty"`
-	Stored  place     `json:"e,omitzero"`
-	Seen    *[4]int64 `json:"w,omitempty"` // after, at, since, until
+// changeRecord is one change in a header.
+type changeRecord struct {
+	Key       string     `json:"k"`
+	Op        string     `json:"o,omitempty"` // "d" for a delete
+	Base      uint64     `json:"b,omitempty"`
+	Index     uint64     `json:"x,omitempty"` // 0: that of the commit
+	Created   uint64     `json:"c,omitempty"` // 0: unknown; with Base 0 it is the index of the commit
+	Recreated bool       `json:"r,omitempty"`
+	SHA       digest     `json:"h,omitzero"`
+	Size      int        `json:"z,omitempty"`
+	Stored    payloadRef `json:"e,omitzero"`
+	Seen      *[4]int64  `json:"w,omitempty"` // After, At, Since, Until
 }
 
-// place says where a value is: Length bytes of the record's payload, or a blob.
-type place struct {
-	How    how    `json:"h,omitempty"`
-	Anchor uint64 `json:"a,omitempty"`
-	Length int    `json:"l,omitempty"`
+// payloadRef locates a value: Length bytes of the record's payload, or a blob.
+type payloadRef struct {
+	Encoding encoding `json:"h,omitempty"`
+	Keyframe uint64   `json:"a,omitempty"`
+	Length   int      `json:"l,omitempty"`
 }
 
-// digest is a Hash in as few characters as JSON allows.
+// digest is a Hash in the shortest form that JSON allows.
 type digest Hash
 
-// MarshalText writes base64.
+// MarshalText writes unpadded base64.
 func (d digest) MarshalText() ([]byte, error) {
 	if d == (digest{}) {
 		return nil, nil
@@ -68,7 +69,7 @@ func (d digest) MarshalText() ([]byte, error) {
 	return base64.RawStdEncoding.AppendEncode(nil, d[:]), nil
 }
 
-// UnmarshalText reads it.
+// UnmarshalText reads the form of MarshalText.
 func (d *digest) UnmarshalText(text []byte) error {
 	*d = digest{}
 	if len(text) == 0 {
@@ -82,12 +83,12 @@ func (d *digest) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// encode writes a commit as it is kept: a short magic, then deflated the length of the header, the header and the values.
+// encode encodes a commit: a magic prefix, then compressed the length of the header, the header and the values.
 func encode(c Commit) ([]byte, error) {
-	h := header{Seq: c.Seq, ID: c.ID, At: c.At.UnixMilli(), Prev: digest(c.Prev), Kind: c.Kind, Note: c.Note}
+	h := recordHeader{Seq: c.Seq, ID: c.ID, At: c.At.UnixMilli(), Prev: digest(c.Prev), Kind: c.Kind, Note: c.Note}
 	var payload []byte
 	for _, x := range c.Changes {
-		h.Changes = append(h.Changes, lineOf(x))
+		h.Changes = append(h.Changes, newChangeRecord(x))
 		payload = append(payload, x.stored.data...)
 	}
 	head, err := json.Marshal(h)
@@ -97,14 +98,14 @@ func encode(c Commit) ([]byte, error) {
 	plain := binary.AppendUvarint(nil, uint64(len(head)))
 	plain = append(append(plain, head...), payload...)
 	if len(plain) > maxPlain {
-		return nil, fmt.Errorf("encode commit %d: %w: %d bytes, at most %d", c.Seq, errSize, len(plain), maxPlain)
+		return nil, fmt.Errorf("encode commit %d: %w: %d bytes, at most %d", c.Seq, errTooLarge, len(plain), maxPlain)
 	}
-	return deflateRecord([]byte(magic), plain), nil
+	return deflateRecord([]byte(recordMagic), plain), nil
 }
 
-func lineOf(x Change) line {
-	n := line{Key: x.Key, Base: x.Base, Again: x.Recreated, SHA: digest(x.SHA), Size: x.Size, Created: x.stored.created,
-		Stored: place{x.stored.how, x.stored.anchor, len(x.stored.data)}}
+func newChangeRecord(x Change) changeRecord {
+	n := changeRecord{Key: x.Key, Base: x.Base, Recreated: x.Recreated, SHA: digest(x.SHA), Size: x.Size, Created: x.stored.created,
+		Stored: payloadRef{x.stored.encoding, x.stored.keyframe, len(x.stored.data)}}
 	if x.Op == Delete {
 		n.Op = "d"
 	}
@@ -117,7 +118,7 @@ func lineOf(x Change) line {
 
 // decode reads what encode wrote. index is the ModifyIndex of the entry.
 func decode(record []byte, index uint64) (Commit, error) {
-	plain, err := inflate(record, magic, []byte(dictionary))
+	plain, err := inflate(record, recordMagic, []byte(dictionary))
 	if err != nil {
 		return Commit{}, err
 	}
@@ -125,14 +126,14 @@ func decode(record []byte, index uint64) (Commit, error) {
 	if n <= 0 || size > uint64(len(plain)-n) {
 		return Commit{}, errors.New("the header is cut off")
 	}
-	var h header
+	var h recordHeader
 	if err := json.Unmarshal(plain[n:n+int(size)], &h); err != nil {
 		return Commit{}, fmt.Errorf("the header: %w", err)
 	}
 	c := Commit{Seq: h.Seq, Index: index, ID: h.ID, At: time.UnixMilli(h.At).UTC(), Kind: h.Kind, Note: h.Note, Prev: Hash(h.Prev), Hash: HashOf(record)}
 	payload := plain[n+int(size):]
 	for _, n := range h.Changes {
-		x, rest, err := n.change(index, payload)
+		x, rest, err := n.decode(index, payload)
 		if err != nil {
 			return Commit{}, err
 		}
@@ -144,8 +145,8 @@ func decode(record []byte, index uint64) (Commit, error) {
 	return c, nil
 }
 
-func (n line) change(index uint64, payload []byte) (Change, []byte, error) {
-	x := Change{Key: n.Key, Op: Put, Base: n.Base, Index: index, Recreated: n.Again, SHA: Hash(n.SHA), Size: n.Size}
+func (n changeRecord) decode(index uint64, payload []byte) (Change, []byte, error) {
+	x := Change{Key: n.Key, Op: Put, Base: n.Base, Index: index, Recreated: n.Recreated, SHA: Hash(n.SHA), Size: n.Size}
 	if n.Op == "d" {
 		x.Op = Delete
 	}
@@ -153,33 +154,33 @@ func (n line) change(index uint64, payload []byte) (Change, []byte, error) {
 		x.Index = n.Index
 		x.Seen = &Interval{uint64(n.Seen[0]), uint64(n.Seen[1]), time.UnixMilli(n.Seen[2]).UTC(), time.UnixMilli(n.Seen[3]).UTC()}
 	}
-	x.settle(index)
+	x.setDeleteIndex(index)
 	if n.Stored.Length < 0 || n.Stored.Length > len(payload) {
 		return x, nil, fmt.Errorf("the value of %s is cut off", n.Key)
 	}
-	x.stored = stored{how: n.Stored.How, anchor: n.Stored.Anchor, created: n.Created, data: payload[:n.Stored.Length:n.Stored.Length]}
+	x.stored = storedValue{encoding: n.Stored.Encoding, keyframe: n.Stored.Keyframe, created: n.Created, data: payload[:n.Stored.Length:n.Stored.Length]}
 	if x.Op == Put && n.Base == 0 && n.Created == 0 {
-		x.stored.created = index // the commit itself created it
+		x.stored.created = index // created by this commit
 	}
 	return x, payload[n.Stored.Length:], nil
 }
 
-// settle gives a plain delete that was found by who was about to write the key the index of that write: it is all that is
-// known of when it happened.
-func (x *Change) settle(index uint64) {
+// setDeleteIndex gives an overwritten plain delete the index of the commit that overwrote it: nothing else is known of
+// when it happened.
+func (x *Change) setDeleteIndex(index uint64) {
 	if x.Seen != nil && x.Op == Delete && x.Seen.At == 0 {
 		x.Index, x.Seen.At = index, index
 	}
 }
 
-// errSize is what does not fit is met with; it comes with the limit.
-var errSize = errors.New("too large")
+// errTooLarge is wrapped together with the limit.
+var errTooLarge = errors.New("too large")
 
 func readAll(r io.Reader, limit int64) ([]byte, error) {
 	var b bytes.Buffer
 	n, err := io.Copy(&b, io.LimitReader(r, limit+1))
 	if err == nil && n > limit {
-		err = fmt.Errorf("%w: it inflates to more than %d bytes", errSize, limit)
+		err = fmt.Errorf("%w: it inflates to more than %d bytes", errTooLarge, limit)
 	}
 	return b.Bytes(), err
 }

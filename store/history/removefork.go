@@ -9,21 +9,21 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// ForkLoss is what is lost when a fork is removed.
+// ForkLoss is what would be lost by removing a fork.
 type ForkLoss struct {
-	Head     uint64   `json:"head"`     // the newest commit of the fork
-	Forks    []string `json:"forks"`    // the forks that were made of it, and of those, such as staging/try
-	Unjoined int      `json:"unjoined"` // its commits that were never joined into the tree that it comes from
-	Plain    int      `json:"plain"`    // keys of it that plain writes changed and no commit records
+	Head     uint64   `json:"head"`     // newest commit of the fork
+	Forks    []string `json:"forks"`    // forks of it, and forks of those, such as staging/try
+	Unjoined int      `json:"unjoined"` // commits never joined into the parent tree
+	Plain    int      `json:"plain"`    // keys changed by plain writes that no commit records
 }
 
-// Any reports whether anything would be lost that is nowhere else.
+// Any reports whether anything would be lost that exists nowhere else.
 func (f ForkLoss) Any() bool { return len(f.Forks) > 0 || f.Unjoined > 0 || f.Plain > 0 }
 
-// ForkLoss says what would be lost with a fork. One that is half made or half removed has nothing to lose.
+// ForkLoss returns what would be lost with a fork. A partly created or removed fork has nothing to lose.
 func (l *Log) ForkLoss(ctx context.Context, name intent.Name) (loss ForkLoss, err error) {
 	target := Open(l.store, l.tree.Fork(name))
-	f, index, err := target.forked(ctx)
+	f, index, err := target.readFork(ctx)
 	if err != nil || index == 0 || f.State != Ready {
 		return loss, err
 	}
@@ -55,10 +55,10 @@ func (l *Log) ForkLoss(ctx context.Context, name intent.Name) (loss ForkLoss, er
 	return loss, err
 }
 
-// unjoined counts the commits of a fork, whose newest is head, that came after the last join into the tree that it comes
-// from. Those that a join in the other direction made are that tree's own.
+// unjoined counts the commits of a fork, whose newest is head, since its last join into the parent tree. It leaves out
+// commits that were joins from the parent.
 func (f Forked) unjoined(root string, head uint64) int {
-	joined := uint64(1) // the first commit is a copy
+	joined := uint64(1) // the first commit is a copy of the parent
 	for _, j := range f.Joins {
 		if j.Source.Root == root {
 			joined = max(joined, j.Source.Seq)
@@ -76,11 +76,11 @@ func (f Forked) unjoined(root string, head uint64) int {
 	return n
 }
 
-// RemoveFork deletes a fork with its history and all forks of it, and lets go of the commit that it came from. Unless at is
-// 0, it must be the newest commit of the fork still: otherwise that is an [ErrChanged] and nothing is deleted.
+// RemoveFork deletes a fork with its history and all forks of it, and unpins the commit it came from. If at is not 0 it
+// must still be the newest commit of the fork: otherwise the error is [ErrChanged] and nothing is deleted.
 func (l *Log) RemoveFork(ctx context.Context, name intent.Name, at uint64) error {
 	target := Open(l.store, l.tree.Fork(name))
-	f, index, err := target.forked(ctx)
+	f, index, err := target.readFork(ctx)
 	if err != nil {
 		return err
 	}
@@ -98,15 +98,15 @@ func (l *Log) RemoveFork(ctx context.Context, name intent.Name, at uint64) error
 			return fmt.Errorf("remove fork %s: %w", name, orNoSuch(err))
 		}
 	}
-	// The window, which keeps writers out, and the record go last, so that whoever dies on the way leaves something that says
-	// what it is.
+	// Delete the retention state, which blocks writers, and the fork record last, so that an interrupted removal is
+	// still recognisable.
 	var ops []store.Change
 	for _, pair := range pairs {
-		if pair.Key != target.forkKey() && pair.Key != target.windowKey() {
+		if pair.Key != target.forkKey() && pair.Key != target.retentionKey() {
 			ops = append(ops, store.Change{Verb: store.Remove, Key: pair.Key})
 		}
 	}
-	for _, key := range []string{target.windowKey(), target.forkKey(), l.pinKey(name)} {
+	for _, key := range []string{target.retentionKey(), target.forkKey(), l.pinKey(name)} {
 		ops = append(ops, store.Change{Verb: store.Remove, Key: key})
 	}
 	for some := range slices.Chunk(ops, store.MaxOps) {
@@ -117,13 +117,13 @@ func (l *Log) RemoveFork(ctx context.Context, name intent.Name, at uint64) error
 	return nil
 }
 
-// closeFork marks a fork as one that is being removed: nobody commits to it any more.
+// closeFork marks a fork as being removed, which blocks commits to it.
 func (l *Log) closeFork(ctx context.Context, at uint64) error {
-	_, err := l.turn(ctx, func(w *window, head Head) ([]store.Change, error) {
+	_, err := l.updateRetention(ctx, func(w *retentionState, head Head) ([]store.Change, error) {
 		if at > 0 && head.Seq != at {
 			return nil, fmt.Errorf("%w: its newest commit is %d, not %d", ErrChanged, head.Seq, at)
 		}
-		f, index, err := l.forked(ctx)
+		f, index, err := l.readFork(ctx)
 		if err == nil && index == 0 {
 			err = ErrNoSuch
 		}
@@ -133,7 +133,7 @@ func (l *Log) closeFork(ctx context.Context, at uint64) error {
 		f.State, w.Closed = Removing, true
 		ops := []store.Change{{Verb: store.CAS, Key: l.forkKey(), Value: encodeJSON(f), Index: index}}
 		if head.Seq > 0 {
-			ops = append(ops, head.move(l)) // a commit that was drawn up before fails
+			ops = append(ops, head.touch(l)) // makes commits planned before fail
 		}
 		return ops, nil
 	})

@@ -113,8 +113,7 @@ func TestTags(t *testing.T) {
 	})
 }
 
-// TestUnknownPoints asks for what is not there.
-func TestUnknownPoints(t *testing.T) {
+func TestLog_UnknownCommits_ReturnErrNoSuch(t *testing.T) {
 	w := newWorld(t, embedtest.Start(t))
 	if state, err := w.log.At(t.Context(), 0); err != nil || state.Len() != 0 {
 		t.Error(state, err)
@@ -134,7 +133,7 @@ func TestUnknownPoints(t *testing.T) {
 	}
 }
 
-// TestImport takes a history to another store and back to where it was lost.
+// TestImport moves a history to another store, and back to where it was lost.
 func TestImport(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		p := newPast(w, 230)

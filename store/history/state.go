@@ -10,58 +10,58 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// State is the whole tree as it stood after one commit.
+// State is the whole tree after one commit.
 type State struct {
 	Seq    uint64
 	At     time.Time
 	Hash   Hash    // of the commit
-	Faults []Fault // entries on the way that could not be believed: what they did is missing
+	Faults []Fault // damaged entries on the way; their changes are missing
 
-	id      string
-	entries map[string]entry
-	gone    map[string]grave // keys deleted since the state that this one was made from
-	since   grave            // that state
-	weight  int              // bytes of the log since then, roughly
-	names   names            // unless nil, the entries are of some keys only, and these say which others there are
+	id       string
+	entries  map[string]entry
+	deleted  map[string]position // keys deleted since the base state
+	base     position            // position of the base state
+	logBytes int                 // approximate bytes of log since the base state
+	keyIndex keyIndex            // if not nil, entries holds only some keys, and this lists all
 }
 
-// Fault is an entry of the log that cannot be believed.
+// Fault is a damaged or forged entry of the log.
 type Fault struct {
 	Seq uint64 `json:"seq"`
-	Key string `json:"key,omitempty"` // "" when all that the entry did is in doubt
+	Key string `json:"key,omitempty"` // "" if all changes of the entry are in doubt
 	Err error  `json:"-"`
 	Why string `json:"why"`
 }
 
-// Error names the entry.
+// Error returns Why, which names the entry.
 func (f Fault) Error() string { return f.Why }
 
 // Unwrap makes every fault an [ErrForged].
 func (f Fault) Unwrap() error { return ErrForged }
 
-// grave is when something ended.
-type grave struct{ seq, index uint64 }
+// position is a commit and an index of the store.
+type position struct{ seq, index uint64 }
 
-// entry is what a state knows of one key.
+// entry is one key of a state.
 type entry struct {
-	Value         // its Data only once it was needed
-	stored        // where the data is otherwise
-	anchor uint64 // the newest commit that keeps a value of this key as a whole, for deltas
-	deltas int    // since then
+	Value              // Data is loaded on demand
+	storedValue        // source of Data until then
+	keyframe    uint64 // the newest commit with a complete value of this key, for deltas
+	deltas      int    // deltas since then
 }
 
-func emptyState() *State { return &State{entries: map[string]entry{}, gone: map[string]grave{}} }
+func emptyState() *State { return &State{entries: map[string]entry{}, deleted: map[string]position{}} }
 
-// Get returns what stood at a key.
+// Get returns the value of a key.
 func (s *State) Get(key string) (Value, bool) {
 	e, ok := s.entries[key]
 	return e.Value, ok
 }
 
-// Len is how many keys there were.
+// Len is the number of keys.
 func (s *State) Len() int { return len(s.entries) }
 
-// All goes through what stood below a prefix of the tree, "" for all of it, by key.
+// All iterates over the values below a prefix of the tree, "" for all, in key order.
 func (s *State) All(prefix intent.Prefix) iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		for _, key := range slices.Sorted(maps.Keys(s.entries)) {
@@ -72,8 +72,8 @@ func (s *State) All(prefix intent.Prefix) iter.Seq[Value] {
 	}
 }
 
-// blind returns a fault by which a value is missing, if there is one.
-func (s *State) blind() (Fault, bool) {
+// missingValue returns the fault of a missing value, if there is one.
+func (s *State) missingValue() (Fault, bool) {
 	i := slices.IndexFunc(s.Faults, func(f Fault) bool { return f.Key != "" })
 	if i < 0 {
 		return Fault{}, false
@@ -81,7 +81,7 @@ func (s *State) blind() (Fault, bool) {
 	return s.Faults[i], true
 }
 
-// apply makes the state that of one commit later.
+// apply advances the state by one commit.
 func (s *State) apply(c Commit) {
 	s.Seq, s.Hash = c.Seq, c.Hash
 	if c.Fault != nil {
@@ -89,26 +89,26 @@ func (s *State) apply(c Commit) {
 		return
 	}
 	s.At, s.id = c.At, c.ID
-	s.weight += 300
+	s.logBytes += 300
 	for _, x := range c.Changes {
-		s.weight += len(x.stored.data)/4 + 60
+		s.logBytes += len(x.stored.data)/4 + 60
 		if x.Op == Delete {
 			delete(s.entries, x.Key)
-			s.gone[x.Key] = grave{c.Seq, x.Index}
+			s.deleted[x.Key] = position{c.Seq, x.Index}
 			continue
 		}
-		s.entries[x.Key] = s.entries[x.Key].after(c, x)
+		s.entries[x.Key] = s.entries[x.Key].withChange(c, x)
 	}
 }
 
-// after is the entry once a change was made to it.
-func (e entry) after(c Commit, x Change) entry {
+// withChange returns the entry after a change.
+func (e entry) withChange(c Commit, x Change) entry {
 	n := entry{
-		Value:  Value{Key: x.Key, Data: x.Value, SHA: x.SHA, Seq: c.Seq, Index: x.Index, Created: x.stored.created},
-		stored: x.stored, anchor: c.Seq,
+		Value:       Value{Key: x.Key, Data: x.Value, SHA: x.SHA, Seq: c.Seq, Index: x.Index, Created: x.stored.created},
+		storedValue: x.stored, keyframe: c.Seq,
 	}
-	if x.stored.how == delta {
-		n.anchor, n.deltas = x.stored.anchor, e.deltas+1
+	if x.stored.encoding == delta {
+		n.keyframe, n.deltas = x.stored.keyframe, e.deltas+1
 	}
 	return n
 }

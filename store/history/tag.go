@@ -11,7 +11,7 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// Tag is a name for a commit. What is tagged is not compacted away.
+// Tag is a name for a commit, which protects it from compaction.
 type Tag struct {
 	Name   string    `json:"-"`
 	Seq    uint64    `json:"seq"`
@@ -20,10 +20,11 @@ type Tag struct {
 	At     time.Time `json:"at"`
 }
 
-// ErrExists is what a name is met with that is taken.
+// ErrExists: the name is taken.
 var ErrExists = errors.New("exists already")
 
-// Tag gives a commit a name. Tag.At is filled in; a Seq of 0 means the newest commit. A name that is taken is refused.
+// Tag names a commit. Tag.At is set to the present; Seq 0 means the newest commit. If the name is taken the error is
+// [ErrExists].
 func (l *Log) Tag(ctx context.Context, t Tag) (Tag, error) {
 	name, err := intent.ParseName(t.Name)
 	if err != nil {
@@ -31,9 +32,9 @@ func (l *Log) Tag(ctx context.Context, t Tag) (Tag, error) {
 	}
 	key := l.prefix.Join("tag").Key(name)
 	wanted := t.Seq
-	_, err = l.turn(ctx, func(w *window, head Head) ([]store.Change, error) {
+	_, err = l.updateRetention(ctx, func(w *retentionState, head Head) ([]store.Change, error) {
 		if _, found, err := l.store.Get(ctx, key, store.Default); err != nil || found {
-			return nil, errors.Join(err, taken(found, "tag "+t.Name))
+			return nil, errors.Join(err, errIfTaken(found, "tag "+t.Name))
 		}
 		if t.Seq = wanted; t.Seq == 0 {
 			t.Seq = head.Seq
@@ -41,7 +42,7 @@ func (l *Log) Tag(ctx context.Context, t Tag) (Tag, error) {
 		if t.Seq == 0 {
 			return nil, fmt.Errorf("tag %s: %w: there is no commit yet", t.Name, ErrNoSuch)
 		}
-		if err := w.holds(t.Seq, head); err != nil {
+		if err := w.checkReadable(t.Seq, head); err != nil {
 			return nil, fmt.Errorf("tag %s: %w", t.Name, err)
 		}
 		w.Pins++
@@ -51,14 +52,14 @@ func (l *Log) Tag(ctx context.Context, t Tag) (Tag, error) {
 	return t, err
 }
 
-func taken(yes bool, what string) error {
+func errIfTaken(yes bool, what string) error {
 	if yes {
 		return fmt.Errorf("%s: %w", what, ErrExists)
 	}
 	return nil
 }
 
-// Untag takes a name back.
+// Untag removes a tag.
 func (l *Log) Untag(ctx context.Context, name string) error {
 	n, err := intent.ParseName(name)
 	if err != nil {
@@ -75,7 +76,7 @@ func (l *Log) Untag(ctx context.Context, name string) error {
 	return l.store.Delete(ctx, key)
 }
 
-// Tagged returns the tag of a name; one that does not exist is [ErrNoSuch].
+// Tagged returns the tag of a name, or [ErrNoSuch].
 func (l *Log) Tagged(ctx context.Context, name string) (Tag, error) {
 	n, err := intent.ParseName(name)
 	if err != nil {
@@ -117,7 +118,7 @@ func (l *Log) Tags(ctx context.Context) (tags []Tag, err error) {
 func encodeJSON(v any) []byte {
 	data, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // all that is written here are strings, numbers and times
+		panic(err) // only strings, numbers and times are written here
 	}
 	return data
 }

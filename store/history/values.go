@@ -8,55 +8,55 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// want is a value that is to be made of how it is kept.
-type want struct {
+// valueRef is a value to decode.
+type valueRef struct {
 	key string
 	sha Hash
-	stored
+	storedValue
 }
 
-// place of the commit that a delta rests on, and of the key in it.
-type footing struct {
+// keyframeID names a keyframe: its commit and key.
+type keyframeID struct {
 	seq uint64
 	key string
 }
 
-// data makes values. It costs one read for all the anchors of deltas and one for all the blobs. What cannot be made, or is
-// not what its hash says, comes with an error of its own; the last result is the store's.
-func (l *Log) data(ctx context.Context, wants []want) ([][]byte, []error, error) {
-	anchors, err := l.anchors(ctx, wants)
+// decodeValues decodes values with one read for all keyframes and one for all blobs. A value that cannot be decoded, or
+// does not match its hash, has an error of its own; the last result is an error of the store.
+func (l *Log) decodeValues(ctx context.Context, wants []valueRef) ([][]byte, []error, error) {
+	keyframes, err := l.readKeyframes(ctx, wants)
 	if err != nil {
 		return nil, nil, err
 	}
-	blobs, err := l.blobs(ctx, append(wants, values(anchors)...))
+	blobs, err := l.readBlobs(ctx, append(wants, refsOf(keyframes)...))
 	if err != nil {
 		return nil, nil, err
 	}
 	results, faults := make([][]byte, len(wants)), make([]error, len(wants))
 	for i, w := range wants {
 		var dict []byte
-		if w.how == delta {
-			if dict, faults[i] = anchors[footing{w.anchor, w.key}].plain(blobs, nil); faults[i] != nil {
-				faults[i] = fmt.Errorf("its keyframe, in entry %d: %w", w.anchor, faults[i])
+		if w.encoding == delta {
+			if dict, faults[i] = keyframes[keyframeID{w.keyframe, w.key}].decode(blobs, nil); faults[i] != nil {
+				faults[i] = fmt.Errorf("its keyframe, in entry %d: %w", w.keyframe, faults[i])
 				continue
 			}
 		}
-		results[i], faults[i] = w.plain(blobs, dict)
+		results[i], faults[i] = w.decode(blobs, dict)
 	}
 	return results, faults, nil
 }
 
-// plain makes one value of what was read.
-func (w want) plain(blobs map[Hash][]byte, dict []byte) (data []byte, err error) {
-	switch w.how {
-	case whole:
-		data = w.stored.data
+// decode decodes one value and verifies its hash.
+func (w valueRef) decode(blobs map[Hash][]byte, dict []byte) (data []byte, err error) {
+	switch w.encoding {
+	case inline:
+		data = w.storedValue.data
 	case delta:
-		data, err = inflate(w.stored.data, "", dict)
+		data, err = inflate(w.storedValue.data, "", dict)
 	case blob:
 		data, err = inflate(blobs[w.sha], "", nil)
 	default:
-		err = fmt.Errorf("it is kept in a way %q that is not known here", w.how)
+		err = fmt.Errorf("it is kept in a way %q that is not known here", w.encoding)
 	}
 	if err == nil && HashOf(data) != w.sha {
 		err = fmt.Errorf("its bytes have another hash than %s", w.sha)
@@ -67,22 +67,22 @@ func (w want) plain(blobs map[Hash][]byte, dict []byte) (data []byte, err error)
 	return data, nil
 }
 
-// anchors reads the values that deltas rest on, as they are kept.
-func (l *Log) anchors(ctx context.Context, wants []want) (map[footing]want, error) {
-	found := map[footing]want{}
+// readKeyframes reads the keyframes of deltas, still encoded.
+func (l *Log) readKeyframes(ctx context.Context, wants []valueRef) (map[keyframeID]valueRef, error) {
+	found := map[keyframeID]valueRef{}
 	var keys []string
 	asked := map[uint64]bool{}
 	for _, w := range wants {
-		if w.how == delta && !asked[w.anchor] {
-			asked[w.anchor] = true
-			keys = append(keys, l.commitKey(w.anchor))
+		if w.encoding == delta && !asked[w.keyframe] {
+			asked[w.keyframe] = true
+			keys = append(keys, l.commitKey(w.keyframe))
 		}
 	}
-	err := l.together(ctx, keys, func(pair intent.Pair) {
+	err := l.getAll(ctx, keys, func(pair intent.Pair) {
 		c := readEntry(seqIn(l, pair.Key), pair)
 		for _, x := range c.Changes {
 			if x.Op == Put {
-				found[footing{c.Seq, x.Key}] = want{x.Key, x.SHA, x.stored}
+				found[keyframeID{c.Seq, x.Key}] = valueRef{x.Key, x.SHA, x.stored}
 			}
 		}
 	})
@@ -94,23 +94,23 @@ func seqIn(l *Log, key string) uint64 {
 	return seq
 }
 
-// blobs reads the blobs that are wanted, by the hash of their plain value.
-func (l *Log) blobs(ctx context.Context, wants []want) (map[Hash][]byte, error) {
+// readBlobs reads the blobs that are needed, by the hash of their decoded value.
+func (l *Log) readBlobs(ctx context.Context, wants []valueRef) (map[Hash][]byte, error) {
 	found := map[Hash][]byte{}
 	hashes := map[string]Hash{}
 	var keys []string
 	for _, w := range wants {
-		if key := l.blobKey(w.sha); w.how == blob && hashes[key] == (Hash{}) {
+		if key := l.blobKey(w.sha); w.encoding == blob && hashes[key] == (Hash{}) {
 			hashes[key] = w.sha
 			keys = append(keys, key)
 		}
 	}
-	err := l.together(ctx, keys, func(pair intent.Pair) { found[hashes[pair.Key]] = pair.Value })
+	err := l.getAll(ctx, keys, func(pair intent.Pair) { found[hashes[pair.Key]] = pair.Value })
 	return found, err
 }
 
-// together calls do for each of any number of keys, absent ones too.
-func (l *Log) together(ctx context.Context, keys []string, do func(intent.Pair)) error {
+// getAll reads any number of keys and calls do for each, absent ones included.
+func (l *Log) getAll(ctx context.Context, keys []string, do func(intent.Pair)) error {
 	for len(keys) > 0 {
 		n := min(len(keys), store.MostOps)
 		pairs, err := l.store.Together(ctx, keys[:n])
@@ -125,29 +125,29 @@ func (l *Log) together(ctx context.Context, keys []string, do func(intent.Pair))
 	return nil
 }
 
-func values(m map[footing]want) (list []want) {
+func refsOf(m map[keyframeID]valueRef) (list []valueRef) {
 	for _, w := range m {
 		list = append(list, w)
 	}
 	return list
 }
 
-// resolve fills in the values of commits. One that cannot be made leaves its commit with a fault.
-func (l *Log) resolve(ctx context.Context, commits []Commit) error {
-	var wants []want
-	var places [][2]int
+// loadValues loads the values of commits. A value that cannot be decoded sets the commit's Fault.
+func (l *Log) loadValues(ctx context.Context, commits []Commit) error {
+	var wants []valueRef
+	var positions [][2]int
 	for i, c := range commits {
 		for j, x := range c.Changes {
 			if x.Op == Put && c.Fault == nil {
-				wants, places = append(wants, want{x.Key, x.SHA, x.stored}), append(places, [2]int{i, j})
+				wants, positions = append(wants, valueRef{x.Key, x.SHA, x.stored}), append(positions, [2]int{i, j})
 			}
 		}
 	}
-	results, faults, err := l.data(ctx, wants)
+	results, faults, err := l.decodeValues(ctx, wants)
 	if err != nil {
 		return err
 	}
-	for n, at := range places {
+	for n, at := range positions {
 		c := &commits[at[0]]
 		c.Changes[at[1]].Value = results[n]
 		if faults[n] != nil && c.Fault == nil {
@@ -157,15 +157,15 @@ func (l *Log) resolve(ctx context.Context, commits []Commit) error {
 	return nil
 }
 
-// fill fills in those values of a state that are not there yet. One that cannot be made is a fault of the state.
-func (l *Log) fill(ctx context.Context, s *State) error {
-	var wants []want
+// loadStateValues loads the missing values of a state. A value that cannot be decoded becomes a fault of the state.
+func (l *Log) loadStateValues(ctx context.Context, s *State) error {
+	var wants []valueRef
 	for key, e := range s.entries {
 		if e.Data == nil {
-			wants = append(wants, want{key, e.SHA, e.stored})
+			wants = append(wants, valueRef{key, e.SHA, e.storedValue})
 		}
 	}
-	results, faults, err := l.data(ctx, wants)
+	results, faults, err := l.decodeValues(ctx, wants)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// big is an intent of about n bytes that does not compress away: like real ones, it is full of names and digests.
+// big is an intent of about n bytes that compresses badly: like real ones, it is full of names and digests.
 func big(rng *rand.Rand, n int) string {
 	var b strings.Builder
 	b.WriteString(`{"versions":{"v1":"active"},"user_config":{`)
@@ -25,14 +25,14 @@ func big(rng *rand.Rand, n int) string {
 	return b.String()
 }
 
-// touched is a value with a few of its bytes changed, as an edit would.
+// touched is a value with a few bytes changed, as by an edit.
 func touched(rng *rand.Rand, value string) string {
 	at := strings.Index(value[rng.IntN(len(value)/2):], `"weight":`) + len(`"weight":`)
 	return value[:at] + fmt.Sprint(rng.IntN(9)+1) + value[at:]
 }
 
-// TestBigValues goes through every way of keeping a value, across checkpoints, and reads every one of them back.
-func TestBigValues(t *testing.T) {
+// TestCommit_LargeValues_AreReadBack uses every encoding, across checkpoints, and reads each value back.
+func TestCommit_LargeValues_AreReadBack(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		want := map[uint64]map[string]string{}

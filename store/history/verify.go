@@ -8,9 +8,9 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// Verify reads all of the log and names every entry, value and checkpoint that cannot be believed.
+// Verify reads the whole log and reports every damaged entry, value and checkpoint.
 func (l *Log) Verify(ctx context.Context) ([]Fault, error) {
-	head, w, err := l.bounds(ctx)
+	head, w, err := l.readBounds(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -21,14 +21,14 @@ func (l *Log) Verify(ctx context.Context) ([]Fault, error) {
 	}
 	s := emptyState()
 	if w.Floor.Seq > 0 {
-		if s, err = l.base(ctx, w.Floor.Seq, w); err != nil {
+		if s, err = l.baseState(ctx, w.Floor.Seq, w); err != nil {
 			return []Fault{{Seq: w.Floor.Seq, Err: err, Why: err.Error()}}, nil
 		}
 	}
-	for low := s.Seq + 1; low <= head.Seq; low = low - low%chunk + chunk {
-		commits, err := l.load(ctx, low, min(head.Seq, low-low%chunk+chunk-1), head)
+	for low := s.Seq + 1; low <= head.Seq; low = low - low%chunkSize + chunkSize {
+		commits, err := l.loadCommits(ctx, low, min(head.Seq, low-low%chunkSize+chunkSize-1), head)
 		if err == nil {
-			err = l.resolve(ctx, commits)
+			err = l.loadValues(ctx, commits)
 		}
 		if err != nil {
 			return nil, err
@@ -47,9 +47,9 @@ func (l *Log) Verify(ctx context.Context) ([]Fault, error) {
 	return s.Faults, nil
 }
 
-// verifyCheckpoint holds the checkpoint that was made after a commit, if one was, against the state there.
-func (l *Log) verifyCheckpoint(ctx context.Context, c Commit, s *State, w window) error {
-	m, ok := w.before(c.Seq)
+// verifyCheckpoint compares the checkpoint of a commit, if there is one, with the state after it.
+func (l *Log) verifyCheckpoint(ctx context.Context, c Commit, s *State, w retentionState) error {
+	m, ok := w.checkpointAt(c.Seq)
 	if !ok || m.Seq != c.Seq || len(s.Faults) > 0 {
 		return nil
 	}
@@ -57,35 +57,35 @@ func (l *Log) verifyCheckpoint(ctx context.Context, c Commit, s *State, w window
 	if err != nil {
 		return err
 	}
-	kept, err := assemble(m, pairs)
+	checkpoint, err := assembleCheckpoint(m, pairs)
 	if err != nil {
 		return fmt.Errorf("%w: checkpoint %d: %w", ErrForged, m.Seq, err)
 	}
 	for key, e := range s.entries {
-		if k, ok := kept.entries[key]; !ok || k.SHA != e.SHA || k.Seq != e.Seq {
+		if k, ok := checkpoint.entries[key]; !ok || k.SHA != e.SHA || k.Seq != e.Seq {
 			return fmt.Errorf("%w: checkpoint %d: %s is not what entry %d says", ErrForged, m.Seq, key, e.Seq)
 		}
 	}
-	if len(kept.entries) != len(s.entries) || kept.Hash != s.Hash {
+	if len(checkpoint.entries) != len(s.entries) || checkpoint.Hash != s.Hash {
 		return fmt.Errorf("%w: checkpoint %d is not the state after entry %d", ErrForged, m.Seq, m.Seq)
 	}
 	return nil
 }
 
-// Confirm makes sure that the log still holds a commit that was seen before. If it does not, the store was restored to
-// what it was earlier, or somebody rewrote it: [ErrRewound]. One that was compacted away since cannot be told and passes.
+// Confirm checks that the log still contains a commit seen before. If not, the store was restored to an earlier state
+// or the log was rewritten: [ErrRewound]. A commit that was compacted since cannot be checked and passes.
 func (l *Log) Confirm(ctx context.Context, seen Head) error {
 	if seen.Seq == 0 {
 		return nil
 	}
-	head, w, err := l.bounds(ctx)
+	head, w, err := l.readBounds(ctx)
 	if err != nil || seen.Seq < w.Floor.Seq {
 		return err
 	}
 	if seen.Seq > head.Seq {
 		return fmt.Errorf("commit %d: %w: the newest is %d now", seen.Seq, ErrRewound, head.Seq)
 	}
-	commits, err := l.load(ctx, seen.Seq, seen.Seq, head)
+	commits, err := l.loadCommits(ctx, seen.Seq, seen.Seq, head)
 	if err != nil {
 		return err
 	}
@@ -95,15 +95,15 @@ func (l *Log) Confirm(ctx context.Context, seen Head) error {
 	return nil
 }
 
-// Repair writes the head anew when it was lost and entries were left, and reports which commit it is at.
+// Repair rewrites a lost head from the remaining entries, and returns it.
 func (l *Log) Repair(ctx context.Context) (Head, error) {
-	head, w, err := l.bounds(ctx)
+	head, w, err := l.readBounds(ctx)
 	if err != nil || head.Seq > 0 && !errors.Is(err, ErrForged) {
 		return head, err
 	}
 	names, err := l.store.Names(ctx, l.prefix.Join("c"))
 	if err != nil || len(names) == 0 {
-		return Head{}, errors.Join(err, orNothing(len(names)))
+		return Head{}, errors.Join(err, orNoEntries(len(names)))
 	}
 	seq, ok := l.seqOf(names[len(names)-1])
 	if !ok {
@@ -115,22 +115,22 @@ func (l *Log) Repair(ctx context.Context) (Head, error) {
 	}
 	c := readEntry(seq, pair)
 	head = Head{Seq: seq, ID: c.ID, Hash: c.Hash}
-	_, err = l.turn(ctx, func(now *window, _ Head) ([]store.Change, error) {
-		now.Born, now.Rebased = 0, rebase{seq, max(pair.ModifyIndex, w.index)}
+	_, err = l.updateRetention(ctx, func(now *retentionState, _ Head) ([]store.Change, error) {
+		now.HeadCreated, now.IndexReset = 0, indexReset{seq, max(pair.ModifyIndex, w.index)}
 		return []store.Change{{Verb: store.CAS, Key: l.headKey(), Value: head.encode()}}, nil
 	})
 	return head, err
 }
 
-func orNothing(n int) error {
+func orNoEntries(n int) error {
 	if n == 0 {
 		return fmt.Errorf("repair: %w: there is no entry", ErrNoSuch)
 	}
 	return nil
 }
 
-// headless says what to do when entries lie there without a head, or nil.
-func (l *Log) headless(ctx context.Context, v look) error {
+// checkHeadless returns an error if entries exist without a head.
+func (l *Log) checkHeadless(ctx context.Context, v headState) error {
 	if v.head.index > 0 {
 		return nil
 	}
@@ -146,13 +146,13 @@ func (l *Log) headless(ctx context.Context, v look) error {
 	return errors.Join(err, again)
 }
 
-// entryWithoutHead is an [ErrNoHead] when there is no head and there are entries.
+// entryWithoutHead returns [ErrNoHead] if there are entries without a head.
 func (l *Log) entryWithoutHead(ctx context.Context, head Head) error {
 	if head.Seq > 0 {
 		return nil
 	}
-	blank, err := l.store.Blank(ctx, l.prefix.Join("c"))
-	if err != nil || blank {
+	empty, err := l.store.Blank(ctx, l.prefix.Join("c"))
+	if err != nil || empty {
 		return err
 	}
 	// Somebody may just have made the first commit.

@@ -12,26 +12,27 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// How a commit is tried again: after a conflict soon, after an answer that did not come later, and not for ever.
+// Backoff of a commit: short after a conflict, long after an unknown outcome, which is retried a limited number of
+// times.
 const (
-	firstPause  = 2 * time.Millisecond
-	lastPause   = 250 * time.Millisecond
-	maxUnknowns = 5
+	minBackoff         = 2 * time.Millisecond
+	maxBackoff         = 250 * time.Millisecond
+	maxUnknownOutcomes = 5
 )
 
-// Commit declares what a request asks for and records it, in one transaction. Edits that change nothing are left out;
-// when none is left the error is [ErrUnchanged]. When something that was expected is not so it is [ErrChanged], when a
-// hold forbids it [ErrHeld], when it does not fit into one transaction [store.ErrTooLarge], and nothing was written.
+// Commit applies a request and records it, in one transaction. Edits that change nothing are dropped; if none is left
+// the error is [ErrUnchanged]. If an expectation is not met it is [ErrChanged], if a hold forbids it [ErrHeld], if it
+// is too large for one transaction [store.ErrTooLarge]; then nothing was written.
 //
-// When the store's answer does not come, it looks for its own commit before it tries again.
+// If the outcome of a write is unknown, it looks for its own commit before it tries again.
 func (l *Log) Commit(ctx context.Context, r Request) (Commit, error) {
-	if err := l.check(r); err != nil {
+	if err := l.validate(r); err != nil {
 		return Commit{}, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := attempt{log: l, request: r, id: rand.Text()}
-	pause := firstPause
+	backoff := minBackoff
 	for {
 		c, err := a.try(ctx)
 		switch {
@@ -39,72 +40,72 @@ func (l *Log) Commit(ctx context.Context, r Request) (Commit, error) {
 			return c, nil
 		case errors.Is(err, store.ErrConflict):
 		case errors.Is(err, store.ErrUnreachable):
-			if a.unknown++; a.unknown > maxUnknowns {
-				return Commit{}, a.lost(err)
+			if a.unknownOutcomes++; a.unknownOutcomes > maxUnknownOutcomes {
+				return Commit{}, a.giveUp(err)
 			}
-			pause = max(pause, lastPause)
+			backoff = max(backoff, maxBackoff)
 		default:
 			return Commit{}, err
 		}
 		select {
-		case <-time.After(pause/2 + mathrand.N(pause)):
+		case <-time.After(backoff/2 + mathrand.N(backoff)):
 		case <-ctx.Done():
-			return Commit{}, a.lost(ctx.Err())
+			return Commit{}, a.giveUp(ctx.Err())
 		}
-		pause = min(2*pause, lastPause)
+		backoff = min(2*backoff, maxBackoff)
 	}
 }
 
-// attempt is one commit on its way, however often it is tried.
+// attempt is one commit across its retries.
 type attempt struct {
-	log     *Log
-	request Request
-	id      string
-	sent    bool // it may have happened
-	unknown int  // how often no answer came
+	log             *Log
+	request         Request
+	id              string
+	sent            bool // it may have been committed
+	unknownOutcomes int  // writes so far whose outcome is unknown
 }
 
-// lost tells of an attempt that is given up.
-func (a *attempt) lost(err error) error {
+// giveUp returns the error of a commit that is not retried, which may have happened if it was sent.
+func (a *attempt) giveUp(err error) error {
 	if !a.sent {
 		return err
 	}
 	return fmt.Errorf("%w: whether commit %s happened is not known; the log will tell", err, a.id)
 }
 
-// try looks at the store as it is and writes once.
+// try reads the current state and writes once.
 func (a *attempt) try(ctx context.Context) (Commit, error) {
 	l, r := a.log, a.request
-	v, err := a.look(ctx)
+	v, err := a.readState(ctx)
 	if err != nil {
 		return Commit{}, err
 	}
-	if v.short {
-		defer func() { l.tip, l.short = emptyState(), true }()
+	if v.partial {
+		defer func() { l.tip, l.usedFastRead = emptyState(), true }()
 	}
-	for _, c := range v.fresh {
+	for _, c := range v.newCommits {
 		if a.sent && c.ID == a.id {
 			return c, nil
 		}
 	}
-	if v.window.Closed {
+	if v.retention.Closed {
 		return Commit{}, fmt.Errorf("commit: %w: a fork or an import is still being made here: finish it first", ErrHeld)
 	}
-	if moved, err := l.moved(ctx, v); moved || err != nil {
-		return Commit{}, errors.Join(err, again(moved))
+	if reset, err := l.detectReset(ctx, v); reset || err != nil {
+		return Commit{}, errors.Join(err, retryIf(reset))
 	}
 	if v.head.Seq == 0 {
-		if err := l.headless(ctx, v); err != nil {
+		if err := l.checkHeadless(ctx, v); err != nil {
 			return Commit{}, err
 		}
-		if adopted, err := l.adopt(ctx, v); adopted || err != nil {
-			return Commit{}, errors.Join(err, again(adopted))
+		if imported, err := l.importExisting(ctx, v); imported || err != nil {
+			return Commit{}, errors.Join(err, retryIf(imported))
 		}
 	}
-	if err := l.allowed(ctx, r, v); err != nil {
+	if err := l.checkPreconditions(ctx, r, v); err != nil {
 		return Commit{}, err
 	}
-	p, err := l.draw(ctx, r, v, a.id)
+	p, err := l.planTxn(ctx, r, v, a.id)
 	if err != nil {
 		return Commit{}, err
 	}
@@ -113,30 +114,30 @@ func (a *attempt) try(ctx context.Context) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
-	c := p.landed(l, index)
-	l.afterCommit(ctx, c, len(p.commits), v.window)
-	return c, again(p.partial)
+	c := p.committed(l, index)
+	l.maybeCheckpoint(ctx, c, len(p.commits), v.retention)
+	return c, retryIf(p.partial)
 }
 
-// look is by a short cut the first time, if the log was not read before: a program that commits once, as a person's does,
-// need not know the rest of it.
-func (a *attempt) look(ctx context.Context) (look, error) {
-	if l := a.log; l.tip.Seq == 0 && !l.short && !a.sent {
-		return l.glance(ctx, a.request)
+// readState uses the fast read for the first commit of a log that was not read before: a program that commits once need
+// not read the whole log.
+func (a *attempt) readState(ctx context.Context) (headState, error) {
+	if l := a.log; l.tip.Seq == 0 && !l.usedFastRead && !a.sent {
+		return l.readFast(ctx, a.request)
 	}
-	return a.log.look(ctx, a.request.keys())
+	return a.log.readState(ctx, a.request.keys())
 }
 
-// again makes the caller start over.
-func again(yes bool) error {
-	if yes {
+// retryIf returns an error that makes the caller start over.
+func retryIf(retry bool) error {
+	if retry {
 		return store.ErrConflict
 	}
 	return nil
 }
 
-// check refuses requests that no state of the store could make right.
-func (l *Log) check(r Request) error {
+// validate rejects requests that are invalid in any state of the store.
+func (l *Log) validate(r Request) error {
 	if len(r.Edits) == 0 && r.Kind != Join {
 		return ErrUnchanged
 	}
@@ -161,7 +162,7 @@ func (l *Log) check(r Request) error {
 	return nil
 }
 
-// keys are those that a request is about.
+// keys are the keys that a request reads or writes.
 func (r Request) keys() (keys []string) {
 	for _, e := range r.Edits {
 		keys = append(keys, e.Key)

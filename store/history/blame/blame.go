@@ -1,9 +1,9 @@
-// Package blame says of every part of a value which commit it comes from.
+// Package blame finds the commit that last changed each part of a value.
 package blame
 
 import "github.com/platypus-platform/platypus/store/history/parts"
 
-// Version is a value as one commit left it. M is whatever stands for the commit.
+// Version is a value after one commit. M identifies the commit.
 type Version[M any] struct {
 	Commit M
 	Value  []byte // nil: the key was absent
@@ -13,12 +13,12 @@ type Version[M any] struct {
 type Line[M any] struct {
 	Pointer string // JSON pointer
 	Value   []byte // as written
-	Commit  M      // the one since which it says this
+	Commit  M      // the commit that last changed it
 }
 
-// Value returns the parts of the newest value, in their order: each scalar, each list and each empty object, for they
-// are what changes as one piece. Versions come oldest first; of an absent value nothing is left to blame. A part that
-// went away and came back comes from the commit that brought it back.
+// Value returns the parts of the newest value in order: each scalar, each list and each empty object, which change as a
+// whole. Versions are ordered oldest first; an absent value has no parts. A part that was removed and restored is
+// attributed to the commit that restored it.
 func Value[M any](versions []Version[M]) []Line[M] {
 	if len(versions) == 0 || versions[len(versions)-1].Value == nil {
 		return nil
@@ -32,9 +32,9 @@ func Value[M any](versions []Version[M]) []Line[M] {
 	}
 	var lines []Line[M]
 	newest := len(versions) - 1
-	each(*read[newest], "", nil, func(pointer string, names []string, leaf parts.Part) {
+	eachLeaf(*read[newest], "", nil, func(pointer string, names []string, leaf parts.Part) {
 		since := newest
-		for since > 0 && says(read[since-1], names, leaf) {
+		for since > 0 && hasLeaf(read[since-1], names, leaf) {
 			since--
 		}
 		lines = append(lines, Line[M]{pointer, leaf.Raw, versions[since].Commit})
@@ -42,19 +42,19 @@ func Value[M any](versions []Version[M]) []Line[M] {
 	return lines
 }
 
-// each calls do for the parts of p that have no members.
-func each(p parts.Part, pointer string, names []string, do func(string, []string, parts.Part)) {
+// eachLeaf calls do for the parts of p that have no members.
+func eachLeaf(p parts.Part, pointer string, names []string, do func(string, []string, parts.Part)) {
 	if p.Kind != parts.Object || len(p.Elements) == 0 {
 		do(pointer, names, p)
 		return
 	}
 	for _, e := range p.Elements {
-		each(e.Value, parts.Below(pointer, e.Name), append(names[:len(names):len(names)], e.Name), do)
+		eachLeaf(e.Value, parts.Below(pointer, e.Name), append(names[:len(names):len(names)], e.Name), do)
 	}
 }
 
-// says reports whether value holds the leaf at that place.
-func says(value *parts.Part, names []string, leaf parts.Part) bool {
+// hasLeaf reports whether value has an equal part at that path.
+func hasLeaf(value *parts.Part, names []string, leaf parts.Part) bool {
 	if value == nil {
 		return false
 	}

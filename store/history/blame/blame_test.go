@@ -48,8 +48,8 @@ func TestBlame(t *testing.T) {
 	}
 }
 
-// TestBlameFollowsTheDiffs: going forward, each difference puts its commit on all that it brings.
-func TestBlameFollowsTheDiffs(t *testing.T) {
+// TestValue_RandomVersions_MatchTheDiffs: applied in order, each difference attributes all it adds to its commit.
+func TestValue_RandomVersions_MatchTheDiffs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var versions []Version[int]
 		marks := map[string]int{}
@@ -72,7 +72,7 @@ func TestBlameFollowsTheDiffs(t *testing.T) {
 					}
 				}
 				if d.After != nil {
-					each(parts.Parse(d.After), d.Pointer, nil, func(p string, _ []string, _ parts.Part) { marks[p] = i })
+					eachLeaf(parts.Parse(d.After), d.Pointer, nil, func(p string, _ []string, _ parts.Part) { marks[p] = i })
 				}
 			}
 			versions = append(versions, Version[int]{i, after})

@@ -1,7 +1,7 @@
-// Package gitstream writes a history in the form that `git fast-import` reads, and reads what `git fast-export` writes.
-// So git keeps for ever what the store keeps for a while, and nothing of git needs to be linked or run.
+// Package gitstream writes a history as input of `git fast-import`, and reads the output of `git fast-export`, without
+// linking or running git. Git can keep a history longer than the store does.
 //
-// What git has no place for goes into trailers at the end of the message, where `git log` shows them.
+// Data without a place in git goes into trailers at the end of the message, where `git log` shows them.
 package gitstream
 
 import (
@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// Commit is one commit of a single line of history.
+// Commit is one commit of a linear history.
 type Commit struct {
 	Mark     uint64 // its number in the stream, not 0
 	Author   Person
-	When     time.Time // git keeps seconds
-	Message  string    // git keeps no NUL
+	When     time.Time // to the second
+	Message  string    // without NUL
 	Trailers []Trailer
 	Files    []File
-	Whole    bool // Files is the whole tree: what is not among them is deleted
+	Whole    bool // Files is the whole tree: all other paths are deleted
 }
 
-// Person is an author. Git keeps no angle brackets and no line breaks in either.
+// Person is an author. Git forbids angle brackets and line breaks in both fields.
 type Person struct{ Name, Email string }
 
 // Trailer is one line at the end of a message.
 type Trailer struct{ Key, Value string }
 
-// File is one path that a commit changed.
+// File is one path changed by a commit.
 type File struct {
 	Path   string
 	Data   []byte
@@ -37,10 +37,10 @@ type File struct {
 type Tag struct {
 	Name   string
 	Mark   uint64
-	Object string // of a commit that git has already: its hash, in place of a mark
+	Object string // hash of a commit that git already has, instead of a mark
 }
 
-// Trailer returns the value of the trailer of that key, or "".
+// Trailer returns the value of the trailer with that key, or "".
 func (c Commit) Trailer(key string) string {
 	for _, t := range c.Trailers {
 		if strings.EqualFold(t.Key, key) {
@@ -50,9 +50,9 @@ func (c Commit) Trailer(key string) string {
 	return ""
 }
 
-// join puts the trailers below a message, in a paragraph of their own.
-func join(message string, trailers []Trailer) string {
-	message = clean(message, "\x00")
+// appendTrailers appends the trailers to a message as its last paragraph.
+func appendTrailers(message string, trailers []Trailer) string {
+	message = removeChars(message, "\x00")
 	if len(trailers) == 0 {
 		return message
 	}
@@ -60,16 +60,16 @@ func join(message string, trailers []Trailer) string {
 	b.WriteString(message)
 	b.WriteString("\n\n")
 	for _, t := range trailers {
-		b.WriteString(t.Key + ": " + clean(t.Value, "\x00\r\n") + "\n")
+		b.WriteString(t.Key + ": " + removeChars(t.Value, "\x00\r\n") + "\n")
 	}
 	return b.String()
 }
 
-// Message parts the message of a commit, as git keeps it, from its trailers.
-func Message(text string) (message string, trailers []Trailer) { return split(text) }
+// Message splits the message of a git commit into text and trailers.
+func Message(text string) (message string, trailers []Trailer) { return splitTrailers(text) }
 
-// split is the reverse of join. Only a last paragraph in which every line is a trailer counts.
-func split(text string) (message string, trailers []Trailer) {
+// splitTrailers reverses appendTrailers. The last paragraph counts only if every line is a trailer.
+func splitTrailers(text string) (message string, trailers []Trailer) {
 	at := strings.LastIndex(text, "\n\n")
 	if at < 0 || !strings.HasSuffix(text, "\n") {
 		return text, nil
@@ -89,8 +89,8 @@ func split(text string) (message string, trailers []Trailer) {
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-"
 
-// clean takes the characters that git cannot keep out of a text.
-func clean(text, forbidden string) string {
+// removeChars removes characters that git forbids.
+func removeChars(text, forbidden string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune(forbidden, r) {
 			return ' '

@@ -97,7 +97,7 @@ func write(commits []Commit, tags []Tag) []byte {
 	return b.Bytes()
 }
 
-// describe is a history without marks, which git chooses anew.
+// describe formats a history without marks, which git chooses again.
 func describe(commits []Commit, tags []Tag) string {
 	var b strings.Builder
 	at := map[uint64]int{}
@@ -118,8 +118,7 @@ func describe(commits []Commit, tags []Tag) string {
 	return b.String()
 }
 
-// TestWithoutGit: what is written is read back.
-func TestWithoutGit(t *testing.T) {
+func TestStream_WrittenAndRead_IsEqual(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		commits, tags := drawHistory(t)
 		got, gotTags, err := readAll(bytes.NewReader(write(commits, tags)))
@@ -129,8 +128,8 @@ func TestWithoutGit(t *testing.T) {
 	})
 }
 
-// TestThroughGit: a history goes into git by fast-import and comes back out by fast-export, and nothing is lost.
-func TestThroughGit(t *testing.T) {
+// TestStream_ThroughGit_IsEqual: a history survives fast-import and fast-export unchanged.
+func TestStream_ThroughGit_IsEqual(t *testing.T) {
 	needGit(t)
 	dir, n := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -162,8 +161,8 @@ func throughGit(t *rapid.T, repo string, commits []Commit, tags []Tag) {
 	}
 }
 
-// TestHistoryMadeInGit reads what people did with git itself: no trailers, an annotated tag, a merge.
-func TestHistoryMadeInGit(t *testing.T) {
+// TestReader_HistoryMadeInGit_IsRead reads commits made with git itself: no trailers, an annotated tag, a merge.
+func TestReader_HistoryMadeInGit_IsRead(t *testing.T) {
 	needGit(t)
 	dir := t.TempDir()
 	do := func(args ...string) []byte {
@@ -198,7 +197,7 @@ func TestHistoryMadeInGit(t *testing.T) {
 	}
 }
 
-// TestWholeTree_ReplacesTheTree: a commit that is the whole tree deletes what it does not name, in git and in what is read.
+// TestWholeTree_ReplacesTheTree: a commit of the whole tree deletes all other paths, in git and in the reader.
 func TestWholeTree_ReplacesTheTree(t *testing.T) {
 	needGit(t)
 	dir := t.TempDir()
@@ -218,7 +217,7 @@ func TestWholeTree_ReplacesTheTree(t *testing.T) {
 	}
 }
 
-// TestOnto_ContinuesABranch: the first commit becomes a child of one that git has, and a tag may name an older one.
+// TestOnto_ContinuesABranch: the first commit becomes a child of an existing one, and a tag may name an older commit.
 func TestOnto_ContinuesABranch(t *testing.T) {
 	needGit(t)
 	dir := t.TempDir()
@@ -245,7 +244,7 @@ func TestOnto_ContinuesABranch(t *testing.T) {
 	}
 }
 
-func TestBadStreams(t *testing.T) {
+func TestReader_InvalidStreams_ReturnErrors(t *testing.T) {
 	whole := write([]Commit{{Mark: 1, When: time.Unix(1, 0), Author: Person{"a", "b"}, Message: "m", Files: []File{{Path: "x", Data: []byte("12345")}}}}, nil)
 	for at := bytes.Index(whole, []byte("commit ")) + 30; at < bytes.Index(whole, []byte("12345"))+3; at++ {
 		if commits, _, err := readAll(bytes.NewReader(whole[:at])); err == nil && len(commits) == 1 && len(commits[0].Files) == 1 {

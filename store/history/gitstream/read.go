@@ -12,30 +12,30 @@ import (
 	"time"
 )
 
-// maxData bounds one message or file in bytes.
+// maxData is the maximum size of one message or file in bytes.
 const maxData = 64 << 20
 
-// Reader reads a stream of one line of history.
+// Reader reads a stream with a linear history.
 type Reader struct {
-	in    *bufio.Reader
-	line  string // read ahead
-	has   bool
-	tip   uint64          // the last commit
-	paths map[string]bool // in the tree after it
-	blobs map[uint64][]byte
-	tags  []Tag
+	in        *bufio.Reader
+	lookahead string // read ahead
+	has       bool
+	lastMark  uint64          // the last commit
+	paths     map[string]bool // in the tree after it
+	blobs     map[uint64][]byte
+	tags      []Tag
 }
 
-// NewReader returns a reader of what `git fast-export` writes.
+// NewReader returns a reader of `git fast-export` output.
 func NewReader(r io.Reader) *Reader {
 	return &Reader{in: bufio.NewReader(r), paths: map[string]bool{}, blobs: map[uint64][]byte{}}
 }
 
-// Tags returns the tags read so far: all of them after the end.
+// Tags returns the tags read so far; complete after io.EOF.
 func (r *Reader) Tags() []Tag { return slices.Clone(r.tags) }
 
-// Next returns the next commit, or io.EOF after the last one. A history that branches is an error that says how to export
-// it in one line.
+// Next returns the next commit, or io.EOF after the last one. A history with branches is an error that explains how to
+// export a linear one.
 func (r *Reader) Next() (Commit, error) {
 	for {
 		line, err := r.next()
@@ -47,7 +47,7 @@ func (r *Reader) Next() (Commit, error) {
 		case "commit":
 			c, err := r.commit()
 			if name, isTag := strings.CutPrefix(rest, "refs/tags/"); isTag && err == nil {
-				r.name(name, c.Mark) // git calls a commit by any name that leads to it; the last one so called is the tag's
+				r.setTag(name, c.Mark) // git names a commit by any ref that leads to it; the last one names the tagged commit
 			}
 			return c, err
 		case "blob":
@@ -60,7 +60,7 @@ func (r *Reader) Next() (Commit, error) {
 			return Commit{}, io.EOF
 		case "", "feature", "option", "progress", "checkpoint":
 		default:
-			err = fmt.Errorf("read the stream: %q is no command that git fast-export writes", clip(line))
+			err = fmt.Errorf("read the stream: %q is no command that git fast-export writes", shorten(line))
 		}
 		if err != nil {
 			return Commit{}, err
@@ -77,20 +77,20 @@ func (r *Reader) commit() (c Commit, err error) {
 		word, rest, _ := strings.Cut(line, " ")
 		switch word {
 		case "mark":
-			c.Mark, err = mark(rest)
+			c.Mark, err = parseMark(rest)
 		case "author", "committer":
 			if word == "author" || c.Author == (Person{}) {
-				c.Author, c.When, err = person(rest)
+				c.Author, c.When, err = parsePerson(rest)
 			}
 		case "data":
 			var text []byte
 			if text, err = r.data(rest); err == nil {
-				c.Message, c.Trailers = split(string(text))
+				c.Message, c.Trailers = splitTrailers(string(text))
 			}
-			continue // data has read its line
+			continue // r.data consumed the line
 		case "from":
 			var from uint64
-			if from, err = mark(rest); err == nil && from != r.tip {
+			if from, err = parseMark(rest); err == nil && from != r.lastMark {
 				err = errors.New("read the stream: the history branches: export one line of it, git fast-export --first-parent BRANCH")
 			}
 		case "merge", "original-oid", "encoding", "gpgsig", "N", "":
@@ -100,13 +100,13 @@ func (r *Reader) commit() (c Commit, err error) {
 				continue
 			}
 		default:
-			r.tip = c.Mark
+			r.lastMark = c.Mark
 			return c, nil
 		}
 		r.has = false
 	}
 	if errors.Is(err, io.EOF) && c.Mark != 0 {
-		r.tip = c.Mark
+		r.lastMark = c.Mark
 		return c, nil
 	}
 	return c, err
@@ -135,7 +135,7 @@ func (r *Reader) file(c *Commit, word, rest string) (err error) {
 		return err
 	}
 	if r.has = false; mode != "100644" && mode != "100755" && mode != "644" && mode != "755" {
-		return fmt.Errorf("read the stream: %s is no plain file (mode %s)", f.Path, clip(mode))
+		return fmt.Errorf("read the stream: %s is no plain file (mode %s)", f.Path, shorten(mode))
 	}
 	if from == "inline" {
 		line, err := r.peek()
@@ -146,7 +146,7 @@ func (r *Reader) file(c *Commit, word, rest string) (err error) {
 			return err
 		}
 	} else {
-		n, err := mark(from)
+		n, err := parseMark(from)
 		if err != nil {
 			return err
 		}
@@ -160,7 +160,7 @@ func (r *Reader) file(c *Commit, word, rest string) (err error) {
 	return nil
 }
 
-// change adds a change to a commit, in place of an earlier one of the same path.
+// change adds a change to a commit and replaces an earlier one of the same path.
 func (r *Reader) change(c *Commit, f File) {
 	if f.Delete {
 		delete(r.paths, f.Path)
@@ -178,60 +178,60 @@ func (r *Reader) blob() error {
 	for {
 		line, err := r.next()
 		if err != nil {
-			return cutOff(err)
+			return truncatedError(err)
 		}
 		word, rest, _ := strings.Cut(line, " ")
 		switch word {
 		case "mark":
-			if number, err = mark(rest); err != nil {
+			if number, err = parseMark(rest); err != nil {
 				return err
 			}
 		case "original-oid":
 		case "data":
-			r.line, r.has = line, true
+			r.lookahead, r.has = line, true
 			r.blobs[number], err = r.data(rest)
 			return err
 		default:
-			return fmt.Errorf("read the stream: %q within a blob", clip(line))
+			return fmt.Errorf("read the stream: %q within a blob", shorten(line))
 		}
 	}
 }
 
-// reset reads where a branch or a plain tag points.
+// reset reads the target of a branch or a lightweight tag.
 func (r *Reader) reset(ref string) error {
 	line, err := r.peek()
 	if err != nil || !strings.HasPrefix(line, "from ") {
-		return nil // a new branch begins, or the stream ends
+		return nil // a new branch, or the end of the stream
 	}
 	r.has = false
-	number, err := mark(strings.TrimPrefix(line, "from "))
+	number, err := parseMark(strings.TrimPrefix(line, "from "))
 	if name, isTag := strings.CutPrefix(ref, "refs/tags/"); isTag && err == nil {
-		r.name(name, number)
+		r.setTag(name, number)
 	}
 	return err
 }
 
-// name puts a tag at a commit, in place of where it was.
-func (r *Reader) name(tag string, mark uint64) {
+// setTag sets or moves a tag.
+func (r *Reader) setTag(tag string, mark uint64) {
 	r.tags = append(slices.DeleteFunc(r.tags, func(t Tag) bool { return t.Name == tag }), Tag{Name: tag, Mark: mark})
 }
 
-// tag reads a tag with a message of its own.
+// tag reads an annotated tag.
 func (r *Reader) tag(name string) error {
 	t := Tag{Name: name}
 	for {
 		line, err := r.peek()
 		if err != nil {
-			return cutOff(err)
+			return truncatedError(err)
 		}
 		word, rest, _ := strings.Cut(line, " ")
 		switch word {
 		case "from":
-			if t.Mark, err = mark(rest); err != nil {
+			if t.Mark, err = parseMark(rest); err != nil {
 				return err
 			}
 		case "data":
-			r.name(t.Name, t.Mark)
+			r.setTag(t.Name, t.Mark)
 			_, err := r.data(rest)
 			return err
 		}
@@ -239,15 +239,15 @@ func (r *Reader) tag(name string) error {
 	}
 }
 
-// person reads NAME <EMAIL> SECONDS ZONE.
-func person(text string) (p Person, when time.Time, err error) {
+// parsePerson parses NAME <EMAIL> SECONDS ZONE.
+func parsePerson(text string) (p Person, when time.Time, err error) {
 	name, rest, ok := strings.Cut(text, "<")
 	email, stamp, ok2 := strings.Cut(rest, "> ")
 	seconds, zone, _ := strings.Cut(stamp, " ")
 	n, err := strconv.ParseInt(seconds, 10, 64)
 	offset, err2 := strconv.Atoi(zone)
 	if !ok || !ok2 || err != nil || err2 != nil {
-		return p, when, fmt.Errorf("read the stream: %q is no author with a time", clip(text))
+		return p, when, fmt.Errorf("read the stream: %q is no author with a time", shorten(text))
 	}
 	place := time.UTC
 	if offset != 0 {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Writer writes a stream. Its methods must be called in the order of the history; errors stay until [Writer.Close].
+// Writer writes a stream. Call its methods in the order of the history. The first error is returned by [Writer.Close].
 type Writer struct {
 	out  *bufio.Writer
 	ref  string
@@ -15,18 +15,18 @@ type Writer struct {
 	onto string
 }
 
-// NewWriter returns a writer of a history that git shall keep at a branch.
+// NewWriter returns a writer of a history for a git branch.
 func NewWriter(w io.Writer, branch string) *Writer {
 	s := &Writer{out: bufio.NewWriter(w), ref: "refs/heads/" + branch}
 	fmt.Fprint(s.out, "feature done\n")
 	return s
 }
 
-// Onto makes the next commit, if it is the first one, a child of a commit that git has already, by its hash. Without it
-// the first commit is a root.
+// Onto makes the first commit a child of an existing git commit, given by its hash. Without it the first commit is a
+// root.
 func (w *Writer) Onto(hash string) { w.onto = hash }
 
-// Commit writes one commit on top of those before.
+// Commit writes one commit on top of the previous one.
 func (w *Writer) Commit(c Commit) {
 	fmt.Fprintf(w.out, "commit %s\nmark :%d\n", w.ref, c.Mark)
 	_, zone := c.When.Zone()
@@ -37,7 +37,7 @@ func (w *Writer) Commit(c Commit) {
 	for _, role := range []string{"author", "committer"} {
 		fmt.Fprintf(w.out, "%s %s %d %c%02d%02d\n", role, c.Author, c.When.Unix(), sign, zone/3600, zone/60%60)
 	}
-	w.data([]byte(join(c.Message, c.Trailers)))
+	w.data([]byte(appendTrailers(c.Message, c.Trailers)))
 	if w.last != 0 {
 		fmt.Fprintf(w.out, "from :%d\n", w.last)
 	} else if w.onto != "" {
@@ -58,7 +58,7 @@ func (w *Writer) Commit(c Commit) {
 	w.last = c.Mark
 }
 
-// Tag names a commit that was written.
+// Tag tags a commit that was written.
 func (w *Writer) Tag(t Tag) {
 	from := t.Object
 	if from == "" {
@@ -67,7 +67,7 @@ func (w *Writer) Tag(t Tag) {
 	fmt.Fprintf(w.out, "reset refs/tags/%s\nfrom %s\n\n", t.Name, from)
 }
 
-// Close ends the stream and returns the first error of all writes. A stream without its end is refused by git.
+// Close ends the stream and returns the first error. Git rejects a stream without its end.
 func (w *Writer) Close() error {
 	fmt.Fprint(w.out, "done\n")
 	if err := w.out.Flush(); err != nil {
@@ -82,13 +82,13 @@ func (w *Writer) data(data []byte) {
 	w.out.WriteByte('\n')
 }
 
-// String is the person as git writes it.
+// String formats the person like git.
 func (p Person) String() string {
-	name := strings.TrimSpace(clean(p.Name, "<>\x00\r\n"))
-	return strings.TrimLeft(name+" ", " ") + "<" + strings.TrimSpace(clean(p.Email, "<>\x00\r\n")) + ">"
+	name := strings.TrimSpace(removeChars(p.Name, "<>\x00\r\n"))
+	return strings.TrimLeft(name+" ", " ") + "<" + strings.TrimSpace(removeChars(p.Email, "<>\x00\r\n")) + ">"
 }
 
-// quote writes a path as git reads it.
+// quote formats a path for git.
 func quote(path string) string {
 	if !strings.ContainsAny(path, "\n\"\\") && path != "" && path[0] != ' ' {
 		return path

@@ -6,16 +6,16 @@ import (
 	"github.com/platypus-platform/platypus/store/history/parts"
 )
 
-// Identity returns what an item of a list is known by, and whether it can be known at all.
+// Identity returns the identity of a list item; ok is false if it has none.
 type Identity func(item parts.Part) (name string, ok bool)
 
-// Lists returns the identity of the items of the list at a JSON pointer within a key's value, or nil when that list is
-// one piece.
+// Lists returns the Identity function for the list at a JSON pointer within a key's value, or nil if that list is one
+// piece.
 type Lists func(key, pointer string) Identity
 
-// Intent is the schema of intent: ports are known by number and protocol; the sources of a port and the regions of a vm
-// are sets. Lists whose order means something, such as the words of a command, are one piece, and so is everything below
-// user_config, which is the app's own affair. The key may have anything before "clusters/" or "vms/".
+// Intent is the Lists function for intent: ports are identified by number and protocol; the sources of a port and the
+// regions of a vm are sets. Ordered lists, such as the words of a command, are one piece, and so is everything below
+// user_config, which belongs to the app. The key may have any prefix before "clusters/" or "vms/".
 func Intent(key, pointer string) Identity {
 	at := strings.Split(strings.ToLower(strings.ReplaceAll(pointer, "_", "")), "/")
 	switch {
@@ -29,12 +29,10 @@ func Intent(key, pointer string) Identity {
 	return nil
 }
 
-// Sound reports whether an object that was joined of both sides' changes means what either meant. Where it does not, the
-// object is one piece and a conflict.
+// Sound reports whether an object merged from changes of both sides is valid. If not, the whole object is a conflict.
 type Sound func(key, pointer string, joined parts.Part) bool
 
-// OneActive is what intent asks beyond each member: when each side made another version the active one, neither wanted
-// both.
+// OneActive rejects a merge in which each side activated a different version.
 func OneActive(key, pointer string, joined parts.Part) bool {
 	if !strings.HasSuffix(key, "/config") || !strings.EqualFold(pointer, "/versions") {
 		return true
@@ -49,8 +47,8 @@ func OneActive(key, pointer string, joined parts.Part) bool {
 	return active <= 1
 }
 
-// tellsApart reports whether every item of the lists has an identity that no other of its list has.
-func tellsApart(identity Identity, lists []*parts.Part) bool {
+// allDistinct reports whether every item has an identity that is unique in its list.
+func allDistinct(identity Identity, lists []*parts.Part) bool {
 	for _, list := range lists {
 		if list == nil {
 			continue
@@ -67,12 +65,12 @@ func tellsApart(identity Identity, lists []*parts.Part) bool {
 	return true
 }
 
-// scalar knows a string or a number by itself.
+// scalar identifies a string or a number by itself.
 func scalar(item parts.Part) (string, bool) {
 	return item.Text, item.Kind == parts.String || item.Kind == parts.Number
 }
 
-// portName knows a port, however it is written, as 8080/tcp.
+// portName identifies a port, in any notation, as in 8080/tcp.
 func portName(item parts.Part) (string, bool) {
 	protocol := "tcp"
 	for _, e := range item.Elements {

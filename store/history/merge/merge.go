@@ -1,5 +1,4 @@
-// Package merge joins two changes of the same values: ours and theirs, each seen against the base that both began with.
-// It computes and touches nothing.
+// Package merge does three-way merges of values: ours and theirs, each compared with their common base. It is pure.
 //
 // Per key, and within JSON objects per member:
 //
@@ -9,11 +8,12 @@
 //	                           else conflict
 //	theirs removed removed     conflict                                removed
 //
-// A list is one piece, unless the schema says what its items are known by (the ports of an app): then it is joined item
-// by item. What is not JSON is one piece. Numbers count by their text. Where only one side changed a value, its bytes
-// are kept as they are; where both did, the layout is ours.
+// A list is one piece unless the schema identifies its items (the ports of an app): then it is merged by item. A value
+// that is not JSON is one piece. Numbers are compared by their text. If only one side changed a value, its bytes are
+// kept; if both did, the layout is ours.
 //
-// Histories that crossed have more than one base. A part is then joined only where all of them agree on who changed it.
+// Histories with crossing joins have more than one base. A part is then merged only if all bases agree on which side
+// changed it.
 package merge
 
 import (
@@ -25,38 +25,38 @@ import (
 	"github.com/platypus-platform/platypus/store/history/parts"
 )
 
-// Side is one of the two that are joined.
+// Side is one of the two sides of a merge.
 type Side string
 
-// The sides. Nobody stands for no choice.
+// The sides. Nobody means no preference.
 const (
 	Nobody Side = ""
 	Ours   Side = "ours"
 	Theirs Side = "theirs"
 )
 
-// Rules are how strict a merge is and who wins.
+// Rules are the options of a merge.
 type Rules struct {
-	Strict bool                           // two changes of one key are a conflict, whichever members they touch
-	Lists  Lists                          // which lists are joined item by item; nil: none
-	Sound  Sound                          // which joined objects make sense; nil: all
-	Prefer func(key, pointer string) Side // who wins a conflict; nil: nobody
+	Strict bool                           // two changes of one key conflict, whichever members they touch
+	Lists  Lists                          // identifies lists to merge by item; nil: none
+	Sound  Sound                          // validates merged objects; nil: all are valid
+	Prefer func(key, pointer string) Side // the winner of a conflict; nil: nobody
 }
 
-// Conflict is a part of a value that both changed, each in its own way. Nil means that there is no such part.
+// Conflict is a part of a value that both sides changed differently. Nil means absent.
 type Conflict struct {
 	Key     string
-	Pointer string // JSON pointer; an item of a list that is joined by item has its identity in place of its number
-	Base    []byte // of the newest base, when there are several
+	Pointer string // JSON pointer; an item of a list merged by item is named by its identity instead of its index
+	Base    []byte // of the newest base, if there are several
 	Ours    []byte
 	Theirs  []byte
 }
 
-// Tree is values by key.
+// Tree maps keys to values.
 type Tree = map[string][]byte
 
-// Trees merges trees key by key, against one or more bases. The tree that it returns holds ours where a conflict was
-// found; with conflicts it is of no use but to look at. Conflicts are in the order of keys.
+// Trees merges trees key by key, against one or more bases. Where there is a conflict the result has ours; such a
+// result is only for display. Conflicts are in key order.
 func Trees(bases []Tree, ours, theirs Tree, rules Rules) (Tree, []Conflict) {
 	merged, conflicts := Tree{}, []Conflict(nil)
 	keys := slices.AppendSeq(slices.Collect(maps.Keys(ours)), maps.Keys(theirs))
@@ -75,7 +75,7 @@ func Trees(bases []Tree, ours, theirs Tree, rules Rules) (Tree, []Conflict) {
 	return merged, conflicts
 }
 
-// lookup returns a value, nil when it is absent and never nil otherwise.
+// lookup returns a value: nil only if it is absent.
 func lookup(t Tree, key string) []byte {
 	value, found := t[key]
 	if found && value == nil {
@@ -84,7 +84,7 @@ func lookup(t Tree, key string) []byte {
 	return value
 }
 
-// Value merges the value of one key. Nil stands for an absent value, in what it takes and in what it returns.
+// Value merges the value of one key. Nil means absent, in parameters and result.
 func Value(key string, bases [][]byte, ours, theirs []byte, rules Rules) ([]byte, []Conflict) {
 	sameAs := func(value []byte) bool {
 		return !slices.ContainsFunc(bases, func(b []byte) bool { return (b == nil) != (value == nil) || !bytes.Equal(b, value) })
@@ -101,7 +101,7 @@ func Value(key string, bases [][]byte, ours, theirs []byte, rules Rules) ([]byte
 	for i, b := range bases {
 		before[i] = parse(b)
 	}
-	switch merged := m.part("", before, mine, other); merged {
+	switch merged := m.mergePart("", before, mine, other); merged {
 	case nil:
 		return nil, m.conflicts
 	case mine:
@@ -122,15 +122,15 @@ func parse(value []byte) *parts.Part {
 	return &p
 }
 
-// Resolution returns a Prefer that lets ours win at the paths of the one list and theirs at those of the other. A path is
-// a key, a prefix that ends in "/", or a key, "#" and a JSON pointer; it holds for all that lies below it, and the
-// longest one that fits decides.
+// Resolution returns a Prefer function in which ours wins at one list of paths and theirs at the other. A path is a
+// key, a prefix that ends in "/", or a key, "#" and a JSON pointer; it includes everything below, and the longest
+// matching path decides.
 func Resolution(ours, theirs []string) func(key, pointer string) Side {
 	return func(key, pointer string) Side {
 		winner, longest := Nobody, -1
 		for side, paths := range map[Side][]string{Ours: ours, Theirs: theirs} {
 			for _, path := range paths {
-				if fits(path, key, pointer) && len(path) > longest {
+				if pathMatches(path, key, pointer) && len(path) > longest {
 					winner, longest = side, len(path)
 				}
 			}
@@ -139,7 +139,7 @@ func Resolution(ours, theirs []string) func(key, pointer string) Side {
 	}
 }
 
-func fits(path, key, pointer string) bool {
+func pathMatches(path, key, pointer string) bool {
 	of, at, pointed := strings.Cut(path, "#")
 	switch {
 	case pointed:

@@ -21,7 +21,7 @@ func value(s string) []byte {
 	return []byte(s)
 }
 
-func TestTable(t *testing.T) {
+func TestValue_EachCombination_MatchesTheTable(t *testing.T) {
 	const deploy, vm = "clusters/a/p/deploy_config", "vms/v"
 	for _, c := range []struct {
 		name, key, base, ours, theirs, want string
@@ -85,14 +85,14 @@ func pointers(conflicts []Conflict) string {
 	return strings.Join(all, " ")
 }
 
-func TestConflictsAreData(t *testing.T) {
+func TestConflict_Fields_AreFilled(t *testing.T) {
 	_, found := Value("k", [][]byte{[]byte(`{"a":{"b":1}}`)}, []byte(`{"a":{"b":2}}`), []byte(`{"a":{}}`), Rules{})
 	if len(found) != 1 || found[0].Key != "k" || found[0].Pointer != "/a/b" || string(found[0].Base) != "1" || string(found[0].Ours) != "2" || found[0].Theirs != nil {
 		t.Errorf("%+v", found)
 	}
 }
 
-func TestStrict(t *testing.T) {
+func TestValue_StrictTwoChanges_Conflict(t *testing.T) {
 	base, ours, theirs := []byte(`{"a":1,"b":1}`), []byte(`{"a":2,"b":1}`), []byte(`{"a":1,"b":2}`)
 	if _, found := Value("k", [][]byte{base}, ours, theirs, Rules{Strict: true}); pointers(found) != "(all)" {
 		t.Errorf("two changes of one key: %v", found)
@@ -125,8 +125,7 @@ func TestResolution(t *testing.T) {
 	}
 }
 
-// TestCrossed: with two bases a part is joined only where they agree.
-func TestCrossed(t *testing.T) {
+func TestValue_TwoBases_MergesOnlyWhereTheyAgree(t *testing.T) {
 	bases := [][]byte{[]byte(`{"a":1,"b":1}`), []byte(`{"a":2,"b":1}`)}
 	got, found := Value("k", bases, []byte(`{"a":1,"b":1}`), []byte(`{"a":2,"b":5}`), Rules{})
 	if pointers(found) != "/a" || string(got) != `{"a":1,"b":5}` {
@@ -166,9 +165,8 @@ func TestTrees(t *testing.T) {
 	}
 }
 
-// TestLargeValues: a merge of values of the largest size takes no longer than a person waits. It would take minutes if it
-// looked at each member for each member.
-func TestLargeValues(t *testing.T) {
+// TestValue_LargestSize_IsFast: a quadratic search of members would take minutes.
+func TestValue_LargestSize_IsFast(t *testing.T) {
 	object := func(change int) []byte {
 		var b strings.Builder
 		b.WriteString("{")

@@ -170,7 +170,7 @@ func bytesOf(v any, present, loose bool) []byte {
 	return data
 }
 
-func TestMergeAgreesWithTheOracle(t *testing.T) {
+func TestValue_RandomValues_MatchTheOracle(t *testing.T) {
 	conflicts, merges := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		inBase := rapid.IntRange(0, 5).Draw(t, "inBase") > 0
@@ -208,9 +208,9 @@ func TestMergeAgreesWithTheOracle(t *testing.T) {
 	}
 }
 
-// TestTwoSidesAreAlike: what is merged does not depend on who is called ours, and a merge that is merged again with
-// either side is itself.
-func TestTwoSidesAreAlike(t *testing.T) {
+// TestValue_SwappedSides_GiveTheSameResult: the result does not depend on which side is ours, and merging it again with
+// either side changes nothing.
+func TestValue_SwappedSides_GiveTheSameResult(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		base := draw(t, 3)
 		ours, theirs := vary(t, base, 3), vary(t, base, 3)

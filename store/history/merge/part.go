@@ -13,23 +13,23 @@ type merger struct {
 	conflicts []Conflict
 }
 
-func (m *merger) part(pointer string, bases []*parts.Part, ours, theirs *parts.Part) *parts.Part {
+func (m *merger) mergePart(pointer string, bases []*parts.Part, ours, theirs *parts.Part) *parts.Part {
 	sameAs := func(p *parts.Part) bool {
-		return !slices.ContainsFunc(bases, func(b *parts.Part) bool { return !same(b, p) })
+		return !slices.ContainsFunc(bases, func(b *parts.Part) bool { return !equal(b, p) })
 	}
 	switch {
-	case same(ours, theirs):
+	case equal(ours, theirs):
 		return ours
 	case sameAs(theirs):
 		return ours
 	case sameAs(ours):
 		return theirs
 	case m.rules.Strict:
-	case all(parts.Object, bases, ours, theirs):
-		return m.elements(pointer, bases, ours, theirs, member)
-	case all(parts.List, bases, ours, theirs) && m.rules.Lists != nil:
-		if identity := m.rules.Lists(m.key, pointer); identity != nil && tellsApart(identity, append(bases, ours, theirs)) {
-			return m.elements(pointer, bases, ours, theirs, func(e parts.Element) string {
+	case allOfKind(parts.Object, bases, ours, theirs):
+		return m.mergeElements(pointer, bases, ours, theirs, memberName)
+	case allOfKind(parts.List, bases, ours, theirs) && m.rules.Lists != nil:
+		if identity := m.rules.Lists(m.key, pointer); identity != nil && allDistinct(identity, append(bases, ours, theirs)) {
+			return m.mergeElements(pointer, bases, ours, theirs, func(e parts.Element) string {
 				name, _ := identity(e.Value)
 				return name
 			})
@@ -51,81 +51,81 @@ func (m *merger) conflict(pointer string, bases []*parts.Part, ours, theirs *par
 	if len(bases) > 0 {
 		base = bases[0]
 	}
-	m.conflicts = append(m.conflicts, Conflict{m.key, pointer, raw(base), raw(ours), raw(theirs)})
+	m.conflicts = append(m.conflicts, Conflict{m.key, pointer, rawOf(base), rawOf(ours), rawOf(theirs)})
 	return ours
 }
 
-// member names an element of an object.
-func member(e parts.Element) string { return e.Name }
+// memberName identifies an element of an object.
+func memberName(e parts.Element) string { return e.Name }
 
-// elements merges two objects by member, or two lists by item. What only they have is put behind the element that it
-// follows there.
-func (m *merger) elements(pointer string, bases []*parts.Part, ours, theirs *parts.Part, name func(parts.Element) string) *parts.Part {
-	before, mine, other := len(m.conflicts), byName(ours, name), byName(theirs, name)
-	past := make([]map[string]*parts.Part, len(bases))
+// mergeElements merges two objects by member, or two lists by item. Elements that only theirs has are inserted after
+// the same element as there.
+func (m *merger) mergeElements(pointer string, bases []*parts.Part, ours, theirs *parts.Part, name func(parts.Element) string) *parts.Part {
+	conflictsBefore, mine, other := len(m.conflicts), byName(ours, name), byName(theirs, name)
+	baseElements := make([]map[string]*parts.Part, len(bases))
 	for i, b := range bases {
-		past[i] = byName(b, name)
+		baseElements[i] = byName(b, name)
 	}
 	base := func(n string) []*parts.Part {
 		found := make([]*parts.Part, len(bases))
-		for i := range past {
-			found[i] = past[i][n]
+		for i := range baseElements {
+			found[i] = baseElements[i][n]
 		}
 		return found
 	}
 	var kept []parts.Element
-	stays := map[string]bool{}
+	isKept := map[string]bool{}
 	for _, e := range ours.Elements {
 		n := name(e)
-		if value := m.part(parts.Below(pointer, n), base(n), &e.Value, other[n]); value != nil {
+		if value := m.mergePart(parts.Below(pointer, n), base(n), &e.Value, other[n]); value != nil {
 			e.Value = *value
-			kept, stays[n] = append(kept, e), true
+			kept, isKept[n] = append(kept, e), true
 		}
 	}
 	var first []parts.Element
-	behind, follows := "", map[string][]parts.Element{} // what is new, by the element that stays before it
+	previous, added := "", map[string][]parts.Element{} // new elements, by the kept element before them
 	seen := false
 	for _, e := range theirs.Elements {
 		n := name(e)
 		if mine[n] != nil {
-			if stays[n] {
-				behind, seen = n, true
+			if isKept[n] {
+				previous, seen = n, true
 			}
 			continue
 		}
-		value := m.part(parts.Below(pointer, n), base(n), nil, &e.Value)
+		value := m.mergePart(parts.Below(pointer, n), base(n), nil, &e.Value)
 		if value == nil {
 			continue
 		}
-		e = parts.Element{Lead: lead(ours, e), Name: e.Name, Label: e.Label, Value: *value}
+		e = parts.Element{Lead: leadFor(ours, e), Name: e.Name, Label: e.Label, Value: *value}
 		if seen {
-			follows[behind] = append(follows[behind], e)
+			added[previous] = append(added[previous], e)
 		} else {
 			first = append(first, e)
 		}
 	}
 	merged := first
 	for _, e := range kept {
-		merged = append(append(merged, e), follows[name(e)]...)
+		merged = append(append(merged, e), added[name(e)]...)
 	}
-	joined := parts.Join(ours.Kind, closed(merged, ours, theirs), nil)
+	joined := parts.Join(ours.Kind, fixTrailingSpace(merged, ours, theirs), nil)
 	if m.rules.Sound != nil && !m.rules.Sound(m.key, pointer, joined) {
-		m.conflicts = m.conflicts[:before] // the whole is the conflict
+		m.conflicts = m.conflicts[:conflictsBefore] // the whole object is the conflict
 		return m.conflict(pointer, bases, ours, theirs)
 	}
 	return &joined
 }
 
-// lead is the white space before an element that is new: as elements have it among ours.
-func lead(ours *parts.Part, e parts.Element) []byte {
+// leadFor is the white space before a new element: the same as before ours.
+func leadFor(ours *parts.Part, e parts.Element) []byte {
 	if len(ours.Elements) > 0 {
 		return ours.Elements[len(ours.Elements)-1].Lead
 	}
 	return e.Lead
 }
 
-// closed moves the white space before the closing bracket to the element that is now the last.
-func closed(merged []parts.Element, ours, theirs *parts.Part) []parts.Element {
+// fixTrailingSpace moves the white space before the closing bracket to the new last element.
+func fixTrailingSpace(merged []parts.Element, ours, theirs *parts.Part) []parts.Element {
 	model := ours
 	if len(ours.Elements) == 0 {
 		model = theirs
@@ -154,20 +154,20 @@ func byName(p *parts.Part, name func(parts.Element) string) map[string]*parts.Pa
 	return found
 }
 
-func same(a, b *parts.Part) bool {
+func equal(a, b *parts.Part) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
 	return a.Equal(*b)
 }
 
-// all reports whether both sides are of the kind and the bases are too or absent.
-func all(kind parts.Kind, bases []*parts.Part, ours, theirs *parts.Part) bool {
+// allOfKind reports whether both sides, and all present bases, are of a kind.
+func allOfKind(kind parts.Kind, bases []*parts.Part, ours, theirs *parts.Part) bool {
 	return ours != nil && theirs != nil && ours.Kind == kind && theirs.Kind == kind &&
 		!slices.ContainsFunc(bases, func(b *parts.Part) bool { return b != nil && b.Kind != kind })
 }
 
-func raw(p *parts.Part) []byte {
+func rawOf(p *parts.Part) []byte {
 	if p == nil {
 		return nil
 	}

@@ -2,14 +2,14 @@ package parts
 
 import "slices"
 
-// Difference is one part that is not the same in two values.
+// Difference is one part that differs between two values.
 type Difference struct {
 	Pointer       string // JSON pointer, "" for the whole value
-	Before, After []byte // as written; nil when there is no such part
+	Before, After []byte // as written; nil if absent
 }
 
-// Diff returns what differs between two values, in the order of the members of before, then those that are new. Objects
-// are entered, everything else is compared whole; a nil value is absent. Values that say the same differ in nothing.
+// Diff returns the differences between two values, in the order of the members of before, followed by new members. It
+// descends into objects and compares everything else as a whole; a nil value is absent.
 func Diff(before, after []byte) []Difference {
 	switch {
 	case before == nil && after == nil:

@@ -6,24 +6,24 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep brackets may nest before a value counts as opaque.
+// maxDepth is the maximum nesting; deeper values are opaque.
 const maxDepth = 200
 
-// small is how many members are as well looked for one by one.
-const small = 16
+// indexThreshold is the number of members up to which a linear search is as fast as an index.
+const indexThreshold = 16
 
-// Parse takes a value apart. It has no error: what cannot be taken apart is one [Opaque] part.
+// Parse parses a value. Invalid JSON becomes one [Opaque] part instead of an error.
 func Parse(value []byte) Part {
 	r := reader{data: value, ok: utf8.Valid(value)}
-	r.space()
-	p := r.part(0)
-	if r.space(); !r.ok || r.at < len(value) {
+	r.skipSpace()
+	p := r.readPart(0)
+	if r.skipSpace(); !r.ok || r.offset < len(value) {
 		return Part{Kind: Opaque, Raw: value}
 	}
 	return p
 }
 
-// Whole takes a value apart like [Parse], with the white space before and after it.
+// Whole parses a value like [Parse], and returns the white space before and after it.
 func Whole(value []byte) (lead []byte, p Part, trail []byte) {
 	if p = Parse(value); p.Kind == Opaque {
 		return nil, p, nil
@@ -32,120 +32,120 @@ func Whole(value []byte) (lead []byte, p Part, trail []byte) {
 	return value[:from], p, value[from+len(p.Raw):]
 }
 
-// reader reads JSON text. After the first fault ok is false and what it returns is of no use.
+// reader reads JSON text. After an error ok is false and the results are meaningless.
 type reader struct {
-	data []byte
-	at   int
-	ok   bool
+	data   []byte
+	offset int
+	ok     bool
 }
 
-func (r *reader) part(depth int) (p Part) {
-	from := r.at
+func (r *reader) readPart(depth int) (p Part) {
+	from := r.offset
 	switch r.peek() {
 	case '{':
-		p = r.group(Object, '}', depth)
+		p = r.readGroup(Object, '}', depth)
 	case '[':
-		p = r.group(List, ']', depth)
+		p = r.readGroup(List, ']', depth)
 	case '"':
-		p = Part{Kind: String, Text: r.quoted()}
+		p = Part{Kind: String, Text: r.readString()}
 	case 't', 'f', 'n':
-		p = Part{Kind: Word, Text: r.plain()}
+		p = Part{Kind: Word, Text: r.readScalar()}
 	default:
-		p = Part{Kind: Number, Text: r.plain()}
+		p = Part{Kind: Number, Text: r.readScalar()}
 	}
-	p.Raw = r.data[min(from, len(r.data)):min(r.at, len(r.data))]
+	p.Raw = r.data[min(from, len(r.data)):min(r.offset, len(r.data))]
 	return p
 }
 
-// group reads an object or a list.
-func (r *reader) group(kind Kind, closing byte, depth int) Part {
+// readGroup reads an object or a list.
+func (r *reader) readGroup(kind Kind, closing byte, depth int) Part {
 	p := Part{Kind: kind}
-	if r.at++; depth >= maxDepth {
+	if r.offset++; depth >= maxDepth {
 		r.ok = false
 		return p
 	}
 	names := map[string]int{}
-	lead := r.space()
+	lead := r.skipSpace()
 	if r.peek() == closing {
-		r.at++
+		r.offset++
 		p.Tail = lead
 		return p
 	}
 	for r.ok {
 		e := Element{Lead: lead}
 		if kind == Object {
-			e.Name, e.Label = r.label()
-			if _, twice := names[e.Name]; twice {
+			e.Name, e.Label = r.readLabel()
+			if _, duplicate := names[e.Name]; duplicate {
 				r.ok = false
 			}
 			names[e.Name] = len(p.Elements)
 		}
-		e.Value = r.part(depth + 1)
-		e.Trail = r.space()
+		e.Value = r.readPart(depth + 1)
+		e.Trail = r.skipSpace()
 		p.Elements = append(p.Elements, e)
 		next := r.peek()
-		if r.at++; next == closing {
-			if len(names) > small {
+		if r.offset++; next == closing {
+			if len(names) > indexThreshold {
 				p.index = names
 			}
 			return p
 		}
 		r.ok = r.ok && next == ','
-		lead = r.space()
+		lead = r.skipSpace()
 	}
 	return p
 }
 
-func (r *reader) label() (name string, text []byte) {
-	from := r.at
-	name = r.quoted()
-	r.space()
+func (r *reader) readLabel() (name string, text []byte) {
+	from := r.offset
+	name = r.readString()
+	r.skipSpace()
 	r.ok = r.ok && r.peek() == ':'
-	r.at++
-	r.space()
-	return name, r.data[min(from, len(r.data)):min(r.at, len(r.data))]
+	r.offset++
+	r.skipSpace()
+	return name, r.data[min(from, len(r.data)):min(r.offset, len(r.data))]
 }
 
 func (r *reader) peek() byte {
-	if !r.ok || r.at >= len(r.data) {
+	if !r.ok || r.offset >= len(r.data) {
 		r.ok = false
 		return 0
 	}
-	return r.data[r.at]
+	return r.data[r.offset]
 }
 
-func (r *reader) space() []byte {
-	from := min(r.at, len(r.data))
-	for r.at < len(r.data) && bytes.IndexByte([]byte(" \t\r\n"), r.data[r.at]) >= 0 {
-		r.at++
+func (r *reader) skipSpace() []byte {
+	from := min(r.offset, len(r.data))
+	for r.offset < len(r.data) && bytes.IndexByte([]byte(" \t\r\n"), r.data[r.offset]) >= 0 {
+		r.offset++
 	}
-	return r.data[from:max(from, min(r.at, len(r.data)))]
+	return r.data[from:max(from, min(r.offset, len(r.data)))]
 }
 
-// quoted reads a string and returns what it says.
-func (r *reader) quoted() (text string) {
-	from := r.at
+// readString reads a string and returns its decoded text.
+func (r *reader) readString() (text string) {
+	from := r.offset
 	if r.peek() != '"' {
 		r.ok = false
 		return ""
 	}
-	for r.at++; r.at < len(r.data) && r.data[r.at] != '"'; r.at++ {
-		if r.data[r.at] == '\\' {
-			r.at++
+	for r.offset++; r.offset < len(r.data) && r.data[r.offset] != '"'; r.offset++ {
+		if r.data[r.offset] == '\\' {
+			r.offset++
 		}
 	}
-	r.at = min(r.at+1, len(r.data))
-	r.ok = r.ok && json.Unmarshal(r.data[from:r.at], &text) == nil
+	r.offset = min(r.offset+1, len(r.data))
+	r.ok = r.ok && json.Unmarshal(r.data[from:r.offset], &text) == nil
 	return text
 }
 
-// plain reads a number or a word.
-func (r *reader) plain() string {
-	from := r.at
-	for r.at < len(r.data) && bytes.IndexByte([]byte(" \t\r\n,]}"), r.data[r.at]) < 0 {
-		r.at++
+// readScalar reads a number or a word.
+func (r *reader) readScalar() string {
+	from := r.offset
+	for r.offset < len(r.data) && bytes.IndexByte([]byte(" \t\r\n,]}"), r.data[r.offset]) < 0 {
+		r.offset++
 	}
-	text := r.data[min(from, len(r.data)):min(r.at, len(r.data))]
+	text := r.data[min(from, len(r.data)):min(r.offset, len(r.data))]
 	r.ok = r.ok && json.Valid(text)
 	return string(text)
 }

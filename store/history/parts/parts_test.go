@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestParseAgreesWithTheStandardLibrary(t *testing.T) {
+func TestParse_RandomText_MatchesStandardLibrary(t *testing.T) {
 	for _, text := range []string{
 		`{}`, ` { } `, `[]`, `[ ]`, `[1,2]`, `{"a":1 , "b" : [ true , null ]}`, `"x"`, `1`, `-0.5e7`, `"\u0041\"\\"`, `"é"`, "\"\xff\"",
 		``, ` `, `{`, `[`, `{"a"}`, `{"a":}`, `{"a":1,}`, `[1,]`, `[1 2]`, `nul`, `truefalse`, `1 2`, `01`, `+1`, `"`, `"\`, `"\x"`, `{a:1}`, `]`, `{"a":1]`, `[1}`,
@@ -66,8 +66,8 @@ func anyJSON(t *rapid.T, depth int) string {
 	return rapid.SampledFrom([]string{"true", "false", "null"}).Draw(t, "word")
 }
 
-// TestNothingIsLost: what was taken apart is put together byte for byte, at every level.
-func TestNothingIsLost(t *testing.T) {
+// TestParse_Rejoined_KeepsEveryByte: joining the elements again gives the same bytes, at every level.
+func TestParse_Rejoined_KeepsEveryByte(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := " " + anyJSON(t, 4) + "\n"
 		lead, p, trail := Whole([]byte(text))
@@ -90,8 +90,8 @@ func TestNothingIsLost(t *testing.T) {
 	})
 }
 
-// TestEqualAndDiff holds both against the standard library's reading, numbers as text.
-func TestEqualAndDiff(t *testing.T) {
+// TestDiff_RandomValues_MatchesStandardLibrary compares Equal and Diff with encoding/json, numbers as text.
+func TestDiff_RandomValues_MatchesStandardLibrary(t *testing.T) {
 	read := func(text string) (v any) {
 		d := json.NewDecoder(strings.NewReader(text))
 		d.UseNumber()
@@ -135,7 +135,7 @@ func at(v any, pointer string) (any, bool) {
 	return v, true
 }
 
-func TestDiffOfAbsentAndForeign(t *testing.T) {
+func TestDiff_AbsentOrInvalidValues_AreCompared(t *testing.T) {
 	for _, c := range []struct {
 		before, after []byte
 		want          []string

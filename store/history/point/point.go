@@ -1,4 +1,4 @@
-// Package point reads how a person names a moment in the history of intent:
+// Package point parses the names of moments in the history of intent:
 //
 //	42                          the commit of that number; 0 is before the first
 //	head                        the newest commit (also now, latest)
@@ -20,7 +20,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Kind is how a point is given.
+// Kind is the form of a point.
 type Kind string
 
 // The kinds.
@@ -35,18 +35,18 @@ const (
 // Point is a moment in a history.
 type Point struct {
 	Kind   Kind
-	Number uint64    // of a commit or of the store's index
+	Number uint64    // number of a commit, or index of the store
 	Time   time.Time // inclusive
 	Tag    intent.Name
 }
 
-// words are never tags.
-var words = map[string]bool{"head": true, "now": true, "latest": true, "today": true, "yesterday": true}
+// reserved are words that cannot be tags.
+var reserved = map[string]bool{"head": true, "now": true, "latest": true, "today": true, "yesterday": true}
 
-// example is what an error names.
-const example = "a point is a number, a tag, head, a time such as 2026-11-21T15:04:05Z, \"yesterday 15:00\" or \"2h ago\""
+// forms lists the accepted forms, for errors.
+const forms = "a point is a number, a tag, head, a time such as 2026-11-21T15:04:05Z, \"yesterday 15:00\" or \"2h ago\""
 
-// Parse reads text. Times of day are those of now's location.
+// Parse parses text. Times of day are in the location of now.
 func Parse(text string, now time.Time) (Point, error) {
 	text = strings.TrimSpace(text)
 	lower := strings.ToLower(text)
@@ -64,10 +64,10 @@ func Parse(text string, now time.Time) (Point, error) {
 		}
 		return Point{Kind: Seq, Number: n}, nil
 	}
-	if words[lower] && lower != "today" && lower != "yesterday" {
+	if reserved[lower] && lower != "today" && lower != "yesterday" {
 		return Point{Kind: Head}, nil
 	}
-	if at, is, err := moment(text, now); is {
+	if at, isTime, err := parseTime(text, now); isTime {
 		if err == nil && at.After(now) {
 			err = fmt.Errorf("point %q lies in the future: it is %s now", text, now.Format(time.RFC3339))
 		}
@@ -75,28 +75,28 @@ func Parse(text string, now time.Time) (Point, error) {
 	}
 	tag, err := TagName(text)
 	if err != nil {
-		return Point{}, fmt.Errorf("unknown point %q: %s", text, example)
+		return Point{}, fmt.Errorf("unknown point %q: %s", text, forms)
 	}
 	return Point{Kind: Tag, Tag: tag}, nil
 }
 
-// TagName returns text as the name of a tag. What could be read as another kind of point is none.
+// TagName parses text as the name of a tag. Text that is another kind of point is rejected.
 func TagName(text string) (intent.Name, error) {
 	name, err := intent.ParseName(text)
 	if err != nil {
 		return "", fmt.Errorf("tag: %w", err)
 	}
-	_, isTime, _ := moment(text, time.Unix(0, 0).UTC())
-	if words[strings.ToLower(text)] || isTime || strings.Trim(text, "0123456789") == "" {
+	_, isTime, _ := parseTime(text, time.Unix(0, 0).UTC())
+	if reserved[strings.ToLower(text)] || isTime || strings.Trim(text, "0123456789") == "" {
 		return "", fmt.Errorf("tag %q would be read as another kind of point: choose a word", text)
 	}
 	return name, nil
 }
 
-// Split takes KEY@POINT apart. Without an @ the point is absent.
+// Split splits KEY@POINT. pointed is false without an @.
 func Split(text string) (key, at string, pointed bool) { return strings.Cut(text, "@") }
 
-// String is the point in the form that Parse reads.
+// String returns the point in a form that Parse accepts.
 func (p Point) String() string {
 	switch p.Kind {
 	case Seq:
@@ -111,10 +111,10 @@ func (p Point) String() string {
 	return string(Head)
 }
 
-// moment reads a time. Is tells whether text looks like one at all.
-func moment(text string, now time.Time) (at time.Time, is bool, err error) {
+// parseTime parses a time. isTime reports whether text looks like one at all.
+func parseTime(text string, now time.Time) (at time.Time, isTime bool, err error) {
 	if span, ago := strings.CutSuffix(strings.ToLower(text), "ago"); ago && strings.TrimSpace(span) != "" && strings.Trim(span, "0123456789") != span {
-		d, err := since(span)
+		d, err := parseSpan(span)
 		return now.Add(-d), err == nil || strings.ContainsAny(text, " "), err
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
@@ -149,7 +149,7 @@ func moment(text string, now time.Time) (at time.Time, is bool, err error) {
 	return at, false, nil
 }
 
-// units are what a span may be given in. A year is 365 days.
+// units of a span. A year is 365 days.
 var units = map[string]time.Duration{
 	"s": time.Second, "sec": time.Second, "second": time.Second,
 	"m": time.Minute, "min": time.Minute, "minute": time.Minute,
@@ -159,8 +159,8 @@ var units = map[string]time.Duration{
 	"y": 365 * 24 * time.Hour, "year": 365 * 24 * time.Hour,
 }
 
-// since reads a span such as "1d12h" or "3 days".
-func since(span string) (total time.Duration, err error) {
+// parseSpan parses a span such as "1d12h" or "3 days".
+func parseSpan(span string) (total time.Duration, err error) {
 	rest := strings.ReplaceAll(span, " ", "")
 	for rest != "" {
 		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))

@@ -43,8 +43,8 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestSaidAgain: what a point says of itself is read as the same point, and no tag is read as something else.
-func TestSaidAgain(t *testing.T) {
+// TestParse_StringOfPoint_IsTheSamePoint: String is parsed as the same point, and no tag is parsed as something else.
+func TestParse_StringOfPoint_IsTheSamePoint(t *testing.T) {
 	now := time.Date(2026, 11, 21, 15, 4, 5, 0, time.UTC)
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.StringMatching(`[0-9a-z:. -]{1,12}`), rapid.StringMatching(`[0-9]{1,3} ?(s|min|h|days) ago`),
