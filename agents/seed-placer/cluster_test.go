@@ -147,7 +147,7 @@ func (c *cluster) replicas(name string) map[string]intent.Replica {
 	all := map[string]intent.Replica{}
 	for _, p := range pairs {
 		node, _ := prefix.Below(p.Key)
-		put(all, node, p.Value)
+		decodeInto(all, node, p.Value)
 	}
 	return all
 }

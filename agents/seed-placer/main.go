@@ -40,7 +40,7 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[D
 		return nil, err
 	}
 	return &converge.Loop[Desired, Actual, Step]{
-		Observe: p.observe, Plan: p.plan, Apply: p.apply, States: p.states, Wake: p.wake, Parallel: 8,
+		Observe: p.observe, Plan: p.plan, Apply: p.apply, States: p.states, Wake: p.wakeups, Parallel: 8,
 		Guard: p.guard(),
 	}, nil
 }

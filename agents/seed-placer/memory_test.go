@@ -24,7 +24,7 @@ func TestRoom(t *testing.T) {
 		}
 		before := map[string][]string{}
 		for i := range rapid.IntRange(1, 4).Draw(t, "seeds") {
-			s := wish(string(rune('a'+i)), intent.Replication{MinReplicas: rapid.IntRange(1, 3).Draw(t, "min")})
+			s := desiredSeed(string(rune('a'+i)), intent.Replication{MinReplicas: rapid.IntRange(1, 3).Draw(t, "min")})
 			s.Since, s.Seed.Memory = uint64(i), intent.Size(rapid.IntRange(1, 3).Draw(t, "need"))*64<<20
 			w.d.Seeds = append(w.d.Seeds, s)
 			w.settle(t, draw, func() {})

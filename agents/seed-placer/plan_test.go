@@ -24,8 +24,8 @@ func digestFor(name string) string {
 	return strings.Repeat(fmt.Sprintf("%02x", len(name)+1), 31) + fmt.Sprintf("%02x", name[0])
 }
 
-func wish(name string, r intent.Replication) SeedWish {
-	return SeedWish{Name: name, Seed: intent.Seed{Module: intent.Module{Source: "sha256:" + digestFor(name)}, Replication: r}}
+func desiredSeed(name string, r intent.Replication) DesiredSeed {
+	return DesiredSeed{Name: name, Seed: intent.Seed{Module: intent.Module{Source: "sha256:" + digestFor(name)}, Replication: r}}
 }
 
 func newWorld() *world {
@@ -34,8 +34,8 @@ func newWorld() *world {
 
 func (w *world) add(name string, h intent.Host) {
 	h.Address = name + ":80"
-	w.nodes[name] = &Actual{Node: name, Self: h, Blobs: map[string]Kept{}, Orders: Orders{Sent: map[string]wire.Seed{}}, Workers: map[string]wire.Status{},
-		Files: map[string][]string{}, Quiet: map[string]bool{}}
+	w.nodes[name] = &Actual{Node: name, Self: h, Blobs: map[string]LocalBlob{}, Sent: map[string]wire.Seed{}, Workers: map[string]wire.Status{},
+		Files: map[string][]string{}, Drained: map[string]bool{}}
 }
 
 // lose takes a node and all that hangs on its session away.
@@ -58,24 +58,24 @@ func (w *world) do(node string, s Step) {
 	}
 	switch s.Kind {
 	case Join:
-		w.d.Hosts[node], a.Said, a.Joined = a.Self, a.Self, true
+		w.d.Hosts[node], a.Announced, a.Joined = a.Self, a.Self, true
 	case Claim:
 		claim(intent.Replica{State: intent.ReplicaClaimed, Digest: s.Digest, Zone: zoneOf(a.Self)})
 	case Announce:
 		claim(intent.Replica{State: s.State, Digest: s.Digest, Address: s.Address, Load: s.Load, Zone: zoneOf(a.Self)})
-		a.Quiet[s.About] = s.State == intent.ReplicaDraining
+		a.Drained[s.About] = s.State == intent.ReplicaDraining
 	case Release:
 		delete(w.d.Claims[s.About], node)
 	case Fetch:
-		a.Blobs[s.Digest] = Kept{Size: 1, Old: true}
+		a.Blobs[s.Digest] = LocalBlob{Size: 1, Old: true}
 	case Hold:
 		w.d.Holders[s.Digest] = append(w.d.Holders[s.Digest], node)
 	case Collect:
 		delete(a.Blobs, s.Digest)
 		w.d.Holders[s.Digest] = slices.DeleteFunc(w.d.Holders[s.Digest], func(n string) bool { return n == node })
 	case Tell:
-		set := tables(w.d, *a)
-		a.Told = set.digest()
+		set := desiredConfigs(w.d, *a)
+		a.SentDigest = set.digest()
 		clear(a.Sent)
 		clear(a.Workers)
 		for _, table := range set {
@@ -132,7 +132,7 @@ func TestPlanReachesItsGoal(t *testing.T) {
 		}
 		for i := range rapid.IntRange(1, 5).Draw(t, "seeds") {
 			r := intent.Replication{MinReplicas: rapid.IntRange(0, 4).Draw(t, "min"), Over: rapid.SampledFrom([]string{"", "zone"}).Draw(t, "over")}
-			w.d.Seeds = append(w.d.Seeds, wish(string(rune('a'+i)), r))
+			w.d.Seeds = append(w.d.Seeds, desiredSeed(string(rune('a'+i)), r))
 		}
 		w.settle(t, draw, func() {})
 		w.goal(t)
@@ -180,7 +180,7 @@ func TestWeights(t *testing.T) {
 	d := Desired{Hosts: map[string]intent.Host{"big": {Weight: 3}, "a": {Weight: 1}, "b": {}}}
 	count := map[string]int{}
 	for i := range 1000 {
-		d.Seeds = append(d.Seeds, wish(fmt.Sprint("s", i), intent.Replication{}))
+		d.Seeds = append(d.Seeds, desiredSeed(fmt.Sprint("s", i), intent.Replication{}))
 	}
 	for _, p := range placements(d) {
 		count[p.Nodes[0]]++
@@ -196,8 +196,8 @@ func TestUnsatisfiableHoldsSteady(t *testing.T) {
 	for i, zone := range []string{"a", "a", "a", "b"} {
 		w.add(fmt.Sprint("n", i), intent.Host{Labels: map[string]string{"zone": zone}})
 	}
-	w.d.Seeds = []SeedWish{wish("s", intent.Replication{MinReplicas: 4, Over: "zone"}), wish("t", intent.Replication{MinReplicas: 9}),
-		wish("u", intent.Replication{MinReplicas: 1, Labels: map[string]string{"zone": "c"}})}
+	w.d.Seeds = []DesiredSeed{desiredSeed("s", intent.Replication{MinReplicas: 4, Over: "zone"}), desiredSeed("t", intent.Replication{MinReplicas: 9}),
+		desiredSeed("u", intent.Replication{MinReplicas: 1, Labels: map[string]string{"zone": "c"}})}
 	w.settle(t, func(int) int { return 0 }, func() {})
 	for _, s := range w.d.Seeds {
 		if p := placements(w.d)[s.Name]; p.Problem == "" {
@@ -217,7 +217,7 @@ func TestLoadAddsReplicas(t *testing.T) {
 	for i := range 6 {
 		w.add(fmt.Sprint("n", i), intent.Host{})
 	}
-	w.d.Seeds = []SeedWish{wish("s", intent.Replication{MinReplicas: 2, MaxReplicas: 4})}
+	w.d.Seeds = []DesiredSeed{desiredSeed("s", intent.Replication{MinReplicas: 2, MaxReplicas: 4})}
 	still := func(int) int { return 0 }
 	w.settle(t, still, func() {})
 	for _, c := range []struct{ load, want int }{{0, 2}, {100, 2}, {150, 3}, {900, 4}} {
@@ -226,7 +226,7 @@ func TestLoadAddsReplicas(t *testing.T) {
 			r.Load = c.load
 			w.d.Claims["s"][node] = r
 		}
-		if got := replicas(w.d, w.d.Seeds[0]); got != c.want {
+		if got := wantedReplicas(w.d, w.d.Seeds[0]); got != c.want {
 			t.Errorf("load %d: %d replicas, want %d", c.load, got, c.want)
 		}
 	}
@@ -239,12 +239,12 @@ func TestParkedSeedsStay(t *testing.T) {
 	for _, name := range []string{"n1", "n2"} {
 		w.add(name, intent.Host{})
 	}
-	w.d.Seeds = []SeedWish{wish("s", intent.Replication{MinReplicas: 1})}
+	w.d.Seeds = []DesiredSeed{desiredSeed("s", intent.Replication{MinReplicas: 1})}
 	first := func(int) int { return 0 }
 	w.settle(t, first, func() {})
 	at := w.ready("s")[0]
 	other := map[string]string{"n1": "n2", "n2": "n1"}[at]
-	w.nodes[at].Ward = map[string]Patient{"s": {Intent: fingerprint(w.d.Seeds[0].Seed), Strikes: maxStrikes, Why: "it is bad"}}
+	w.nodes[at].Suspects = map[string]Suspect{"s": {Intent: fingerprint(w.d.Seeds[0].Seed), Strikes: maxStrikes, Why: "it is bad"}}
 	w.settle(t, first, func() {})
 	if c := w.d.Claims["s"]; len(c) != 1 || c[at].State != intent.ReplicaClaimed || len(w.nodes[at].Sent) != 0 {
 		t.Errorf("%+v, runs %v", c, w.nodes[at].Sent)
@@ -263,9 +263,9 @@ func TestParkedSeedsStay(t *testing.T) {
 func TestSiteAndSeedOfOneName(t *testing.T) {
 	w := newWorld()
 	w.add("n", intent.Host{})
-	w.d.Seeds = []SeedWish{wish("x", intent.Replication{})}
+	w.d.Seeds = []DesiredSeed{desiredSeed("x", intent.Replication{})}
 	w.settle(t, func(int) int { return 0 }, func() {})
-	w.d.Sites = []SiteWish{{Name: "x", Site: intent.Site{Manifest: "sha256:" + digestFor("site")}}}
+	w.d.Sites = []DesiredSite{{Name: "x", Site: intent.Site{Manifest: "sha256:" + digestFor("site")}}}
 	steps := plan(w.d, *w.nodes["n"])
 	if len(steps) != 1 || steps[0].Kind != Fetch || steps[0].Subject() != "site/x" {
 		t.Fatalf("%+v", steps)
@@ -284,7 +284,7 @@ func TestSiteAndSeedOfOneName(t *testing.T) {
 func TestHeldSeedsStay(t *testing.T) {
 	w := newWorld()
 	w.add("n", intent.Host{})
-	w.d.Seeds = []SeedWish{wish("s", intent.Replication{}), wish("t", intent.Replication{})}
+	w.d.Seeds = []DesiredSeed{desiredSeed("s", intent.Replication{}), desiredSeed("t", intent.Replication{})}
 	w.settle(t, func(int) int { return 0 }, func() {})
 	w.d.Seeds, w.d.Held = nil, map[string]string{"s": "held", "t": "held"}
 	w.settle(t, func(int) int { return 0 }, func() {})

@@ -24,7 +24,7 @@ func newSpread(draw *rand.Rand, seeds, nodes int) *spread {
 	s := &spread{d: Desired{Hosts: map[string]intent.Host{}, Claims: map[string]map[string]intent.Replica{}}}
 	s.name = func() string { nodesFrom++; return fmt.Sprintf(other, nodesFrom) }
 	for i := range seeds {
-		s.d.Seeds = append(s.d.Seeds, wish(fmt.Sprintf(pattern, seedsFrom+i), intent.Replication{MinReplicas: 2}))
+		s.d.Seeds = append(s.d.Seeds, desiredSeed(fmt.Sprintf(pattern, seedsFrom+i), intent.Replication{MinReplicas: 2}))
 	}
 	for range nodes {
 		s.d.Hosts[s.name()] = intent.Host{}

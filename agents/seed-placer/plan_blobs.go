@@ -12,33 +12,33 @@ func planBlobs(d Desired, a Actual) (steps []Step) {
 	wanted := wantedBlobs(d, a)
 	for _, digest := range slices.Sorted(maps.Keys(wanted)) {
 		if _, here := a.Blobs[digest]; !here && wanted[digest].keep {
-			steps = append(steps, Step{Kind: Fetch, About: wanted[digest].about, Digest: digest, Why: "this node shall hold it"})
+			steps = append(steps, Step{Kind: Fetch, About: wanted[digest].about, Digest: digest, Reason: "this node shall hold it"})
 		}
 	}
 	for _, digest := range slices.Sorted(maps.Keys(a.Blobs)) {
-		said := slices.Contains(d.Holders[digest], a.Node)
+		announced := slices.Contains(d.Holders[digest], a.Node)
 		use, named := wanted[digest]
 		switch {
-		case named && !use.keep && !use.spare(d, a.Node, digest), !named && !a.Blobs[digest].Old, named && use.keep:
-			if !said && a.Joined {
-				steps = append(steps, Step{Kind: Hold, About: digest, Digest: digest, Why: "others may fetch it here"})
+		case named && !use.keep && !use.enoughCopies(d, a.Node, digest), !named && !a.Blobs[digest].Old, named && use.keep:
+			if !announced && a.Joined {
+				steps = append(steps, Step{Kind: Hold, About: digest, Digest: digest, Reason: "others may fetch it here"})
 			}
 		case a.Blobs[digest].Old && len(d.Held) == 0:
-			steps = append(steps, Step{Kind: Collect, About: digest, Digest: digest, Why: "nothing names it, or enough others hold it"})
+			steps = append(steps, Step{Kind: Collect, About: digest, Digest: digest, Reason: "nothing names it, or enough others hold it"})
 		}
 	}
 	return steps
 }
 
-// use is why a blob is named.
-type use struct {
+// blobUse is why a blob is named.
+type blobUse struct {
 	about  string // a seed, a site or the blob itself
 	keep   bool   // this node shall hold it
 	copies int
 }
 
-// spare reports whether enough other nodes hold a blob.
-func (u use) spare(d Desired, node, digest string) bool {
+// enoughCopies reports whether enough other nodes hold a blob.
+func (u blobUse) enoughCopies(d Desired, node, digest string) bool {
 	others := 0
 	for _, h := range d.Holders[digest] {
 		if _, live := d.Hosts[h]; live && h != node {
@@ -50,8 +50,8 @@ func (u use) spare(d Desired, node, digest string) bool {
 
 // wantedBlobs are all blobs that anything names. A module is held by the nodes that run it and by a few more, so that
 // it outlives the node where it was published; a site by every node.
-func wantedBlobs(d Desired, a Actual) map[string]use {
-	wanted := map[string]use{}
+func wantedBlobs(d Desired, a Actual) map[string]blobUse {
+	wanted := map[string]blobUse{}
 	add := func(digest, about string, keep bool, copies int) {
 		u := wanted[digest]
 		if u.about == "" {
@@ -64,8 +64,8 @@ func wantedBlobs(d Desired, a Actual) map[string]use {
 		if w.Invalid == "" {
 			_, claimed := d.Claims[w.Name][a.Node]
 			digest := w.Seed.Digest()
-			_, isBlob := wasDigest(w.Seed.Source)
-			add(digest, w.Name, claimed || isBlob && keeps(d, a.Node, digest, intent.DefaultCopies), intent.DefaultCopies)
+			_, isBlob := blobDigest(w.Seed.Source)
+			add(digest, w.Name, claimed || isBlob && shouldHold(d, a.Node, digest, intent.DefaultCopies), intent.DefaultCopies)
 		}
 	}
 	for _, w := range d.Sites {
@@ -88,19 +88,19 @@ func wantedBlobs(d Desired, a Actual) map[string]use {
 		if copies == 0 {
 			copies = intent.DefaultCopies
 		}
-		add(digest, digest, keeps(d, a.Node, digest, copies), copies)
+		add(digest, digest, shouldHold(d, a.Node, digest, copies), copies)
 	}
 	return wanted
 }
 
-// wasDigest reports whether a source is a blob.
-func wasDigest(source string) (string, bool) {
+// blobDigest reports whether a source is a blob.
+func blobDigest(source string) (string, bool) {
 	digest := intent.Module{Source: source}.Digest()
 	return digest, digest != ""
 }
 
-// keeps reports whether a node is one of those that shall hold a blob.
-func keeps(d Desired, node, digest string, copies int) bool {
+// shouldHold reports whether a node is one of those that shall hold a blob.
+func shouldHold(d Desired, node, digest string, copies int) bool {
 	ranked := rank("blob/"+digest, d.Hosts)
 	return slices.Contains(ranked[:min(copies, len(ranked))], node)
 }

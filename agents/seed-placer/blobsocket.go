@@ -15,8 +15,8 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/connlimit"
 )
 
-// socketConns bounds how many connections the socket has at once.
-const socketConns = 256
+// maxSocketConns bounds how many connections the socket has at once.
+const maxSocketConns = 256
 
 // serveSocket takes blobs at a unix socket: whoever may open it may publish on this node, and beside them only who shows
 // a worker a certificate; the worker hands that on to here.
@@ -40,16 +40,16 @@ func (p *placer) serveSocket(ctx context.Context, path string) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /blob", p.putBlob)
-	mux.HandleFunc("PUT /blob/{digest}", (&uploads{placer: p, under: map[string]*upload{}}).takePart)
+	mux.HandleFunc("PUT /blob/{digest}", (&uploads{placer: p, active: map[string]*upload{}}).putPart)
 	mux.HandleFunc("GET /blob/{digest}", p.getBlob)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	limits := connlimit.Limits{Total: socketConns, PerClient: socketConns, Stall: stall}
+	limits := connlimit.Limits{Total: maxSocketConns, PerClient: maxSocketConns, Stall: stallTimeout}
 	go func() { _ = server.Serve(connlimit.New(listener, limits)) }()
 	go func() {
 		sweep := time.NewTicker(time.Hour)
 		defer sweep.Stop()
 		for ctx.Err() == nil {
-			if err := p.blobs.Sweep(uploadKept); err != nil {
+			if err := p.blobs.Sweep(partialUploadTTL); err != nil {
 				p.agent.Log.Warn("", err.Error())
 			}
 			select {
@@ -63,24 +63,24 @@ func (p *placer) serveSocket(ctx context.Context, path string) error {
 }
 
 func (p *placer) putBlob(w http.ResponseWriter, r *http.Request) {
-	digest, size, err := p.blobs.Put(http.MaxBytesReader(w, newAwake(w, r), maxBlob))
+	digest, size, err := p.blobs.Put(http.MaxBytesReader(w, newStallReader(w, r), maxBlob))
 	if err != nil {
-		http.Error(w, err.Error(), statusOf(err))
+		http.Error(w, err.Error(), uploadErrorStatus(err))
 		return
 	}
-	p.kept(w, digest, size)
+	p.answerStored(w, digest, size)
 }
 
-// kept says that a blob is here.
-func (p *placer) kept(w http.ResponseWriter, digest string, size int64) {
-	p.nudge()
+// answerStored says that a blob is here.
+func (p *placer) answerStored(w http.ResponseWriter, digest string, size int64) {
+	p.wake()
 	answerJSON(w, http.StatusOK, map[string]any{"sha256": digest, "size": size, "node": p.agent.Node})
 }
 
-func answerJSON(w http.ResponseWriter, status int, said map[string]any) {
+func answerJSON(w http.ResponseWriter, status int, content map[string]any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(said)
+	_ = json.NewEncoder(w).Encode(content)
 }
 
 func (p *placer) getBlob(w http.ResponseWriter, r *http.Request) {

@@ -18,7 +18,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-func proofFlags() []cli.Flag {
+func tlsFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "serve-tls", Usage: "answer other nodes, and uploads, at HOST:PORT, only with a certificate", EnvVars: agent.Env("serve-tls")},
 		&cli.StringFlag{Name: "tls-cert", Usage: "certificate of this node, for both sides of a connection, read again when it changes", EnvVars: agent.Env("tls-cert")},
@@ -27,18 +27,18 @@ func proofFlags() []cli.Flag {
 	}
 }
 
-// proof is what this node proves itself with to others.
-type proof struct {
-	address string        // of --serve-tls; "" where the node has no certificate
-	current *seal.Current // nil where it has none
-	client  atomic.Pointer[http.Client]
+// nodeTLS is what this node proves itself with to others.
+type nodeTLS struct {
+	address  string        // of --serve-tls; "" where the node has no certificate
+	reloader *seal.Current // nil where it has none
+	client   atomic.Pointer[http.Client]
 }
 
-// proofOf reads the certificates that the flags name. They come all together or not at all: half a proof is none, and a
+// openNodeTLS reads the certificates that the flags name. They come all together or not at all: half a proof is none, and a
 // node that was meant to have one must not serve without.
-func proofOf(c *cli.Context) (*proof, error) {
-	p := &proof{address: c.String("serve-tls")}
-	p.client.Store(clientOf(nil))
+func openNodeTLS(c *cli.Context) (*nodeTLS, error) {
+	p := &nodeTLS{address: c.String("serve-tls")}
+	p.client.Store(newNodeClient(nil))
 	given, missing := "", ""
 	for _, flag := range []string{"serve-tls", "tls-cert", "tls-key", "tls-ca"} {
 		if c.String(flag) == "" {
@@ -60,101 +60,101 @@ func proofOf(c *cli.Context) (*proof, error) {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		return nil, agent.Usage("--serve-tls %s: name the very address by which other nodes reach this one", p.address)
 	}
-	if p.current, err = seal.Open(seal.Files{Cert: c.String("tls-cert"), Key: c.String("tls-key"), CA: c.String("tls-ca")}, host); err != nil {
+	if p.reloader, err = seal.Open(seal.Files{Cert: c.String("tls-cert"), Key: c.String("tls-key"), CA: c.String("tls-ca")}, host); err != nil {
 		return nil, agent.Usage("%w", err)
 	}
-	return p, p.connect()
+	return p, p.replaceClient()
 }
 
-// clientOf is a client for the other nodes. It goes through no proxy: what is between nodes is between nodes.
-func clientOf(transport *http.Transport) *http.Client {
+// newNodeClient is a client for the other nodes. It goes through no proxy: what is between nodes is between nodes.
+func newNodeClient(transport *http.Transport) *http.Client {
 	if transport == nil {
 		transport = &http.Transport{}
 	}
 	transport.DialContext = (&net.Dialer{Timeout: 5 * time.Second}).DialContext
-	transport.TLSHandshakeTimeout, transport.ResponseHeaderTimeout, transport.DisableCompression = 10*time.Second, stall, true
+	transport.TLSHandshakeTimeout, transport.ResponseHeaderTimeout, transport.DisableCompression = 10*time.Second, stallTimeout, true
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// connect makes the agent's own connections with the certificate of now.
-func (p *proof) connect() error {
-	config, err := p.current.Client()
+// replaceClient makes the agent's own connections with the certificate of now.
+func (p *nodeTLS) replaceClient() error {
+	config, err := p.reloader.Client()
 	if err != nil {
 		return err
 	}
-	if before := p.client.Swap(clientOf(&http.Transport{TLSClientConfig: config})); before != nil {
-		before.CloseIdleConnections()
+	if previous := p.client.Swap(newNodeClient(&http.Transport{TLSClientConfig: config})); previous != nil {
+		previous.CloseIdleConnections()
 	}
 	return nil
 }
 
 // public is what may be known of it, nil where the node has none.
-func (p *proof) public() *seal.Public {
-	if p.current == nil {
+func (p *nodeTLS) public() *seal.Public {
+	if p.reloader == nil {
 		return nil
 	}
-	return &p.current.Identity().Public
+	return &p.reloader.Identity().Public
 }
 
-// sealed is what the workers get to know.
-func (p *placer) sealed() wire.Sealed {
-	public := p.proof.public()
+// workerTLS is what the workers get to know.
+func (p *placer) workerTLS() wire.Sealed {
+	public := p.tls.public()
 	if public == nil {
 		return wire.Sealed{}
 	}
 	return wire.Sealed{Proof: public, Uploads: p.socket}
 }
 
-// renewEvery is how often the files of the certificates are looked at.
-const renewEvery = 2 * time.Second
+// certPollInterval is how often the files of the certificates are looked at.
+const certPollInterval = 2 * time.Second
 
-// renew takes up certificates that have changed, at once after HUP, until ctx ends. Until a whole set is there the node
+// watchCertificates takes up certificates that have changed, at once after HUP, until ctx ends. Until a whole set is there the node
 // goes on with the one it has.
-func (p *placer) renew(ctx context.Context) {
+func (p *placer) watchCertificates(ctx context.Context) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	tick := time.NewTicker(renewEvery)
+	tick := time.NewTicker(certPollInterval)
 	defer tick.Stop()
-	p.goodUntil()
-	for said, last := "", ""; ; {
+	p.logValidity()
+	for logged, previous := "", ""; ; {
 		select {
 		case <-tick.C:
 		case <-hup:
 		case <-ctx.Done():
 			return
 		}
-		changed, err := p.proof.current.Refresh()
+		changed, err := p.tls.reloader.Refresh()
 		text := ""
 		if err != nil {
 			text = err.Error()
 		}
-		if text != "" && text == last && text != said { // for a moment, a key may be without its certificate
+		if text != "" && text == previous && text != logged { // for a moment, a key may be without its certificate
 			p.agent.Log.Warn("", "the certificates have changed and cannot be used; going on with those of before: "+text)
-			said = text
+			logged = text
 		}
-		last = text
+		previous = text
 		if !changed {
-			if said != "" && text == "" {
-				said = ""
+			if logged != "" && text == "" {
+				logged = ""
 			}
 			continue
 		}
-		if err := p.proof.connect(); err != nil {
+		if err := p.tls.replaceClient(); err != nil {
 			p.agent.Log.Warn("", err.Error())
 		}
-		p.crew.reseal()
-		p.goodUntil()
-		p.nudge()
+		p.workers.updateTLS()
+		p.logValidity()
+		p.wake()
 	}
 }
 
-// goodUntil says what the node goes by now.
-func (p *placer) goodUntil() {
-	now := p.proof.current.Identity()
-	if text := now.Untimely(); text != "" {
+// logValidity says what the node goes by now.
+func (p *placer) logValidity() {
+	identity := p.tls.reloader.Identity()
+	if text := identity.Untimely(); text != "" {
 		p.agent.Log.Warn("", text+"; until then no other node answers this one")
 		return
 	}
-	p.agent.Log.Info("", fmt.Sprintf("other nodes are answered at %s with %s, good until %s", p.self.Address, now.CertFile, now.Leaf.NotAfter.UTC().Format(time.DateTime)))
+	p.agent.Log.Info("", fmt.Sprintf("other nodes are answered at %s with %s, good until %s", p.self.Address, identity.CertFile, identity.Leaf.NotAfter.UTC().Format(time.DateTime)))
 }

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
+	"github.com/platypus-platform/platypus/agents/seed-placer/worker"
+)
+
+// workers are the workers of this node: one that owns the node's address and runs every seed that is not trusted, and one
+// for each that is.
+type workers struct {
+	ctx        context.Context
+	placer     *placer
+	listeners  listeners     // the node's, handed to each process of the first worker
+	compile    time.Duration // processor time that a module may take to be compiled
+	calm       time.Duration // for how long a seed must have had less to do before it gives back what it had
+	mu         sync.Mutex
+	sentDigest string
+	byName     map[string]*process
+	running    sync.WaitGroup
+}
+
+func newWorkers(ctx context.Context, p *placer, listeners listeners, calm, compile time.Duration) *workers {
+	return &workers{ctx: ctx, placer: p, listeners: listeners, calm: calm, compile: compile, byName: map[string]*process{}}
+}
+
+// configure gives each worker its table, starts those that are new, and ends those that have nothing left to do.
+func (c *workers) configure(configs workerConfigs, digest string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(configs)) {
+		config := configs[name]
+		config.Blobs, config.Cache, config.Sealed = c.placer.blobs.Dir(), c.placer.cacheDir(name), c.placer.workerTLS()
+		config.Calm, config.Compile = c.calm, c.compile
+		w := c.byName[name]
+		if w == nil {
+			listeners, err := c.listenersFor(name)
+			if err != nil {
+				return err
+			}
+			w = &process{workers: c, name: name, listeners: listeners, config: config, statuses: map[string]wire.Status{}, changed: make(chan struct{}, 1),
+				started: make(chan struct{})}
+			c.byName[name] = w
+			ctx, cancel := context.WithCancel(c.ctx)
+			w.stop = cancel
+			c.running.Go(func() { w.run(ctx) })
+		}
+		w.updateConfig(func(t *wire.Table) { *t = config })
+	}
+	for name, w := range c.byName {
+		if _, wanted := configs[name]; !wanted {
+			w.stop()
+			delete(c.byName, name)
+		}
+	}
+	c.sentDigest = digest
+	return nil
+}
+
+// updateTLS tells each worker what the node proves itself with now.
+func (c *workers) updateTLS() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.byName {
+		w.updateConfig(func(t *wire.Table) { t.Sealed = c.placer.workerTLS() })
+	}
+}
+
+// listenersFor are the node's own for the first worker, and one beside the other nodes' for another.
+func (c *workers) listenersFor(name string) (listeners, error) {
+	if name == sharedWorker {
+		return c.listeners, nil
+	}
+	d, err := c.listeners.ephemeral()
+	if err != nil {
+		return d, fmt.Errorf("listen for %s: %w", name, err)
+	}
+	return d, nil
+}
+
+// observe puts into a what the workers were told to have and to serve, what they report, and the digest of their tables.
+func (c *workers) observe(a *Actual) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a.Sent, a.Served, a.Workers = map[string]wire.Seed{}, map[string]wire.Site{}, map[string]wire.Status{}
+	for _, w := range c.byName {
+		w.observe(a)
+	}
+	a.SentDigest = c.sentDigest
+}
+
+// observe adds what the worker was told, and what it reports.
+func (w *process) observe(a *Actual) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, seed := range w.config.Seeds {
+		a.Sent[seed.Name] = seed
+		status := w.statuses[seed.Name]
+		status.Address = w.listeners.address
+		a.Workers[seed.Name] = status
+	}
+	for _, site := range w.config.Sites {
+		a.Served[site.Name] = site
+	}
+}
+
+// logLine puts a line of a worker into the agent's log: "LEVEL SEED text".
+func (c *workers) logLine(line string) {
+	level, rest, _ := strings.Cut(line, " ")
+	seed, text, ok := strings.Cut(rest, " ")
+	log := c.placer.agent.Log
+	switch {
+	case !ok || len(level) != 1:
+		log.Warn("", "worker: "+line)
+	case level == "0":
+		log.WithField("seed", seed).Debug(text)
+	case level == "1":
+		log.Info(seed, text)
+	default:
+		log.Warn(seed, text)
+	}
+}
+
+// newActivityFile is a file that only this agent and one worker have.
+func (c *workers) newActivityFile() (*os.File, error) {
+	f, err := anonymousFile(c.placer.agent.StateDir)
+	if err == nil {
+		err = f.Truncate(worker.BusySize)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make notes for a worker: %w", err)
+	}
+	return f, nil
+}
+
+// waitStarted waits until each worker was started once, or could not be: until then nothing else of the agent matters.
+func (c *workers) waitStarted(ctx context.Context) {
+	c.mu.Lock()
+	all := slices.Collect(maps.Values(c.byName))
+	c.mu.Unlock()
+	for _, w := range all {
+		select {
+		case <-w.started:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// firstRestartWait is how long a worker that ended stays down, doubling up to the second.
+const (
+	firstRestartWait = 10 * time.Millisecond
+	maxRestartWait   = 10 * time.Second
+)
