@@ -36,7 +36,7 @@ func openListeners(ctx context.Context, plain, nodes string) (d listeners, err e
 	// The host as it was given is what certificates name.
 	host, _, _ := net.SplitHostPort(nodes)
 	_, port, _ := net.SplitHostPort(d.nodes.Addr().String())
-	d.address = seal.Scheme + net.JoinHostPort(host, port)
+	d.address = seal.TLSScheme + net.JoinHostPort(host, port)
 	return d, nil
 }
 
@@ -60,7 +60,7 @@ func listen(ctx context.Context, address string) (*net.TCPListener, error) {
 func (d listeners) ephemeral() (listeners, error) {
 	scheme, address := "", d.address
 	if d.nodes != nil {
-		scheme, address = seal.Scheme, strings.TrimPrefix(d.address, seal.Scheme)
+		scheme, address = seal.TLSScheme, strings.TrimPrefix(d.address, seal.TLSScheme)
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -106,7 +106,7 @@ func (d listeners) inherit() (o *inherited, err error) {
 	for _, socket := range []struct {
 		name     string
 		listener *net.TCPListener
-	}{{wire.Plain, d.plain}, {wire.Nodes, d.nodes}} {
+	}{{wire.PlainListener, d.plain}, {wire.TLSListener, d.nodes}} {
 		if socket.listener == nil {
 			continue
 		}
@@ -124,13 +124,13 @@ func (d listeners) inherit() (o *inherited, err error) {
 		return o, err
 	}
 	o.signRequests = requestsIn
-	o.add(wire.Questions, requestsOut)
+	o.add(wire.SignRequests, requestsOut)
 	repliesIn, repliesOut, err := os.Pipe()
 	if err != nil {
 		return o, err
 	}
 	o.signReplies = repliesOut
-	o.add(wire.Answers, repliesIn)
+	o.add(wire.SignReplies, repliesIn)
 	return o, nil
 }
 
@@ -155,9 +155,9 @@ func (o *inherited) closePipes() {
 }
 
 // serveSigner signs for the process until it is gone.
-func (o *inherited) serveSigner(c *seal.Current) {
+func (o *inherited) serveSigner(c *seal.Reloader) {
 	defer o.closePipes()
 	if o.signRequests != nil {
-		_ = seal.Lend(c, o.signRequests, o.signReplies) // it ends with the process
+		_ = seal.ServeSigner(c, o.signRequests, o.signReplies) // it ends with the process
 	}
 }

@@ -21,10 +21,10 @@ const manual = `Keeps seeds ready on this node, calls those of other nodes, and 
 Modules and files come from the blobs of any node that holds them, and are never used before their digest is right.`
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == worker.Word {
+	if len(os.Args) > 1 && os.Args[1] == worker.Subcommand {
 		os.Exit(worker.Main())
 	}
-	if len(os.Args) > 1 && os.Args[1] == worker.CompileWord {
+	if len(os.Args) > 1 && os.Args[1] == worker.CompileSubcommand {
 		os.Exit(worker.CompileMain())
 	}
 	agent.Main(agent.Program[Desired, Actual, Step]{

@@ -190,7 +190,7 @@ func planSeed(d Desired, a Actual, desired DesiredSeed, p Placement) []Step {
 	status := a.Workers[desired.Name]
 	switch {
 	case status.State == wire.Ready && status.Digest == digest:
-		load := status.Load.Wants
+		load := status.Load.TargetLoad
 		if claim.Zone != zoneOf(a.Self) || claim.State != intent.ReplicaReady || claim.Digest != digest || claim.Address != status.Address || claim.Load != load {
 			return []Step{{Kind: Announce, About: desired.Name, Digest: digest, State: intent.ReplicaReady, Address: status.Address, Load: load,
 				Reason: announceReason(claim, digest, load)}}

@@ -27,7 +27,7 @@ type process struct {
 	changed   chan struct{} // the configuration has changed
 
 	mu         sync.Mutex
-	config     wire.Table
+	config     wire.Config
 	statuses   map[string]wire.Status
 	lastReport time.Time // the last report
 	lastExit   exitRecord
@@ -41,7 +41,7 @@ type exitRecord struct {
 	silence          time.Duration
 }
 
-func (w *process) updateConfig(change func(*wire.Table)) {
+func (w *process) updateConfig(change func(*wire.Config)) {
 	w.mu.Lock()
 	change(&w.config)
 	w.mu.Unlock()
@@ -115,7 +115,7 @@ func (w *process) runOnce(ctx context.Context, markStarted func()) (started bool
 		return false, err
 	}
 	defer activity.Close()
-	cmd := exec.Command(self, append([]string{worker.Word, wire.Notes}, inherited.names...)...)
+	cmd := exec.Command(self, append([]string{worker.Subcommand, wire.Activity}, inherited.names...)...)
 	cmd.Args[0] = os.Args[0] // one file may hold several programs: it runs the one whose name it is started by
 	cmd.ExtraFiles = append([]*os.File{activity}, inherited.files...)
 	cmd.Env = workerEnv()
@@ -148,7 +148,7 @@ func (w *process) runOnce(ctx context.Context, markStarted func()) (started bool
 	endProcess()
 	err = cmd.Wait()
 	w.mu.Lock()
-	w.lastExit.loading, w.lastExit.calling = worker.Busy(activity)
+	w.lastExit.loading, w.lastExit.calling = worker.ReadActivity(activity)
 	w.mu.Unlock()
 	return true, w.exitReason(err)
 }
@@ -220,7 +220,7 @@ func (w *process) recordReport(report wire.Report) {
 	changed := len(before) != len(report.Seeds)
 	for name, s := range report.Seeds {
 		previous := before[name]
-		changed = changed || previous.State != s.State || previous.Digest != s.Digest || previous.Load.Wants != s.Load.Wants || previous.Error != s.Error || previous.Stage != s.Stage ||
+		changed = changed || previous.State != s.State || previous.Digest != s.Digest || previous.Load.TargetLoad != s.Load.TargetLoad || previous.Error != s.Error || previous.Stage != s.Stage ||
 			previous.Load.InFlight > 0 && s.Load.InFlight == 0
 	}
 	if changed {
@@ -244,7 +244,7 @@ func (w *process) killIfSilent(ctx context.Context, child *os.Process) {
 	w.lastReport = time.Now()
 	w.mu.Unlock()
 	w.lastExit.silence = 0
-	tick := time.NewTicker(wire.Beat)
+	tick := time.NewTicker(wire.ReportInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -257,7 +257,7 @@ func (w *process) killIfSilent(ctx context.Context, child *os.Process) {
 		w.mu.Lock()
 		silence := time.Since(w.lastReport)
 		w.mu.Unlock()
-		if silence > wire.Silence {
+		if silence > wire.ReportTimeout {
 			w.workers.placer.agent.Log.Warn("", fmt.Sprintf("worker %s says nothing for %v: it is killed", workerLabel(w.name), silence.Round(time.Second)))
 			w.lastExit.silence = silence
 			_ = child.Kill()

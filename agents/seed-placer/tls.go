@@ -29,8 +29,8 @@ func tlsFlags() []cli.Flag {
 
 // nodeTLS is what this node proves itself with to others.
 type nodeTLS struct {
-	address  string        // of --serve-tls; "" where the node has no certificate
-	reloader *seal.Current // nil where it has none
+	address  string         // of --serve-tls; "" where the node has no certificate
+	reloader *seal.Reloader // nil where it has none
 	client   atomic.Pointer[http.Client]
 }
 
@@ -60,7 +60,7 @@ func openNodeTLS(c *cli.Context) (*nodeTLS, error) {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		return nil, agent.Usage("--serve-tls %s: name the very address by which other nodes reach this one", p.address)
 	}
-	if p.reloader, err = seal.Open(seal.Files{Cert: c.String("tls-cert"), Key: c.String("tls-key"), CA: c.String("tls-ca")}, host); err != nil {
+	if p.reloader, err = seal.OpenReloader(seal.Files{Cert: c.String("tls-cert"), Key: c.String("tls-key"), CA: c.String("tls-ca")}, host); err != nil {
 		return nil, agent.Usage("%w", err)
 	}
 	return p, p.replaceClient()
@@ -78,7 +78,7 @@ func newNodeClient(transport *http.Transport) *http.Client {
 
 // replaceClient makes the agent's own connections with the certificate of now.
 func (p *nodeTLS) replaceClient() error {
-	config, err := p.reloader.Client()
+	config, err := p.reloader.ClientConfig()
 	if err != nil {
 		return err
 	}
@@ -89,20 +89,20 @@ func (p *nodeTLS) replaceClient() error {
 }
 
 // public is what may be known of it, nil where the node has none.
-func (p *nodeTLS) public() *seal.Public {
+func (p *nodeTLS) public() *seal.PublicIdentity {
 	if p.reloader == nil {
 		return nil
 	}
-	return &p.reloader.Identity().Public
+	return &p.reloader.Identity().PublicIdentity
 }
 
 // workerTLS is what the workers get to know.
-func (p *placer) workerTLS() wire.Sealed {
+func (p *placer) workerTLS() wire.TLS {
 	public := p.tls.public()
 	if public == nil {
-		return wire.Sealed{}
+		return wire.TLS{}
 	}
-	return wire.Sealed{Proof: public, Uploads: p.socket}
+	return wire.TLS{Identity: public, UploadSocket: p.socket}
 }
 
 // certPollInterval is how often the files of the certificates are looked at.
@@ -152,7 +152,7 @@ func (p *placer) watchCertificates(ctx context.Context) {
 // logValidity says what the node goes by now.
 func (p *placer) logValidity() {
 	identity := p.tls.reloader.Identity()
-	if text := identity.Untimely(); text != "" {
+	if text := identity.ValidityProblem(); text != "" {
 		p.agent.Log.Warn("", text+"; until then no other node answers this one")
 		return
 	}

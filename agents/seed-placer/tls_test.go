@@ -30,7 +30,7 @@ func (c *cluster) sealed(a *certtest.Authority, i int, life time.Duration, args 
 	name, host := fmt.Sprintf("n%d", i), fmt.Sprintf("127.0.0.%d", i)
 	at = fmt.Sprintf("%s:%d", host, testhost.FreePort(c))
 	args = append(append(a.Flags(name, host, life), "--serve-tls", at, "--label", "only="+name), args...)
-	return c.start(i, args...), seal.Scheme + at
+	return c.start(i, args...), seal.TLSScheme + at
 }
 
 // asks asks with a client configuration, on a connection of its own.
@@ -89,7 +89,7 @@ func refusedWithout(t *testing.T, a, stranger *certtest.Authority, addresses ...
 		if response, said, err := asks(a.Client("me"), address+"/call/nobody/x"); err != nil || response.StatusCode != 404 {
 			t.Errorf("%s with a certificate: %v %s", address, err, said)
 		}
-		if response, said, err := asks(nil, "http://"+strings.TrimPrefix(address, seal.Scheme)+"/call/hello/"); err == nil && response.StatusCode != http.StatusBadRequest {
+		if response, said, err := asks(nil, "http://"+strings.TrimPrefix(address, seal.TLSScheme)+"/call/hello/"); err == nil && response.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s in plain: %s %s", address, response.Status, said)
 		}
 		for who, config := range map[string]*tls.Config{"nobody": a.Client(""), "a stranger": foreign, "one that expired": a.Client("expired"), "one of TLS 1.2": old} {
@@ -204,7 +204,7 @@ func TestRenewal(t *testing.T) {
 // shown is the certificate that a node shows to a client, or nil.
 func shown(client *tls.Config, address string) []byte {
 	client.InsecureSkipVerify = true
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: hang}, "tcp", strings.TrimPrefix(address, seal.Scheme), client)
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: hang}, "tcp", strings.TrimPrefix(address, seal.TLSScheme), client)
 	if err != nil {
 		return nil
 	}

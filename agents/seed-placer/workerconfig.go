@@ -15,7 +15,7 @@ import (
 
 // workerConfigs is what the workers shall be told: the first one, which owns the node's address, and one for each trusted
 // seed, by the seed's name.
-type workerConfigs map[string]wire.Table
+type workerConfigs map[string]wire.Config
 
 // sharedWorker is the name of the worker that owns the node's address.
 const sharedWorker = ""
@@ -34,7 +34,7 @@ func (configs workerConfigs) digest() string {
 // what others have ready. A seed that is trusted, or may have ended the worker of all, is alone; one that is parked rests.
 func desiredConfigs(d Desired, a Actual) workerConfigs {
 	routes := readyElsewhere(d, a)
-	shared := wire.Table{Node: a.Node, Zone: zoneOf(a.Self), Routes: routes}
+	shared := wire.Config{Node: a.Node, Zone: zoneOf(a.Self), Routes: routes}
 	configs := workerConfigs{}
 	placed := sync.OnceValue(func() map[string]Placement { return placements(d) })
 	for _, desired := range d.Seeds {
@@ -44,7 +44,7 @@ func desiredConfigs(d Desired, a Actual) workerConfigs {
 		switch {
 		case !ok || suspected && record.Parked():
 		case seed.Seed.Trusted || suspected:
-			configs[desired.Name] = wire.Table{Node: a.Node, Zone: shared.Zone, Routes: routes, Seeds: []wire.Seed{seed}}
+			configs[desired.Name] = wire.Config{Node: a.Node, Zone: shared.Zone, Routes: routes, Seeds: []wire.Seed{seed}}
 		default:
 			shared.Seeds = append(shared.Seeds, seed)
 		}

@@ -38,8 +38,8 @@ func (c *workers) configure(configs workerConfigs, digest string) error {
 	defer c.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
 		config := configs[name]
-		config.Blobs, config.Cache, config.Sealed = c.placer.blobs.Dir(), c.placer.cacheDir(name), c.placer.workerTLS()
-		config.Calm, config.Compile = c.calm, c.compile
+		config.Blobs, config.Cache, config.TLS = c.placer.blobs.Dir(), c.placer.cacheDir(name), c.placer.workerTLS()
+		config.Calm, config.CompileTime = c.calm, c.compile
 		w := c.byName[name]
 		if w == nil {
 			listeners, err := c.listenersFor(name)
@@ -53,7 +53,7 @@ func (c *workers) configure(configs workerConfigs, digest string) error {
 			w.stop = cancel
 			c.running.Go(func() { w.run(ctx) })
 		}
-		w.updateConfig(func(t *wire.Table) { *t = config })
+		w.updateConfig(func(t *wire.Config) { *t = config })
 	}
 	for name, w := range c.byName {
 		if _, wanted := configs[name]; !wanted {
@@ -70,7 +70,7 @@ func (c *workers) updateTLS() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, w := range c.byName {
-		w.updateConfig(func(t *wire.Table) { t.Sealed = c.placer.workerTLS() })
+		w.updateConfig(func(t *wire.Config) { t.TLS = c.placer.workerTLS() })
 	}
 }
 
@@ -133,7 +133,7 @@ func (c *workers) logLine(line string) {
 func (c *workers) newActivityFile() (*os.File, error) {
 	f, err := anonymousFile(c.placer.agent.StateDir)
 	if err == nil {
-		err = f.Truncate(worker.BusySize)
+		err = f.Truncate(worker.ActivitySize)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make notes for a worker: %w", err)

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// chunk is how many bytes a client must take within the time that it has.
-const chunk = 256 << 10
+// chunkSize is how many bytes a client must take within the time that it has.
+const chunkSize = 256 << 10
 
-// refusal is what a client gets that has too many connections.
-const refusal = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n" +
+// rejection is what a client gets that has too many connections.
+const rejection = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n" +
 	"Content-Length: 46\r\n\r\n503 too many connections: close some, or wait\n"
 
-// refusalTime is how long the refusal may take. It fits into the buffer of a new connection.
-const refusalTime = 100 * time.Millisecond
+// rejectionTimeout is how long the refusal may take. It fits into the buffer of a new connection.
+const rejectionTimeout = 100 * time.Millisecond
 
 // Limits are those of one listener.
 type Limits struct {
@@ -48,19 +48,19 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		client := clientOf(conn)
-		if l.enter(client) {
+		client := clientAddress(conn)
+		if l.acquire(client) {
 			return &Conn{Conn: conn, listener: l, client: client}, nil
 		}
 		if !l.limits.Silent {
-			_ = conn.SetWriteDeadline(time.Now().Add(refusalTime))
-			_, _ = io.WriteString(conn, refusal)
+			_ = conn.SetWriteDeadline(time.Now().Add(rejectionTimeout))
+			_, _ = io.WriteString(conn, rejection)
 		}
 		_ = conn.Close()
 	}
 }
 
-func clientOf(conn net.Conn) string {
+func clientAddress(conn net.Conn) string {
 	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
 	if err != nil {
 		return "" // of a unix socket
@@ -68,7 +68,7 @@ func clientOf(conn net.Conn) string {
 	return host
 }
 
-func (l *Listener) enter(client string) bool {
+func (l *Listener) acquire(client string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.total >= l.limits.Total || l.clients[client] >= l.limits.PerClient {
@@ -79,7 +79,7 @@ func (l *Listener) enter(client string) bool {
 	return true
 }
 
-func (l *Listener) leave(client string) {
+func (l *Listener) release(client string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.total--
@@ -91,33 +91,33 @@ func (l *Listener) leave(client string) {
 // Conn is a connection of a [Listener]. What is written must be taken in time. One goroutine at a time may write.
 type Conn struct {
 	net.Conn
-	listener *Listener
-	client   string
-	until    time.Time // the deadline of what is written, if one is set
-	closed   sync.Once
+	listener      *Listener
+	client        string
+	writeDeadline time.Time // the deadline of what is written, if one is set
+	closed        sync.Once
 }
 
 // Close implements net.Conn.
 func (c *Conn) Close() error {
-	c.closed.Do(func() { c.listener.leave(c.client) })
+	c.closed.Do(func() { c.listener.release(c.client) })
 	return c.Conn.Close()
 }
 
 // SetDeadline implements net.Conn.
 func (c *Conn) SetDeadline(t time.Time) error {
-	c.until = t
+	c.writeDeadline = t
 	return c.Conn.SetDeadline(t)
 }
 
 // SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.until = t
+	c.writeDeadline = t
 	return c.Conn.SetWriteDeadline(t)
 }
 
 // extend gives the client time for one more chunk. A deadline that is far enough off stays, which saves the setting.
 func (c *Conn) extend() {
-	if now, stall := time.Now(), c.listener.limits.Stall; c.until.Sub(now) < stall {
+	if now, stall := time.Now(), c.listener.limits.Stall; c.writeDeadline.Sub(now) < stall {
 		_ = c.SetWriteDeadline(now.Add(2 * stall))
 	}
 }
@@ -126,7 +126,7 @@ func (c *Conn) extend() {
 func (c *Conn) Write(p []byte) (written int, err error) {
 	for {
 		c.extend()
-		n, err := c.Conn.Write(p[:min(len(p), chunk)])
+		n, err := c.Conn.Write(p[:min(len(p), chunkSize)])
 		written, p = written+n, p[n:]
 		if err != nil || len(p) == 0 {
 			return written, err
@@ -142,9 +142,9 @@ func (c *Conn) ReadFrom(r io.Reader) (sent int64, err error) {
 	}
 	source, bounded := r.(*io.LimitedReader)
 	for {
-		part := &io.LimitedReader{R: r, N: chunk}
+		part := &io.LimitedReader{R: r, N: chunkSize}
 		if bounded {
-			part.R, part.N = source.R, min(chunk, source.N)
+			part.R, part.N = source.R, min(chunkSize, source.N)
 		}
 		most := part.N
 		c.extend()

@@ -17,71 +17,71 @@ type Budget struct {
 	// Reclaim, when set, is asked to end instances that nobody needs before memory is refused.
 	Reclaim func()
 
-	mu    sync.Mutex
-	total int64 // bytes; 0 for no bound
-	used  int64
-	over  int64 // of that, beyond the parts of those that use it
-	parts int64 // the sum of all parts
-	part  map[string]int64
-	has   map[string]int64
+	mu              sync.Mutex
+	total           int64 // bytes; 0 for no bound
+	used            int64
+	sharedUse       int64 // of that, beyond the parts of those that use it
+	totalGuaranteed int64 // the sum of all parts
+	guaranteed      map[string]int64
+	usedBy          map[string]int64
 }
 
 // NewBudget returns a budget without a bound.
-func NewBudget() *Budget { return &Budget{part: map[string]int64{}, has: map[string]int64{}} }
+func NewBudget() *Budget { return &Budget{guaranteed: map[string]int64{}, usedBy: map[string]int64{}} }
 
 // Set bounds the memory to total bytes, 0 for no bound, of which each seed has its part. What is in use stays.
 func (b *Budget) Set(total int64, parts map[string]int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.total, b.part, b.parts, b.over = total, maps.Clone(parts), 0, 0
+	b.total, b.guaranteed, b.totalGuaranteed, b.sharedUse = total, maps.Clone(parts), 0, 0
 	for _, n := range parts {
-		b.parts += n
+		b.totalGuaranteed += n
 	}
-	for seed, n := range b.has {
-		b.over += max(0, n-b.part[seed])
+	for seed, n := range b.usedBy {
+		b.sharedUse += max(0, n-b.guaranteed[seed])
 	}
 }
 
-// take gives a seed so many bytes more, or nothing.
-func (b *Budget) take(seed string, n int64) bool {
-	if b.try(seed, n) {
+// reserve gives a seed so many bytes more, or nothing.
+func (b *Budget) reserve(seed string, n int64) bool {
+	if b.tryReserve(seed, n) {
 		return true
 	}
 	if b.Reclaim == nil {
 		return false
 	}
 	b.Reclaim()
-	return b.try(seed, n)
+	return b.tryReserve(seed, n)
 }
 
-func (b *Budget) try(seed string, n int64) bool {
+func (b *Budget) tryReserve(seed string, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	over := b.beyond(seed, n)
-	if b.total > 0 && (b.used+n > b.total || over > 0 && b.over+over > b.total-b.parts) {
+	over := b.sharedDelta(seed, n)
+	if b.total > 0 && (b.used+n > b.total || over > 0 && b.sharedUse+over > b.total-b.totalGuaranteed) {
 		return false
 	}
 	b.add(seed, n, over)
 	return true
 }
 
-// give takes bytes back.
-func (b *Budget) give(seed string, n int64) {
+// release takes bytes back.
+func (b *Budget) release(seed string, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.add(seed, -n, b.beyond(seed, -n))
+	b.add(seed, -n, b.sharedDelta(seed, -n))
 }
 
-// beyond is how much more a seed would have beyond its part.
-func (b *Budget) beyond(seed string, n int64) int64 {
-	has := b.has[seed]
-	return max(0, has+n-b.part[seed]) - max(0, has-b.part[seed])
+// sharedDelta is how much more a seed would have beyond its part.
+func (b *Budget) sharedDelta(seed string, n int64) int64 {
+	has := b.usedBy[seed]
+	return max(0, has+n-b.guaranteed[seed]) - max(0, has-b.guaranteed[seed])
 }
 
 func (b *Budget) add(seed string, n, over int64) {
-	b.used, b.over, b.has[seed] = b.used+n, b.over+over, b.has[seed]+n
-	if b.has[seed] == 0 {
-		delete(b.has, seed)
+	b.used, b.sharedUse, b.usedBy[seed] = b.used+n, b.sharedUse+over, b.usedBy[seed]+n
+	if b.usedBy[seed] == 0 {
+		delete(b.usedBy, seed)
 	}
 }
 
@@ -89,52 +89,52 @@ func (b *Budget) add(seed string, n, over int64) {
 func (b *Budget) Used(seed string) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.has[seed]
+	return b.usedBy[seed]
 }
 
-// linear is the memory of one instance, paid for out of a budget. Its first size is paid before it is made, for wazero
+// linearMemory is the memory of one instance, paid for out of a budget. Its first size is paid before it is made, for wazero
 // takes no refusal of that.
-type linear struct {
+type linearMemory struct {
 	budget *Budget
 	seed   string
 
-	mu    sync.Mutex
-	paid  int64
-	extra int64 // of paid, what is not linear memory
-	most  int64 // linear memory, with the tables, globals and elements of the instance
-	data  []byte
-	gone  bool
+	mu        sync.Mutex
+	reserved  int64
+	hostBytes int64 // of paid, what is not linear memory
+	limit     int64 // linear memory, with the tables, globals and elements of the instance
+	data      []byte
+	freed     bool
 }
 
-// memoryAfter is when who was refused for want of memory had better ask again.
-const memoryAfter = time.Second
+// memoryRetryAfter is when who was refused for want of memory had better ask again.
+const memoryRetryAfter = time.Second
 
-// memory pays for the first size of an instance's memory, and for all that its tables may ever have.
-func (s *Seed) memory() (*linear, error) {
+// newMemory pays for the first size of an instance's memory, and for all that its tables may ever have.
+func (s *Seed) newMemory() (*linearMemory, error) {
 	extra := s.Facts.Extra()
-	m := &linear{budget: s.budget, seed: s.Name, paid: int64(s.Facts.MinPages)*int64(wasm.PageSize) + extra, extra: extra,
-		most: int64(s.Memory) - extra}
-	if !s.budget.take(s.Name, m.paid) {
-		return nil, &Error{Code: Overloaded, Text: "this node has no memory left for another instance of " + s.Name, RetryAfter: memoryAfter}
+	m := &linearMemory{budget: s.budget, seed: s.Name, reserved: int64(s.Facts.MinPages)*int64(wasm.PageSize) + extra, hostBytes: extra,
+		limit: int64(s.Memory) - extra}
+	if !s.budget.reserve(s.Name, m.reserved) {
+		return nil, &Error{Code: Overloaded, Text: "this node has no memory left for another instance of " + s.Name, RetryAfter: memoryRetryAfter}
 	}
 	return m, nil
 }
 
 // Allocate implements experimental.MemoryAllocator, for the one memory that a module has.
-func (m *linear) Allocate(room, _ uint64) experimental.LinearMemory {
+func (m *linearMemory) Allocate(room, _ uint64) experimental.LinearMemory {
 	m.data = make([]byte, 0, room)
 	return m
 }
 
 // Reallocate implements experimental.LinearMemory. What was refused, the seed is told as by a machine that has no more.
-func (m *linear) Reallocate(size uint64) []byte {
+func (m *linearMemory) Reallocate(size uint64) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	more := int64(size) - (m.paid - m.extra)
-	if m.gone || int64(size) > m.most || more > 0 && !m.budget.take(m.seed, more) {
+	more := int64(size) - (m.reserved - m.hostBytes)
+	if m.freed || int64(size) > m.limit || more > 0 && !m.budget.reserve(m.seed, more) {
 		return nil
 	}
-	m.paid += max(0, more)
+	m.reserved += max(0, more)
 	if size > uint64(cap(m.data)) {
 		m.data = append(m.data, make([]byte, size-uint64(len(m.data)))...)
 	}
@@ -142,33 +142,33 @@ func (m *linear) Reallocate(size uint64) []byte {
 	return m.data
 }
 
-// hold pays for bytes that the host keeps for the instance, and reports whether there were so many.
-func (m *linear) hold(n int64) bool {
+// reserveHost pays for bytes that the host keeps for the instance, and reports whether there were so many.
+func (m *linearMemory) reserveHost(n int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.gone || !m.budget.take(m.seed, n) {
+	if m.freed || !m.budget.reserve(m.seed, n) {
 		return false
 	}
-	m.paid, m.extra = m.paid+n, m.extra+n
+	m.reserved, m.hostBytes = m.reserved+n, m.hostBytes+n
 	return true
 }
 
-// drop gives back what hold paid for.
-func (m *linear) drop(n int64) {
+// releaseHost gives back what hold paid for.
+func (m *linearMemory) releaseHost(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.gone && n > 0 {
-		m.budget.give(m.seed, n)
-		m.paid, m.extra = m.paid-n, m.extra-n
+	if !m.freed && n > 0 {
+		m.budget.release(m.seed, n)
+		m.reserved, m.hostBytes = m.reserved-n, m.hostBytes-n
 	}
 }
 
 // Free implements experimental.LinearMemory. It may be called more than once.
-func (m *linear) Free() {
+func (m *linearMemory) Free() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.gone {
-		m.budget.give(m.seed, m.paid)
+	if !m.freed {
+		m.budget.release(m.seed, m.reserved)
 	}
-	m.gone, m.data = true, nil
+	m.freed, m.data = true, nil
 }

@@ -28,11 +28,11 @@ const (
 	maxOpen   = 16       // replies that a seed may keep open
 )
 
-// leastStart is how long an instance may take to initialise itself, whatever the timeout of a call.
-const leastStart = 2 * time.Second
+// minStartTimeout is how long an instance may take to initialise itself, whatever the timeout of a call.
+const minStartTimeout = 2 * time.Second
 
-// Outside is what a seed may reach, and where its words go.
-type Outside interface {
+// Host is what a seed may reach, and where its words go.
+type Host interface {
 	// Call calls another seed. Its errors are of type [*Error].
 	Call(ctx context.Context, from *Call, uri string, input []byte) ([]byte, error)
 	// Fetch makes an HTTP request that is given in the form that a proxy gets, and returns the response as on the wire.
@@ -48,12 +48,12 @@ type Idler interface {
 
 // Engine compiles modules. What it compiled lies in a folder, so that a restart need not do it again.
 type Engine struct {
-	dir     string                             // of compiled code; "" for none
-	cache   wazero.CompilationCache            // where none is kept
-	kept    map[string]wazero.CompilationCache // by the name of a folder, what was taken from there
-	outside Outside
-	lanes   lanes
-	Memory  *Budget // of the instances of all its seeds
+	dir    string                             // of compiled code; "" for none
+	cache  wazero.CompilationCache            // where none is kept
+	caches map[string]wazero.CompilationCache // by the name of a folder, what was taken from there
+	host   Host
+	queues compileQueues
+	Memory *Budget // of the instances of all its seeds
 	// Compile, when set, makes the code of a module in a folder, as [Compile] does, in a process that ends in time. Only
 	// what certainly takes no time is compiled in this process then.
 	Compile func(ctx context.Context, dir string, spec Spec, module []byte) error
@@ -64,9 +64,9 @@ type Engine struct {
 
 // New returns an engine that keeps compiled code in cacheDir, which is made for this user alone: who can write there can
 // make this process run anything. With an empty cacheDir nothing is kept.
-func New(cacheDir string, outside Outside) (*Engine, error) {
+func New(cacheDir string, host Host) (*Engine, error) {
 	if cacheDir == "" {
-		return newEngine("", outside), nil
+		return newEngine("", host), nil
 	}
 	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cache of compiled seeds: %w", err)
@@ -74,21 +74,21 @@ func New(cacheDir string, outside Outside) (*Engine, error) {
 	if err := os.Chmod(cacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cache of compiled seeds: %w", err)
 	}
-	sweep(cacheDir)
-	return newEngine(cacheDir, outside), nil
+	removeAbandoned(cacheDir)
+	return newEngine(cacheDir, host), nil
 }
 
-func newEngine(dir string, outside Outside) *Engine {
-	return &Engine{dir: dir, cache: wazero.NewCompilationCache(), kept: map[string]wazero.CompilationCache{}, outside: outside,
-		lanes: newLanes(), Memory: NewBudget()}
+func newEngine(dir string, host Host) *Engine {
+	return &Engine{dir: dir, cache: wazero.NewCompilationCache(), caches: map[string]wazero.CompilationCache{}, host: host,
+		queues: newCompileQueues(), Memory: NewBudget()}
 }
 
 // Close gives the compiled code of all seeds up. None of them may be called any more.
 func (e *Engine) Close(ctx context.Context) error {
 	err := e.cache.Close(ctx)
-	e.lanes.mu.Lock()
-	defer e.lanes.mu.Unlock()
-	for _, cache := range e.kept {
+	e.queues.mu.Lock()
+	defer e.queues.mu.Unlock()
+	for _, cache := range e.caches {
 		err = errors.Join(err, cache.Close(ctx))
 	}
 	return err
@@ -114,7 +114,7 @@ type Seed struct {
 	Facts    wasm.Facts
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
-	outside  Outside
+	host     Host
 	pool     pool
 	log      *logLimit
 	budget   *Budget
@@ -128,14 +128,14 @@ func (e *Engine) Load(ctx context.Context, spec Spec, module []byte) (s *Seed, e
 	if err != nil {
 		return nil, err
 	}
-	if spec.ABI, err = wasm.Fit(facts, spec.wants()); err != nil {
+	if spec.ABI, err = wasm.Fit(facts, spec.requirements()); err != nil {
 		return nil, err
 	}
 	if module, err = wasm.LimitTables(module, facts); err != nil {
 		return nil, err
 	}
 	spec.Bounds = spec.Bounds.Or()
-	loading := &Seed{Spec: spec, Facts: facts, outside: e.outside, log: newLogLimit(maxLog), budget: e.Memory, overdue: e.Overdue}
+	loading := &Seed{Spec: spec, Facts: facts, host: e.host, log: newLogLimit(maxLog), budget: e.Memory, overdue: e.Overdue}
 	loading.pool.seed = loading
 	defer func() {
 		if r := recover(); r != nil {
@@ -172,21 +172,21 @@ func (s *Seed) prepare(ctx context.Context, cache wazero.CompilationCache) error
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, s.runtime); err != nil {
 		return fmt.Errorf("offer %s: %w", wasm.WASI, err)
 	}
-	if err := s.offer(ctx); err != nil {
+	if err := s.addHostModule(ctx); err != nil {
 		return fmt.Errorf("offer %s: %w", wasm.Host, err)
 	}
 	return nil
 }
 
-func (s *Seed) startTimeout() time.Duration { return max(leastStart, time.Duration(s.Timeout)) }
+func (s *Seed) startTimeout() time.Duration { return max(minStartTimeout, time.Duration(s.Timeout)) }
 
-// wants is what the module must fit.
-func (s Spec) wants() intent.Seed {
-	wish := intent.Seed{Bounds: s.Bounds, Instance: s.Instance, Module: intent.Module{ABI: s.ABI}}
+// requirements is what the module must fit.
+func (s Spec) requirements() intent.Seed {
+	required := intent.Seed{Bounds: s.Bounds, Instance: s.Instance, Module: intent.Module{ABI: s.ABI}}
 	if s.Egress {
-		wish.Egress = []intent.Egress{"*"}
+		required.Egress = []intent.Egress{"*"}
 	}
-	return wish
+	return required
 }
 
 // Close ends all instances. Calls under way end with an error.
@@ -228,21 +228,21 @@ func (s *Seed) Do(ctx context.Context, c *Call) error {
 		return &Error{Code: TooLarge, Text: fmt.Sprintf("input of %d bytes: at most %d are allowed", len(c.Input), MaxInput)}
 	}
 	if s.ABI == intent.ABICommand {
-		return s.command(ctx, c)
+		return s.runCommand(ctx, c)
 	}
-	return s.react(c)
+	return s.callReactor(c)
 }
 
-// nap is a sleep for which a seed keeps its processor. Runtimes take many, of microseconds, while they collect garbage: with
+// shortSleep is a sleep for which a seed keeps its processor. Runtimes take many, of microseconds, while they collect garbage: with
 // each somebody else would begin, and soon all would compute at once, and each for that much longer.
-const nap = time.Millisecond
+const shortSleep = time.Millisecond
 
 // moduleConfig is what every instance gets: a real clock, real randomness, and nothing of this host.
 func (s *Seed) moduleConfig(sleep func(int64), words io.Writer) wazero.ModuleConfig {
-	if idler, ok := s.outside.(Idler); ok {
+	if idler, ok := s.host.(Idler); ok {
 		plain := sleep
 		sleep = func(ns int64) {
-			if ns < int64(nap) {
+			if ns < int64(shortSleep) {
 				plain(ns)
 			} else {
 				idler.Idle(func() { plain(ns) })

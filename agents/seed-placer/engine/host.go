@@ -32,8 +32,8 @@ var hostFunctions = map[string]func(i *instance, m api.Module, stack []uint64){
 	"error_read":   (*instance).errorRead,
 }
 
-// offer makes the import module pln in the seed's runtime.
-func (s *Seed) offer(ctx context.Context) error {
+// addHostModule makes the import module pln in the seed's runtime.
+func (s *Seed) addHostModule(ctx context.Context) error {
 	module := s.runtime.NewHostModuleBuilder(wasm.Host)
 	for name, do := range hostFunctions {
 		from, to := typesOf(wasm.HostTypes[name])
@@ -86,7 +86,7 @@ func (i *instance) inputRead(m api.Module, stack []uint64) {
 func (i *instance) outputWrite(m api.Module, stack []uint64) {
 	part, ok := m.Memory().Read(uint32(stack[0]), uint32(stack[1]))
 	if !ok || len(i.call.Output)+len(part) > MaxOutput {
-		i.over = true
+		i.outputExceeded = true
 		stack[0] = signed(int32(TooLarge))
 		return
 	}
@@ -124,11 +124,11 @@ func (i *instance) meta(m api.Module, stack []uint64) {
 func (i *instance) logLine(m api.Module, stack []uint64) {
 	size := min(uint32(stack[2]), maxLine)
 	if line, ok := m.Memory().Read(uint32(stack[1]), size); ok {
-		i.seed.say(int(int32(stack[0])), line)
+		i.seed.writeLog(int(int32(stack[0])), line)
 	}
 }
 
 func (i *instance) errorRead(m api.Module, stack []uint64) {
-	copyOut(m, []byte(i.fault), uint32(stack[0]), 0, uint32(stack[1]))
-	stack[0] = uint64(len(i.fault))
+	copyOut(m, []byte(i.lastError), uint32(stack[0]), 0, uint32(stack[1]))
+	stack[0] = uint64(len(i.lastError))
 }

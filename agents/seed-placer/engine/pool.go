@@ -13,8 +13,8 @@ type pool struct {
 	closed bool
 }
 
-// take returns an instance, a new one when none is idle. How many there may be is for who admits calls.
-func (p *pool) take(deadline time.Time) (*instance, error) {
+// get returns an instance, a new one when none is idle. How many there may be is for who admits calls.
+func (p *pool) get(deadline time.Time) (*instance, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()

@@ -18,19 +18,19 @@ import (
 
 // instance is one running copy of a module. One call at a time is in it.
 type instance struct {
-	seed      *Seed
-	module    api.Module
-	functions map[string]api.Function
-	call      *Call
-	ctx       context.Context // of the instance; carries the instance for host functions
-	kill      *killSwitch
-	image     []byte // of the memory before the first call, for a reset
-	replies   []reply
-	fault     string // of the last call that the seed made
-	uses      int
-	over      bool // the output was too large
-	stack     [1]uint64
-	memory    *linear
+	seed           *Seed
+	module         api.Module
+	functions      map[string]api.Function
+	call           *Call
+	ctx            context.Context // of the instance; carries the instance for host functions
+	kill           *killSwitch
+	image          []byte // of the memory before the first call, for a reset
+	replies        []reply
+	lastError      string // of the last call that the seed made
+	uses           int
+	outputExceeded bool // the output was too large
+	stack          [1]uint64
+	memory         *linearMemory
 }
 
 // instanceKey is where a context carries the instance.
@@ -41,14 +41,14 @@ const maxUses = 1_000_000
 
 // instantiate makes an instance and lets it initialise itself.
 func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
-	memory, err := s.memory()
+	memory, err := s.newMemory()
 	if err != nil {
 		return nil, err
 	}
 	i := &instance{seed: s, functions: map[string]api.Function{}, kill: s.killSwitch(), memory: memory}
 	i.ctx = context.WithValue(i.kill, instanceKey{}, i)
 	i.call = &Call{Deadline: deadline}
-	words := s.words()
+	words := s.lineWriter()
 	config := s.moduleConfig(i.kill.sleep, words).WithStdout(words).WithArgs(s.Name).WithStartFunctions("_initialize")
 	i.kill.arm(deadline)
 	defer i.kill.disarm()
@@ -62,9 +62,9 @@ func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
 		i.functions[name] = module.ExportedFunction(name)
 	}
 	if s.Instance == intent.Reset {
-		if !memory.hold(int64(module.Memory().Size())) {
+		if !memory.reserveHost(int64(module.Memory().Size())) {
 			i.end()
-			return nil, &Error{Code: Overloaded, Text: "this node has no memory left to keep the start of " + s.Name, RetryAfter: memoryAfter}
+			return nil, &Error{Code: Overloaded, Text: "this node has no memory left to keep the start of " + s.Name, RetryAfter: memoryRetryAfter}
 		}
 		start, _ := module.Memory().Read(0, module.Memory().Size())
 		i.image = append([]byte(nil), start...)
@@ -87,9 +87,9 @@ func (s *Seed) function(name string) (string, error) {
 	return name, nil
 }
 
-// react calls a function of an instance.
-func (s *Seed) react(c *Call) error {
-	i, err := s.pool.take(c.Deadline)
+// callReactor calls a function of an instance.
+func (s *Seed) callReactor(c *Call) error {
+	i, err := s.pool.get(c.Deadline)
 	if err != nil {
 		return err
 	}
@@ -114,8 +114,8 @@ func (s *Seed) react(c *Call) error {
 		i.end()
 		return trap(err, time.Duration(s.Timeout))
 	}
-	status, over := int32(i.stack[0]), i.over
-	if i.renew() {
+	status, over := int32(i.stack[0]), i.outputExceeded
+	if i.reset() {
 		s.pool.put(i)
 	}
 	switch {
@@ -131,12 +131,12 @@ func excerpt(output []byte) string {
 	return strings.ToValidUTF8(string(output[:min(len(output), 500)]), "?")
 }
 
-// renew makes an instance ready for the next call, and reports whether it may be used again.
-func (i *instance) renew() bool {
+// reset makes an instance ready for the next call, and reports whether it may be used again.
+func (i *instance) reset() bool {
 	i.uses++
-	i.over, i.fault = false, ""
+	i.outputExceeded, i.lastError = false, ""
 	for _, r := range i.replies {
-		i.memory.drop(int64(len(r.data)))
+		i.memory.releaseHost(int64(len(r.data)))
 	}
 	i.replies = i.replies[:0]
 	switch s := i.seed; {

@@ -10,41 +10,36 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Table is everything that a worker shall do.
-type Table struct {
+// Config is everything that a worker shall do.
+type Config struct {
 	Node   string `json:"node"`
 	Zone   string `json:"zone,omitempty"`
 	Blobs  string `json:"blobs"`            // folder of the blobs of this node
 	Cache  string `json:"cache"`            // folder of compiled code, the worker's own
 	Memory int64  `json:"memory,omitempty"` // bytes that the instances of all seeds may have together; 0 for no bound
-	Times
-	Seeds  []Seed `json:"seeds"`
-	Sites  []Site `json:"sites,omitempty"`
-	Routes Routes `json:"routes,omitempty"` // where else seeds are ready
-	Sealed Sealed `json:"sealed"`
-}
-
-// Times are how long seeds may take.
-type Times struct {
-	// Calm is for how long a seed must have had less to do before it gives replicas and idle instances back.
+	// Calm is how long a seed must have had less to do before it gives replicas and idle instances back.
 	Calm time.Duration `json:"calm,omitempty"`
-	// Compile is the processor time that any module may take to be compiled; large ones have more.
-	Compile time.Duration `json:"compile,omitempty"`
+	// CompileTime is the processor time that any module may take to be compiled; large modules get more.
+	CompileTime time.Duration `json:"compile,omitempty"`
+	Seeds       []Seed        `json:"seeds"`
+	Sites       []Site        `json:"sites,omitempty"`
+	Routes      Routes        `json:"routes,omitempty"` // where else seeds are ready
+	TLS         TLS           `json:"sealed"`
 }
 
-// Sealed is what a worker needs where nodes have certificates.
-type Sealed struct {
-	Proof   *seal.Public `json:"proof,omitempty"`   // what the node shows; nil: it has none
-	Uploads string       `json:"uploads,omitempty"` // the agent's socket, to which blobs are handed that come with a certificate
+// TLS is what a worker needs where nodes have certificates.
+type TLS struct {
+	Identity     *seal.PublicIdentity `json:"proof,omitempty"`   // what the node shows; nil: it has none
+	UploadSocket string               `json:"uploads,omitempty"` // the agent's socket, to which blobs are handed that come with a certificate
 }
 
 // What a worker finds open besides its three standard files, in the order in which its arguments name them.
 const (
-	Plain     = "plain"     // the listener for everybody
-	Nodes     = "nodes"     // the listener for who has a certificate
-	Notes     = "notes"     // what the worker is at work on, for the agent to see when it has ended
-	Questions = "questions" // where to ask for signatures
-	Answers   = "answers"   // where they come from
+	PlainListener = "plain"     // the listener for everybody
+	TLSListener   = "nodes"     // the listener for who has a certificate
+	Activity      = "notes"     // what the worker is at work on, for the agent to see when it has ended
+	SignRequests  = "questions" // where to ask for signatures
+	SignReplies   = "answers"   // where they come from
 )
 
 // Seed is one that the worker shall have ready.
@@ -78,10 +73,10 @@ type Report struct {
 	Sites map[string]string `json:"sites,omitempty"` // what is wrong with a site, or ""
 }
 
-// Beat is how often a worker reports when nothing changes; one that says nothing for Silence is stuck, and is killed.
+// ReportInterval is how often a worker reports when nothing changes; one that says nothing for Silence is stuck, and is killed.
 const (
-	Beat    = time.Second
-	Silence = 10 * time.Second
+	ReportInterval = time.Second
+	ReportTimeout  = 10 * time.Second
 )
 
 // Status is how one seed of a worker is.
@@ -109,10 +104,10 @@ const (
 
 // Load is how much a seed has to do. The counters only grow while the worker lives.
 type Load struct {
-	InFlight int    `json:"in_flight"`
-	Queued   int    `json:"queued"`
-	Wants    int    `json:"wants"` // percent of what one replica should have to do, in steps; it falls a minute after the load
-	Calls    uint64 `json:"calls"`
-	Failed   uint64 `json:"failed"`
-	Refused  uint64 `json:"refused"`
+	InFlight   int    `json:"in_flight"`
+	Queued     int    `json:"queued"`
+	TargetLoad int    `json:"wants"` // percent of what one replica should have to do, in steps; it falls a minute after the load
+	Calls      uint64 `json:"calls"`
+	Failed     uint64 `json:"failed"`
+	Refused    uint64 `json:"refused"`
 }

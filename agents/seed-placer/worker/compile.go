@@ -17,8 +17,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// CompileWord is the first argument of a process that compiles one module for a worker and ends.
-const CompileWord = "compile"
+// CompileSubcommand is the first argument of a process that compiles one module for a worker and ends.
+const CompileSubcommand = "compile"
 
 // Bounds of such a process, besides the processor time that any module has.
 const (
@@ -87,10 +87,10 @@ func compileApart(ctx context.Context, dir string, spec engine.Spec, module []by
 	if spec.Trusted {
 		kind = "trusted"
 	}
-	cmd := exec.CommandContext(late, program, CompileWord, dir, spec.Name, spec.Digest, kind,
+	cmd := exec.CommandContext(late, program, CompileSubcommand, dir, spec.Name, spec.Digest, kind,
 		fmt.Sprint(int64(spec.Memory)), limit.String())
-	words := &tail{}
-	cmd.Args[0], cmd.Env, cmd.Stdin, cmd.Stderr, cmd.SysProcAttr = os.Args[0], []string{}, bytes.NewReader(module), words, endsWithParent()
+	stderr := &firstLine{}
+	cmd.Args[0], cmd.Env, cmd.Stdin, cmd.Stderr, cmd.SysProcAttr = os.Args[0], []string{}, bytes.NewReader(module), stderr, parentDeathSignal()
 	cmd.WaitDelay = time.Second
 	runtime.LockOSThread() // the process ends with the thread that started it
 	err = cmd.Run()
@@ -102,22 +102,22 @@ func compileApart(ctx context.Context, dir string, spec engine.Spec, module []by
 		return ctx.Err()
 	case late.Err() != nil, used != nil && used.UserTime()+used.SystemTime() > limit-time.Second && !used.Exited():
 		return fmt.Errorf("%w: more than %v of processor time, which it may have (--compile-time)", engine.ErrTooLong, limit)
-	case words.text() != "":
-		return errors.New(words.text())
+	case stderr.text() != "":
+		return errors.New(stderr.text())
 	}
 	return fmt.Errorf("the process that compiles ended: %w", err)
 }
 
-// tail keeps the first line of what a process writes, up to a bound.
-type tail struct{ data []byte }
+// firstLine keeps the first line of what a process writes, up to a bound.
+type firstLine struct{ data []byte }
 
 // Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
+func (t *firstLine) Write(p []byte) (int, error) {
 	t.data = append(t.data, p[:min(len(p), 1000-min(len(t.data), 1000))]...)
 	return len(p), nil
 }
 
-func (t *tail) text() string {
+func (t *firstLine) text() string {
 	line, _, _ := strings.Cut(string(t.data), "\n")
 	return strings.TrimPrefix(strings.ToValidUTF8(line, "?"), "compile: ")
 }

@@ -20,7 +20,7 @@ import (
 // is connected to must be one that may be: a name is looked up once, here, and never again between check and use.
 func (w *Worker) Fetch(ctx context.Context, from *engine.Call, raw []byte) ([]byte, error) {
 	caller := from.Meta.Chain[len(from.Meta.Chain)-1]
-	r := w.running(caller)
+	r := w.loadedSeed(caller)
 	if r == nil {
 		return nil, &engine.Error{Code: engine.Denied, Text: "the seed is being taken away"}
 	}
@@ -34,7 +34,7 @@ func (w *Worker) Fetch(ctx context.Context, from *engine.Call, raw []byte) ([]by
 	w.Idle(func() { answer, err = fetch(request, r.spec.Seed.Grants) })
 	if err != nil {
 		e := engine.AsError(err)
-		w.log.say(caller, engine.Warn, fmt.Sprintf("fetch %s://%s: %v", request.URL.Scheme, request.URL.Host, e.Text))
+		w.log.write(caller, engine.Warn, fmt.Sprintf("fetch %s://%s: %v", request.URL.Scheme, request.URL.Host, e.Text))
 		return nil, e
 	}
 	return answer, nil

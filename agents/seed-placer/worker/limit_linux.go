@@ -45,8 +45,10 @@ func maxFiles() int {
 // ownProgram is the program of this process, even when its file was replaced.
 func ownProgram() (string, error) { return "/proc/self/exe", nil }
 
-// endsWithParent has a process end with the thread that started it.
-func endsWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+// parentDeathSignal has a process end with the thread that started it.
+func parentDeathSignal() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
 
 // limitProcess takes from this process what a seed that broke out of its engine would like to have: core dumps, debugging
 // by others, new privileges, and files and processes without bound. It ends with the agent that started it.

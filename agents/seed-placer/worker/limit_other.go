@@ -24,4 +24,4 @@ func maxFiles() int { return defaultFiles }
 
 func ownProgram() (string, error) { return os.Executable() }
 
-func endsWithParent() *syscall.SysProcAttr { return nil }
+func parentDeathSignal() *syscall.SysProcAttr { return nil }

@@ -25,37 +25,37 @@ type sites struct {
 	mu     sync.RWMutex
 	blobs  *blob.Store
 	peers  *peers           // who is asked for what is not here; nil for nobody
-	known  map[string]*site // by name
+	byName map[string]*site // by name
 	byHost map[string]*site
 }
 
 type site struct {
 	wire.Site
-	files map[string]intent.File
-	fault string
+	files   map[string]intent.File
+	problem string
 }
 
 // set makes the node serve these sites. A site whose manifest cannot be read is known by name, and serves nothing.
 func (s *sites) set(wanted []wire.Site, blobs *blob.Store) {
-	known, byHost := map[string]*site{}, map[string]*site{}
+	byName, byHost := map[string]*site{}, map[string]*site{}
 	for _, w := range wanted {
-		one := reopen(s.find(w.Name), w, blobs)
-		known[w.Name] = one
+		opened := reopen(s.find(w.Name), w, blobs)
+		byName[w.Name] = opened
 		for _, host := range append([]string{w.Name}, w.Site.Hosts...) {
 			if host = strings.ToLower(host); byHost[host] == nil {
-				byHost[host] = one
+				byHost[host] = opened
 			}
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.blobs, s.known, s.byHost = blobs, known, byHost
+	s.blobs, s.byName, s.byHost = blobs, byName, byHost
 }
 
 // reopen returns a site as it is served from now on. A manifest that was read already is not read again.
 func reopen(before *site, now wire.Site, blobs *blob.Store) *site {
-	if before == nil || before.fault != "" || before.Site.Site.Digest() != now.Site.Digest() {
-		return open(now, blobs)
+	if before == nil || before.problem != "" || before.Site.Site.Digest() != now.Site.Digest() {
+		return openSite(now, blobs)
 	}
 	if reflect.DeepEqual(before.Site, now) {
 		return before
@@ -66,10 +66,10 @@ func reopen(before *site, now wire.Site, blobs *blob.Store) *site {
 func (s *sites) find(name string) *site {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.known[name]
+	return s.byName[name]
 }
 
-func open(w wire.Site, blobs *blob.Store) *site {
+func openSite(w wire.Site, blobs *blob.Store) *site {
 	one := &site{Site: w}
 	data, err := blobs.Read(w.Site.Digest(), maxManifest)
 	var m intent.Manifest
@@ -77,25 +77,25 @@ func open(w wire.Site, blobs *blob.Store) *site {
 		err = json.Unmarshal(data, &m)
 	}
 	if err != nil {
-		one.fault = err.Error()
+		one.problem = err.Error()
 		return one
 	}
 	one.files = m.Files
 	return one
 }
 
-func (s *sites) faults() map[string]string {
+func (s *sites) problems() map[string]string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	all := map[string]string{}
-	for name, one := range s.known {
-		all[name] = one.fault
+	for name, one := range s.byName {
+		all[name] = one.problem
 	}
 	return all
 }
 
-// hostOf is the host that a request is for: lower case, without port and last dot.
-func hostOf(r *http.Request) string {
+// requestHost is the host that a request is for: lower case, without port and last dot.
+func requestHost(r *http.Request) string {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -105,7 +105,7 @@ func hostOf(r *http.Request) string {
 
 func (s *sites) serve(rw http.ResponseWriter, r *http.Request) {
 	s.mu.RLock()
-	one := s.byHost[hostOf(r)]
+	one := s.byHost[requestHost(r)]
 	s.mu.RUnlock()
 	rw.Header()["X-Content-Type-Options"] = noSniff
 	switch {
@@ -114,8 +114,8 @@ func (s *sites) serve(rw http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		rw.Header().Set("Allow", "GET, HEAD")
 		http.Error(rw, "405 a site is only read", http.StatusMethodNotAllowed)
-	case one.fault != "" && s.peers.sendSite(rw, r, one.Peers):
-	case one.fault != "":
+	case one.problem != "" && s.peers.sendSite(rw, r, one.Peers):
+	case one.problem != "":
 		rw.Header().Set("Retry-After", "1")
 		http.Error(rw, "503 the site is not here yet", http.StatusServiceUnavailable)
 	default:
@@ -144,7 +144,7 @@ func (s *site) serve(rw http.ResponseWriter, r *http.Request, from *sites) {
 	}
 	status := http.StatusOK
 	if !ok {
-		file, status, ok = s.absent()
+		file, status, ok = s.fallbackPage()
 	}
 	if !ok {
 		http.Error(rw, "404 there is no such page", http.StatusNotFound)
@@ -153,8 +153,8 @@ func (s *site) serve(rw http.ResponseWriter, r *http.Request, from *sites) {
 	s.send(rw, r, from, file, status)
 }
 
-// absent is what answers for a path that the site does not have.
-func (s *site) absent() (file intent.File, status int, ok bool) {
+// fallbackPage is what answers for a path that the site does not have.
+func (s *site) fallbackPage() (file intent.File, status int, ok bool) {
 	if page := s.Site.Site.Fallback; page != "" {
 		if file, ok = s.files[page]; !ok {
 			file, ok = s.files[strings.TrimSuffix(page, "/")+"/index.html"]

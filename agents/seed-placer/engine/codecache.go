@@ -22,20 +22,20 @@ import (
 // another name for the shell, as with another processor or a shell that is damaged, it makes a second one, and what it made
 // is thrown away.
 const (
-	making     = ".making-" // begins the names of folders that are not complete
-	codeFolder = "code"
-	shellFile  = "shell"
+	incomplete   = ".making-" // begins the names of folders that are not complete
+	codeFolder   = "code"
+	skeletonFile = "shell"
 )
 
-// abandoned is for how long nobody has touched a folder that is not complete, and never will be: nothing takes that long to
+// abandonedAfter is for how long nobody has touched a folder that is not complete, and never will be: nothing takes that long to
 // compile.
-const abandoned = time.Hour
+const abandonedAfter = time.Hour
 
-// sweep removes what a process has left that ended while it compiled.
-func sweep(dir string) {
-	halves, _ := filepath.Glob(filepath.Join(dir, making+"*"))
+// removeAbandoned removes what a process has left that ended while it compiled.
+func removeAbandoned(dir string) {
+	halves, _ := filepath.Glob(filepath.Join(dir, incomplete+"*"))
 	for _, half := range halves {
-		if at, err := os.Stat(half); err == nil && time.Since(at.ModTime()) > abandoned {
+		if at, err := os.Stat(half); err == nil && time.Since(at.ModTime()) > abandonedAfter {
 			_ = os.RemoveAll(half)
 		}
 	}
@@ -50,8 +50,8 @@ func Forget(dir, digest string) error {
 	return err
 }
 
-// translate makes the seed's runtime and its code.
-func (s *Seed) translate(ctx context.Context, cache wazero.CompilationCache, module []byte) (err error) {
+// compile makes the seed's runtime and its code.
+func (s *Seed) compile(ctx context.Context, cache wazero.CompilationCache, module []byte) (err error) {
 	if err := s.prepare(ctx, cache); err != nil {
 		return err
 	}
@@ -63,74 +63,74 @@ func (s *Seed) translate(ctx context.Context, cache wazero.CompilationCache, mod
 	return nil
 }
 
-// recall takes a seed's code from the cache, if it is there and whole.
-func (e *Engine) recall(ctx context.Context, s *Seed, name string) bool {
+// loadCached takes a seed's code from the cache, if it is there and whole.
+func (e *Engine) loadCached(ctx context.Context, s *Seed, name string) bool {
 	dir := filepath.Join(e.dir, name)
-	husk, err := os.ReadFile(filepath.Join(dir, shellFile))
-	if err == nil && e.again(ctx, s, name, husk) {
+	skeleton, err := os.ReadFile(filepath.Join(dir, skeletonFile))
+	if err == nil && e.loadSkeleton(ctx, s, name, skeleton) {
 		return true
 	}
 	if s.runtime != nil {
 		_ = s.runtime.Close(ctx)
 	}
 	_ = os.RemoveAll(dir)
-	e.setKept(name, nil)
+	e.setCache(name, nil)
 	return false
 }
 
-// again makes a seed's code of a shell, and reports whether nothing was compiled for that.
-func (e *Engine) again(ctx context.Context, s *Seed, name string, husk []byte) bool {
+// loadSkeleton makes a seed's code of a shell, and reports whether nothing was compiled for that.
+func (e *Engine) loadSkeleton(ctx context.Context, s *Seed, name string, skeleton []byte) bool {
 	dir := filepath.Join(e.dir, name, codeFolder)
-	before, err := only(dir)
+	before, err := onlyFile(dir)
 	if err != nil {
 		return false
 	}
-	cache := e.keptOf(name)
+	cache := e.cacheOf(name)
 	if cache == nil {
 		if cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
 			return false
 		}
 	}
-	if err := s.translate(ctx, cache, husk); err != nil {
+	if err := s.compile(ctx, cache, skeleton); err != nil {
 		return false
 	}
-	e.setKept(name, cache)
-	after, err := only(dir)
+	e.setCache(name, cache)
+	after, err := onlyFile(dir)
 	return err == nil && os.SameFile(before, after)
 }
 
-// keep puts the code that was compiled into dir where recall finds it.
-func (e *Engine) keep(ctx context.Context, s *Seed, name, dir string, husk []byte) error {
-	code, err := path(filepath.Join(dir, codeFolder))
+// store puts the code that was compiled into dir where recall finds it.
+func (e *Engine) store(ctx context.Context, s *Seed, name, dir string, skeleton []byte) error {
+	code, err := onlyPath(filepath.Join(dir, codeFolder))
 	if err != nil {
 		return err
 	}
-	at := filepath.Join(dir, "kept")
-	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(at, codeFolder))
+	staging := filepath.Join(dir, "kept")
+	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(staging, codeFolder))
 	if err != nil {
 		return err
 	}
 	defer cache.Close(ctx)
 	other := wazero.NewRuntimeWithConfig(ctx, s.config(cache))
 	defer other.Close(ctx)
-	if _, err := other.CompileModule(ctx, husk); err != nil { // only to learn the name of its file
+	if _, err := other.CompileModule(ctx, skeleton); err != nil { // only to learn the name of its file
 		return err
 	}
-	to, err := path(at)
+	to, err := onlyPath(staging)
 	if err == nil {
 		err = os.Rename(code, to)
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(at, shellFile), husk, 0o600)
+		err = os.WriteFile(filepath.Join(staging, skeletonFile), skeleton, 0o600)
 	}
 	if err == nil {
-		err = os.Rename(at, filepath.Join(e.dir, name))
+		err = os.Rename(staging, filepath.Join(e.dir, name))
 	}
 	return err
 }
 
-// path is the one file below a folder.
-func path(dir string) (found string, err error) {
+// onlyPath is the one file below a folder.
+func onlyPath(dir string) (found string, err error) {
 	err = filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -147,8 +147,8 @@ func path(dir string) (found string, err error) {
 	return found, err
 }
 
-func only(dir string) (fs.FileInfo, error) {
-	at, err := path(dir)
+func onlyFile(dir string) (fs.FileInfo, error) {
+	at, err := onlyPath(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -164,12 +164,12 @@ const (
 	digestName       = "platypus.digest"
 )
 
-// shell is a module with all its functions empty, its data in few pieces, and its digest in a section of its own.
-func shell(module []byte, digest string) ([]byte, error) {
-	var husk bytes.Buffer
-	husk.Write(module[:min(preamble, len(module))])
+// makeSkeleton is a module with all its functions empty, its data in few pieces, and its digest in a section of its own.
+func makeSkeleton(module []byte, digest string) ([]byte, error) {
+	var skeleton bytes.Buffer
+	skeleton.Write(module[:min(preamble, len(module))])
 	counted := false // then code may ask for data by its number
-	for rest := module[husk.Len():]; len(rest) > 0; {
+	for rest := module[skeleton.Len():]; len(rest) > 0; {
 		size, n := binary.Uvarint(rest[1:])
 		if n <= 0 || size > uint64(len(rest)-1-n) {
 			return nil, errors.New("a section is cut off")
@@ -178,34 +178,34 @@ func shell(module []byte, digest string) ([]byte, error) {
 		content := rest[1+n : end]
 		switch kind := rest[0]; {
 		case kind == codeSection:
-			if err := hollow(&husk, content); err != nil {
+			if err := writeEmptyFunctions(&skeleton, content); err != nil {
 				return nil, err
 			}
 		case kind == dataSection && !counted:
-			section(&husk, dataSection, joined(content))
+			writeSection(&skeleton, dataSection, mergeSegments(content))
 		default:
 			counted = counted || kind == dataCountSection
-			husk.Write(rest[:end])
+			skeleton.Write(rest[:end])
 		}
 		rest = rest[end:]
 	}
-	section(&husk, 0, append(append(binary.AppendUvarint(nil, uint64(len(digestName))), digestName...), digest...))
-	return husk.Bytes(), nil
+	writeSection(&skeleton, 0, append(append(binary.AppendUvarint(nil, uint64(len(digestName))), digestName...), digest...))
+	return skeleton.Bytes(), nil
 }
 
-// hollow writes a code section whose functions only say that nobody gets there, which is right for any type.
-func hollow(husk *bytes.Buffer, code []byte) error {
+// writeEmptyFunctions writes a code section whose functions only say that nobody gets there, which is right for any type.
+func writeEmptyFunctions(skeleton *bytes.Buffer, code []byte) error {
 	count, n := binary.Uvarint(code)
 	if n <= 0 || count > uint64(len(code)) {
 		return errors.New("a section is cut off")
 	}
 	const function = "\x03\x00\x00\x0b" // its size, no locals, unreachable, end
-	section(husk, codeSection, append(binary.AppendUvarint(nil, count), bytes.Repeat([]byte(function), int(count))...))
+	writeSection(skeleton, codeSection, append(binary.AppendUvarint(nil, count), bytes.Repeat([]byte(function), int(count))...))
 	return nil
 }
 
-func section(husk *bytes.Buffer, number byte, content []byte) {
-	husk.WriteByte(number)
-	husk.Write(binary.AppendUvarint(nil, uint64(len(content))))
-	husk.Write(content)
+func writeSection(skeleton *bytes.Buffer, number byte, content []byte) {
+	skeleton.WriteByte(number)
+	skeleton.Write(binary.AppendUvarint(nil, uint64(len(content))))
+	skeleton.Write(content)
 }

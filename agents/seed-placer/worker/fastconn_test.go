@@ -29,8 +29,8 @@ type pair struct {
 
 func newPair(t testing.TB, modules map[string][]byte) *pair {
 	t.Helper()
-	first := wire.Table{Node: "n1", Blobs: t.TempDir(), Cache: t.TempDir()}
-	w, err := begin(first, io.Discard, &Doors{}, nil)
+	first := wire.Config{Node: "n1", Blobs: t.TempDir(), Cache: t.TempDir()}
+	w, err := newWorker(first, io.Discard, &Listeners{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,24 +41,24 @@ func newPair(t testing.TB, modules map[string][]byte) *pair {
 		}
 		first.Seeds = append(first.Seeds, wire.Seed{Name: name, Digest: digest, Seed: intent.Seed{Grants: intent.Grants{Egress: []intent.Egress{"https://nowhere.example"}}}})
 	}
-	if err := w.take(first); err != nil {
+	if err := w.update(first); err != nil {
 		t.Fatal(err)
 	}
 	for name := range modules {
-		for end := time.Now().Add(5 * time.Minute); w.running(name) == nil; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(5 * time.Minute); w.loadedSeed(name) == nil; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%s: %+v", name, w.slot(name).status())
 			}
 		}
 	}
 	p := &pair{Worker: w}
-	p.quick = p.listen(t, func(l net.Listener) net.Listener { return quickly{l, w} }, func(rw http.ResponseWriter, r *http.Request) {
+	p.quick = p.listen(t, func(l net.Listener) net.Listener { return fastListener{l, w} }, func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/end" {
 			p.passed.Add(1)
 		}
-		w.enter(rw, r)
+		w.withPeerChecks(rw, r)
 	})
-	p.plain = p.listen(t, func(l net.Listener) net.Listener { return l }, w.enter)
+	p.plain = p.listen(t, func(l net.Listener) net.Listener { return l }, w.withPeerChecks)
 	return p
 }
 
@@ -238,14 +238,14 @@ func quickIsNoOther(t *testing.T, p *pair) {
 }
 
 // The server sends files through this.
-var _ io.ReaderFrom = (*quick)(nil)
+var _ io.ReaderFrom = (*fastConn)(nil)
 
 // TestVisitor: who listens hears that a client goes away, and takes nothing from what it sends next.
 func TestVisitor(t *testing.T) {
 	for _, leaves := range []bool{true, false} {
 		client, conn := net.Pipe()
-		q := &quick{Conn: conn, in: bufio.NewReader(conn)}
-		v := &visitor{Context: context.Background(), q: q}
+		c := &fastConn{Conn: conn, reader: bufio.NewReader(conn)}
+		v := &disconnectContext{Context: context.Background(), conn: c}
 		ctx, cancel := context.WithCancel(v)
 		go func() {
 			if leaves {
@@ -256,19 +256,19 @@ func TestVisitor(t *testing.T) {
 		}()
 		if leaves {
 			<-ctx.Done()
-		} else if <-v.heard; ctx.Err() != nil {
+		} else if <-v.stopped; ctx.Err() != nil {
 			t.Error("who asks for the next is taken for gone")
 		}
-		v.leave()
-		if next, _ := q.in.Peek(4); !leaves && string(next) != "next" {
+		v.stop()
+		if next, _ := c.reader.Peek(4); !leaves && string(next) != "next" {
 			t.Errorf("of what came next there is %q", next)
 		}
 		cancel()
 	}
 	_, conn := net.Pipe()
-	v := &visitor{Context: context.Background(), q: &quick{Conn: conn, in: bufio.NewReader(conn)}}
+	v := &disconnectContext{Context: context.Background(), conn: &fastConn{Conn: conn, reader: bufio.NewReader(conn)}}
 	_ = v.Done()
-	if v.leave(); v.Err() != nil {
+	if v.stop(); v.Err() != nil {
 		t.Error("who is only no longer listened to is taken for gone")
 	}
 }
@@ -281,9 +281,9 @@ func TestOneReply(t *testing.T) {
 		all, _ := io.ReadAll(client)
 		said <- string(all)
 	}()
-	a := &reply{to: conn, header: http.Header{"Content-Length": {"4"}}}
-	_, first := a.Write([]byte("once"))
-	if _, err := a.Write([]byte("more")); first != nil || err == nil || a.end() != nil {
+	resp := &fastResponse{conn: conn, header: http.Header{"Content-Length": {"4"}}}
+	_, first := resp.Write([]byte("once"))
+	if _, err := resp.Write([]byte("more")); first != nil || err == nil || resp.finish() != nil {
 		t.Errorf("%v, %v", first, err)
 	}
 	conn.Close()

@@ -12,39 +12,39 @@ import (
 )
 
 // hour is the patience of who waits for what comes.
-var hour = Patience{time.Hour, time.Hour}
+var hour = MaxWait{time.Hour, time.Hour}
 
 // enter waits at a gate in the background.
-func enter(g *Gate, p Patience) <-chan error {
+func enter(l *Limiter, p MaxWait) <-chan error {
 	entered := make(chan error, 1)
-	go func() { entered <- g.Enter(p) }()
+	go func() { entered <- l.Acquire(p) }()
 	synctest.Wait()
 	return entered
 }
 
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New(2, 1)
-		if !g.TryEnter() || g.Enter(hour) != nil || g.TryEnter() {
+		l := New(2, 1)
+		if !l.TryAcquire() || l.Acquire(hour) != nil || l.TryAcquire() {
 			t.Fatal("two may be in, and no more")
 		}
-		waits := enter(g, hour)
-		if inside, waiting, _ := g.Counts(); inside != 2 || waiting != 1 {
+		waits := enter(l, hour)
+		if inside, waiting, _ := l.Counts(); inside != 2 || waiting != 1 {
 			t.Fatalf("%d inside, %d wait", inside, waiting)
 		}
-		if err := g.Enter(hour); !errors.Is(err, ErrFull) {
+		if err := l.Acquire(hour); !errors.Is(err, ErrFull) {
 			t.Fatalf("a second one waits: %v", err)
 		}
-		g.Leave()
+		l.Release()
 		if err := <-waits; err != nil {
 			t.Fatal(err)
 		}
-		if err := g.Enter(Patience{time.Second, time.Second}); !errors.Is(err, ErrLate) {
+		if err := l.Acquire(MaxWait{time.Second, time.Second}); !errors.Is(err, ErrLate) {
 			t.Fatalf("it did not give up: %v", err)
 		}
-		g.Leave()
-		g.Leave()
-		if inside, waiting, refused := g.Counts(); inside != 0 || waiting != 0 || refused != 2 {
+		l.Release()
+		l.Release()
+		if inside, waiting, refused := l.Counts(); inside != 0 || waiting != 0 || refused != 2 {
 			t.Fatalf("%d inside, %d wait, %d refused", inside, waiting, refused)
 		}
 	})
@@ -53,15 +53,15 @@ func TestGate(t *testing.T) {
 // TestForce: who comes back is let in, and the places are given out again only when they are free.
 func TestForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New(1, 10)
-		g.TryEnter()
-		g.Force()
-		entered := enter(g, hour)
-		g.Leave()
-		if inside, waiting, _ := g.Counts(); inside != 1 || waiting != 1 {
+		l := New(1, 10)
+		l.TryAcquire()
+		l.AcquireNow()
+		entered := enter(l, hour)
+		l.Release()
+		if inside, waiting, _ := l.Counts(); inside != 1 || waiting != 1 {
 			t.Fatalf("%d inside, %d wait", inside, waiting)
 		}
-		g.Leave()
+		l.Release()
 		if err := <-entered; err != nil {
 			t.Fatal(err)
 		}
@@ -71,13 +71,13 @@ func TestForce(t *testing.T) {
 // TestBurst: a hundred calls at once are all let in, the first one first, while nobody waits for too long.
 func TestBurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New(1, 200)
-		g.TryEnter()
+		l := New(1, 200)
+		l.TryAcquire()
 		var mu sync.Mutex
 		var order []int
 		for i := range 100 {
 			go func() {
-				if err := g.Enter(Patience{time.Hour, time.Millisecond}); err != nil {
+				if err := l.Acquire(MaxWait{time.Hour, time.Millisecond}); err != nil {
 					t.Errorf("call %d of a burst is refused: %v", i, err)
 				}
 				mu.Lock()
@@ -87,11 +87,11 @@ func TestBurst(t *testing.T) {
 			synctest.Wait()
 		}
 		for range 100 {
-			time.Sleep((Long + Standing) / 101)
-			g.Leave()
+			time.Sleep((SlowAfter + OverloadAfter) / 101)
+			l.Release()
 			synctest.Wait()
 		}
-		if g.Leave(); !slices.IsSorted(order) || len(order) != 100 {
+		if l.Release(); !slices.IsSorted(order) || len(order) != 100 {
 			t.Errorf("in order %v", order)
 		}
 	})
@@ -100,13 +100,13 @@ func TestBurst(t *testing.T) {
 // TestNeverStands: more calls than can be in at once come for ever, but now and then all of them are in: none is refused.
 func TestNeverStands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New(1, 100)
+		l := New(1, 100)
 		for round := range 50 {
-			g.TryEnter()
+			l.TryAcquire()
 			var all sync.WaitGroup
 			for range 9 {
 				all.Go(func() {
-					if err := g.Enter(Patience{time.Hour, time.Millisecond}); err != nil {
+					if err := l.Acquire(MaxWait{time.Hour, time.Millisecond}); err != nil {
 						t.Errorf("round %d: %v", round, err)
 					}
 				})
@@ -114,7 +114,7 @@ func TestNeverStands(t *testing.T) {
 			synctest.Wait()
 			for range 10 {
 				time.Sleep(9 * time.Millisecond)
-				g.Leave()
+				l.Release()
 			}
 			all.Wait()
 		}
@@ -124,16 +124,16 @@ func TestNeverStands(t *testing.T) {
 // TestFewTooMany: a few more than can be in at once, who come again for ever, wait for their turn.
 func TestFewTooMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New(1, 100)
+		l := New(1, 100)
 		var all sync.WaitGroup
 		for range 9 {
 			all.Go(func() {
 				for range 100 {
-					if err := g.Enter(Patience{time.Hour, time.Millisecond}); err != nil {
+					if err := l.Acquire(MaxWait{time.Hour, time.Millisecond}); err != nil {
 						t.Error(err)
 					}
 					time.Sleep(10 * time.Millisecond)
-					g.Leave()
+					l.Release()
 				}
 			})
 		}
@@ -145,43 +145,43 @@ func TestFewTooMany(t *testing.T) {
 // it was empty, there is time again.
 func TestStanding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := New(1, 100)
-		g.TryEnter()
-		old := enter(g, Patience{time.Hour, 20 * time.Millisecond})
-		time.Sleep(Long + Standing - 2*tick)
+		l := New(1, 100)
+		l.TryAcquire()
+		old := enter(l, MaxWait{time.Hour, 20 * time.Millisecond})
+		time.Sleep(SlowAfter + OverloadAfter - 2*tick)
 		select {
 		case err := <-old:
 			t.Fatalf("it is over before there is too much to do: %v", err)
 		default:
 		}
-		patient := enter(g, hour)
+		patient := enter(l, hour)
 		time.Sleep(4 * tick)
 		if err := <-old; !errors.Is(err, ErrLate) {
 			t.Fatalf("it waits where there is too much to do: %v", err)
 		}
 		began := time.Now()
-		if err := g.Enter(Patience{time.Hour, 20 * time.Millisecond}); !errors.Is(err, ErrLate) || time.Since(began) > 20*time.Millisecond+2*tick {
+		if err := l.Acquire(MaxWait{time.Hour, 20 * time.Millisecond}); !errors.Is(err, ErrLate) || time.Since(began) > 20*time.Millisecond+2*tick {
 			t.Fatalf("%v after %v", err, time.Since(began))
 		}
-		last := enter(g, Patience{time.Hour, 20 * time.Millisecond})
-		g.Leave()
+		last := enter(l, MaxWait{time.Hour, 20 * time.Millisecond})
+		l.Release()
 		if err := <-last; err != nil {
 			t.Fatalf("who came last does not go first: %v", err)
 		}
-		g.Leave()
+		l.Release()
 		if err := <-patient; err != nil {
 			t.Fatal(err)
 		}
 		began = time.Now() // nobody waits, but only because who did was refused
-		if err := g.Enter(Patience{time.Hour, 20 * time.Millisecond}); !errors.Is(err, ErrLate) || time.Since(began) > 20*time.Millisecond+2*tick {
+		if err := l.Acquire(MaxWait{time.Hour, 20 * time.Millisecond}); !errors.Is(err, ErrLate) || time.Since(began) > 20*time.Millisecond+2*tick {
 			t.Fatalf("%v after %v", err, time.Since(began))
 		}
-		if g.Leave(); !g.TryEnter() {
+		if l.Release(); !l.TryAcquire() {
 			t.Fatal("nobody is inside")
 		}
-		again := enter(g, Patience{time.Hour, 20 * time.Millisecond})
-		time.Sleep(Long + Standing - 2*tick)
-		g.Leave()
+		again := enter(l, MaxWait{time.Hour, 20 * time.Millisecond})
+		time.Sleep(SlowAfter + OverloadAfter - 2*tick)
+		l.Release()
 		if err := <-again; err != nil {
 			t.Fatalf("the queue was empty, and there is too much to do: %v", err)
 		}
@@ -194,16 +194,16 @@ func TestStandstill(t *testing.T) {
 	for _, still := range []time.Duration{time.Second, 2 * time.Hour} {
 		t.Run(fmt.Sprint(still), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := New(1, 100)
-				g.TryEnter()
-				waits := enter(g, Patience{time.Hour, time.Millisecond})
-				g.mu.Lock() // as if the last tick, and the call, were of that long ago
-				g.at = g.at.Add(-still)
-				one := g.waiting.Front().Value.(*place)
-				one.came = one.came.Add(-still)
-				g.mu.Unlock()
+				l := New(1, 100)
+				l.TryAcquire()
+				waits := enter(l, MaxWait{time.Hour, time.Millisecond})
+				l.mu.Lock() // as if the last tick, and the call, were of that long ago
+				l.lastTick = l.lastTick.Add(-still)
+				one := l.waiting.Front().Value.(*waiter)
+				one.arrived = one.arrived.Add(-still)
+				l.mu.Unlock()
 				time.Sleep(2 * tick)
-				g.Leave()
+				l.Release()
 				if err := <-waits; (err == nil) != (still < time.Hour) {
 					t.Errorf("after a standstill of %v: %v", still, err)
 				}
@@ -214,14 +214,14 @@ func TestStandstill(t *testing.T) {
 
 // TestNeverTooMany counts who is inside while many come, wait and give up.
 func TestNeverTooMany(t *testing.T) {
-	g := New(3, 20)
+	l := New(3, 20)
 	var inside, most, in atomic.Int64
 	var all sync.WaitGroup
 	for i := range 50 {
 		all.Go(func() {
 			for range 200 {
 				wait := time.Duration(i) * 50 * time.Microsecond
-				if g.Enter(Patience{10 * wait, wait}) != nil {
+				if l.Acquire(MaxWait{10 * wait, wait}) != nil {
 					continue
 				}
 				in.Add(1)
@@ -230,12 +230,12 @@ func TestNeverTooMany(t *testing.T) {
 				}
 				time.Sleep(10 * time.Microsecond)
 				inside.Add(-1)
-				g.Leave()
+				l.Release()
 			}
 		})
 	}
 	all.Wait()
-	if now, waiting, _ := g.Counts(); most.Load() > 3 || now != 0 || waiting != 0 || in.Load() == 0 {
+	if now, waiting, _ := l.Counts(); most.Load() > 3 || now != 0 || waiting != 0 || in.Load() == 0 {
 		t.Errorf("%d at once, %d inside and %d waiting at the end, %d got in", most.Load(), now, waiting, in.Load())
 	}
 }
@@ -244,16 +244,16 @@ func TestNeverTooMany(t *testing.T) {
 func TestSlowCalls(t *testing.T) {
 	for _, service := range []time.Duration{50 * time.Millisecond, 250 * time.Millisecond, 2 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			g := New(2, 100)
+			l := New(2, 100)
 			var all sync.WaitGroup
 			for range 20 {
 				all.Go(func() {
-					if err := g.Enter(Patience{time.Hour, time.Millisecond}); err != nil {
+					if err := l.Acquire(MaxWait{time.Hour, time.Millisecond}); err != nil {
 						t.Errorf("%v each: %v", service, err)
 						return
 					}
 					time.Sleep(service)
-					g.Leave()
+					l.Release()
 				})
 			}
 			all.Wait()

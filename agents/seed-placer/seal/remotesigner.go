@@ -16,8 +16,8 @@ import (
 )
 
 // A question is a head and the message to sign; an answer is the length of the signature, 0 for a refusal, and it.
-type head struct {
-	Cert name
+type requestHeader struct {
+	Cert fingerprint
 	Hash uint8
 	Size uint16
 }
@@ -25,25 +25,25 @@ type head struct {
 // maxMessage is more than what a handshake has signed: 64 spaces, a word, and at most 64 bytes of digest.
 const maxMessage = 256
 
-// Lend answers a worker's questions for signatures until the worker is gone. The key stays here. What runs in a worker,
+// ServeSigner answers a worker's questions for signatures until the worker is gone. The key stays here. What runs in a worker,
 // and even what has broken out of its engine there, can have the handshakes of TLS 1.3 signed for as long as the worker
 // lives, which is how long the worker is trusted with the node's address anyway; it can neither carry the key away nor
 // have anything else signed, for the words of a handshake are part of what is signed and are looked at.
-func Lend(c *Current, questions io.Reader, answers io.Writer) error {
+func ServeSigner(r *Reloader, requests io.Reader, replies io.Writer) error {
 	for {
-		var h head
-		if err := binary.Read(questions, binary.BigEndian, &h); err != nil {
+		var header requestHeader
+		if err := binary.Read(requests, binary.BigEndian, &header); err != nil {
 			return err
 		}
-		if h.Size > maxMessage {
-			return fmt.Errorf("sign for a worker: a message of %d bytes", h.Size)
+		if header.Size > maxMessage {
+			return fmt.Errorf("sign for a worker: a message of %d bytes", header.Size)
 		}
-		message := make([]byte, h.Size)
-		if _, err := io.ReadFull(questions, message); err != nil {
+		message := make([]byte, header.Size)
+		if _, err := io.ReadFull(requests, message); err != nil {
 			return err
 		}
-		signature := c.sign(h.Cert, crypto.Hash(h.Hash), message)
-		if _, err := answers.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(signature))), signature...)); err != nil {
+		signature := r.signHandshake(header.Cert, crypto.Hash(header.Hash), message)
+		if _, err := replies.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(signature))), signature...)); err != nil {
 			return err
 		}
 	}
@@ -60,11 +60,11 @@ func isHandshake(message []byte) bool {
 	return false
 }
 
-// sign signs a handshake with the key of a certificate that this node shows, or showed before the last renewal: a
+// signHandshake signs a handshake with the key of a certificate that this node shows, or showed before the last renewal: a
 // handshake may be under way. Anything else is refused with nothing.
-func (c *Current) sign(of name, hash crypto.Hash, message []byte) []byte {
+func (r *Reloader) signHandshake(of fingerprint, hash crypto.Hash, message []byte) []byte {
 	known := hash == 0 || hash == crypto.SHA256 || hash == crypto.SHA384 || hash == crypto.SHA512
-	if key := c.keyOf(of); key != nil && known && isHandshake(message) {
+	if key := r.keyFor(of); key != nil && known && isHandshake(message) {
 		signature, err := signWith(key, hash, message)
 		if err == nil && len(signature) < 1<<16 {
 			return signature
@@ -85,61 +85,61 @@ func signWith(key crypto.Signer, hash crypto.Hash, message []byte) ([]byte, erro
 	return crypto.SignMessage(key, rand.Reader, message, opts)
 }
 
-// Borrowed signs with a key that the agent holds.
-type Borrowed struct {
-	mu        sync.Mutex
-	questions io.Writer
-	answers   io.Reader
+// RemoteSigner signs with a key that the agent holds.
+type RemoteSigner struct {
+	mu       sync.Mutex
+	requests io.Writer
+	replies  io.Reader
 }
 
-// NewBorrowed asks at one pipe and gets answers at the other.
-func NewBorrowed(questions io.Writer, answers io.Reader) *Borrowed {
-	return &Borrowed{questions: questions, answers: answers}
+// NewRemoteSigner asks at one pipe and gets answers at the other.
+func NewRemoteSigner(requests io.Writer, replies io.Reader) *RemoteSigner {
+	return &RemoteSigner{requests: requests, replies: replies}
 }
 
 // For is the signer of one certificate.
-func (b *Borrowed) For(p Public) (crypto.Signer, error) {
+func (s *RemoteSigner) For(p PublicIdentity) (crypto.Signer, error) {
 	leaf, err := x509.ParseCertificate(p.Chain[0])
 	if err != nil {
 		return nil, fmt.Errorf("read --tls-cert %s: %w", p.CertFile, err)
 	}
-	return borrowedKey{b, p.name(), leaf.PublicKey}, nil
+	return remoteKey{s, p.fingerprint(), leaf.PublicKey}, nil
 }
 
-type borrowedKey struct {
-	from   *Borrowed
-	name   name
-	public crypto.PublicKey
+type remoteKey struct {
+	signer      *RemoteSigner
+	fingerprint fingerprint
+	public      crypto.PublicKey
 }
 
 // Public implements crypto.Signer.
-func (k borrowedKey) Public() crypto.PublicKey { return k.public }
+func (k remoteKey) Public() crypto.PublicKey { return k.public }
 
 // Sign implements crypto.Signer. It always fails: a digest does not show what it is of.
-func (k borrowedKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+func (k remoteKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 	return nil, errors.New("sign: the key of the node signs whole messages only")
 }
 
 // SignMessage implements crypto.MessageSigner.
-func (k borrowedKey) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
+func (k remoteKey) SignMessage(_ io.Reader, message []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if len(message) > maxMessage {
 		return nil, fmt.Errorf("sign: a message of %d bytes", len(message))
 	}
-	question, err := binary.Append(nil, binary.BigEndian, head{k.name, uint8(opts.HashFunc()), uint16(len(message))})
+	request, err := binary.Append(nil, binary.BigEndian, requestHeader{k.fingerprint, uint8(opts.HashFunc()), uint16(len(message))})
 	if err != nil {
 		return nil, err
 	}
-	k.from.mu.Lock()
-	defer k.from.mu.Unlock()
-	if _, err := k.from.questions.Write(append(question, message...)); err != nil {
+	k.signer.mu.Lock()
+	defer k.signer.mu.Unlock()
+	if _, err := k.signer.requests.Write(append(request, message...)); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
 	var size uint16
-	if err := binary.Read(k.from.answers, binary.BigEndian, &size); err != nil {
+	if err := binary.Read(k.signer.replies, binary.BigEndian, &size); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
 	signature := make([]byte, size)
-	if _, err := io.ReadFull(k.from.answers, signature); err != nil {
+	if _, err := io.ReadFull(k.signer.replies, signature); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
 	if size == 0 {

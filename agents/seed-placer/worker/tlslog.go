@@ -12,32 +12,32 @@ import (
 // How often it is said that somebody was refused: a stranger who tries all day is one line a minute, and many strangers
 // are no more than a few.
 const (
-	refusalAgain = time.Minute
-	maxRefusals  = 16
+	relogAfter = time.Minute
+	maxLogged  = 16
 )
 
-// refusals remembers of whom it was said that they were refused, and why.
-type refusals struct {
-	mu   sync.Mutex
-	said map[string]time.Time
+// rejections remembers of whom it was said that they were refused, and why.
+type rejections struct {
+	mu     sync.Mutex
+	logged map[string]time.Time
 }
 
-// news reports whether a refusal is worth a line.
-func (r *refusals) news(who string, now time.Time) bool {
+// shouldLog reports whether a refusal is worth a line.
+func (r *rejections) shouldLog(who string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for other, at := range r.said {
-		if now.Sub(at) > refusalAgain {
-			delete(r.said, other)
+	for other, at := range r.logged {
+		if now.Sub(at) > relogAfter {
+			delete(r.logged, other)
 		}
 	}
-	if _, known := r.said[who]; known || len(r.said) >= maxRefusals {
+	if _, known := r.logged[who]; known || len(r.logged) >= maxLogged {
 		return false
 	}
-	if r.said == nil {
-		r.said = map[string]time.Time{}
+	if r.logged == nil {
+		r.logged = map[string]time.Time{}
 	}
-	r.said[who] = now
+	r.logged[who] = now
 	return true
 }
 
@@ -48,10 +48,10 @@ func (s serverLog) Write(p []byte) (int, error) {
 	if rest, is := strings.CutPrefix(text, "http: TLS handshake error from "); is {
 		at, why, _ := strings.Cut(rest, ": ")
 		host, _, err := net.SplitHostPort(at)
-		if err == nil && strings.Contains(why, "tls: ") && s.refused.news(host+" "+why, time.Now()) {
+		if err == nil && strings.Contains(why, "tls: ") && s.rejections.shouldLog(host+" "+why, time.Now()) {
 			text, level = host+" is refused where only certificates are answered: "+why, engine.Warn
 		}
 	}
-	s.to.say("-", level, text)
+	s.out.write("-", level, text)
 	return len(p), nil
 }

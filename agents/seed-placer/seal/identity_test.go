@@ -28,14 +28,14 @@ func TestRead(t *testing.T) {
 	a.Issue("old", host, -time.Minute)
 	a.Issue("open", host, time.Hour)
 	good, old, open := filesOf(a, "n1"), filesOf(a, "old"), filesOf(a, "open")
-	if i, err := Read(good, host); err != nil || i.Untimely() != "" {
-		t.Fatal(err, i.Untimely())
+	if i, err := ReadIdentity(good, host); err != nil || i.ValidityProblem() != "" {
+		t.Fatal(err, i.ValidityProblem())
 	}
-	if _, err := Read(good, "n1"); err != nil {
+	if _, err := ReadIdentity(good, "n1"); err != nil {
 		t.Errorf("a name instead of an address: %v", err)
 	}
-	if i, err := Read(old, host); err != nil || !strings.Contains(i.Untimely(), "old.crt expired on") {
-		t.Errorf("one that expired is to be renewed while the node runs: %v %q", err, i.Untimely())
+	if i, err := ReadIdentity(old, host); err != nil || !strings.Contains(i.ValidityProblem(), "old.crt expired on") {
+		t.Errorf("one that expired is to be renewed while the node runs: %v %q", err, i.ValidityProblem())
 	}
 	if err := os.Chmod(open.Key, 0o644); err != nil {
 		t.Fatal(err)
@@ -49,14 +49,14 @@ func TestRead(t *testing.T) {
 		"n1.key: it holds no certificate":             {good.Cert, good.Key, good.Key},
 		"read --tls-cert " + good.Key + " with --tls": {good.Key, good.Key, a.CA()},
 	} {
-		if _, err := Read(f, host); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ReadIdentity(f, host); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
 }
 
 // lent is a borrowed key of an identity, over real pipes.
-func lent(t *testing.T, c *Current) *Borrowed {
+func lent(t *testing.T, r *Reloader) *RemoteSigner {
 	t.Helper()
 	asked, asks, err := os.Pipe()
 	if err != nil {
@@ -67,31 +67,31 @@ func lent(t *testing.T, c *Current) *Borrowed {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- Lend(c, asked, answers); answers.Close() }()
+	go func() { ended <- ServeSigner(r, asked, answers); answers.Close() }()
 	t.Cleanup(func() { asks.Close(); <-ended; asked.Close(); hears.Close() })
-	return NewBorrowed(asks, hears)
+	return NewRemoteSigner(asks, hears)
 }
 
 // TestLend: handshakes of both sides are signed by the lender, before and after a renewal, and nothing else is.
 func TestLend(t *testing.T) {
 	a := certtest.New(t)
 	a.Issue("n1", host, time.Hour)
-	c, err := Open(filesOf(a, "n1"), host)
+	r, err := OpenReloader(filesOf(a, "n1"), host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	borrowed, before := lent(t, c), c.Identity().Public
+	borrowed, before := lent(t, r), r.Identity().PublicIdentity
 	greet(t, before, borrowed)
 	a.Issue("n1", host, time.Hour)
-	if changed, err := c.Refresh(); err != nil || !changed {
+	if changed, err := r.Refresh(); err != nil || !changed {
 		t.Fatal(changed, err)
 	}
-	if changed, err := c.Refresh(); err != nil || changed {
+	if changed, err := r.Refresh(); err != nil || changed {
 		t.Errorf("nothing has changed: %v %v", changed, err)
 	}
-	greet(t, c.Identity().Public, borrowed)
+	greet(t, r.Identity().PublicIdentity, borrowed)
 	greet(t, before, borrowed) // a handshake may be under way
-	key, err := borrowed.For(c.Identity().Public)
+	key, err := borrowed.For(r.Identity().PublicIdentity)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestLend(t *testing.T) {
 		t.Errorf("a bare digest is signed: %x", s)
 	}
 	a.Issue("n1", host, time.Hour)
-	if _, err := c.Refresh(); err != nil {
+	if _, err := r.Refresh(); err != nil {
 		t.Fatal(err)
 	}
 	oldest, err := borrowed.For(before)
@@ -122,17 +122,17 @@ func TestLend(t *testing.T) {
 }
 
 // greet shakes hands, both sides with a borrowed key.
-func greet(t *testing.T, p Public, b *Borrowed) {
+func greet(t *testing.T, p PublicIdentity, s *RemoteSigner) {
 	t.Helper()
-	key, err := b.For(p)
+	key, err := s.For(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := p.Server(key)
+	server, err := p.ServerConfig(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := p.Client(key)
+	client, err := p.ClientConfig(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,11 +160,11 @@ func TestHalfRenewed(t *testing.T) {
 	a := certtest.New(t)
 	a.Issue("n1", host, time.Hour)
 	files := filesOf(a, "n1")
-	c, err := Open(files, host)
+	r, err := OpenReloader(files, host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := c.Identity()
+	before := r.Identity()
 	old, err := os.ReadFile(files.Cert)
 	if err != nil {
 		t.Fatal(err)
@@ -177,13 +177,13 @@ func TestHalfRenewed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := c.Refresh(); err == nil || changed || c.Identity() != before {
+	if changed, err := r.Refresh(); err == nil || changed || r.Identity() != before {
 		t.Errorf("a key without its certificate is taken: %v", err)
 	}
 	if err := os.WriteFile(files.Cert, fresh, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := c.Refresh(); err != nil || !changed || c.Identity() == before {
+	if changed, err := r.Refresh(); err != nil || !changed || r.Identity() == before {
 		t.Errorf("the whole set is not taken: %v", err)
 	}
 }

@@ -15,21 +15,21 @@ const maxURI = 1 << 10
 
 // callOther is pln.call: another seed, by its address.
 func (i *instance) callOther(m api.Module, stack []uint64) {
-	uri, input, err := i.letter(m, stack)
+	uri, input, err := i.readRequest(m, stack)
 	if err != nil {
-		stack[0] = i.failed(err)
+		stack[0] = i.recordError(err)
 		return
 	}
-	ctx, cancel := i.until(int32(stack[4]))
+	ctx, cancel := i.waitContext(int32(stack[4]))
 	defer cancel()
-	output, err := i.seed.outside.Call(ctx, i.call, string(uri), input)
-	stack[0] = i.answered(output, err)
+	output, err := i.seed.host.Call(ctx, i.call, string(uri), input)
+	stack[0] = i.storeReply(output, err)
 }
 
 // tailCall is pln.tail_call: the answer of another seed becomes the answer of this call, once this one has returned and
 // its instance is free.
 func (i *instance) tailCall(m api.Module, stack []uint64) {
-	uri, input, err := i.letter(m, stack)
+	uri, input, err := i.readRequest(m, stack)
 	if err != nil {
 		stack[0] = uint64(uint32(int32(AsError(err).Code)))
 		return
@@ -38,8 +38,8 @@ func (i *instance) tailCall(m api.Module, stack []uint64) {
 	stack[0] = 0
 }
 
-// letter copies the address and the input of a call out of the guest: both may change once the guest goes on.
-func (i *instance) letter(m api.Module, stack []uint64) (uri, input []byte, err error) {
+// readRequest copies the address and the input of a call out of the guest: both may change once the guest goes on.
+func (i *instance) readRequest(m api.Module, stack []uint64) (uri, input []byte, err error) {
 	uri, ok := m.Memory().Read(uint32(stack[0]), min(uint32(stack[1]), maxURI+1))
 	if !ok || len(uri) > maxURI {
 		return nil, nil, &Error{Code: TooLarge, Text: "the address of a call is too long"}
@@ -55,17 +55,17 @@ func (i *instance) letter(m api.Module, stack []uint64) (uri, input []byte, err 
 func (i *instance) fetch(m api.Module, stack []uint64) {
 	request, ok := m.Memory().Read(uint32(stack[0]), uint32(stack[1]))
 	if !ok || len(request) > MaxInput {
-		stack[0] = i.failed(&Error{Code: TooLarge, Text: fmt.Sprintf("request of more than %d bytes", MaxInput)})
+		stack[0] = i.recordError(&Error{Code: TooLarge, Text: fmt.Sprintf("request of more than %d bytes", MaxInput)})
 		return
 	}
-	ctx, cancel := i.until(int32(stack[2]))
+	ctx, cancel := i.waitContext(int32(stack[2]))
 	defer cancel()
-	output, err := i.seed.outside.Fetch(ctx, i.call, bytes.Clone(request))
-	stack[0] = i.answered(output, err)
+	output, err := i.seed.host.Fetch(ctx, i.call, bytes.Clone(request))
+	stack[0] = i.storeReply(output, err)
 }
 
-// until returns a context for what the seed waits for: it ends with the call, or sooner when the seed says so.
-func (i *instance) until(ms int32) (context.Context, context.CancelFunc) {
+// waitContext returns a context for what the seed waits for: it ends with the call, or sooner when the seed says so.
+func (i *instance) waitContext(ms int32) (context.Context, context.CancelFunc) {
 	deadline := i.call.Deadline
 	if wanted := time.Now().Add(time.Duration(ms) * time.Millisecond); ms > 0 && wanted.Before(deadline) {
 		deadline = wanted
@@ -73,13 +73,13 @@ func (i *instance) until(ms int32) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(i.ctx, deadline)
 }
 
-// answered keeps a reply and returns its handle and length, or notes the fault and returns its code.
-func (i *instance) answered(output []byte, err error) uint64 {
+// storeReply keeps a reply and returns its handle and length, or notes the fault and returns its code.
+func (i *instance) storeReply(output []byte, err error) uint64 {
 	if err != nil {
-		return i.failed(err)
+		return i.recordError(err)
 	}
-	if !i.memory.hold(int64(len(output))) {
-		return i.failed(&Error{Code: Overloaded, Text: "this node has no memory left for the reply", RetryAfter: memoryAfter})
+	if !i.memory.reserveHost(int64(len(output))) {
+		return i.recordError(&Error{Code: Overloaded, Text: "this node has no memory left for the reply", RetryAfter: memoryRetryAfter})
 	}
 	handle := -1
 	for h := range i.replies {
@@ -91,8 +91,8 @@ func (i *instance) answered(output []byte, err error) uint64 {
 	switch {
 	case handle >= 0:
 	case len(i.replies) >= maxOpen:
-		i.memory.drop(int64(len(output)))
-		return i.failed(&Error{Code: TooLarge, Text: fmt.Sprintf("%d replies are open: close some", maxOpen)})
+		i.memory.releaseHost(int64(len(output)))
+		return i.recordError(&Error{Code: TooLarge, Text: fmt.Sprintf("%d replies are open: close some", maxOpen)})
 	default:
 		i.replies = append(i.replies, reply{})
 		handle = len(i.replies) - 1
@@ -101,10 +101,10 @@ func (i *instance) answered(output []byte, err error) uint64 {
 	return uint64(handle)<<32 | uint64(uint32(len(output)))
 }
 
-func (i *instance) failed(err error) uint64 {
+func (i *instance) recordError(err error) uint64 {
 	e := AsError(err)
 	text, _ := json.Marshal(map[string]any{"code": e.Code.String(), "error": e.Text, "retry_after_ms": e.RetryAfter.Milliseconds()})
-	i.fault = string(text)
+	i.lastError = string(text)
 	return uint64(int64(e.Code))
 }
 
@@ -123,7 +123,7 @@ func (i *instance) replyClose(_ api.Module, stack []uint64) {
 		stack[0] = signed(int32(NotFound))
 		return
 	}
-	i.memory.drop(int64(len(i.replies[handle].data)))
+	i.memory.releaseHost(int64(len(i.replies[handle].data)))
 	i.replies[handle] = reply{}
 	stack[0] = 0
 }

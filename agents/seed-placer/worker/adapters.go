@@ -17,13 +17,13 @@ import (
 
 const (
 	httpFunction = wasm.HTTP
-	entry        = wasm.Entry
+	entryType    = wasm.Entry
 )
 
-// onWire writes a request as it stood on the wire, below the path of the seed.
-func onWire(r *http.Request, rest string, body []byte) []byte {
+// wireRequest writes a request as it stood on the wire, below the path of the seed.
+func wireRequest(r *http.Request, rest string, body []byte) []byte {
 	b := bytes.NewBuffer(make([]byte, 0, 512+len(body)))
-	uri := "/" + escaped(r, rest)
+	uri := "/" + escapedPath(r, rest)
 	if r.URL.RawQuery != "" {
 		uri += "?" + r.URL.RawQuery
 	}
@@ -36,13 +36,13 @@ func onWire(r *http.Request, rest string, body []byte) []byte {
 			b.WriteString(name + ": " + v + "\r\n")
 		}
 	}
-	b.WriteString("X-Forwarded-For: " + client(r) + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n")
+	b.WriteString("X-Forwarded-For: " + clientAddress(r) + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n")
 	b.Write(body)
 	return b.Bytes()
 }
 
-// escaped is rest as it was written in the request.
-func escaped(r *http.Request, rest string) string {
+// escapedPath is rest as it was written in the request.
+func escapedPath(r *http.Request, rest string) string {
 	if r.URL.RawPath == "" {
 		return rest
 	}
@@ -50,8 +50,8 @@ func escaped(r *http.Request, rest string) string {
 	return parts[len(parts)-1]
 }
 
-// client is the address of who sent a request, also where another worker passed it on.
-func client(r *http.Request) string {
+// clientAddress is the address of who sent a request, also where another worker passed it on.
+func clientAddress(r *http.Request) string {
 	if from := r.Header[headerClient]; len(from) > 0 && len(r.Header[headerHop]) > 0 {
 		return from[0]
 	}
@@ -62,11 +62,11 @@ func client(r *http.Request) string {
 	return host
 }
 
-// sendWire sends what a reactor answered on the wire.
-func sendWire(rw http.ResponseWriter, r *http.Request, output []byte) {
+// sendWireResponse sends what a reactor answered on the wire.
+func sendWireResponse(rw http.ResponseWriter, r *http.Request, output []byte) {
 	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(output)), r)
 	if err != nil || response.StatusCode < 200 {
-		refuse(rw, &engine.Error{Code: engine.CalleeFailed, Text: errBadAnswer.Error()})
+		sendError(rw, &engine.Error{Code: engine.CalleeFailed, Text: errBadAnswer.Error()})
 		return
 	}
 	defer response.Body.Close()
@@ -92,7 +92,7 @@ func cgiEnv(r *http.Request, name, rest string, size int) []string {
 	env := []string{
 		"GATEWAY_INTERFACE=CGI/1.1", "SERVER_SOFTWARE=platypus", "SERVER_PROTOCOL=HTTP/1.1", "SERVER_NAME=" + host, "SERVER_PORT=" + port,
 		"REQUEST_METHOD=" + r.Method, "REQUEST_URI=" + r.URL.RequestURI(), "QUERY_STRING=" + r.URL.RawQuery, "HTTP_HOST=" + r.Host,
-		"SCRIPT_NAME=/seed/" + name, "PATH_INFO=/" + rest, "REMOTE_ADDR=" + client(r), "REMOTE_HOST=" + client(r),
+		"SCRIPT_NAME=/seed/" + name, "PATH_INFO=/" + rest, "REMOTE_ADDR=" + clientAddress(r), "REMOTE_HOST=" + clientAddress(r),
 		"CONTENT_LENGTH=" + strconv.Itoa(size),
 	}
 	if kind := r.Header.Get("Content-Type"); kind != "" {
@@ -124,7 +124,7 @@ func sendCGI(rw http.ResponseWriter, output []byte) {
 		status = http.StatusFound
 	}
 	if err != nil || head.Get("Status") == "" && head.Get("Content-Type") == "" && head.Get("Location") == "" {
-		refuse(rw, &engine.Error{Code: engine.CalleeFailed, Text: errBadAnswer.Error()})
+		sendError(rw, &engine.Error{Code: engine.CalleeFailed, Text: errBadAnswer.Error()})
 		return
 	}
 	head.Del("Status")

@@ -20,8 +20,8 @@ import (
 // certificates of the authority, all as PEM.
 type Files struct{ Cert, Key, CA string }
 
-// Public is everything of a node's proof but the key.
-type Public struct {
+// PublicIdentity is everything of a node's proof but the key.
+type PublicIdentity struct {
 	CertFile string   `json:"cert_file"` // for errors
 	CAFile   string   `json:"ca_file"`
 	Chain    [][]byte `json:"chain"` // DER, the node's own first
@@ -30,14 +30,14 @@ type Public struct {
 
 // Identity is a node's proof with its key.
 type Identity struct {
-	Public
+	PublicIdentity
 	Leaf *x509.Certificate
 	key  crypto.Signer
 }
 
-// Read reads an identity that others will accept for host once its time has come: the key is the certificate's, the
+// ReadIdentity reads an identity that others will accept for host once its time has come: the key is the certificate's, the
 // authority signed it for both sides of a connection, and it names the host. Whether it is in time is not looked at.
-func Read(f Files, host string) (*Identity, error) {
+func ReadIdentity(f Files, host string) (*Identity, error) {
 	cert, err := os.ReadFile(f.Cert)
 	if err != nil {
 		return nil, fmt.Errorf("read --tls-cert: %w", err)
@@ -58,8 +58,8 @@ func Read(f Files, host string) (*Identity, error) {
 	if !ok {
 		return nil, fmt.Errorf("read --tls-key %s: it cannot sign", f.Key)
 	}
-	i := &Identity{Public: Public{CertFile: f.Cert, CAFile: f.CA, Chain: pair.Certificate, Roots: withoutKeys(roots)}, Leaf: pair.Leaf, key: signer}
-	return i, i.check(host)
+	i := &Identity{PublicIdentity: PublicIdentity{CertFile: f.Cert, CAFile: f.CA, Chain: pair.Certificate, Roots: withoutKeys(roots)}, Leaf: pair.Leaf, key: signer}
+	return i, i.verify(host)
 }
 
 // readKey refuses a key that is no secret any more.
@@ -85,24 +85,24 @@ func withoutKeys(data []byte) []byte {
 	return kept.Bytes()
 }
 
-func (i *Identity) check(host string) error {
-	roots, err := i.pool()
+func (i *Identity) verify(host string) error {
+	roots, err := i.rootPool()
 	if err != nil {
 		return err
 	}
-	between := x509.NewCertPool()
+	intermediates := x509.NewCertPool()
 	for _, der := range i.Chain[1:] {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
 			return fmt.Errorf("read --tls-cert %s: %w", i.CertFile, err)
 		}
-		between.AddCert(c)
+		intermediates.AddCert(c)
 	}
 	for _, side := range []struct {
 		usage x509.ExtKeyUsage
 		name  string
 	}{{x509.ExtKeyUsageServerAuth, "servers"}, {x509.ExtKeyUsageClientAuth, "clients"}} {
-		_, err := i.Leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{side.usage}, CurrentTime: i.inTime()})
+		_, err := i.Leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{side.usage}, CurrentTime: i.validTime()})
 		var invalid x509.CertificateInvalidError
 		if errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage {
 			return fmt.Errorf("--tls-cert %s is not for %s: a node's certificate is for both sides (serverAuth and clientAuth)", i.CertFile, side.name)
@@ -117,8 +117,8 @@ func (i *Identity) check(host string) error {
 	return nil
 }
 
-// inTime is a moment at which the certificate is good.
-func (i *Identity) inTime() time.Time {
+// validTime is a moment at which the certificate is good.
+func (i *Identity) validTime() time.Time {
 	now := time.Now()
 	if now.Before(i.Leaf.NotBefore) || now.After(i.Leaf.NotAfter) {
 		return i.Leaf.NotBefore.Add(i.Leaf.NotAfter.Sub(i.Leaf.NotBefore) / 2)
@@ -126,10 +126,10 @@ func (i *Identity) inTime() time.Time {
 	return now
 }
 
-// Untimely says that the certificate is not good now, or nothing.
-func (i *Identity) Untimely() string { return untimely(i.Leaf, i.CertFile) }
+// ValidityProblem says that the certificate is not good now, or nothing.
+func (i *Identity) ValidityProblem() string { return validityProblem(i.Leaf, i.CertFile) }
 
-func untimely(leaf *x509.Certificate, file string) string {
+func validityProblem(leaf *x509.Certificate, file string) string {
 	switch now := time.Now(); {
 	case now.After(leaf.NotAfter):
 		return fmt.Sprintf("--tls-cert %s expired on %s: renew it", file, leaf.NotAfter.UTC().Format(time.DateTime))
@@ -139,7 +139,7 @@ func untimely(leaf *x509.Certificate, file string) string {
 	return ""
 }
 
-func (p Public) pool() (*x509.CertPool, error) {
+func (p PublicIdentity) rootPool() (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(p.Roots) {
 		return nil, fmt.Errorf("read --tls-ca %s: it holds no certificate", p.CAFile)
@@ -147,23 +147,23 @@ func (p Public) pool() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// name tells certificates apart.
-type name [sha256.Size]byte
+// fingerprint tells certificates apart.
+type fingerprint [sha256.Size]byte
 
-func (p Public) name() name { return sha256.Sum256(p.Chain[0]) }
+func (p PublicIdentity) fingerprint() fingerprint { return sha256.Sum256(p.Chain[0]) }
 
-// Server is the configuration of a listener that only who has a certificate of the authority gets through to. There are
+// ServerConfig is the configuration of a listener that only who has a certificate of the authority gets through to. There are
 // no session tickets: a connection that were gone on with would outlive the authority that vouched for it.
-func (p Public) Server(key crypto.Signer) (*tls.Config, error) {
-	pool, err := p.pool()
+func (p PublicIdentity) ServerConfig(key crypto.Signer) (*tls.Config, error) {
+	pool, err := p.rootPool()
 	return &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
 		Certificates: []tls.Certificate{{Certificate: p.Chain, PrivateKey: key}}, SessionTicketsDisabled: true}, err
 }
 
-// Client is the configuration of connections to other nodes. The certificate of the other must name the host that is
+// ClientConfig is the configuration of connections to other nodes. The certificate of the other must name the host that is
 // dialled, and ours is shown whatever authorities the other lists: the error is then about ours, and not that none came.
-func (p Public) Client(key crypto.Signer) (*tls.Config, error) {
-	pool, err := p.pool()
+func (p PublicIdentity) ClientConfig(key crypto.Signer) (*tls.Config, error) {
+	pool, err := p.rootPool()
 	own := &tls.Certificate{Certificate: p.Chain, PrivateKey: key}
 	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool, SessionTicketsDisabled: true,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }}, err

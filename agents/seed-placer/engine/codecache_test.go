@@ -58,7 +58,7 @@ func TestCodeIsKept(t *testing.T) {
 		}
 		files := map[string]os.FileInfo{}
 		for _, f := range folders {
-			if files[f.Name()], err = only(filepath.Join(dir, f.Name(), codeFolder)); err != nil {
+			if files[f.Name()], err = onlyFile(filepath.Join(dir, f.Name(), codeFolder)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -77,12 +77,12 @@ func TestCodeIsKept(t *testing.T) {
 		"doubled": func(at string) error { return os.WriteFile(at+"0", nil, 0o600) },
 		"gone":    os.Remove,
 		"shell": func(at string) error {
-			return os.WriteFile(filepath.Join(filepath.Dir(at), "../..", shellFile), returns(7), 0o600)
+			return os.WriteFile(filepath.Join(filepath.Dir(at), "../..", skeletonFile), returns(7), 0o600)
 		},
-		"no shell": func(at string) error { return os.Remove(filepath.Join(filepath.Dir(at), "../..", shellFile)) },
+		"no shell": func(at string) error { return os.Remove(filepath.Join(filepath.Dir(at), "../..", skeletonFile)) },
 	} {
 		for name := range before {
-			at, err := path(filepath.Join(dir, name, codeFolder))
+			at, err := onlyPath(filepath.Join(dir, name, codeFolder))
 			if err == nil {
 				err = damage(at)
 			}
@@ -119,6 +119,6 @@ func TestShell(t *testing.T) {
 			t.Errorf("%d bytes of a module are loaded", cut)
 		}
 		_ = e.Close(context.Background())
-		_, _ = shell(module[:cut], "x")
+		_, _ = makeSkeleton(module[:cut], "x")
 	}
 }

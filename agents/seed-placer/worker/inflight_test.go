@@ -33,8 +33,8 @@ func post(t *testing.T, from, to string, size int, part []byte) *bufio.Reader {
 func TestBodies_AreHeldWithinBounds(t *testing.T) {
 	w := newPair(t, map[string][]byte{"tiny": fixture.Tiny()})
 	const most = 1 << 20
-	w.flight.set(most)
-	at := w.listen(t, func(l net.Listener) net.Listener { return quickly{l, w.Worker} }, w.enter)
+	w.inFlight.setLimit(most)
+	at := w.listen(t, func(l net.Listener) net.Listener { return fastListener{l, w.Worker} }, w.withPeerChecks)
 	status := func(r *bufio.Reader) int {
 		t.Helper()
 		response, err := http.ReadResponse(r, nil)
@@ -44,12 +44,12 @@ func TestBodies_AreHeldWithinBounds(t *testing.T) {
 		return response.StatusCode
 	}
 	used := func() int64 {
-		w.flight.mu.Lock()
-		defer w.flight.mu.Unlock()
-		if w.flight.used > most {
-			t.Errorf("%d bytes are under way, of %d", w.flight.used, most)
+		w.inFlight.mu.Lock()
+		defer w.inFlight.mu.Unlock()
+		if w.inFlight.used > most {
+			t.Errorf("%d bytes are under way, of %d", w.inFlight.used, most)
 		}
-		return w.flight.used
+		return w.inFlight.used
 	}
 	until := func(what string, ok func() bool) {
 		t.Helper()
@@ -77,21 +77,21 @@ func TestBodies_AreHeldWithinBounds(t *testing.T) {
 		t.Errorf("one that has room: %d", got)
 	}
 	large := &http.Request{ContentLength: -1, Body: http.NoBody, Header: http.Header{}}
-	if err := w.admits(large, "nobody"); err == nil || !strings.Contains(err.Error(), "nobody") {
+	if err := w.precheck(large, "nobody"); err == nil || !strings.Contains(err.Error(), "nobody") {
 		t.Errorf("a body for nobody: %v", err)
 	}
 }
 
 // TestFlight_IsGivenBack: what was taken is free again, whoever took it.
 func TestFlight_IsGivenBack(t *testing.T) {
-	f := newFlight()
-	f.set(100)
-	a, b := held{flight: f, client: "127.0.0.1:1"}, held{flight: f, client: "127.0.0.1:2"}
-	if a.take(30) != nil || b.take(20) != nil || b.take(1) == nil {
+	f := newByteLimiter()
+	f.setLimit(100)
+	a, b := reservation{byteLimiter: f, client: "127.0.0.1:1"}, reservation{byteLimiter: f, client: "127.0.0.1:2"}
+	if a.reserve(30) != nil || b.reserve(20) != nil || b.reserve(1) == nil {
 		t.Errorf("%+v", f)
 	}
 	a.release()
-	if b.take(30) != nil {
+	if b.reserve(30) != nil {
 		t.Errorf("%+v", f)
 	}
 	b.release()

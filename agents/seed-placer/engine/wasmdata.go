@@ -10,35 +10,35 @@ import (
 // out wherever they can, and make thousands of segments, each of which costs more than its zeros.
 const maxGap = 256
 
-// piece is one segment.
-type piece struct {
-	at   uint64
-	data []byte
+// dataSegment is one segment.
+type dataSegment struct {
+	offset uint64
+	data   []byte
 }
 
-// joined is a data section with neighbours put together, where that makes no difference: nothing in it is for later, and
+// mergeSegments is a data section with neighbours put together, where that makes no difference: nothing in it is for later, and
 // no two segments lie over each other. Else it is the section as it was.
-func joined(section []byte) []byte {
-	pieces, ok := piecesOf(section)
+func mergeSegments(section []byte) []byte {
+	pieces, ok := parseSegments(section)
 	if !ok {
 		return section
 	}
 	out := make([]byte, 0, len(section))
 	segments := uint64(0)
 	for len(pieces) > 0 {
-		first, end, n := pieces[0], pieces[0].at, 0
-		for n < len(pieces) && (n == 0 || pieces[n].at-end <= maxGap) {
-			end = pieces[n].at + uint64(len(pieces[n].data))
+		first, end, n := pieces[0], pieces[0].offset, 0
+		for n < len(pieces) && (n == 0 || pieces[n].offset-end <= maxGap) {
+			end = pieces[n].offset + uint64(len(pieces[n].data))
 			n++
 		}
-		out = append(out, 0, constant)
-		out = append(out, signedLEB(int32(uint32(first.at)))...)
-		out = binary.AppendUvarint(append(out, endOfCode), end-first.at)
-		at := first.at
+		out = append(out, 0, opI32Const)
+		out = append(out, signedLEB(int32(uint32(first.offset)))...)
+		out = binary.AppendUvarint(append(out, opEnd), end-first.offset)
+		at := first.offset
 		for _, one := range pieces[:n] {
-			out = append(out, zeros[:one.at-at]...)
+			out = append(out, zeros[:one.offset-at]...)
 			out = append(out, one.data...)
-			at = one.at + uint64(len(one.data))
+			at = one.offset + uint64(len(one.data))
 		}
 		pieces, segments = pieces[n:], segments+1
 	}
@@ -47,23 +47,23 @@ func joined(section []byte) []byte {
 
 var zeros [maxGap]byte
 
-// piecesOf reads a data section and sorts it by where the pieces lie, if that makes no difference.
-func piecesOf(section []byte) (all []piece, ok bool) {
+// parseSegments reads a data section and sorts it by where the pieces lie, if that makes no difference.
+func parseSegments(section []byte) (all []dataSegment, ok bool) {
 	count, n := binary.Uvarint(section)
 	if n <= 0 {
 		return nil, false
 	}
 	rest := section[n:]
 	for range count {
-		var one piece
-		if one.at, one.data, rest, ok = segment(rest); !ok || len(one.data) == 0 { // an empty one is there for where it lies
+		var one dataSegment
+		if one.offset, one.data, rest, ok = parseSegment(rest); !ok || len(one.data) == 0 { // an empty one is there for where it lies
 			return nil, false
 		}
 		all = append(all, one)
 	}
-	slices.SortFunc(all, func(a, b piece) int { return cmp.Compare(a.at, b.at) })
+	slices.SortFunc(all, func(a, b dataSegment) int { return cmp.Compare(a.offset, b.offset) })
 	for i := range all[min(1, len(all)):] {
-		if all[i].at+uint64(len(all[i].data)) > all[i+1].at {
+		if all[i].offset+uint64(len(all[i].data)) > all[i+1].offset {
 			return nil, false
 		}
 	}
@@ -72,13 +72,13 @@ func piecesOf(section []byte) (all []piece, ok bool) {
 
 // The bytes of an offset.
 const (
-	constant  = 0x41 // i32.const
-	endOfCode = 0x0b
+	opI32Const = 0x41 // i32.const
+	opEnd      = 0x0b
 )
 
-// segment reads one whose offset is a plain number in the first memory.
-func segment(from []byte) (offset uint64, data, rest []byte, ok bool) {
-	if len(from) < 2 || from[0] != 0 || from[1] != constant {
+// parseSegment reads one whose offset is a plain number in the first memory.
+func parseSegment(from []byte) (offset uint64, data, rest []byte, ok bool) {
+	if len(from) < 2 || from[0] != 0 || from[1] != opI32Const {
 		return 0, nil, nil, false
 	}
 	from = from[2:]
@@ -94,7 +94,7 @@ func segment(from []byte) (offset uint64, data, rest []byte, ok bool) {
 			value |= -1 << (shift + 7)
 		}
 	}
-	if len(from) == 0 || from[0] != endOfCode {
+	if len(from) == 0 || from[0] != opEnd {
 		return 0, nil, nil, false
 	}
 	size, n := binary.Uvarint(from[1:])

@@ -6,14 +6,14 @@ import (
 )
 
 func TestQuiet(t *testing.T) {
-	var q quiet
+	var q stableCounter
 	now := time.Now()
 	for _, c := range []struct {
 		number uint64
 		after  time.Duration
 		want   time.Duration
 	}{{0, 0, 0}, {0, time.Second, time.Second}, {1, 2 * time.Second, 0}, {1, 5 * time.Second, 3 * time.Second}} {
-		if got := q.since(c.number, now.Add(c.after)); got != c.want {
+		if got := q.stableFor(c.number, now.Add(c.after)); got != c.want {
 			t.Errorf("%d after %v: %v, want %v", c.number, c.after, got, c.want)
 		}
 	}
@@ -21,27 +21,27 @@ func TestQuiet(t *testing.T) {
 
 // TestPressure rises at once and falls only after a calm minute.
 func TestPressure(t *testing.T) {
-	var p pressure
+	var p loadAverage
 	now := time.Now()
 	for range 20 {
 		now = now.Add(time.Second)
-		p.of(16, 16, now)
+		p.sample(16, 16, now)
 	}
-	if got := p.of(16, 16, now.Add(time.Second)); got < 150 || got > 200 {
+	if got := p.sample(16, 16, now.Add(time.Second)); got < 150 || got > 200 {
 		t.Errorf("as much as may be: %d %%", got)
 	}
-	high := p.told
+	high := p.reported
 	for range 50 {
 		now = now.Add(time.Second)
-		if got := p.of(0, 16, now); got != high {
+		if got := p.sample(0, 16, now); got != high {
 			t.Fatalf("it fell to %d at once", got)
 		}
 	}
 	for range 60 {
 		now = now.Add(time.Second)
-		p.of(0, 16, now)
+		p.sample(0, 16, now)
 	}
-	if got := p.of(0, 16, now.Add(time.Second)); got != 0 {
+	if got := p.sample(0, 16, now.Add(time.Second)); got != 0 {
 		t.Errorf("after a calm minute: %d %%", got)
 	}
 }
