@@ -10,10 +10,10 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// errNoSession is met by what must hang on a session while there is none.
+// errNoSession is returned for a write that needs a session while there is none.
 var errNoSession = errors.New("there is no session in the store yet")
 
-// apply does one step.
+// apply executes one step and records its error for the status.
 func (p *placer) apply(ctx context.Context, s Step) error {
 	err := p.applyStep(ctx, s)
 	p.mu.Lock()
@@ -65,7 +65,7 @@ func (p *placer) applyStep(ctx context.Context, s Step) error {
 	return fmt.Errorf("step of unknown kind %q", s.Kind)
 }
 
-// writeClaim writes the claim of this node to a seed.
+// writeClaim writes this node's claim of a seed.
 func (p *placer) writeClaim(ctx context.Context, seed string, r intent.Replica) error {
 	err := p.acquireKey(ctx, p.agent.Tree.Replica(intent.Name(seed), p.agent.Node), r)
 	if err == nil {
@@ -80,8 +80,8 @@ func (p *placer) zone() string {
 	return zoneOf(p.host)
 }
 
-// announceNode says that this node takes seeds. What a predecessor of this very node said is taken over: there is only one, for
-// it would hold the lock of the state directory.
+// announceNode announces that this node takes seeds. It replaces the announcement of a previous process: the lock of
+// the state directory excludes a second agent.
 func (p *placer) announceNode(ctx context.Context) error {
 	session, _ := p.session.get()
 	if session == nil {
@@ -97,7 +97,7 @@ func (p *placer) announceNode(ctx context.Context) error {
 	return nil
 }
 
-// acquireKey writes a key that falls away with the session.
+// acquireKey writes a key that the store deletes with the session.
 func (p *placer) acquireKey(ctx context.Context, key string, content any) error {
 	session, _ := p.session.get()
 	if session == nil {
@@ -111,7 +111,7 @@ func (p *placer) acquireKey(ctx context.Context, key string, content any) error 
 	if held || err != nil {
 		return err
 	}
-	if err := p.agent.Store.Delete(ctx, key); err != nil { // held by a session of before
+	if err := p.agent.Store.Delete(ctx, key); err != nil { // a previous session holds it
 		return err
 	}
 	if held, err = session.Acquire(ctx, key, value); err == nil && !held {
@@ -120,13 +120,13 @@ func (p *placer) acquireKey(ctx context.Context, key string, content any) error 
 	return err
 }
 
-// configureWorkers gives the workers the tables that were planned.
+// configureWorkers sends the planned configuration to the workers.
 func (p *placer) configureWorkers(digest string) error {
 	p.mu.Lock()
 	configs := p.nextConfigs
 	p.mu.Unlock()
 	if configs.digest() != digest {
-		return nil // planned anew meanwhile: that plan has a step of its own
+		return nil // a newer plan has replaced it, with a step of its own
 	}
 	err := p.workers.configure(configs, digest)
 	if err == nil {
@@ -135,7 +135,7 @@ func (p *placer) configureWorkers(digest string) error {
 	return err
 }
 
-// trackDraining notes since when a replica is draining.
+// trackDraining records since when a replica has been draining.
 func (p *placer) trackDraining(name string, draining bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

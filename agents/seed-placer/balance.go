@@ -9,20 +9,20 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// How far a node's number of replicas may be from its share of all, as a part of it.
+// Bounds of a node's number of replicas, as a multiple of its fair share.
 const (
-	softMaxShare = 1.2 // it takes no more than this while another that may have the seed has less
-	hardMaxShare = 1.4 // what it has beyond this goes elsewhere, even though it has it
-	minShare     = 0.8 // it is given of what fuller ones have until it has this
+	softMaxShare = 1.2 // a node above it gets no more while another candidate has less
+	hardMaxShare = 1.4 // replicas above it move away even from nodes that have claimed them
+	minShare     = 0.8 // a node below it is given replicas of fuller nodes
 )
 
-// scheduler is the nodes while seeds are put on them, one after the other.
+// scheduler holds the state of the nodes while seeds are assigned one after the other.
 type scheduler struct {
-	seeds         []*seedDemand // in the order in which they choose
+	seeds         []*seedDemand // in scheduling order
 	openNodes     map[string]intent.Host
-	nodeCount     int // closed ones too
-	totalReplicas int // replicas that there shall be at least
-	totalWeight   int // of all weights
+	nodeCount     int // including closed ones
+	totalReplicas int // sum of the seeds' minimum replicas
+	totalWeight   int // of the open nodes
 	replicaCount  map[string]int
 	memoryUsed    map[string]intent.Size
 }
@@ -35,8 +35,8 @@ func newScheduler(d Desired) *scheduler {
 			g.totalWeight += max(1, h.Weight)
 		}
 	}
-	// Who was declared first chooses first: it never goes for want of room because something new is declared. Among those of
-	// one age the hash decides, so that no name is favoured.
+	// Oldest first: a new declaration never takes the memory of an existing seed. Among equals the hash decides, so
+	// that no name is favoured.
 	order := slices.SortedFunc(slices.Values(d.Seeds), func(a, b DesiredSeed) int {
 		return cmp.Or(cmp.Compare(a.Since, b.Since), cmp.Compare(hashOf(a.Name), hashOf(b.Name)), cmp.Compare(a.Name, b.Name))
 	})
@@ -50,12 +50,12 @@ func newScheduler(d Desired) *scheduler {
 	return g
 }
 
-// share is how many replicas a node would have if all had their part by weight.
+// share is the number of replicas that a node would have in proportion to its weight.
 func (g *scheduler) share(node string) float64 {
 	return float64(g.totalReplicas) * float64(max(1, g.openNodes[node].Weight)) / float64(g.totalWeight)
 }
 
-// addReplicas adds or takes away what a seed needs of nodes.
+// addReplicas adds the replicas of s on nodes to the totals, or subtracts them if sign is -1.
 func (g *scheduler) addReplicas(s *seedDemand, nodes []string, sign int) {
 	for _, node := range nodes {
 		g.replicaCount[node] += sign
@@ -63,15 +63,15 @@ func (g *scheduler) addReplicas(s *seedDemand, nodes []string, sign int) {
 	}
 }
 
-// freeMemory is how much memory of a node is not given to seeds, and whether that is enough for one more.
+// freeMemory returns the memory of a node that is not assigned yet, and whether one more replica of s fits.
 func (g *scheduler) freeMemory(s *seedDemand, node string) (free intent.Size, fits bool) {
 	capacity := g.openNodes[node].Memory
 	free = max(0, capacity-g.memoryUsed[node])
 	return free, capacity == 0 || g.memoryUsed[node]+s.memoryNeed <= capacity
 }
 
-// cost is how willingly a seed goes to a node; less is better, and rank decides among equals. Spread comes before
-// everything, then comes staying.
+// cost rates a node for a seed; lower is better, and the rank breaks ties. Even spread weighs most, then staying in
+// place.
 func (g *scheduler) cost(s *seedDemand, node string) int {
 	class := 0
 	switch count := float64(g.replicaCount[node]); {
@@ -84,7 +84,7 @@ func (g *scheduler) cost(s *seedDemand, node string) int {
 	return 3*s.groupCount[g.spreadGroup(s, node)] + class
 }
 
-// spreadGroup is the value of the label over which a seed is spread.
+// spreadGroup returns the node's value of the label over which the seed is spread.
 func (g *scheduler) spreadGroup(s *seedDemand, node string) string {
 	if s.spreadLabel == "" {
 		return ""
@@ -92,7 +92,7 @@ func (g *scheduler) spreadGroup(s *seedDemand, node string) string {
 	return g.openNodes[node].Labels[s.spreadLabel]
 }
 
-// assign gives a seed the best of the nodes that may have it and have room, until it has so many or there are no more.
+// assign picks the cheapest nodes with enough memory until the seed has want nodes or no candidate is left.
 func (g *scheduler) assign(s *seedDemand, want int) {
 	for len(s.Nodes) < want {
 		best, lowest := "", math.MaxInt
@@ -116,8 +116,8 @@ func (g *scheduler) assign(s *seedDemand, want int) {
 	}
 }
 
-// rebalance gives nodes that have far less than their share, as new ones do, some of what fuller ones have. It ends, for each
-// move brings a seed to a node that ranks higher.
+// rebalance moves replicas from full nodes to nodes far below their share, such as new ones. It terminates, because
+// each move takes a seed to a node of higher rank.
 func (g *scheduler) rebalance() {
 	for changed := true; changed; {
 		changed = false
@@ -132,8 +132,8 @@ func (g *scheduler) rebalance() {
 	}
 }
 
-// moveOne moves one replica to a node from the fullest that has one which ranks the new node higher: where both have a
-// claim, it is the new one that stays.
+// moveOne moves one replica to a node from the fullest node that ranks lower for that seed. The rank decides which of
+// two claims stays, so all nodes agree.
 func (g *scheduler) moveOne(to string) bool {
 	var moved *seedDemand
 	from, fullest := "", g.fillRatio(to, 1)
@@ -157,12 +157,12 @@ func (g *scheduler) moveOne(to string) bool {
 	return true
 }
 
-// fillRatio is what part of its share a node has with so many more.
+// fillRatio returns the node's replicas, plus more, relative to its share.
 func (g *scheduler) fillRatio(node string, more int) float64 {
 	return float64(g.replicaCount[node]+more) / g.share(node)
 }
 
-// uneven reports whether replicas lie more than one apart over the values of a label that the nodes have.
+// uneven reports whether the replica counts of the label's values differ by more than one.
 func (g *scheduler) uneven(s *seedDemand) bool {
 	least, most := math.MaxInt, 0
 	for _, node := range s.ranked {

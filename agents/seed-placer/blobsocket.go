@@ -15,15 +15,15 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/connlimit"
 )
 
-// maxSocketConns bounds how many connections the socket has at once.
+// maxSocketConns limits the concurrent connections of the socket.
 const maxSocketConns = 256
 
-// serveSocket takes blobs at a unix socket: whoever may open it may publish on this node, and beside them only who shows
-// a worker a certificate; the worker hands that on to here.
+// serveSocket accepts uploads at a unix socket. Access to the socket is permission to publish on this node. The only
+// other publishers are clients with a certificate, whose uploads a worker forwards here.
 //
-//	PUT  /blob           keeps the body, answers {"sha256":…,"size":…}
-//	PUT  /blob/<digest>  keeps a part of one, see takePart
-//	GET  /blob/<digest>  gives one back
+// PUT  /blob           stores the body, answers {"sha256":…,"size":…}
+// PUT  /blob/<digest>  stores a part of a blob, see putPart
+// GET  /blob/<digest>  returns a blob
 func (p *placer) serveSocket(ctx context.Context, path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("listen for blobs: %w", err)
@@ -71,7 +71,7 @@ func (p *placer) putBlob(w http.ResponseWriter, r *http.Request) {
 	p.answerStored(w, digest, size)
 }
 
-// answerStored says that a blob is here.
+// answerStored answers that a blob is stored here.
 func (p *placer) answerStored(w http.ResponseWriter, digest string, size int64) {
 	p.wake()
 	answerJSON(w, http.StatusOK, map[string]any{"sha256": digest, "size": size, "node": p.agent.Node})

@@ -13,8 +13,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// cachedConfig is what the workers were told last, as it is kept in the state directory: after a restart they begin with that
-// at once, and go on with it for as long as the store is away.
+// cachedConfig is the last configuration of the workers, stored in the state directory. After a restart the workers
+// start with it at once, even while the store cannot be reached.
 type cachedConfig struct {
 	Node    intent.Name
 	Root    intent.Prefix
@@ -23,7 +23,7 @@ type cachedConfig struct {
 
 func (p *placer) configCachePath() string { return filepath.Join(p.agent.StateDir, "tables.json") }
 
-// saveConfig keeps what the workers were told. Where it cannot be kept, the next start only takes longer.
+// saveConfig stores the configuration. If it fails, the next start only takes longer.
 func (p *placer) saveConfig(configs workerConfigs) {
 	a := p.agent
 	if err := host.WriteCache(p.configCachePath(), cachedConfig{a.Node, a.Tree.Intent(), configs}); err != nil {
@@ -31,7 +31,7 @@ func (p *placer) saveConfig(configs workerConfigs) {
 	}
 }
 
-// restoreConfig tells the workers what they were told last. A damaged file is moved aside: it is only a cache.
+// restoreConfig starts the workers with the stored configuration. A damaged file is moved aside: it is only a cache.
 func (p *placer) restoreConfig(ctx context.Context) error {
 	var cached cachedConfig
 	switch err := host.ReadCache(p.configCachePath(), &cached); {
@@ -45,7 +45,7 @@ func (p *placer) restoreConfig(ctx context.Context) error {
 		return nil
 	}
 	for name, config := range cached.Configs {
-		for seed, peers := range config.Routes { // where this node's other workers listen is new with each start
+		for seed, peers := range config.Routes { // this node's single-seed workers get new addresses with each start
 			config.Routes[seed] = slices.DeleteFunc(peers, func(to wire.Peer) bool { return to.Node == string(p.agent.Node) })
 		}
 		cached.Configs[name] = config

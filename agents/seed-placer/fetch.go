@@ -19,13 +19,13 @@ import (
 // Bounds of a fetch.
 const (
 	maxBlob      = 1 << 40          // bytes
-	stallTimeout = 30 * time.Second // without a byte
-	maxFetches   = 4                // at once
+	stallTimeout = 30 * time.Second // longest time without a byte
+	maxFetches   = 4                // concurrent
 )
 
-// fetch brings a blob here: from any node that holds it, or for a seed from the address that its intent names.
+// fetch copies a blob to this node: from any node that holds it, or for a seed from the URL in its intent.
 func (p *placer) fetch(ctx context.Context, s Step) error {
-	if p.blobs.Has(s.Digest) { // several seeds and sites may want one blob
+	if p.blobs.Has(s.Digest) { // several seeds and sites may need the same blob
 		return nil
 	}
 	var errs []error
@@ -43,11 +43,11 @@ func (p *placer) fetch(ctx context.Context, s Step) error {
 	return errors.Join(errs...)
 }
 
-// slots bound how many blobs come here at once.
+// slots limit the concurrent fetches.
 type slots chan struct{}
 
-// limit is a source that waits for a slot, which it has until its body is closed. Who only waits for the fetch of somebody
-// else takes none.
+// limit makes a source wait for a slot, which it holds until its body is closed. A fetch that only waits for the same
+// fetch in progress takes none.
 func (s slots) limit(open blob.Source) blob.Source {
 	return func(ctx context.Context, offset int64) (io.ReadCloser, error) {
 		select {
@@ -64,7 +64,7 @@ func (s slots) limit(open blob.Source) blob.Source {
 	}
 }
 
-// slotBody is a body that holds a slot.
+// slotBody releases its slot when it is closed.
 type slotBody struct {
 	io.ReadCloser
 	slots slots
@@ -76,7 +76,7 @@ func (s *slotBody) Close() error {
 	return s.ReadCloser.Close()
 }
 
-// maxSize is how large a blob may be: its declared size where there is one, so that a holder that lies fills no disk.
+// maxSize returns the declared size of a blob, or maxBlob, so that a malicious holder cannot fill the disk.
 func (p *placer) maxSize(digest string) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,7 +86,7 @@ func (p *placer) maxSize(digest string) int64 {
 	return maxBlob
 }
 
-// namedSource is a place that may have a blob.
+// namedSource is a possible source of a blob, with a name for errors.
 type namedSource struct {
 	name string
 	open blob.Source
@@ -128,11 +128,11 @@ func fromFile(path string) blob.Source {
 	}
 }
 
-// externalClient is the client for sources that intent names.
+// externalClient is the HTTP client for URLs in intents.
 var externalClient = &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 	ResponseHeaderTimeout: stallTimeout, DisableCompression: true, Proxy: http.ProxyFromEnvironment}}
 
-// fromNode asks another node, as nodes ask each other.
+// fromNode fetches a blob from another node.
 func (p *nodeTLS) fromNode(node, address, digest string) blob.Source {
 	return func(ctx context.Context, offset int64) (io.ReadCloser, error) {
 		public, client := p.public(), p.client.Load()
@@ -148,7 +148,7 @@ func (p *nodeTLS) fromNode(node, address, digest string) blob.Source {
 	}
 }
 
-// fromHTTP asks for what is missing. A server that sends the whole in spite of that is read past what is there.
+// fromHTTP requests the missing part of a blob. If the server sends all of it, the known part is skipped.
 func fromHTTP(client *http.Client, address string) blob.Source {
 	return func(ctx context.Context, offset int64) (io.ReadCloser, error) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -189,7 +189,7 @@ func fromHTTP(client *http.Client, address string) blob.Source {
 	}
 }
 
-// stallBody cuts off a body that stalls.
+// stallBody cancels the request when its body stalls.
 type stallBody struct {
 	io.ReadCloser
 	timer  *time.Timer

@@ -14,14 +14,14 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// listeners are the listeners of one worker. They are the agent's, so that they outlive the worker's process.
+// listeners belong to one worker. The agent keeps them open so that they outlive the worker's process.
 type listeners struct {
-	plain   *net.TCPListener // for everybody; nil for none
-	nodes   *net.TCPListener // for who has a certificate; nil for none
-	address string           // by which other nodes reach the worker
+	plain   *net.TCPListener // without TLS, for anybody; nil for none
+	nodes   *net.TCPListener // for clients with a certificate; nil for none
+	address string           // at which other nodes reach the worker
 }
 
-// openListeners listens at plain and, if it is not empty, at nodes.
+// openListeners listens at plain and, unless it is empty, at nodes.
 func openListeners(ctx context.Context, plain, nodes string) (d listeners, err error) {
 	if d.plain, err = listen(ctx, plain); err != nil {
 		return d, fmt.Errorf("serve at %s: %w", plain, err)
@@ -33,14 +33,14 @@ func openListeners(ctx context.Context, plain, nodes string) (d listeners, err e
 	if d.nodes, err = listen(ctx, nodes); err != nil {
 		return d, fmt.Errorf("serve other nodes at %s: %w", nodes, err)
 	}
-	// The host as it was given is what certificates name.
+	// Certificates name the host exactly as it was given.
 	host, _, _ := net.SplitHostPort(nodes)
 	_, port, _ := net.SplitHostPort(d.nodes.Addr().String())
 	d.address = seal.TLSScheme + net.JoinHostPort(host, port)
 	return d, nil
 }
 
-// bindTimeout is how long the worker of an agent that was killed may still hold the address: it ends a moment later.
+// bindTimeout is how long to retry: the worker of an agent that was killed may still hold the address for a moment.
 const bindTimeout = 5 * time.Second
 
 func listen(ctx context.Context, address string) (*net.TCPListener, error) {
@@ -56,7 +56,7 @@ func listen(ctx context.Context, address string) (*net.TCPListener, error) {
 	}
 }
 
-// ephemeral are doors at a port of their own, for other nodes alone where those have one.
+// ephemeral opens listeners at a port of their own, for TLS only if the node has a TLS listener.
 func (d listeners) ephemeral() (listeners, error) {
 	scheme, address := "", d.address
 	if d.nodes != nil {
@@ -87,7 +87,7 @@ func (d listeners) close() {
 	}
 }
 
-// inherited is what one process gets: listeners, and where it asks for signatures.
+// inherited is what one process gets: its listeners and the pipes to the signer.
 type inherited struct {
 	names        []string
 	files        []*os.File
@@ -138,7 +138,7 @@ func (o *inherited) add(name string, file *os.File) {
 	o.names, o.files = append(o.names, name), append(o.files, file)
 }
 
-// close closes what the process has of its own by now.
+// close closes the agent's copies of the files that the process has inherited.
 func (o *inherited) close() {
 	for _, f := range o.files {
 		_ = f.Close()
@@ -154,10 +154,10 @@ func (o *inherited) closePipes() {
 	}
 }
 
-// serveSigner signs for the process until it is gone.
+// serveSigner answers signing requests until the process has ended.
 func (o *inherited) serveSigner(c *seal.Reloader) {
 	defer o.closePipes()
 	if o.signRequests != nil {
-		_ = seal.ServeSigner(c, o.signRequests, o.signReplies) // it ends with the process
+		_ = seal.ServeSigner(c, o.signRequests, o.signReplies) // it returns when the process ends
 	}
 }

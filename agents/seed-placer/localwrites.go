@@ -9,11 +9,11 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// overlayTTL is how long this node's own writes count for more than what a watch has brought: the watch is a little behind,
-// and nobody else writes these keys. After that the store's word counts, whoever has changed it.
+// overlayTTL is how long this node's own writes override the watch, which lags a little (read-your-writes). Nobody
+// else writes these keys. After that the store's value counts, whoever changed it.
 const overlayTTL = 5 * time.Second
 
-// recentWrites remembers what this node wrote of late.
+// recentWrites holds this node's writes of the last overlayTTL.
 type recentWrites struct {
 	mu     sync.Mutex
 	claims map[string]recentWrite[intent.Replica] // by seed
@@ -30,7 +30,7 @@ func newRecentWrites() *recentWrites {
 	return &recentWrites{claims: map[string]recentWrite[intent.Replica]{}, holds: map[string]recentWrite[bool]{}}
 }
 
-// recordClaim notes a claim that was written; one that is nil was deleted.
+// recordClaim records a claim that was written, or deleted if r is nil.
 func (o *recentWrites) recordClaim(seed string, r *intent.Replica) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -47,14 +47,14 @@ func (o *recentWrites) recordHolder(digest string, holds bool) {
 	o.holds[digest] = recentWrite[bool]{deleted: !holds, at: time.Now()}
 }
 
-// dropClaims drops the claims: the session that they hung on is lost.
+// dropClaims forgets the claims after the loss of the session that held them.
 func (o *recentWrites) dropClaims() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	clear(o.claims)
 }
 
-// overlay lays what this node wrote of late over what was read, and what it says of itself.
+// overlay returns d with this node's recent writes and its announced key applied.
 func (o *recentWrites) overlay(d Desired, a Actual) Desired {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -11,7 +11,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// machineMemory is what this process and its children may have: the machine's memory, or less where a cgroup says so.
+// machineMemory returns the memory that this process and its children may use: the machine's, or the smallest limit
+// of its cgroups.
 func machineMemory() intent.Size {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil {

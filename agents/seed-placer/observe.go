@@ -11,14 +11,14 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// How long things are left alone.
+// Grace periods and bounds.
 const (
-	drainDelay  = 3 * time.Second  // a draining replica: until all others know not to call it
-	uploadGrace = 10 * time.Minute // a blob that nothing names: until the intent that names it is written
+	drainDelay  = 3 * time.Second  // of a draining replica, until all other nodes have stopped calling it
+	uploadGrace = 10 * time.Minute // of an unreferenced blob, until the intent that names it is written
 	maxManifest = 32 << 20         // bytes
 )
 
-// observe reads what is on this node.
+// observe reads the state of this node.
 func (p *placer) observe(context.Context) (Actual, error) {
 	a := Actual{Node: string(p.agent.Node), Self: p.self, Blobs: map[string]LocalBlob{}, Files: map[string][]string{}, Drained: map[string]bool{}}
 	entries, err := p.blobs.List()
@@ -40,7 +40,7 @@ func (p *placer) observe(context.Context) (Actual, error) {
 	for name, since := range p.draining {
 		due, canStop := time.Since(since) >= drainDelay, p.canStop(a.Workers[name])
 		if a.Drained[name] = due && canStop; due && !canStop {
-			time.AfterFunc(time.Second, p.wake) // nobody says when it has nothing left to do
+			time.AfterFunc(time.Second, p.wake) // nothing signals the end of its last call
 		}
 	}
 	a.Faults = maps.Clone(p.faults)
@@ -48,13 +48,13 @@ func (p *placer) observe(context.Context) (Actual, error) {
 	return a, nil
 }
 
-// canStop reports whether a seed may be taken from its worker without loss. The worker of all brings calls under way to
-// their end; that of one seed alone ends with it.
+// canStop reports whether a seed can be removed from its worker without losing calls. The shared worker finishes
+// calls in progress; a single-seed worker ends with its seed.
 func (p *placer) canStop(s wire.Status) bool {
 	return s.Load.Queued == 0 && (s.Load.InFlight == 0 || s.Address == p.self.Address)
 }
 
-// readManifestFiles reads which files a manifest names. It is nil for one that cannot be read.
+// readManifestFiles returns the digests that a manifest names, or nil if it cannot be read.
 func (p *placer) readManifestFiles(digest string) []string {
 	data, err := p.blobs.Read(digest, maxManifest)
 	var m intent.Manifest

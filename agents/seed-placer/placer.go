@@ -35,7 +35,7 @@ func flags() []cli.Flag {
 	}, tlsFlags()...)
 }
 
-// placer is the agent's hands and eyes on this node.
+// placer holds what observe and apply need.
 type placer struct {
 	agent      *agent.Agent
 	self       intent.Host
@@ -51,15 +51,15 @@ type placer struct {
 	passState
 }
 
-// passState is what one pass leaves for the steps that it planned, and steps for the next pass.
+// passState passes data from a plan to its steps, and from steps to the next pass.
 type passState struct {
 	mu            sync.Mutex
-	inventory     *InventoryRecord     // what the inventory said of this node last
-	host          intent.Host          // this node as it shall be known
-	nextConfigs   workerConfigs        // what the plan under way wants the workers to be told
-	desired       Desired              // that of the plan under way
+	inventory     *InventoryRecord     // last valid record of this node
+	host          intent.Host          // this node as it must be announced
+	nextConfigs   workerConfigs        // planned configuration of the workers
+	desired       Desired              // input of the current plan
 	draining      map[string]time.Time // since when, by seed
-	manifestFiles map[string][]string  // by manifest, what it names
+	manifestFiles map[string][]string  // files that a manifest names, by its digest
 	faults        map[string]string
 }
 
@@ -106,7 +106,7 @@ func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, er
 	return p, p.serveSocket(ctx, p.socket)
 }
 
-// hostFromFlags is what the flags say of this node.
+// hostFromFlags returns this node as its flags describe it.
 func hostFromFlags(c *cli.Context) (intent.Host, error) {
 	h := intent.Host{Address: c.String("serve"), Region: c.String("region"), Weight: c.Int("weight"), Closed: c.Bool("closed"), Labels: map[string]string{}}
 	host, _, err := net.SplitHostPort(h.Address)
@@ -136,7 +136,6 @@ func hostFromFlags(c *cli.Context) (intent.Host, error) {
 	return h, nil
 }
 
-// parseMemoryFlag reads --memory.
 func parseMemoryFlag(text string) (intent.Size, error) {
 	switch text {
 	case "":
@@ -151,7 +150,7 @@ func parseMemoryFlag(text string) (intent.Size, error) {
 	return size, nil
 }
 
-// onSessionChange takes up that a session was won or lost: what this node said under the one before is gone.
+// onSessionChange drops state tied to the previous session.
 func (p *placer) onSessionChange() {
 	p.writes.dropClaims()
 	p.mu.Lock()
@@ -160,7 +159,7 @@ func (p *placer) onSessionChange() {
 	p.wake()
 }
 
-// wake asks for a pass.
+// wake requests a pass.
 func (p *placer) wake() {
 	select {
 	case p.wakeups <- struct{}{}:
@@ -168,7 +167,7 @@ func (p *placer) wake() {
 	}
 }
 
-// guard keeps seeds from being given up by mistake.
+// guard protects seeds and sites from being removed by mistake.
 func (p *placer) guard() *converge.Guard[Desired, Actual] {
 	return &converge.Guard[Desired, Actual]{
 		Owned: func(a Actual) (names []string) {
@@ -214,8 +213,8 @@ func (p *placer) guard() *converge.Guard[Desired, Actual] {
 	}
 }
 
-// cacheDir is the folder of a worker's compiled code. Each has its own: what can write there can make its owner run
-// anything.
+// cacheDir returns the folder of a worker's compiled code. Workers do not share one: whoever writes there can run
+// code as the reader.
 func (p *placer) cacheDir(name string) string {
 	if name == sharedWorker {
 		return filepath.Join(p.agent.StateDir, "compiled", ".front")
@@ -223,10 +222,10 @@ func (p *placer) cacheDir(name string) string {
 	return filepath.Join(p.agent.StateDir, "compiled", name)
 }
 
-// executable is this program, for workers.
+// executable returns the path of this program, which the workers run.
 func executable() (string, error) { return os.Executable() }
 
-// plan notes what the steps of this pass will need besides what they hold.
+// plan stores what the steps of this pass need, and returns the steps.
 func (p *placer) plan(d Desired, a Actual) []Step {
 	d, a.Self = p.writes.overlay(d, a), p.resolveSelf(d)
 	p.quarantine.dropOutdated(d)
@@ -243,13 +242,13 @@ func (p *placer) plan(d Desired, a Actual) []Step {
 	return plan(d, a)
 }
 
-// states are those of what was read and what this node wrote of late.
+// states returns the state of each subject, with this node's recent writes applied.
 func (p *placer) states(d Desired, a Actual) map[string]converge.State {
 	a.Self = p.resolveSelf(d)
 	return states(p.writes.overlay(d, a), a)
 }
 
-// removeCompiled removes the compiled code of a module that is not here any more.
+// removeCompiled deletes the compiled code of a module that was deleted.
 func (p *placer) removeCompiled(digest string) error {
 	dirs, err := filepath.Glob(p.cacheDir("*"))
 	for _, dir := range append(dirs, p.cacheDir(sharedWorker)) {

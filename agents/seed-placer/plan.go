@@ -10,38 +10,38 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Desired is everything in the store that concerns seeds, as it was at one moment.
+// Desired is everything in the store that concerns seeds, read at one moment.
 type Desired struct {
-	Seeds   []DesiredSeed // sorted by name, unusable ones too
-	Sites   []DesiredSite // sorted by name, unusable ones too
+	Seeds   []DesiredSeed // sorted by name, including invalid ones
+	Sites   []DesiredSite // sorted by name, including invalid ones
 	Blobs   map[string]intent.Blob
-	Hosts   map[string]intent.Host               // live nodes that take seeds
+	Hosts   map[string]intent.Host               // live nodes that run seeds
 	Claims  map[string]map[string]intent.Replica // by seed and node
-	Holders map[string][]string                  // by digest, the live nodes that hold the blob, sorted
-	Held    map[string]string                    // subjects that must be left as they are, with the reason
+	Holders map[string][]string                  // live nodes that hold a blob, sorted, by digest
+	Held    map[string]string                    // reasons why subjects must not change, by subject
 	Index   uint64
 
-	Inventory        *InventoryRecord // this node's record in the inventory, if it has one that can be used
+	Inventory        *InventoryRecord // this node's valid record in the inventory, or nil
 	InventoryProblem string           // what is wrong with the record
 }
 
-// DesiredSeed is one seed that is declared.
+// DesiredSeed is one declared seed.
 type DesiredSeed struct {
 	Name    string
 	Seed    intent.Seed
-	Since   uint64 // the store's index when it was declared
-	Invalid string // why it cannot be used
+	Since   uint64 // the store's index at its creation
+	Invalid string // why its intent cannot be used
 }
 
-// DesiredSite is one site that is declared.
+// DesiredSite is one declared site.
 type DesiredSite struct {
 	Name    string
 	Site    intent.Site
-	Files   []string // digests that its manifest names, once that is here
+	Files   []string // digests that its manifest names, once the manifest is here
 	Invalid string
 }
 
-// sitePrefix tells a site from a seed of the same name, in a subject.
+// sitePrefix distinguishes a site from a seed of the same name in a subject.
 const sitePrefix = "site/"
 
 func siteSubject(name string) string { return sitePrefix + name }
@@ -73,31 +73,31 @@ type Actual struct {
 // LocalBlob is one blob on this node.
 type LocalBlob struct {
 	Size int64
-	Old  bool // here for longer than an upload may wait for the intent that names it
+	Old  bool // older than the time an upload may wait for the intent that names it
 }
 
-// Kind is what a step does.
+// Kind is the kind of a step.
 type Kind string
 
 // The kinds of steps.
 const (
-	Join     Kind = "join"     // say that this node takes seeds
-	Claim    Kind = "claim"    // say that this node will have the seed
-	Fetch    Kind = "fetch"    // bring a blob here
-	Tell     Kind = "tell"     // tell the workers what to do
-	Announce Kind = "announce" // say how far the replica is
-	Release  Kind = "release"  // give the seed up
-	Hold     Kind = "hold"     // say that this node holds a blob
+	Join     Kind = "join"     // announce this node
+	Claim    Kind = "claim"    // announce that this node takes the seed
+	Fetch    Kind = "fetch"    // copy a blob to this node
+	Tell     Kind = "tell"     // configure the workers
+	Announce Kind = "announce" // announce the state of the replica
+	Release  Kind = "release"  // remove the claim
+	Hold     Kind = "hold"     // announce that this node holds a blob
 	Collect  Kind = "collect"  // delete a blob
 )
 
-// nodeSubject is the subject of what concerns the node as a whole.
+// nodeSubject is the subject of conditions of the node as a whole.
 const nodeSubject = "node"
 
 // Step is one change.
 type Step struct {
 	Kind    Kind
-	About   string // a seed, a site as site/NAME, the digest of a blob, or the node
+	About   string // a seed, site/NAME, the digest of a blob, or the node
 	Digest  string
 	State   intent.ReplicaState
 	Address string
@@ -105,10 +105,10 @@ type Step struct {
 	Reason  string
 }
 
-// Subject is what the step is about.
+// Subject returns the seed, site, blob or node that the step changes.
 func (s Step) Subject() string { return s.About }
 
-// String says what is done and why.
+// String returns the step and its reason.
 func (s Step) String() string {
 	switch s.Kind {
 	case Fetch, Collect, Hold:
@@ -119,9 +119,9 @@ func (s Step) String() string {
 	return fmt.Sprintf("%s: %s", s.Kind, s.Reason)
 }
 
-// plan compares what is wanted with what is there. Each subject takes the steps that are possible now.
+// plan compares the desired with the actual state. Each subject gets the steps that are possible now.
 func plan(d Desired, a Actual) (steps []Step) {
-	if digest := desiredConfigs(d, a).digest(); digest != a.SentDigest { // what runs here need not wait for what the store says of this node
+	if digest := desiredConfigs(d, a).digest(); digest != a.SentDigest { // running seeds need no announcement of this node
 		steps = append(steps, Step{Kind: Tell, About: nodeSubject, Digest: digest, Reason: "what shall run, or where else it runs, has changed"})
 	}
 	switch {
@@ -146,7 +146,7 @@ func plan(d Desired, a Actual) (steps []Step) {
 	return slices.DeleteFunc(steps, func(s Step) bool { return a.NoSession && (s.Kind == Join || s.Kind == Claim || s.Kind == Announce) })
 }
 
-// describeHost is a node in words.
+// describeHost lists the region, labels and restrictions of a node.
 func describeHost(h intent.Host) string {
 	text := fmt.Sprintf("region %q", h.Region)
 	for _, name := range slices.Sorted(maps.Keys(h.Labels)) {
@@ -169,7 +169,7 @@ func (d Desired) declared() map[string]bool {
 	return names
 }
 
-// planSeed brings this node's share of a seed about.
+// planSeed returns the next step of this node for a seed.
 func planSeed(d Desired, a Actual, desired DesiredSeed, p Placement) []Step {
 	claim, claimed := d.Claims[desired.Name][a.Node]
 	selected := slices.Contains(p.Nodes, a.Node) && a.Joined
@@ -180,7 +180,7 @@ func planSeed(d Desired, a Actual, desired DesiredSeed, p Placement) []Step {
 	case !claimed:
 		return nil
 	case !selected && claim.State != intent.ReplicaDraining && !othersReady(d, desired, p, a.Node):
-		// It stays until those that shall have it are ready.
+		// It stays until the selected nodes are ready.
 	case !selected:
 		return planDrain(a, desired.Name, claim, "other nodes have it ready")
 	}
@@ -210,7 +210,7 @@ func announceReason(claim intent.Replica, digest string, load int) string {
 	return "it answers"
 }
 
-// othersReady reports whether as many other nodes as shall have the seed are ready.
+// othersReady reports whether all selected nodes but one are ready. It is false if there are none.
 func othersReady(d Desired, desired DesiredSeed, p Placement, except string) bool {
 	ready := 0
 	for _, node := range p.Nodes {
@@ -221,7 +221,7 @@ func othersReady(d Desired, desired DesiredSeed, p Placement, except string) boo
 	return len(p.Nodes) > 0 && ready == len(p.Nodes)
 }
 
-// planDrain gives a seed up: first nobody is sent here any more, then it goes.
+// planDrain removes a replica: it is announced as draining first, and released when no calls arrive any more.
 func planDrain(a Actual, name string, claim intent.Replica, why string) []Step {
 	switch {
 	case claim.State != intent.ReplicaDraining:
@@ -232,5 +232,5 @@ func planDrain(a Actual, name string, claim intent.Replica, why string) []Step {
 	return nil
 }
 
-// byName orders wishes.
+// byName compares seeds for sorting.
 func byName(a, b DesiredSeed) int { return cmp.Compare(a.Name, b.Name) }

@@ -7,7 +7,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// planBlobs keeps what this node shall hold and gives up what it need not.
+// planBlobs fetches the blobs that this node must hold and collects those it need not.
 func planBlobs(d Desired, a Actual) (steps []Step) {
 	wanted := wantedBlobs(d, a)
 	for _, digest := range slices.Sorted(maps.Keys(wanted)) {
@@ -30,14 +30,14 @@ func planBlobs(d Desired, a Actual) (steps []Step) {
 	return steps
 }
 
-// blobUse is why a blob is named.
+// blobUse records why a blob is needed.
 type blobUse struct {
 	about  string // a seed, a site or the blob itself
-	keep   bool   // this node shall hold it
+	keep   bool   // this node must hold it
 	copies int
 }
 
-// enoughCopies reports whether enough other nodes hold a blob.
+// enoughCopies reports whether enough other live nodes hold the blob.
 func (u blobUse) enoughCopies(d Desired, node, digest string) bool {
 	others := 0
 	for _, h := range d.Holders[digest] {
@@ -48,8 +48,8 @@ func (u blobUse) enoughCopies(d Desired, node, digest string) bool {
 	return others >= max(1, u.copies)
 }
 
-// wantedBlobs are all blobs that anything names. A module is held by the nodes that run it and by a few more, so that
-// it outlives the node where it was published; a site by every node.
+// wantedBlobs returns all blobs that anything names. A module is held by the nodes that run it and by a few more, so
+// that it survives the loss of the publishing node; a site is held by every node.
 func wantedBlobs(d Desired, a Actual) map[string]blobUse {
 	wanted := map[string]blobUse{}
 	add := func(digest, about string, keep bool, copies int) {
@@ -76,7 +76,7 @@ func wantedBlobs(d Desired, a Actual) map[string]blobUse {
 			}
 		}
 	}
-	for name, site := range a.Served { // stays until the worker serves another manifest
+	for name, site := range a.Served { // needed until the worker serves another manifest
 		for _, digest := range append([]string{site.Site.Digest()}, a.Files[site.Site.Digest()]...) {
 			if _, here := a.Blobs[digest]; here {
 				add(digest, siteSubject(name), true, 1)
@@ -93,13 +93,13 @@ func wantedBlobs(d Desired, a Actual) map[string]blobUse {
 	return wanted
 }
 
-// blobDigest reports whether a source is a blob.
+// blobDigest returns the digest of a source, and whether the source is a blob.
 func blobDigest(source string) (string, bool) {
 	digest := intent.Module{Source: source}.Digest()
 	return digest, digest != ""
 }
 
-// shouldHold reports whether a node is one of those that shall hold a blob.
+// shouldHold reports whether a node is one of the copies nodes that must hold a blob.
 func shouldHold(d Desired, node, digest string, copies int) bool {
 	ranked := rank("blob/"+digest, d.Hosts)
 	return slices.Contains(ranked[:min(copies, len(ranked))], node)

@@ -17,7 +17,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/worker"
 )
 
-// process is one worker, started again whenever it ends.
+// process is one worker, restarted whenever it ends.
 type process struct {
 	workers   *workers
 	name      string
@@ -29,12 +29,12 @@ type process struct {
 	mu         sync.Mutex
 	config     wire.Config
 	statuses   map[string]wire.Status
-	lastReport time.Time // the last report
+	lastReport time.Time
 	lastExit   exitRecord
 }
 
-// exitRecord is what a worker was at work on when it ended, what it said at last, and for how long it had said nothing if it
-// was killed for that.
+// exitRecord describes the last exit: the seeds that were active, the fatal line that the process printed, and how
+// long it was silent if it was killed for that.
 type exitRecord struct {
 	loading, calling []string
 	lastOutput       string
@@ -51,7 +51,7 @@ func (w *process) updateConfig(change func(*wire.Config)) {
 	}
 }
 
-// run keeps the worker up until ctx ends.
+// run restarts the worker until ctx ends.
 func (w *process) run(ctx context.Context) {
 	if w.name != sharedWorker {
 		defer w.listeners.close()
@@ -98,7 +98,8 @@ func workerLabel(name string) string {
 	return "of " + name
 }
 
-// runOnce is one life of the worker, which calls tried as soon as it has begun. It did not even begin when started is false.
+// runOnce runs one process of the worker, and calls markStarted once it has started. started is false if it could not
+// be started.
 func (w *process) runOnce(ctx context.Context, markStarted func()) (started bool, err error) {
 	self, err := executable()
 	if err != nil {
@@ -116,7 +117,7 @@ func (w *process) runOnce(ctx context.Context, markStarted func()) (started bool
 	}
 	defer activity.Close()
 	cmd := exec.Command(self, append([]string{worker.Subcommand, wire.Activity}, inherited.names...)...)
-	cmd.Args[0] = os.Args[0] // one file may hold several programs: it runs the one whose name it is started by
+	cmd.Args[0] = os.Args[0] // a combined binary selects the program by the name it is called by
 	cmd.ExtraFiles = append([]*os.File{activity}, inherited.files...)
 	cmd.Env = workerEnv()
 	cmd.SysProcAttr = workerAttributes()
@@ -136,7 +137,7 @@ func (w *process) runOnce(ctx context.Context, markStarted func()) (started bool
 		return false, err
 	}
 	markStarted()
-	inherited.close() // what is the process's alone ends with it
+	inherited.close() // the child has its own copies
 	var streams sync.WaitGroup
 	processCtx, endProcess := context.WithCancel(ctx)
 	streams.Go(func() { inherited.serveSigner(w.workers.placer.tls.reloader) })
@@ -153,7 +154,7 @@ func (w *process) runOnce(ctx context.Context, markStarted func()) (started bool
 	return true, w.exitReason(err)
 }
 
-// exitReason says why the worker ended, in its own words where it had some.
+// exitReason returns why the worker ended, with the fatal line that it printed.
 func (w *process) exitReason(err error) error {
 	switch {
 	case w.lastExit.silence > 0:
@@ -169,7 +170,7 @@ func (w *process) exitReason(err error) error {
 
 var errExited = errors.New("it ended by itself")
 
-// workerEnv is that of a worker: nothing but what Go itself goes by.
+// workerEnv passes only the variables of the Go runtime on: a worker must not see secrets.
 func workerEnv() []string {
 	env := []string{}
 	for _, name := range []string{"GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GODEBUG"} {
@@ -180,7 +181,7 @@ func workerEnv() []string {
 	return env
 }
 
-// sendConfig gives the worker its table whenever it changes. Closing the pipe ends the worker.
+// sendConfig writes the configuration whenever it changes. Closing the pipe ends the worker.
 func (w *process) sendConfig(ctx context.Context, in io.WriteCloser) {
 	defer in.Close()
 	encoder := json.NewEncoder(in)
@@ -199,7 +200,7 @@ func (w *process) sendConfig(ctx context.Context, in io.WriteCloser) {
 	}
 }
 
-// readReports takes the worker's reports.
+// readReports reads the worker's reports until it ends.
 func (w *process) readReports(out io.Reader) {
 	decoder := json.NewDecoder(bufio.NewReader(out))
 	for {
@@ -211,7 +212,7 @@ func (w *process) readReports(out io.Reader) {
 	}
 }
 
-// recordReport keeps a report, and asks for a pass when it says something new.
+// recordReport stores a report, and requests a pass if something relevant has changed.
 func (w *process) recordReport(report wire.Report) {
 	w.mu.Lock()
 	before := w.statuses
@@ -228,7 +229,7 @@ func (w *process) recordReport(report wire.Report) {
 	}
 }
 
-// fatalText reports whether a line is one by which a process says why it ends.
+// fatalText returns the text of a line that a dying process prints.
 func fatalText(line string) (text string, yes bool) {
 	for _, begin := range []string{"worker: ", "panic: ", "fatal error: "} {
 		if strings.HasPrefix(line, begin) {
@@ -238,7 +239,7 @@ func fatalText(line string) (text string, yes bool) {
 	return "", false
 }
 
-// killIfSilent kills a worker that says nothing for too long: a trusted seed in an endless loop stops all of it.
+// killIfSilent kills a worker that stops reporting: a trusted seed in an endless loop blocks the whole process.
 func (w *process) killIfSilent(ctx context.Context, child *os.Process) {
 	w.mu.Lock()
 	w.lastReport = time.Now()
@@ -266,7 +267,7 @@ func (w *process) killIfSilent(ctx context.Context, child *os.Process) {
 	}
 }
 
-// logOutput puts what the worker says into the log.
+// logOutput copies the worker's standard error to the agent's log.
 func (w *process) logOutput(stderr io.Reader) {
 	lines := bufio.NewScanner(stderr)
 	lines.Buffer(make([]byte, 4<<10), 64<<10)

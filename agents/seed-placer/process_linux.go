@@ -10,16 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// disableDumps has nobody but root read the memory of the agent, which holds a key: its workers run as the same user.
+// disableDumps prevents non-root users from reading the agent's memory, which holds a key: the workers run as the
+// same user.
 func disableDumps() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
-// workerAttributes make a worker end with the agent, even with one that was killed.
+// workerAttributes make the kernel kill a worker when the agent ends, even by SIGKILL.
 func workerAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
 
-// startWorker starts a worker from a thread that lives as long as the agent: the kernel takes the end of the thread that
-// started a process for the end of its parent.
+// startWorker starts a worker from a thread that lives as long as the agent: the parent death signal is sent when the
+// starting thread ends.
 func startWorker(cmd *exec.Cmd) error {
 	request := startRequest{cmd, make(chan error, 1)}
 	startRequests() <- request
@@ -31,7 +32,7 @@ type startRequest struct {
 	done chan error
 }
 
-// startRequests returns where to ask for processes.
+// startRequests starts the long-lived thread on first use.
 var startRequests = sync.OnceValue(func() chan<- startRequest {
 	requests := make(chan startRequest)
 	go func() {
@@ -43,7 +44,7 @@ var startRequests = sync.OnceValue(func() chan<- startRequest {
 	return requests
 })
 
-// anonymousFile is an empty file that lies on no disk, so that no disk keeps a worker waiting.
+// anonymousFile returns an empty file in memory, so that disk I/O never blocks a worker.
 func anonymousFile(string) (*os.File, error) {
 	fd, err := unix.MemfdCreate("notes", unix.MFD_CLOEXEC)
 	if err != nil {

@@ -8,15 +8,15 @@ import (
 	"syscall"
 )
 
-// workerAttributes are none: without Linux, a worker ends when its standard input does.
+// workerAttributes are empty: without Linux, a worker ends when its standard input does.
 func workerAttributes() *syscall.SysProcAttr { return nil }
 
 func startWorker(cmd *exec.Cmd) error { return cmd.Start() }
 
-// disableDumps has nothing to do.
+// disableDumps does nothing without Linux.
 func disableDumps() {}
 
-// anonymousFile is an empty file in a folder that nobody else finds.
+// anonymousFile returns an empty file that has no name any more.
 func anonymousFile(dir string) (*os.File, error) {
 	f, err := os.CreateTemp(dir, ".busy-")
 	if err != nil {

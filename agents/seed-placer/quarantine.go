@@ -19,27 +19,27 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// How often a worker may end by the fault of its seed.
+// How often a seed may crash its own worker.
 const (
-	maxStrikes     = 5                      // after so many in a row, the seed is parked
-	firstRetryWait = 500 * time.Millisecond // after the first; it doubles, a fifth more or less
-	stableAfter    = time.Minute            // of a worker, after which what was before counts no more
-	maxSuspects    = 8                      // with workers of their own that nothing is proved of: each costs a process
+	maxStrikes     = 5                      // crashes in a row after which the seed is parked
+	firstRetryWait = 500 * time.Millisecond // after the first crash; it doubles, with 20 % jitter
+	stableAfter    = time.Minute            // uptime of a worker after which earlier crashes no longer count
+	maxSuspects    = 8                      // unproven suspects with workers of their own: each costs a process
 )
 
-// Suspect is a seed whose worker ended while it was busy.
+// Suspect is the record of a seed that was active when its worker ended.
 type Suspect struct {
-	Intent  string    // fingerprint of what was wanted then: when that changes, all is forgiven
-	Strikes int       // how often in a row a worker ended that had no other seed
-	Last    time.Time // when a worker ended last
-	Next    time.Time // when its worker is started again
+	Intent  string    // fingerprint of the seed's intent; a changed intent clears the record
+	Strikes int       // crashes in a row of a worker that ran only this seed
+	Last    time.Time // time of the last crash
+	Next    time.Time // time of the next restart
 	Why     string    // how the worker ended
 }
 
-// Parked reports whether the seed is not tried any more.
+// Parked reports whether the seed is no longer retried.
 func (p Suspect) Parked() bool { return p.Strikes >= maxStrikes }
 
-// String says what happened.
+// String describes the crash for status and logs.
 func (p Suspect) String() string {
 	if p.Strikes == 0 {
 		return fmt.Sprintf("the worker of all ended at %s while this seed was busy in it: %s", formatTime(p.Last), p.Why)
@@ -52,30 +52,30 @@ func (p Suspect) String() string {
 
 func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// matches reports whether a patient's record is of what is wanted now.
+// matches reports whether the record is about the current intent of the seed.
 func (p Suspect) matches(seed intent.Seed) bool { return p.Intent == fingerprint(seed) }
 
-// fingerprint tells what is wanted of a seed from what was wanted before, its module included.
+// fingerprint identifies an intent of a seed, its module included.
 func fingerprint(seed intent.Seed) string {
 	data, err := json.Marshal(seed)
 	if err != nil {
-		return "" // there is nothing in it that cannot be written
+		return "" // every value of the type can be encoded
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:8])
 }
 
-// quarantine keeps the records of seeds that end their workers. One that may have ended the worker of all gets one of its own,
-// where it can only harm itself; who ends that again and again is parked until its intent changes. What it knows outlives
-// the agent: a seed that takes the machine down with it must not be tried for ever.
+// quarantine records seeds that end their workers. A seed that may have crashed the shared worker gets its own, where
+// it harms nobody else; one that keeps crashing is parked until its intent changes. The record is stored, because a
+// seed that takes the machine down must not be retried for ever.
 type quarantine struct {
-	path       string // of the file that is kept; "" for none
+	path       string // of the stored record; "" for none
 	mu         sync.Mutex
 	suspects   map[string]Suspect
-	crashCount map[string]int // how often a seed was busy when the worker of all ended
+	crashCount map[string]int // crashes of the shared worker in which a seed was active
 }
 
-// openQuarantine reads what was kept. A file that cannot be read is put aside: the worst is that a seed is tried again.
+// openQuarantine loads the stored record. An unreadable file is moved aside; at worst a parked seed is retried.
 func openQuarantine(path string) (*quarantine, error) {
 	q := &quarantine{path: path, suspects: map[string]Suspect{}, crashCount: map[string]int{}}
 	err := host.ReadCache(path, &q.suspects)
@@ -89,7 +89,7 @@ func openQuarantine(path string) (*quarantine, error) {
 	return q, err
 }
 
-// recordCrash notes that a worker ended which had only one seed, and returns how long to wait before the next.
+// recordCrash counts a crash of a worker with one seed, and returns the time to wait before the restart.
 func (q *quarantine) recordCrash(seed wire.Seed, why string, lived time.Duration, now time.Time) (wait time.Duration, p Suspect) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -104,8 +104,8 @@ func (q *quarantine) recordCrash(seed wire.Seed, why string, lived time.Duration
 	return wait, p
 }
 
-// addSuspects notes which seeds may have ended the worker of all: those that it was making ready, then those with calls under
-// way, of too many those that were there most often.
+// addSuspects records the seeds that may have crashed the shared worker: those it was loading first, then those with
+// calls in progress. Above the limit the most frequent suspects are kept.
 func (q *quarantine) addSuspects(loading, busy []wire.Seed, why string, now time.Time) (names []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -122,8 +122,7 @@ func (q *quarantine) addSuspects(loading, busy []wire.Seed, why string, now time
 	return names
 }
 
-// releaseOldest sends those back among the others of whom nothing was proved, the ones suspected longest ago, when there are
-// too many.
+// releaseOldest releases the longest-held unproven suspects above maxSuspects.
 func (q *quarantine) releaseOldest(now time.Time) {
 	for {
 		unproven, oldest, at := 0, "", now.Add(time.Second)
@@ -141,14 +140,14 @@ func (q *quarantine) releaseOldest(now time.Time) {
 	}
 }
 
-// records returns all there are.
+// records returns a copy of all records.
 func (q *quarantine) records() map[string]Suspect {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return maps.Clone(q.suspects)
 }
 
-// dropOutdated drops the records of seeds that are no longer declared, or are declared otherwise.
+// dropOutdated drops the records of seeds that are no longer declared, or whose intent has changed.
 func (q *quarantine) dropOutdated(d Desired) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -162,7 +161,7 @@ func (q *quarantine) dropOutdated(d Desired) {
 	}
 }
 
-// save writes down what was proved. What cannot be written is known until the agent ends.
+// save stores the proven records. If that fails they last until the agent ends.
 func (q *quarantine) save() {
 	if q.path == "" {
 		return

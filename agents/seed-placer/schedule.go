@@ -10,19 +10,20 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Placement is where a seed shall be.
+// Placement is the set of nodes that must run a seed.
 type Placement struct {
-	Nodes      []string               // the best first
-	Want       int                    // how many there should be
-	Problem    string                 // what could not be satisfied; what could be is done, and holds steady
-	FreeMemory map[string]intent.Size // of nodes that would have it if it needed no more than this, in bytes
+	Nodes      []string               // in order of rank
+	Want       int                    // number of replicas
+	Problem    string                 // why the placement is incomplete; the feasible part stands
+	FreeMemory map[string]intent.Size // free memory, in bytes, of nodes where the seed does not fit
 }
 
-// placements chooses the nodes of every seed. Every node that sees the same nodes, claims and load chooses the same.
+// placements chooses the nodes of every seed. Every node that reads the same nodes, claims and load computes the same
+// result.
 //
-// Who has a seed keeps it, unless its node has far too many: a node that comes gets a share of what others have, and
-// nothing moves among these. Where nobody has a seed yet, the hash of both names decides, up to about the node's share.
-// No choice depends on how far others have come: a claim that follows it changes nothing, and one that is made stays.
+// A node keeps the seeds that it has, unless it has far more than its share: a new node gets a share of the others'
+// seeds, and nothing moves between those. Seeds without claims go by the hash of both names, up to about the node's
+// share. The result does not depend on the progress of other nodes: claims that follow it do not change it.
 func placements(d Desired) map[string]Placement {
 	g := newScheduler(d)
 	for _, s := range g.seeds {
@@ -36,7 +37,7 @@ func placements(d Desired) map[string]Placement {
 	g.rebalance()
 	all := map[string]Placement{}
 	for _, s := range g.seeds {
-		g.assign(s, s.Want) // what load adds comes last: it takes no place from others
+		g.assign(s, s.Want) // replicas for load come last: they take no place from others
 		for _, node := range s.Nodes[min(s.minReplicas, len(s.Nodes)):] {
 			g.memoryUsed[node] += s.memoryNeed
 		}
@@ -47,18 +48,18 @@ func placements(d Desired) map[string]Placement {
 	return all
 }
 
-// seedDemand is a seed that looks for its nodes.
+// seedDemand is one seed during scheduling.
 type seedDemand struct {
 	Placement
 	name        string
-	spreadLabel string // the label over which it is spread
+	spreadLabel string // label over which the seed is spread
 	memoryNeed  intent.Size
 	minReplicas int
-	ranked      []string       // the nodes that may have it, the best first
-	rankOf      map[string]int // of a node within ranked
-	current     []string       // of those that have it now, the best, as many as there shall be at least
+	ranked      []string       // candidates, best first
+	rankOf      map[string]int // index of a node in ranked
+	current     []string       // best nodes that have it now, at most minReplicas
 	hasClaim    map[string]bool
-	groupCount  map[string]int // nodes chosen, by value of the label
+	groupCount  map[string]int // chosen nodes by value of the label
 }
 
 func newSeedDemand(d Desired, desired DesiredSeed, open map[string]intent.Host) *seedDemand {
@@ -96,7 +97,7 @@ func eligible(h intent.Host, r intent.Replication) bool {
 	return true
 }
 
-// wantedReplicas is how many of a seed there shall be: as many as the load of those that are ready asks for, within bounds.
+// wantedReplicas derives the number of replicas from the load of the ready ones, within the declared bounds.
 func wantedReplicas(d Desired, desired DesiredSeed) int {
 	minimum, maximum := desired.Seed.Replicas()
 	load := 0
@@ -108,12 +109,14 @@ func wantedReplicas(d Desired, desired DesiredSeed) int {
 	return min(max(minimum, (load+99)/100), maximum)
 }
 
-// rank orders nodes for a subject by weighted rendezvous hashing: a node that comes or goes moves only what is its own.
+// rank orders nodes for a subject by weighted rendezvous hashing: a node that joins or leaves moves only its own
+// share.
 func rank(subject string, hosts map[string]intent.Host) []string {
 	scores := make(map[string]float64, len(hosts))
 	names := make([]string, 0, len(hosts))
 	for name, h := range hosts {
-		// The upper 53 bits make an even number in (0, 1); -w/ln of it is an exponential race that weight w wins in its share.
+		// The upper 53 bits make a uniform number in (0, 1); -w/ln of it is an exponential race that weight w wins in
+		// proportion.
 		even := (float64(hashOf(subject+"\x00"+name)>>11) + 0.5) / (1 << 53)
 		scores[name] = -float64(max(1, h.Weight)) / math.Log(even)
 		names = append(names, name)
@@ -130,7 +133,7 @@ func hashOf(text string) uint64 {
 	return mix(hash.Sum64())
 }
 
-// mix spreads the bits of a hash: FNV leaves the upper ones of short keys alike.
+// mix spreads the bits of a hash: FNV leaves the upper bits of short keys alike.
 func mix(x uint64) uint64 {
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd
@@ -139,7 +142,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>33
 }
 
-// problem says what a seed must do without, or nothing.
+// problem returns why the placement of s is incomplete, or "".
 func (g *scheduler) problem(s *seedDemand) string {
 	switch {
 	case len(s.ranked) < s.Want:

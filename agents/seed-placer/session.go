@@ -9,21 +9,21 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// lockDelay is how long keys of a lost session stay locked: another session of this very node takes them at once.
+// lockDelay is how long keys of a lost session stay locked. It is short because only this node takes them again.
 const lockDelay = time.Millisecond
 
-// agentTimeout is how long an agent may not be heard of before the store takes it for dead.
+// agentTimeout is how long the store waits for a heartbeat before it considers the agent dead.
 const agentTimeout = 6 * time.Second
 
-// sessionKeeper keeps a session in the store for as long as the agent lives. Everything that this node says of itself hangs on
-// it, and falls away with it.
+// sessionKeeper keeps a session in the store while the agent lives. The node's announcements are keys that the store
+// deletes with the session.
 type sessionKeeper struct {
 	mu        sync.Mutex
 	session   *store.Session
-	announced *intent.Host // what the node's own key says, once it is held through the session
+	announced *intent.Host // value of the node's own key, once it is held through the session
 }
 
-// newSessionKeeper keeps a session until ctx ends; nudge is called when it comes or goes.
+// newSessionKeeper keeps a session until ctx ends. It calls onChange when one is created or lost.
 func newSessionKeeper(ctx context.Context, s *store.Store, id string, onChange func()) *sessionKeeper {
 	l := &sessionKeeper{}
 	go func() {
@@ -63,7 +63,7 @@ func (l *sessionKeeper) set(s *store.Session) {
 	l.session, l.announced = s, nil
 }
 
-// get returns the session that lives, or nil, and what the node's key says that is held through it, or nil.
+// get returns the live session and the value of the node's key that is held through it; each may be nil.
 func (l *sessionKeeper) get() (*store.Session, *intent.Host) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,7 +73,7 @@ func (l *sessionKeeper) get() (*store.Session, *intent.Host) {
 	return l.session, l.announced
 }
 
-// setAnnounced notes that the node's key is held through a session, and what it says.
+// setAnnounced records that the node's key is held through s, and its value.
 func (l *sessionKeeper) setAnnounced(s *store.Session, host intent.Host) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

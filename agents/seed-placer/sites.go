@@ -10,11 +10,11 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// maxSitePeers bounds how many other nodes a worker may ask for what a site lacks here.
+// maxSitePeers limits how many other nodes a worker may ask for the missing files of a site.
 const maxSitePeers = 4
 
-// sitesToServe are the sites of the worker that owns the node's address. A site whose intent cannot be used, or whose new
-// files are not all here yet, is served as before.
+// sitesToServe returns the sites of the shared worker. While the intent of a site is invalid or new files are
+// missing, the running version stays.
 func sitesToServe(d Desired, a Actual) (sites []wire.Site) {
 	for _, desired := range d.Sites {
 		if site, ok := siteToServe(d, a, desired); ok {
@@ -65,7 +65,7 @@ func missingBlobs(a Actual, manifest string) (count int) {
 	return count
 }
 
-// manifestDigests are the digests of the manifests that are declared or served.
+// manifestDigests returns the manifests that are declared or served.
 func manifestDigests(d Desired, a Actual) map[string]bool {
 	digests := map[string]bool{}
 	for _, w := range d.Sites {

@@ -17,7 +17,7 @@ func prefixes(t intent.Tree) []intent.Prefix {
 	return []intent.Prefix{t.Seeds(), t.Sites(), t.Blobs(), t.Hosts(), t.Replicas(), t.Holders(), t.Machines()}
 }
 
-// source reads and watches them as one.
+// source reads and watches all prefixes together.
 func source(a *agent.Agent) agent.Source[Desired] {
 	return agent.Source[Desired]{
 		Name:  "seeds, sites and blobs below " + string(a.Tree.Intent()),
@@ -39,7 +39,7 @@ func source(a *agent.Agent) agent.Source[Desired] {
 	}
 }
 
-// follow delivers what is desired once every part was read, and again whenever one changed.
+// follow sends the desired state once every prefix was read, and again after each change.
 func follow(ctx context.Context, a *agent.Agent, onRead func(intent.Prefix, error)) <-chan Desired {
 	type update struct {
 		prefix intent.Prefix
@@ -86,7 +86,7 @@ func follow(ctx context.Context, a *agent.Agent, onRead func(intent.Prefix, erro
 	return out
 }
 
-// assemble makes what is desired out of what was read. What cannot be used stays, with the reason.
+// assemble decodes what was read. Invalid entries are kept, with the reason.
 func assemble(t intent.Tree, node intent.Name, parts map[intent.Prefix]store.Snapshot) Desired {
 	d := Desired{Blobs: map[string]intent.Blob{}, Hosts: map[string]intent.Host{},
 		Claims: map[string]map[string]intent.Replica{}, Holders: map[string][]string{}}
@@ -124,7 +124,7 @@ func assemble(t intent.Tree, node intent.Name, parts map[intent.Prefix]store.Sna
 	return d
 }
 
-// invalidReason says why a value cannot be used, or nothing. A key that is no name is at fault, too.
+// invalidReason returns why a value cannot be used, or "". An invalid name in the key counts, too.
 func invalidReason(key string, problems intent.Problems) string {
 	if err := problems.Err(); err != nil {
 		return err.Error()
@@ -135,7 +135,7 @@ func invalidReason(key string, problems intent.Problems) string {
 	return ""
 }
 
-// decodeInto reads what an agent wrote. What cannot be read counts as not there: agents write it anew.
+// decodeInto decodes a value that an agent wrote. An unreadable one is ignored: the agent will write it again.
 func decodeInto[T any](into map[string]T, name string, data []byte) {
 	var value T
 	if json.Unmarshal(data, &value) == nil {

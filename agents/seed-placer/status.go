@@ -9,7 +9,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// states tells a person where each seed and site stands on this node, and why it is or is not here.
+// states returns the state of each seed and site on this node, with the reason why it is or is not here.
 func states(d Desired, a Actual) map[string]converge.State {
 	all := map[string]converge.State{}
 	placed := placements(d)
@@ -88,7 +88,7 @@ func seedState(d Desired, a Actual, desired DesiredSeed, p Placement) converge.S
 	return s
 }
 
-// waitReason says what a seed that shall be ready is waiting for.
+// waitReason returns what a seed that is not ready yet waits for.
 func waitReason(a Actual, desired DesiredSeed, status wire.Status) string {
 	switch _, here := a.Blobs[desired.Seed.Digest()]; {
 	case a.Faults[desired.Name] != "":
@@ -103,7 +103,7 @@ func waitReason(a Actual, desired DesiredSeed, status wire.Status) string {
 	return "it is about to be said to be ready"
 }
 
-// absenceReason says why a node has no part in a seed.
+// absenceReason returns why a node was not selected for a seed.
 func absenceReason(d Desired, a Actual, desired DesiredSeed, p Placement) string {
 	self, live := d.Hosts[a.Node]
 	switch {

@@ -9,7 +9,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// isolateSuspects finds out which seeds may have ended the worker of all, and gives them workers of their own.
+// isolateSuspects finds the seeds that may have ended the shared worker, and gives each a worker of its own.
 func (w *process) isolateSuspects(ended error) {
 	w.mu.Lock()
 	known := map[string]wire.Seed{}
@@ -37,8 +37,8 @@ func seedsNamed(known map[string]wire.Seed, names []string) (seeds []wire.Seed) 
 	return seeds
 }
 
-// waitAfterCrash waits after the end of a worker that had only one seed, which is to blame, until it may be tried again: when it is
-// parked, or is declared anew, that is for the plan to see.
+// waitAfterCrash blocks after the crash of a worker with one seed, which is to blame, until the seed may be retried.
+// A parked or redeclared seed is left to the next plan.
 func (w *process) waitAfterCrash(ctx context.Context, ended error, lived time.Duration) {
 	seed := w.onlySeed()
 	wait, suspect := w.workers.placer.quarantine.recordCrash(seed, ended.Error(), lived, time.Now())
@@ -65,7 +65,7 @@ func (w *process) waitAfterCrash(ctx context.Context, ended error, lived time.Du
 	}
 }
 
-// onlySeed is the one of a worker that has no other.
+// onlySeed returns the seed of a worker that runs just one.
 func (w *process) onlySeed() wire.Seed {
 	w.mu.Lock()
 	defer w.mu.Unlock()

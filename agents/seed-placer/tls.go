@@ -27,15 +27,15 @@ func tlsFlags() []cli.Flag {
 	}
 }
 
-// nodeTLS is what this node proves itself with to others.
+// nodeTLS is the TLS identity of this node and the client that uses it.
 type nodeTLS struct {
-	address  string         // of --serve-tls; "" where the node has no certificate
-	reloader *seal.Reloader // nil where it has none
+	address  string         // of --serve-tls; "" without certificates
+	reloader *seal.Reloader // nil without certificates
 	client   atomic.Pointer[http.Client]
 }
 
-// openNodeTLS reads the certificates that the flags name. They come all together or not at all: half a proof is none, and a
-// node that was meant to have one must not serve without.
+// openNodeTLS reads the certificates that the flags name. All four flags or none are required: a node that should
+// have certificates must not serve without.
 func openNodeTLS(c *cli.Context) (*nodeTLS, error) {
 	p := &nodeTLS{address: c.String("serve-tls")}
 	p.client.Store(newNodeClient(nil))
@@ -66,7 +66,7 @@ func openNodeTLS(c *cli.Context) (*nodeTLS, error) {
 	return p, p.replaceClient()
 }
 
-// newNodeClient is a client for the other nodes. It goes through no proxy: what is between nodes is between nodes.
+// newNodeClient returns the client for other nodes. It ignores proxy settings.
 func newNodeClient(transport *http.Transport) *http.Client {
 	if transport == nil {
 		transport = &http.Transport{}
@@ -76,7 +76,7 @@ func newNodeClient(transport *http.Transport) *http.Client {
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// replaceClient makes the agent's own connections with the certificate of now.
+// replaceClient makes a client with the current certificate, and drops idle connections of the previous one.
 func (p *nodeTLS) replaceClient() error {
 	config, err := p.reloader.ClientConfig()
 	if err != nil {
@@ -88,7 +88,7 @@ func (p *nodeTLS) replaceClient() error {
 	return nil
 }
 
-// public is what may be known of it, nil where the node has none.
+// public returns the identity without its key, or nil without certificates.
 func (p *nodeTLS) public() *seal.PublicIdentity {
 	if p.reloader == nil {
 		return nil
@@ -96,7 +96,7 @@ func (p *nodeTLS) public() *seal.PublicIdentity {
 	return &p.reloader.Identity().PublicIdentity
 }
 
-// workerTLS is what the workers get to know.
+// workerTLS returns the TLS part of a worker's configuration.
 func (p *placer) workerTLS() wire.TLS {
 	public := p.tls.public()
 	if public == nil {
@@ -105,11 +105,11 @@ func (p *placer) workerTLS() wire.TLS {
 	return wire.TLS{Identity: public, UploadSocket: p.socket}
 }
 
-// certPollInterval is how often the files of the certificates are looked at.
+// certPollInterval is how often the certificate files are checked for changes.
 const certPollInterval = 2 * time.Second
 
-// watchCertificates takes up certificates that have changed, at once after HUP, until ctx ends. Until a whole set is there the node
-// goes on with the one it has.
+// watchCertificates reloads changed certificates until ctx ends, at once after SIGHUP. The node keeps the previous
+// set until a complete new one can be read.
 func (p *placer) watchCertificates(ctx context.Context) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -129,7 +129,7 @@ func (p *placer) watchCertificates(ctx context.Context) {
 		if err != nil {
 			text = err.Error()
 		}
-		if text != "" && text == previous && text != logged { // for a moment, a key may be without its certificate
+		if text != "" && text == previous && text != logged { // key and certificate may be replaced at different times: log on the second failure
 			p.agent.Log.Warn("", "the certificates have changed and cannot be used; going on with those of before: "+text)
 			logged = text
 		}
@@ -149,7 +149,7 @@ func (p *placer) watchCertificates(ctx context.Context) {
 	}
 }
 
-// logValidity says what the node goes by now.
+// logValidity logs the certificate in use and when it expires.
 func (p *placer) logValidity() {
 	identity := p.tls.reloader.Identity()
 	if text := identity.ValidityProblem(); text != "" {

@@ -15,27 +15,27 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/blob"
 )
 
-// partialUploadTTL is how long what was sent of a blob waits for the rest.
+// partialUploadTTL is how long an incomplete upload is kept.
 const partialUploadTTL = 24 * time.Hour
 
-// uploads are the blobs that come in parts just now.
+// uploads tracks the partial uploads in progress.
 type uploads struct {
 	placer *placer
 	mu     sync.Mutex
 	active map[string]*upload // by digest
 }
 
-// upload is one of them.
+// upload is one request in progress.
 type upload struct {
 	*stallReader
 	done chan struct{}
 }
 
-// putPart takes a part of a blob, so that a link that was cut costs no more than what was under way:
+// putPart stores a part of a blob, so that a broken connection costs only the data in flight:
 //
-//	Content-Range: bytes */100       asks how much is here: 202 {"have":40}, or 200 as below
-//	Content-Range: bytes 40-99/100   goes on from there: 200 {"sha256":…,"size":…,"node":…} once it is whole and right,
-//	                                 409 {"have":…} when something else is here, 422 when it is another blob after all
+// Content-Range: bytes */100       asks for the stored length: 202 {"have":40}, or 200 as below
+// Content-Range: bytes 40-99/100   continues there: 200 {"sha256":…,"size":…,"node":…} once complete and verified,
+// 409 {"have":…} at a wrong offset, 422 if the digest does not match
 func (u *uploads) putPart(w http.ResponseWriter, r *http.Request) {
 	digest, p := strings.TrimPrefix(r.PathValue("digest"), "sha256:"), u.placer
 	at, total, err := parseRange(r)
@@ -66,7 +66,7 @@ func (u *uploads) putPart(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// parseRange reads which part of a blob a request brings; at is -1 when it only asks.
+// parseRange parses Content-Range; at is -1 for a query.
 func parseRange(r *http.Request) (at, total int64, err error) {
 	text := r.Header.Get("Content-Range")
 	if n, _ := fmt.Sscanf(text, "bytes */%d", &total); n == 1 && total >= 0 && total <= maxBlob {
@@ -80,8 +80,8 @@ func parseRange(r *http.Request) (at, total int64, err error) {
 	return at, total, nil
 }
 
-// takeOver ends the upload of the same blob that is under way: who sends it again has lost its link, which this side may not
-// have noticed yet.
+// takeOver ends a previous upload of the same blob: a client that sends it again has lost its connection, which this
+// side may not have noticed yet.
 func (u *uploads) takeOver(digest string, body *stallReader) (end func()) {
 	current := &upload{body, make(chan struct{})}
 	for {
@@ -103,7 +103,7 @@ func (u *uploads) takeOver(digest string, body *stallReader) (end func()) {
 	}
 }
 
-// stallReader reads a body for as long as something comes now and then, and nobody stops it.
+// stallReader reads a body with a deadline that each read extends, until it is stopped.
 type stallReader struct {
 	io.ReadCloser
 	controller *http.ResponseController
@@ -128,7 +128,7 @@ func (a *stallReader) stop() {
 	_ = a.controller.SetReadDeadline(time.Unix(1, 0))
 }
 
-// uploadErrorStatus is the status of an upload that failed.
+// uploadErrorStatus maps an upload error to an HTTP status.
 func uploadErrorStatus(err error) int {
 	switch {
 	case errors.Is(err, blob.ErrDigest):

@@ -13,25 +13,24 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// workerConfigs is what the workers shall be told: the first one, which owns the node's address, and one for each trusted
-// seed, by the seed's name.
+// workerConfigs is the configuration of each worker, by the name of its seed, or sharedWorker.
 type workerConfigs map[string]wire.Config
 
 // sharedWorker is the name of the worker that owns the node's address.
 const sharedWorker = ""
 
-// digest tells two sets apart.
+// digest identifies a set of configurations.
 func (configs workerConfigs) digest() string {
 	data, err := json.Marshal(configs)
 	if err != nil {
-		return "" // there is nothing in a table that cannot be written
+		return "" // every value of the type can be encoded
 	}
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:8])
 }
 
-// desiredConfigs says what each worker shall do: run the seeds that this node has claimed and whose module is here, and send on
-// what others have ready. A seed that is trusted, or may have ended the worker of all, is alone; one that is parked rests.
+// desiredConfigs returns what each worker must do: run the seeds that this node has claimed and whose module is here,
+// and forward calls of the others. A trusted or suspected seed has a worker of its own; a parked one has none.
 func desiredConfigs(d Desired, a Actual) workerConfigs {
 	routes := readyElsewhere(d, a)
 	shared := wire.Config{Node: a.Node, Zone: zoneOf(a.Self), Routes: routes}
@@ -49,7 +48,7 @@ func desiredConfigs(d Desired, a Actual) workerConfigs {
 			shared.Seeds = append(shared.Seeds, seed)
 		}
 	}
-	for name, seed := range a.Sent { // what is held back goes on as it is
+	for name, seed := range a.Sent { // seeds that are held keep running as they are
 		if d.Held[name] != "" && !d.declared()[name] && !seed.Seed.Trusted {
 			shared.Seeds = append(shared.Seeds, seed)
 		}
@@ -61,8 +60,8 @@ func desiredConfigs(d Desired, a Actual) workerConfigs {
 	return configs
 }
 
-// divideMemory shares the node's memory out: each worker has what one instance of each of its seeds may take, and all have the
-// same part of the rest. A node without a bound gives none.
+// divideMemory splits the node's memory: each worker gets one instance's need of each of its seeds, and an equal part
+// of the rest. Without a limit on the node the workers have none.
 func (configs workerConfigs) divideMemory(total int64) {
 	needs, totalNeed := map[string]int64{}, int64(0)
 	for name, config := range configs {
@@ -79,15 +78,16 @@ func (configs workerConfigs) divideMemory(total int64) {
 	}
 }
 
-// seedToRun is how a seed runs here, if it shall. A seed whose intent cannot be used, or whose new module is not here yet,
-// goes on as it did.
+// seedToRun returns the seed as it must run here, if at all. While its intent is invalid or its new module is
+// missing, the running version stays.
 func seedToRun(d Desired, a Actual, desired DesiredSeed, selected func() bool) (wire.Seed, bool) {
 	sent, running := a.Sent[desired.Name]
 	if desired.Invalid != "" || d.Held[desired.Name] != "" {
 		return sent, running
 	}
 	if _, claimed := d.Claims[desired.Name][a.Node]; !claimed {
-		// A claim that fell away with a lost session, as after each restart, is taken again; until then, what runs goes on.
+		// A claim that was lost with the session, as after each restart, is claimed again; until then the seed keeps
+		// running.
 		return sent, running && (!a.Joined || selected())
 	}
 	seed := wire.Seed{Name: desired.Name, Digest: desired.Seed.Digest(), Seed: desired.Seed}
@@ -97,7 +97,7 @@ func seedToRun(d Desired, a Actual, desired DesiredSeed, selected func() bool) (
 	return seed, true
 }
 
-// readyElsewhere lists who else has which seed ready, this node's trusted workers among them.
+// readyElsewhere lists the other workers that have each seed ready, this node's single-seed workers among them.
 func readyElsewhere(d Desired, a Actual) wire.Routes {
 	routes := wire.Routes{}
 	for name, claims := range d.Claims {

@@ -14,14 +14,14 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/worker"
 )
 
-// workers are the workers of this node: one that owns the node's address and runs every seed that is not trusted, and one
-// for each that is.
+// workers are the worker processes of this node: the shared worker, which owns the node's address and runs every
+// untrusted seed, and one for each trusted or suspected seed.
 type workers struct {
 	ctx        context.Context
 	placer     *placer
-	listeners  listeners     // the node's, handed to each process of the first worker
-	compile    time.Duration // processor time that a module may take to be compiled
-	calm       time.Duration // for how long a seed must have had less to do before it gives back what it had
+	listeners  listeners     // the node's own, inherited by each process of the shared worker
+	compile    time.Duration // processor time that compiling a module may take
+	calm       time.Duration // how long a seed must have less load before it gives up replicas and instances
 	mu         sync.Mutex
 	sentDigest string
 	byName     map[string]*process
@@ -32,7 +32,7 @@ func newWorkers(ctx context.Context, p *placer, listeners listeners, calm, compi
 	return &workers{ctx: ctx, placer: p, listeners: listeners, calm: calm, compile: compile, byName: map[string]*process{}}
 }
 
-// configure gives each worker its table, starts those that are new, and ends those that have nothing left to do.
+// configure sends each worker its configuration, starts new workers, and stops those without seeds.
 func (c *workers) configure(configs workerConfigs, digest string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,7 +65,7 @@ func (c *workers) configure(configs workerConfigs, digest string) error {
 	return nil
 }
 
-// updateTLS tells each worker what the node proves itself with now.
+// updateTLS sends the current certificates to each worker.
 func (c *workers) updateTLS() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,7 +74,8 @@ func (c *workers) updateTLS() {
 	}
 }
 
-// listenersFor are the node's own for the first worker, and one beside the other nodes' for another.
+// listenersFor returns the node's own listeners for the shared worker, and new ones on an ephemeral port for any
+// other.
 func (c *workers) listenersFor(name string) (listeners, error) {
 	if name == sharedWorker {
 		return c.listeners, nil
@@ -86,7 +87,8 @@ func (c *workers) listenersFor(name string) (listeners, error) {
 	return d, nil
 }
 
-// observe puts into a what the workers were told to have and to serve, what they report, and the digest of their tables.
+// observe adds to a what the workers were told to run and serve, what they report, and the digest of their
+// configuration.
 func (c *workers) observe(a *Actual) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,7 +99,7 @@ func (c *workers) observe(a *Actual) {
 	a.SentDigest = c.sentDigest
 }
 
-// observe adds what the worker was told, and what it reports.
+// observe adds the worker's seeds, sites and status to a.
 func (w *process) observe(a *Actual) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -112,7 +114,7 @@ func (w *process) observe(a *Actual) {
 	}
 }
 
-// logLine puts a line of a worker into the agent's log: "LEVEL SEED text".
+// logLine copies a line of a worker, "LEVEL SEED text", to the agent's log.
 func (c *workers) logLine(line string) {
 	level, rest, _ := strings.Cut(line, " ")
 	seed, text, ok := strings.Cut(rest, " ")
@@ -129,7 +131,7 @@ func (c *workers) logLine(line string) {
 	}
 }
 
-// newActivityFile is a file that only this agent and one worker have.
+// newActivityFile returns a file that only this agent and one worker can open. The agent reads it after a crash.
 func (c *workers) newActivityFile() (*os.File, error) {
 	f, err := anonymousFile(c.placer.agent.StateDir)
 	if err == nil {
@@ -141,7 +143,7 @@ func (c *workers) newActivityFile() (*os.File, error) {
 	return f, nil
 }
 
-// waitStarted waits until each worker was started once, or could not be: until then nothing else of the agent matters.
+// waitStarted returns once each worker was started, or failed to start. Running seeds come back before anything else.
 func (c *workers) waitStarted(ctx context.Context) {
 	c.mu.Lock()
 	all := slices.Collect(maps.Values(c.byName))
@@ -155,7 +157,7 @@ func (c *workers) waitStarted(ctx context.Context) {
 	}
 }
 
-// firstRestartWait is how long a worker that ended stays down, doubling up to the second.
+// Restart back-off of a worker: it doubles from firstRestartWait up to maxRestartWait.
 const (
 	firstRestartWait = 10 * time.Millisecond
 	maxRestartWait   = 10 * time.Second
