@@ -1,9 +1,10 @@
-// Package gate decides which calls may go on: so many at once, so many waiting, and none that would wait in vain.
+// Package gate is admission control: it limits concurrent calls, queues a bounded number, and rejects those that
+// would wait in vain.
 //
-// A queue is there to take bursts, those of a machine that stood still for a moment, and a few callers more than can be
-// served at once: whoever waits has time. Only a queue in which, for [Standing] on end, somebody has waited for longer than
-// [Long], while as many come as get in, is overload: one that only drains is not, however long a call takes. Until it was empty, who waits longer than a short time is refused then, and who came last goes first,
-// for the others have used up most of the time that they have.
+// The queue absorbs bursts, such as after a stall of the machine. It counts as overloaded only when, for
+// [OverloadAfter] on end, some call has waited longer than [SlowAfter] while arrivals keep up with admissions; a
+// queue that only drains is not overloaded, however long calls take. While overloaded, callers are rejected after
+// MaxWait.Overload and the queue is LIFO, until it is empty: the oldest callers have used up most of their time.
 package gate
 
 import (
@@ -13,74 +14,75 @@ import (
 	"time"
 )
 
-// The reasons why a call may not go on.
+// Reasons for a rejection.
 var (
 	ErrFull = errors.New("too many calls wait already")
 	ErrLate = errors.New("the turn of this call did not come in time")
 )
 
-// A queue is overload once somebody has waited in it for longer than Long, whoever it was, for Standing on end. Both are time
-// that the process ran.
+// The queue is overloaded when for OverloadAfter on end some call has waited longer than SlowAfter. Both count only
+// time in which the process was running.
 const (
 	OverloadAfter = 100 * time.Millisecond
 	SlowAfter     = 100 * time.Millisecond
 )
 
-// tick is how exactly a gate sees who has waited too long. A tick that comes late says that the process stood still, and
-// counts for no more than twice that: who could not go on is not to blame.
+// tick is the interval of the timeout check. A late tick means that the process was stalled, so it counts as at most
+// two ticks: a stall is not overload.
 const tick = 5 * time.Millisecond
 
-// MaxWait is how long a call may wait for its turn: Burst as a rule, and Overload while there is too much to do.
+// MaxWait is how long a call may wait: Burst normally, and Overload while the queue is overloaded.
 type MaxWait struct{ Burst, Overload time.Duration }
 
-// Minus is what is left of it after a wait.
+// Minus returns what remains after a wait.
 func (p MaxWait) Minus(waited time.Duration) MaxWait {
 	return MaxWait{p.Burst - waited, p.Overload - waited}
 }
 
-// Limiter lets a bounded number of calls in. It must be made by [New].
+// Limiter limits concurrent calls. Make it with [New].
 type Limiter struct {
 	mu         sync.Mutex
 	limit      int
 	maxWaiting int
 	active     int
-	waiting    list.List // of *place, the one that waits longest first
+	waiting    list.List // of *waiter, the oldest first
 	rejected   uint64
 	clock
 }
 
-// clock is the time in which the process ran, as far as somebody waited.
+// clock measures time in which the process ran and the queue was not empty.
 type clock struct {
 	ticking     bool
-	elapsed     time.Duration // up to the last tick
-	lastTick    time.Time     // of that tick
-	idle        bool          // the queue was empty, and nobody came since
-	lastFast    time.Duration // when nobody had waited for long, the last time, of ran
-	overloaded  bool          // it is overload
-	lastTimeout time.Duration // when somebody waited in vain last, of ran
-	flow                      // since brisk
+	elapsed     time.Duration // running time up to the last tick
+	lastTick    time.Time     // wall time of that tick
+	idle        bool          // the queue is empty and has had no arrivals since
+	lastFast    time.Duration // elapsed time at which the queue was last fast
+	overloaded  bool          // callers are rejected early, and the newest goes first
+	lastTimeout time.Duration // elapsed time of the last timeout
+	flow                      // since lastFast
 }
 
-// flow is how many began to wait, and how many of those that waited got in.
+// flow counts arrivals in the queue and admissions from it.
 type flow struct{ arrived, admitted int }
 
-// drains reports whether nobody else comes, or far fewer than get in; slack is for those that are about to come again.
+// drains reports whether there are no arrivals, or far fewer than admissions; slack allows for callers that return at
+// once.
 func (b flow) drains(slack int) bool { return b.arrived == 0 || b.admitted > b.arrived+slack }
 
-// waiter is one call that waits.
+// waiter is one queued call.
 type waiter struct {
-	result   chan error // takes one word and never blocks
+	result   chan error // buffered for one result, so that sending never blocks
 	arrived  time.Time
-	enqueued time.Duration // of the gate's clock
+	enqueued time.Duration // on the limiter's clock
 	maxWait  MaxWait
 }
 
-// New returns a gate for limit calls at once and queue calls that wait.
+// New returns a limiter for limit concurrent calls and queue waiting ones.
 func New(limit, queue int) *Limiter {
 	return &Limiter{limit: limit, maxWaiting: queue, clock: clock{idle: true, lastTimeout: -OverloadAfter}}
 }
 
-// Acquire lets a call in, or has it wait for its turn for as long as it may. Who got in must call Leave.
+// Acquire admits a call, or queues it for at most p. After success the caller must call Release.
 func (l *Limiter) Acquire(p MaxWait) error {
 	l.mu.Lock()
 	if l.active < l.limit {
@@ -109,11 +111,11 @@ func (l *Limiter) Acquire(p MaxWait) error {
 	return <-w.result
 }
 
-// now is the time on the gate's clock.
+// now converts a wall time to the limiter's clock.
 func (c *clock) now(at time.Time) time.Duration { return c.elapsed + min(at.Sub(c.lastTick), 2*tick) }
 
-// detectOverload sees whether the queue is overload by now. That ends when it is empty; where all that waited were refused, it was
-// not: they ask again.
+// detectOverload updates whether the queue is overloaded. A queue emptied only by rejections still counts as
+// overloaded: those callers will retry.
 func (l *Limiter) detectOverload(now time.Duration) {
 	if first := l.waiting.Front(); first == nil || now-first.Value.(*waiter).enqueued <= SlowAfter || !l.overloaded && l.drains(l.limit+1) {
 		l.lastFast, l.flow = now, flow{}
@@ -121,7 +123,7 @@ func (l *Limiter) detectOverload(now time.Duration) {
 	l.overloaded = l.overloaded || now-l.lastFast >= OverloadAfter
 }
 
-// expire refuses who has waited too long, for as long as anybody waits.
+// expire rejects calls that have waited too long. It runs every tick while the queue is not empty.
 func (l *Limiter) expire() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -143,14 +145,14 @@ func (l *Limiter) expire() {
 	}
 }
 
-// AcquireNow lets a call in, whoever else is there: it was in before, and has waited for something else.
+// AcquireNow admits a call above the limit: one that was admitted before and has waited for something else.
 func (l *Limiter) AcquireNow() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.active++
 }
 
-// TryAcquire lets a call in when it need not wait.
+// TryAcquire admits a call if it need not wait.
 func (l *Limiter) TryAcquire() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -161,7 +163,7 @@ func (l *Limiter) TryAcquire() bool {
 	return true
 }
 
-// Release ends a call that got in, and gives its place to one that waits.
+// Release ends an admitted call and admits a waiting one.
 func (l *Limiter) Release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -179,7 +181,7 @@ func (l *Limiter) Release() {
 	l.idle = l.waiting.Len() == 0 && now-l.lastTimeout >= OverloadAfter
 }
 
-// Counts returns how many calls are inside, how many wait, and how many were ever refused.
+// Counts returns the admitted calls, the waiting calls, and the total of rejections.
 func (l *Limiter) Counts() (inside, waiting int, refused uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// TLSScheme is what an address in the store begins with when only who has a certificate is answered there.
+// TLSScheme is the prefix of an address in the store that requires a certificate.
 const TLSScheme = "https://"
 
-// CertError is why two nodes do not come together: their proofs, not the network.
+// CertError is a failed connection between nodes that is due to certificates, not the network.
 type CertError struct{ text string }
 
 // Error implements error.
@@ -25,8 +25,8 @@ func certErrorf(format string, args ...any) *CertError {
 	return &CertError{fmt.Sprintf(format, args...)}
 }
 
-// URL is the address of a path at another node. A node with certificates speaks to nobody without, whatever the store
-// says of them, and p is nil for one that has none.
+// URL returns the URL of a path at another node. A node with certificates never speaks plain HTTP, whatever the store
+// says. p is nil for a node without certificates.
 func (p *PublicIdentity) URL(node, address, path string) (string, error) {
 	wantsTLS := strings.HasPrefix(address, TLSScheme)
 	switch {
@@ -40,7 +40,7 @@ func (p *PublicIdentity) URL(node, address, path string) (string, error) {
 	return address + path, nil
 }
 
-// Explain says whose certificate is at fault, naming file and peer, when err is about that; else it is nil.
+// Explain returns whose certificate caused err, with its file and peer, or nil if err has another cause.
 func (p *PublicIdentity) Explain(err error, node, address string) *CertError {
 	if p == nil || err == nil {
 		return nil
@@ -54,7 +54,7 @@ func (p *PublicIdentity) Explain(err error, node, address string) *CertError {
 	if !refused && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		return nil
 	}
-	// What the other says of our certificate may lose the race against the end of the connection.
+	// The peer's alert may arrive after the connection was reset, so check our own certificate.
 	if leaf, bad := x509.ParseCertificate(p.Chain[0]); bad == nil {
 		if text := validityProblem(leaf, p.CertFile); text != "" {
 			return certErrorf("%s does not accept this node: %s", peer, text)
@@ -66,7 +66,7 @@ func (p *PublicIdentity) Explain(err error, node, address string) *CertError {
 	return nil
 }
 
-// explainPeer explains what is wrong with the other's certificate, or that there is none.
+// explainPeer returns what is wrong with the peer's certificate, or that it speaks plain HTTP.
 func (p *PublicIdentity) explainPeer(err error, peer string) *CertError {
 	var record tls.RecordHeaderError
 	if errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &record) {

@@ -1,6 +1,6 @@
-// Package seal is how nodes prove to each other who they are: TLS 1.3 in which both sides show a certificate that one
-// authority signed. The files are read and the key is kept in the agent. What is no secret goes to the workers, which
-// borrow the key, one signature a connection, and never see it: see [Lend].
+// Package seal authenticates nodes to each other by mutual TLS 1.3 with certificates of one authority. The agent
+// reads the files and keeps the key. The workers get only the public part, and have the agent sign each handshake:
+// see [ServeSigner].
 package seal
 
 import (
@@ -16,27 +16,28 @@ import (
 	"time"
 )
 
-// Files names what a node proves itself with: a certificate with those between it and the authority, its key, and the
-// certificates of the authority, all as PEM.
+// Files are the PEM files of a node: its certificate with intermediates, its key, and the certificates of the
+// authority.
 type Files struct{ Cert, Key, CA string }
 
-// PublicIdentity is everything of a node's proof but the key.
+// PublicIdentity is a node's identity without the key. It is safe to pass to workers.
 type PublicIdentity struct {
-	CertFile string   `json:"cert_file"` // for errors
+	CertFile string   `json:"cert_file"` // for error messages
 	CAFile   string   `json:"ca_file"`
-	Chain    [][]byte `json:"chain"` // DER, the node's own first
+	Chain    [][]byte `json:"chain"` // DER, the leaf first
 	Roots    []byte   `json:"roots"` // PEM
 }
 
-// Identity is a node's proof with its key.
+// Identity is a node's identity with its key.
 type Identity struct {
 	PublicIdentity
 	Leaf *x509.Certificate
 	key  crypto.Signer
 }
 
-// ReadIdentity reads an identity that others will accept for host once its time has come: the key is the certificate's, the
-// authority signed it for both sides of a connection, and it names the host. Whether it is in time is not looked at.
+// ReadIdentity reads and verifies an identity for host: the key matches the certificate, the authority signed it for
+// clients and servers, and it names the host. The validity period is not checked, so that a node can start before it
+// begins.
 func ReadIdentity(f Files, host string) (*Identity, error) {
 	cert, err := os.ReadFile(f.Cert)
 	if err != nil {
@@ -62,7 +63,7 @@ func ReadIdentity(f Files, host string) (*Identity, error) {
 	return i, i.verify(host)
 }
 
-// readKey refuses a key that is no secret any more.
+// readKey rejects a key file that everybody on the machine can read.
 func readKey(path string) ([]byte, error) {
 	at, err := os.Stat(path)
 	if err != nil {
@@ -74,7 +75,7 @@ func readKey(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// withoutKeys keeps the certificates of a file: a key in it must not reach a worker.
+// withoutKeys keeps only the certificates of a PEM file: a key in it must not reach a worker.
 func withoutKeys(data []byte) []byte {
 	var kept bytes.Buffer
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
@@ -117,7 +118,7 @@ func (i *Identity) verify(host string) error {
 	return nil
 }
 
-// validTime is a moment at which the certificate is good.
+// validTime returns a time within the certificate's validity period, now if possible.
 func (i *Identity) validTime() time.Time {
 	now := time.Now()
 	if now.Before(i.Leaf.NotBefore) || now.After(i.Leaf.NotAfter) {
@@ -126,7 +127,7 @@ func (i *Identity) validTime() time.Time {
 	return now
 }
 
-// ValidityProblem says that the certificate is not good now, or nothing.
+// ValidityProblem returns why the certificate is not valid now, or "".
 func (i *Identity) ValidityProblem() string { return validityProblem(i.Leaf, i.CertFile) }
 
 func validityProblem(leaf *x509.Certificate, file string) string {
@@ -147,21 +148,22 @@ func (p PublicIdentity) rootPool() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// fingerprint tells certificates apart.
+// fingerprint identifies a certificate.
 type fingerprint [sha256.Size]byte
 
 func (p PublicIdentity) fingerprint() fingerprint { return sha256.Sum256(p.Chain[0]) }
 
-// ServerConfig is the configuration of a listener that only who has a certificate of the authority gets through to. There are
-// no session tickets: a connection that were gone on with would outlive the authority that vouched for it.
+// ServerConfig returns the configuration of a listener that requires a client certificate of the authority. Session
+// tickets are disabled: a resumed session would outlive the authority that vouched for it.
 func (p PublicIdentity) ServerConfig(key crypto.Signer) (*tls.Config, error) {
 	pool, err := p.rootPool()
 	return &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
 		Certificates: []tls.Certificate{{Certificate: p.Chain, PrivateKey: key}}, SessionTicketsDisabled: true}, err
 }
 
-// ClientConfig is the configuration of connections to other nodes. The certificate of the other must name the host that is
-// dialled, and ours is shown whatever authorities the other lists: the error is then about ours, and not that none came.
+// ClientConfig returns the configuration of connections to other nodes. The peer's certificate must name the dialled
+// host. Ours is sent whatever authorities the peer lists, so that its error is about our certificate and not a
+// missing one.
 func (p PublicIdentity) ClientConfig(key crypto.Signer) (*tls.Config, error) {
 	pool, err := p.rootPool()
 	own := &tls.Certificate{Certificate: p.Chain, PrivateKey: key}

@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// Reloader is the identity of this node as its files have it. It is safe for use by many goroutines.
+// Reloader holds the current identity of this node and reloads it from its files. It is safe for concurrent use.
 type Reloader struct {
 	files Files
 	host  string
 
 	mu       sync.Mutex
 	current  *Identity
-	previous *Identity // until the next renewal
+	previous *Identity // until the next reload
 	digest   [sha256.Size]byte
 }
 
@@ -32,8 +32,8 @@ func OpenReloader(f Files, host string) (*Reloader, error) {
 	return r, nil
 }
 
-// contentDigest changes when a file does. It goes by the content: of two files that are written one right after the other, the
-// times may be the same.
+// contentDigest identifies the content of the files. Modification times are not enough: two writes in a row may have
+// the same.
 func (f Files) contentDigest() (s [sha256.Size]byte) {
 	sum := sha256.New()
 	for _, path := range []string{f.Cert, f.Key, f.CA} {
@@ -44,8 +44,8 @@ func (f Files) contentDigest() (s [sha256.Size]byte) {
 	return [sha256.Size]byte(sum.Sum(nil))
 }
 
-// Refresh reads the files again if one has changed, and reports whether the identity is another now. On error the node
-// goes on with what it has: the files may be half renewed.
+// Refresh reads the files again if one has changed, and reports whether the identity has changed. On an error the
+// previous identity stays: the files may be half written.
 func (r *Reloader) Refresh() (changed bool, err error) {
 	digest := r.files.contentDigest()
 	r.mu.Lock()
@@ -65,14 +65,14 @@ func (r *Reloader) Refresh() (changed bool, err error) {
 	return true, nil
 }
 
-// Identity is that of now.
+// Identity returns the current identity.
 func (r *Reloader) Identity() *Identity {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.current
 }
 
-// ClientConfig is the configuration of connections of the agent's own.
+// ClientConfig returns the configuration of the agent's own connections.
 func (r *Reloader) ClientConfig() (*tls.Config, error) {
 	now := r.Identity()
 	return now.ClientConfig(now.key)

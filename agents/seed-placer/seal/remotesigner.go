@@ -15,20 +15,21 @@ import (
 	"sync"
 )
 
-// A question is a head and the message to sign; an answer is the length of the signature, 0 for a refusal, and it.
+// A request is a header and the message to sign. A reply is the length of the signature, 0 for a refusal, and the
+// signature.
 type requestHeader struct {
 	Cert fingerprint
 	Hash uint8
 	Size uint16
 }
 
-// maxMessage is more than what a handshake has signed: 64 spaces, a word, and at most 64 bytes of digest.
+// maxMessage exceeds what TLS signs for a handshake: 64 spaces, a context string, and a digest of at most 64 bytes.
 const maxMessage = 256
 
-// ServeSigner answers a worker's questions for signatures until the worker is gone. The key stays here. What runs in a worker,
-// and even what has broken out of its engine there, can have the handshakes of TLS 1.3 signed for as long as the worker
-// lives, which is how long the worker is trusted with the node's address anyway; it can neither carry the key away nor
-// have anything else signed, for the words of a handshake are part of what is signed and are looked at.
+// ServeSigner signs handshakes for a worker until the worker ends. The key stays in this process. Code that escapes
+// the engine can have TLS 1.3 handshakes signed while its worker lives, and the worker is trusted with the node's
+// address for that long anyway. It can neither copy the key nor sign anything else, because the context string is
+// part of the message and is checked.
 func ServeSigner(r *Reloader, requests io.Reader, replies io.Writer) error {
 	for {
 		var header requestHeader
@@ -49,7 +50,7 @@ func ServeSigner(r *Reloader, requests io.Reader, replies io.Writer) error {
 	}
 }
 
-// isHandshake reports whether a message is what RFC 8446, section 4.4.3 has signed.
+// isHandshake reports whether a message is a CertificateVerify content of RFC 8446, section 4.4.3.
 func isHandshake(message []byte) bool {
 	rest, ok := strings.CutPrefix(string(message), strings.Repeat(" ", 64))
 	for _, side := range []string{"server", "client"} {
@@ -60,8 +61,8 @@ func isHandshake(message []byte) bool {
 	return false
 }
 
-// signHandshake signs a handshake with the key of a certificate that this node shows, or showed before the last renewal: a
-// handshake may be under way. Anything else is refused with nothing.
+// signHandshake signs with the key of the current certificate, or of the previous one for handshakes in progress. It
+// returns nil for anything else.
 func (r *Reloader) signHandshake(of fingerprint, hash crypto.Hash, message []byte) []byte {
 	known := hash == 0 || hash == crypto.SHA256 || hash == crypto.SHA384 || hash == crypto.SHA512
 	if key := r.keyFor(of); key != nil && known && isHandshake(message) {
@@ -76,7 +77,7 @@ func (r *Reloader) signHandshake(of fingerprint, hash crypto.Hash, message []byt
 func signWith(key crypto.Signer, hash crypto.Hash, message []byte) ([]byte, error) {
 	var opts crypto.SignerOpts = hash
 	switch key.Public().(type) {
-	case *rsa.PublicKey: // TLS 1.3 knows no other padding
+	case *rsa.PublicKey: // TLS 1.3 allows only PSS
 		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
 	case ed25519.PublicKey, *ecdsa.PublicKey:
 	default:
@@ -92,12 +93,12 @@ type RemoteSigner struct {
 	replies  io.Reader
 }
 
-// NewRemoteSigner asks at one pipe and gets answers at the other.
+// NewRemoteSigner writes requests to one pipe and reads replies from the other.
 func NewRemoteSigner(requests io.Writer, replies io.Reader) *RemoteSigner {
 	return &RemoteSigner{requests: requests, replies: replies}
 }
 
-// For is the signer of one certificate.
+// For returns the signer of one certificate.
 func (s *RemoteSigner) For(p PublicIdentity) (crypto.Signer, error) {
 	leaf, err := x509.ParseCertificate(p.Chain[0])
 	if err != nil {
@@ -115,7 +116,7 @@ type remoteKey struct {
 // Public implements crypto.Signer.
 func (k remoteKey) Public() crypto.PublicKey { return k.public }
 
-// Sign implements crypto.Signer. It always fails: a digest does not show what it is of.
+// Sign implements crypto.Signer. It always fails: the agent cannot see what a digest was made of.
 func (k remoteKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 	return nil, errors.New("sign: the key of the node signs whole messages only")
 }
