@@ -10,26 +10,25 @@ import (
 	"github.com/platypus-platform/platypus/intent/wasm"
 )
 
-// Budget bounds the memory that the instances of all seeds of a process have together. Each seed has a part that nobody
-// else may have, enough for one instance; what is beyond all parts is had by who asks first. It is safe for use by many
-// goroutines.
+// Budget limits the memory of all instances of a process. Each seed has a guaranteed part, enough for one instance;
+// the rest is shared first come, first served. It is safe for concurrent use.
 type Budget struct {
-	// Reclaim, when set, is asked to end instances that nobody needs before memory is refused.
+	// Reclaim, when set, is called to end idle instances before memory is refused.
 	Reclaim func()
 
 	mu              sync.Mutex
-	total           int64 // bytes; 0 for no bound
+	total           int64 // bytes; 0 for no limit
 	used            int64
-	sharedUse       int64 // of that, beyond the parts of those that use it
-	totalGuaranteed int64 // the sum of all parts
+	sharedUse       int64 // part of used that is beyond the guaranteed parts
+	totalGuaranteed int64 // sum of guaranteed
 	guaranteed      map[string]int64
 	usedBy          map[string]int64
 }
 
-// NewBudget returns a budget without a bound.
+// NewBudget returns a budget without a limit.
 func NewBudget() *Budget { return &Budget{guaranteed: map[string]int64{}, usedBy: map[string]int64{}} }
 
-// Set bounds the memory to total bytes, 0 for no bound, of which each seed has its part. What is in use stays.
+// Set changes the limit to total bytes, 0 for none, and the guaranteed part of each seed. Memory in use stays.
 func (b *Budget) Set(total int64, parts map[string]int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -42,7 +41,7 @@ func (b *Budget) Set(total int64, parts map[string]int64) {
 	}
 }
 
-// reserve gives a seed so many bytes more, or nothing.
+// reserve adds n bytes to a seed, and reports whether they were available.
 func (b *Budget) reserve(seed string, n int64) bool {
 	if b.tryReserve(seed, n) {
 		return true
@@ -65,14 +64,14 @@ func (b *Budget) tryReserve(seed string, n int64) bool {
 	return true
 }
 
-// release takes bytes back.
+// release returns n bytes.
 func (b *Budget) release(seed string, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.add(seed, -n, b.sharedDelta(seed, -n))
 }
 
-// sharedDelta is how much more a seed would have beyond its part.
+// sharedDelta returns by how much a change of n bytes changes a seed's use of the shared part.
 func (b *Budget) sharedDelta(seed string, n int64) int64 {
 	has := b.usedBy[seed]
 	return max(0, has+n-b.guaranteed[seed]) - max(0, has-b.guaranteed[seed])
@@ -85,31 +84,31 @@ func (b *Budget) add(seed string, n, over int64) {
 	}
 }
 
-// Used is how many bytes a seed has.
+// Used returns the bytes of a seed.
 func (b *Budget) Used(seed string) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.usedBy[seed]
 }
 
-// linearMemory is the memory of one instance, paid for out of a budget. Its first size is paid before it is made, for wazero
-// takes no refusal of that.
+// linearMemory is the memory of one instance, charged to a budget. Its initial size is reserved before it is
+// allocated, because wazero cannot handle a refusal there.
 type linearMemory struct {
 	budget *Budget
 	seed   string
 
 	mu        sync.Mutex
 	reserved  int64
-	hostBytes int64 // of paid, what is not linear memory
-	limit     int64 // linear memory, with the tables, globals and elements of the instance
+	hostBytes int64 // part of reserved that is not linear memory
+	limit     int64 // of linear memory
 	data      []byte
 	freed     bool
 }
 
-// memoryRetryAfter is when who was refused for want of memory had better ask again.
+// memoryRetryAfter is the retry delay suggested when memory was refused.
 const memoryRetryAfter = time.Second
 
-// newMemory pays for the first size of an instance's memory, and for all that its tables may ever have.
+// newMemory reserves the initial size of an instance's memory and the maximum size of its tables.
 func (s *Seed) newMemory() (*linearMemory, error) {
 	extra := s.Facts.Extra()
 	m := &linearMemory{budget: s.budget, seed: s.Name, reserved: int64(s.Facts.MinPages)*int64(wasm.PageSize) + extra, hostBytes: extra,
@@ -120,13 +119,13 @@ func (s *Seed) newMemory() (*linearMemory, error) {
 	return m, nil
 }
 
-// Allocate implements experimental.MemoryAllocator, for the one memory that a module has.
+// Allocate implements experimental.MemoryAllocator. A module has only one memory.
 func (m *linearMemory) Allocate(room, _ uint64) experimental.LinearMemory {
 	m.data = make([]byte, 0, room)
 	return m
 }
 
-// Reallocate implements experimental.LinearMemory. What was refused, the seed is told as by a machine that has no more.
+// Reallocate implements experimental.LinearMemory. For the seed a refusal looks like a machine without free memory.
 func (m *linearMemory) Reallocate(size uint64) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -142,7 +141,7 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 	return m.data
 }
 
-// reserveHost pays for bytes that the host keeps for the instance, and reports whether there were so many.
+// reserveHost reserves bytes that the host keeps for the instance, and reports whether they were available.
 func (m *linearMemory) reserveHost(n int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -153,7 +152,7 @@ func (m *linearMemory) reserveHost(n int64) bool {
 	return true
 }
 
-// releaseHost gives back what hold paid for.
+// releaseHost releases bytes reserved by reserveHost.
 func (m *linearMemory) releaseHost(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

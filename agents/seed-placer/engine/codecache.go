@@ -16,22 +16,21 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// Most of what it takes to load compiled code is the check of the module's functions, which it passed when it was
-// compiled. So what is kept lies under the name of a shell: the module with all its functions empty, and its digest, so
-// that no two have the same. Each has a folder of its own with the shell, and a single file of code: when wazero comes to
-// another name for the shell, as with another processor or a shell that is damaged, it makes a second one, and what it made
-// is thrown away.
+// Most of the time to load compiled code goes into validating the module, which was done at compile time. So the code
+// is stored under the name of a skeleton: the module with empty functions, and its digest, which makes it unique.
+// Each has a directory with the skeleton and a single code file. If wazero computes another file name, because of
+// another processor or a damaged skeleton, it writes a second file, which is detected and deleted.
 const (
-	incomplete   = ".making-" // begins the names of folders that are not complete
+	incomplete   = ".making-" // prefix of incomplete directories
 	codeFolder   = "code"
 	skeletonFile = "shell"
 )
 
-// abandonedAfter is for how long nobody has touched a folder that is not complete, and never will be: nothing takes that long to
-// compile.
+// abandonedAfter is the age of an incomplete directory that no process is working on any more. No compilation takes
+// that long.
 const abandonedAfter = time.Hour
 
-// removeAbandoned removes what a process has left that ended while it compiled.
+// removeAbandoned deletes incomplete directories of processes that ended while compiling.
 func removeAbandoned(dir string) {
 	halves, _ := filepath.Glob(filepath.Join(dir, incomplete+"*"))
 	for _, half := range halves {
@@ -41,7 +40,7 @@ func removeAbandoned(dir string) {
 	}
 }
 
-// Forget removes the code of a module from a folder of compiled code. A seed that runs it goes on.
+// Forget deletes the compiled code of a module. Running seeds are not affected.
 func Forget(dir, digest string) error {
 	folders, err := filepath.Glob(filepath.Join(dir, digest+"-*"))
 	for _, folder := range folders {
@@ -50,12 +49,12 @@ func Forget(dir, digest string) error {
 	return err
 }
 
-// compile makes the seed's runtime and its code.
+// compile makes the seed's runtime and compiles the module.
 func (s *Seed) compile(ctx context.Context, cache wazero.CompilationCache, module []byte) (err error) {
 	if err := s.prepare(ctx, cache); err != nil {
 		return err
 	}
-	// Two workers compile a large module in half the time of one; more take it from the calls that go on meanwhile.
+	// Two compiler threads need half the time for a large module; more would slow down calls.
 	compiling := experimental.WithCompilationWorkers(ctx, min(2, runtime.GOMAXPROCS(0)))
 	if s.compiled, err = s.runtime.CompileModule(compiling, module); err != nil {
 		return fmt.Errorf("compile: %w", err)
@@ -63,7 +62,7 @@ func (s *Seed) compile(ctx context.Context, cache wazero.CompilationCache, modul
 	return nil
 }
 
-// loadCached takes a seed's code from the cache, if it is there and whole.
+// loadCached loads a seed's code from the cache, and deletes a damaged entry.
 func (e *Engine) loadCached(ctx context.Context, s *Seed, name string) bool {
 	dir := filepath.Join(e.dir, name)
 	skeleton, err := os.ReadFile(filepath.Join(dir, skeletonFile))
@@ -78,7 +77,7 @@ func (e *Engine) loadCached(ctx context.Context, s *Seed, name string) bool {
 	return false
 }
 
-// loadSkeleton makes a seed's code of a shell, and reports whether nothing was compiled for that.
+// loadSkeleton loads a seed's code by its skeleton, and reports whether nothing had to be compiled.
 func (e *Engine) loadSkeleton(ctx context.Context, s *Seed, name string, skeleton []byte) bool {
 	dir := filepath.Join(e.dir, name, codeFolder)
 	before, err := onlyFile(dir)
@@ -99,7 +98,7 @@ func (e *Engine) loadSkeleton(ctx context.Context, s *Seed, name string, skeleto
 	return err == nil && os.SameFile(before, after)
 }
 
-// store puts the code that was compiled into dir where recall finds it.
+// store moves the code compiled into dir to where loadCached finds it.
 func (e *Engine) store(ctx context.Context, s *Seed, name, dir string, skeleton []byte) error {
 	code, err := onlyPath(filepath.Join(dir, codeFolder))
 	if err != nil {
@@ -113,7 +112,7 @@ func (e *Engine) store(ctx context.Context, s *Seed, name, dir string, skeleton 
 	defer cache.Close(ctx)
 	other := wazero.NewRuntimeWithConfig(ctx, s.config(cache))
 	defer other.Close(ctx)
-	if _, err := other.CompileModule(ctx, skeleton); err != nil { // only to learn the name of its file
+	if _, err := other.CompileModule(ctx, skeleton); err != nil { // only to learn the file name
 		return err
 	}
 	to, err := onlyPath(staging)
@@ -129,7 +128,7 @@ func (e *Engine) store(ctx context.Context, s *Seed, name, dir string, skeleton 
 	return err
 }
 
-// onlyPath is the one file below a folder.
+// onlyPath returns the single file below a directory.
 func onlyPath(dir string) (found string, err error) {
 	err = filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -155,20 +154,20 @@ func onlyFile(dir string) (fs.FileInfo, error) {
 	return os.Lstat(at)
 }
 
-// The parts of a module that a shell is made of.
+// The parts of a module that a skeleton is made of.
 const (
 	preamble         = 8  // bytes
-	codeSection      = 10 // a number, as the others
+	codeSection      = 10 // section numbers
 	dataSection      = 11
 	dataCountSection = 12
 	digestName       = "platypus.digest"
 )
 
-// makeSkeleton is a module with all its functions empty, its data in few pieces, and its digest in a section of its own.
+// makeSkeleton returns a module with empty functions, merged data segments, and its digest in a custom section.
 func makeSkeleton(module []byte, digest string) ([]byte, error) {
 	var skeleton bytes.Buffer
 	skeleton.Write(module[:min(preamble, len(module))])
-	counted := false // then code may ask for data by its number
+	counted := false // with a data count section, code may refer to segments by index
 	for rest := module[skeleton.Len():]; len(rest) > 0; {
 		size, n := binary.Uvarint(rest[1:])
 		if n <= 0 || size > uint64(len(rest)-1-n) {
@@ -193,13 +192,13 @@ func makeSkeleton(module []byte, digest string) ([]byte, error) {
 	return skeleton.Bytes(), nil
 }
 
-// writeEmptyFunctions writes a code section whose functions only say that nobody gets there, which is right for any type.
+// writeEmptyFunctions writes a code section whose functions are a single unreachable, which is valid for any type.
 func writeEmptyFunctions(skeleton *bytes.Buffer, code []byte) error {
 	count, n := binary.Uvarint(code)
 	if n <= 0 || count > uint64(len(code)) {
 		return errors.New("a section is cut off")
 	}
-	const function = "\x03\x00\x00\x0b" // its size, no locals, unreachable, end
+	const function = "\x03\x00\x00\x0b" // size, no locals, unreachable, end
 	writeSection(skeleton, codeSection, append(binary.AppendUvarint(nil, count), bytes.Repeat([]byte(function), int(count))...))
 	return nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 )
 
-// runCommand runs a command to its end: input is standard input, output standard output, and each call has an instance of
-// its own. The function is its argument.
+// runCommand runs a command: input is standard input, output is standard output, the function is its argument. Each
+// call gets its own instance.
 func (s *Seed) runCommand(ctx context.Context, c *Call) error {
 	ctx, cancel := context.WithDeadline(ctx, c.Deadline)
 	defer cancel()
@@ -50,7 +50,7 @@ func (s *Seed) runCommand(ctx context.Context, c *Call) error {
 	switch {
 	case out.exceeded:
 		return &Error{Code: TooLarge, Text: fmt.Sprintf("output of more than %d bytes", MaxOutput)}
-	case ctx.Err() != nil: // even one that returned: its sleep was cut short
+	case ctx.Err() != nil: // even if it returned: its sleep was cut short
 		err = sys.NewExitError(sys.ExitCodeDeadlineExceeded)
 	case err == nil || errors.As(err, &exit) && exit.ExitCode() == 0:
 		return nil

@@ -15,22 +15,23 @@ import (
 	"github.com/platypus-platform/platypus/intent/wasm"
 )
 
-// ErrTooLong is returned by [Engine.Compile] for a module that took more processor time than it may: another try ends
-// the same way.
+// ErrTooLong is returned by [Engine.Compile] for a module that exceeds its processor time. A retry would end the same
+// way.
 var ErrTooLong = errors.New("its module took too long")
 
-// What goes into which lane. A lane compiles one module at a time, so that small ones do not wait for large ones.
+// Size classes of the compile queues. A queue compiles one module at a time, so that small modules do not wait for
+// large ones.
 const (
-	tinyModule  = 16 << 10 // bytes; without custom sections, it is compiled in this process
+	tinyModule  = 16 << 10 // bytes; without custom sections it is compiled in this process
 	tinyWork    = 1 << 16  // see [wasm.Facts]
 	smallModule = 4 << 20  // bytes
 	smallWork   = 1 << 22
 )
 
-// compileQueues are the queues of modules to compile. What is in the cache waits in none of them.
+// compileQueues serialise compilations by size. Cached modules do not wait in them.
 type compileQueues struct {
-	mu         sync.Mutex               // also of the engine's map of what was kept
-	inProgress map[string]chan struct{} // by the name of a folder, closed when nobody is at work on it any more
+	mu         sync.Mutex               // also guards Engine.caches
+	inProgress map[string]chan struct{} // by directory name; closed when the work on it has ended
 
 	tiny, small, large chan struct{}
 }
@@ -50,7 +51,7 @@ func (l *compileQueues) queueFor(module []byte, facts wasm.Facts) chan struct{} 
 	return l.large
 }
 
-// lockFolder waits until nobody else is at work on a folder. The caller must call done.
+// lockFolder waits for exclusive use of a cache directory. The caller must call done.
 func (l *compileQueues) lockFolder(ctx context.Context, name string) (done func(), err error) {
 	for {
 		l.mu.Lock()
@@ -89,7 +90,7 @@ func (e *Engine) setCache(name string, cache wazero.CompilationCache) {
 	}
 }
 
-// compile makes the seed's runtime and its code, or takes the code from the cache. Calls go on meanwhile.
+// compile makes the seed's runtime, and loads the code from the cache or compiles it. Calls continue meanwhile.
 func (e *Engine) compile(ctx context.Context, s *Seed, module []byte) error {
 	name, digest := s.cacheName(module)
 	if e.dir != "" {
@@ -126,8 +127,8 @@ func (s *Seed) progress(stage string) {
 	}
 }
 
-// cacheName is the name under which a seed's code is kept, and the digest of its module. The bounds of tables are part of
-// what is kept.
+// cacheName returns the name of the seed's cache directory, and the digest of its module. The bounds of tables are
+// compiled in, so they are part of the name.
 func (s *Seed) cacheName(module []byte) (name, digest string) {
 	if digest = s.Digest; digest == "" {
 		sum := sha256.Sum256(module)
@@ -139,7 +140,7 @@ func (s *Seed) cacheName(module []byte) (name, digest string) {
 	return digest + "-bounded-checked", digest
 }
 
-// compileHere compiles in this process, and keeps the code.
+// compileHere compiles in this process and caches the code.
 func (e *Engine) compileHere(ctx context.Context, s *Seed, name, digest string, module []byte) error {
 	dir, err := os.MkdirTemp(e.dir, incomplete)
 	if err != nil {
@@ -158,12 +159,12 @@ func (e *Engine) compileHere(ctx context.Context, s *Seed, name, digest string, 
 		err = e.store(ctx, s, name, dir, skeleton)
 	}
 	if err != nil {
-		s.host.Log(s.Name, Warn, fmt.Sprintf("keep its code: %v", err)) // the next start only takes longer
+		s.host.Log(s.Name, Warn, fmt.Sprintf("keep its code: %v", err)) // without it the next start only takes longer
 	}
 	return nil
 }
 
-// compileApart has another process compile, and takes the code that it made.
+// compileApart compiles in another process and loads the resulting code.
 func (e *Engine) compileApart(ctx context.Context, s *Seed, name string, module []byte) error {
 	dir, err := os.MkdirTemp(e.dir, incomplete)
 	if err != nil {
@@ -180,13 +181,13 @@ func (e *Engine) compileApart(ctx context.Context, s *Seed, name string, module 
 	return nil
 }
 
-// noHost is an [Outside] that is never reached: what only compiles runs nothing.
+// noHost is a [Host] for compiling only: no module runs.
 type noHost struct{ Host }
 
-// Log implements [Outside].
+// Log implements [Host].
 func (noHost) Log(string, int, string) {}
 
-// Compile makes the code of a module in a folder, for an engine to take it from there.
+// Compile compiles a module into a directory, from which an engine can load it.
 func Compile(ctx context.Context, dir string, spec Spec, module []byte) error {
 	facts, err := wasm.Read(module)
 	if err != nil {

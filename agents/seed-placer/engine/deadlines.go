@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// tick is how exact deadlines are. One goroutine looks at all calls that often, which costs a call two stores instead of
-// a timer. It sleeps when no call was under way for patience ticks.
+// tick is the precision of deadlines. One goroutine checks all calls every tick, which costs a call two stores
+// instead of a timer. It stops after idleTicks without calls.
 const (
 	tick      = 2 * time.Millisecond
 	idleTicks = 50
 )
 
-// OverdueGrace is how long a call of a trusted seed may go on after its deadline before it is said to be overdue.
+// OverdueGrace is how long a call of a trusted seed may exceed its deadline before Overdue is called.
 const OverdueGrace = time.Second
 
-// epoch is what deadlines are counted from: the monotonic clock needs one.
+// epoch is the zero of deadlines, which use the monotonic clock.
 var epoch = time.Now()
 
-// noDeadline is a deadline that does not come.
+// noDeadline is later than any time.
 const noDeadline = int64(1) << 62
 
-// deadlines are the instances that may have a call in them.
+// deadlines watches the instances that may have a call in progress.
 var deadlines = &deadlineWatcher{switches: map[*killSwitch]struct{}{}}
 
 type deadlineWatcher struct {
@@ -32,7 +32,7 @@ type deadlineWatcher struct {
 	started  bool
 }
 
-// arm lets the switch fall at a deadline.
+// arm starts the deadline of a call.
 func (k *killSwitch) arm(deadline time.Time) {
 	if k.deadline.Swap(int64(deadline.Sub(epoch))) == 0 {
 		deadlines.add(k)
@@ -42,7 +42,7 @@ func (k *killSwitch) arm(deadline time.Time) {
 	}
 }
 
-// disarm takes the deadline back. The switch stays known for the next call.
+// disarm ends the deadline. The switch stays registered for the next call.
 func (k *killSwitch) disarm() { k.deadline.Store(noDeadline) }
 
 func (w *deadlineWatcher) add(k *killSwitch) {
@@ -55,15 +55,15 @@ func (w *deadlineWatcher) add(k *killSwitch) {
 	}
 }
 
-// retire forgets a switch whose instance has ended.
+// retire unregisters the switch of an instance that has ended.
 func (k *killSwitch) retire() {
 	deadlines.mu.Lock()
 	defer deadlines.mu.Unlock()
 	delete(deadlines.switches, k)
 }
 
-// run looks at the switches until none has been armed for a while. What is armed between the last look and the nap is
-// seen by one more look, for arm asks after it has stored its deadline.
+// run checks the switches until none was armed for a while. A switch armed between the last check and falling asleep
+// is found by one more check, because arm reads asleep after storing its deadline.
 func (w *deadlineWatcher) run() {
 	for quiet := 0; ; quiet++ {
 		if w.check(int64(time.Since(epoch))) {
@@ -81,7 +81,7 @@ func (w *deadlineWatcher) run() {
 	}
 }
 
-// check lets fall what is due, and reports whether any switch is armed.
+// check triggers the expired switches, and reports whether any switch is armed.
 func (w *deadlineWatcher) check(now int64) (armed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,13 +11,13 @@ import (
 	"github.com/platypus-platform/platypus/intent/wasm"
 )
 
-// reply is the answer to a call that a seed made, kept until the seed closes it.
+// reply is the reply to a call that a seed made, kept until the seed closes it.
 type reply struct {
 	data []byte
 	open bool
 }
 
-// hostFunctions are those of the import module pln, by name; their types are those of [wasm.HostTypes].
+// hostFunctions are the functions of the import module pln; [wasm.HostTypes] has their types.
 var hostFunctions = map[string]func(i *instance, m api.Module, stack []uint64){
 	"input_len":    func(i *instance, _ api.Module, stack []uint64) { stack[0] = uint64(len(i.call.Input)) },
 	"input_read":   (*instance).inputRead,
@@ -32,7 +32,7 @@ var hostFunctions = map[string]func(i *instance, m api.Module, stack []uint64){
 	"error_read":   (*instance).errorRead,
 }
 
-// addHostModule makes the import module pln in the seed's runtime.
+// addHostModule adds the import module pln to the seed's runtime.
 func (s *Seed) addHostModule(ctx context.Context) error {
 	module := s.runtime.NewHostModuleBuilder(wasm.Host)
 	for name, do := range hostFunctions {
@@ -45,7 +45,7 @@ func (s *Seed) addHostModule(ctx context.Context) error {
 	return err
 }
 
-// typesOf reads a type as [wasm.HostTypes] writes it.
+// typesOf parses a type in the syntax of [wasm.HostTypes].
 func typesOf(text string) (from, to []api.ValueType) {
 	into := &from
 	for at := 0; at < len(text); at++ {
@@ -65,8 +65,8 @@ func typesOf(text string) (from, to []api.ValueType) {
 
 func signed(n int32) uint64 { return uint64(uint32(n)) }
 
-// copyOut puts data from an offset on into the guest's memory, as much as fits, and returns how much that was, or
-// TooLarge when there is no such memory.
+// copyOut copies as much of data from off on to the guest's memory as fits into size. It returns the number of bytes,
+// or TooLarge if the memory is out of range.
 func copyOut(m api.Module, data []byte, ptr, off, size uint32) uint64 {
 	if uint64(off) > uint64(len(data)) {
 		return 0
@@ -94,7 +94,7 @@ func (i *instance) outputWrite(m api.Module, stack []uint64) {
 	stack[0] = uint64(len(part))
 }
 
-// meta answers by key: caller, request, chain (a JSON array), deadline_ms (what is left).
+// meta returns the value of a key: caller, request, chain (a JSON array), deadline_ms (what is left), seed.
 func (i *instance) meta(m api.Module, stack []uint64) {
 	key, ok := m.Memory().Read(uint32(stack[0]), uint32(stack[1]))
 	if !ok || len(key) > 64 {

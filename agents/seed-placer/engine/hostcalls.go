@@ -10,10 +10,10 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// maxURI is the longest address of a call, in bytes.
+// maxURI limits the URI of a call, in bytes.
 const maxURI = 1 << 10
 
-// callOther is pln.call: another seed, by its address.
+// callOther is pln.call: it calls another seed by its URI.
 func (i *instance) callOther(m api.Module, stack []uint64) {
 	uri, input, err := i.readRequest(m, stack)
 	if err != nil {
@@ -26,8 +26,8 @@ func (i *instance) callOther(m api.Module, stack []uint64) {
 	stack[0] = i.storeReply(output, err)
 }
 
-// tailCall is pln.tail_call: the answer of another seed becomes the answer of this call, once this one has returned and
-// its instance is free.
+// tailCall is pln.tail_call: the output of another seed becomes the output of this call, after this call has returned
+// and freed its instance.
 func (i *instance) tailCall(m api.Module, stack []uint64) {
 	uri, input, err := i.readRequest(m, stack)
 	if err != nil {
@@ -38,7 +38,7 @@ func (i *instance) tailCall(m api.Module, stack []uint64) {
 	stack[0] = 0
 }
 
-// readRequest copies the address and the input of a call out of the guest: both may change once the guest goes on.
+// readRequest copies the URI and the input of a call, because the guest may change both once it continues.
 func (i *instance) readRequest(m api.Module, stack []uint64) (uri, input []byte, err error) {
 	uri, ok := m.Memory().Read(uint32(stack[0]), min(uint32(stack[1]), maxURI+1))
 	if !ok || len(uri) > maxURI {
@@ -64,7 +64,7 @@ func (i *instance) fetch(m api.Module, stack []uint64) {
 	stack[0] = i.storeReply(output, err)
 }
 
-// waitContext returns a context for what the seed waits for: it ends with the call, or sooner when the seed says so.
+// waitContext returns a context that ends after ms, if positive, and at the deadline of the call at the latest.
 func (i *instance) waitContext(ms int32) (context.Context, context.CancelFunc) {
 	deadline := i.call.Deadline
 	if wanted := time.Now().Add(time.Duration(ms) * time.Millisecond); ms > 0 && wanted.Before(deadline) {
@@ -73,7 +73,7 @@ func (i *instance) waitContext(ms int32) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(i.ctx, deadline)
 }
 
-// storeReply keeps a reply and returns its handle and length, or notes the fault and returns its code.
+// storeReply stores a reply and returns its handle and length, or records err and returns its code.
 func (i *instance) storeReply(output []byte, err error) uint64 {
 	if err != nil {
 		return i.recordError(err)

@@ -10,7 +10,7 @@ import (
 
 var errOutputLimit = errors.New("too much output")
 
-// limitedBuffer keeps what is written up to a bound, and then refuses.
+// limitedBuffer fails writes beyond its limit.
 type limitedBuffer struct {
 	buffer   []byte
 	limit    int
@@ -27,7 +27,7 @@ func (c *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// logLimit lets a seed say so much a second, and then counts what it leaves out.
+// logLimit limits the log of a seed in bytes per second, and counts what was dropped.
 type logLimit struct {
 	mu      sync.Mutex
 	limit   int
@@ -38,7 +38,7 @@ type logLimit struct {
 
 func newLogLimit(most int) *logLimit { return &logLimit{limit: most} }
 
-// take reports whether n bytes may be said, and how many were left out before.
+// take reports whether n bytes may be logged, and how many were dropped before.
 func (l *logLimit) take(n int) (ok bool, dropped int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -54,7 +54,7 @@ func (l *logLimit) take(n int) (ok bool, dropped int) {
 	return true, dropped
 }
 
-// writeLog logs a line of the seed's, within its limit.
+// writeLog logs a line of the seed within its limit.
 func (s *Seed) writeLog(level int, line []byte) {
 	line = bytes.TrimRight(line, "\r\n")
 	if len(line) == 0 {
@@ -73,10 +73,10 @@ func (s *Seed) writeLog(level int, line []byte) {
 // Log logs a line about the seed.
 func (s *Seed) Log(level int, line string) { s.host.Log(s.Name, level, line) }
 
-// maxLine is the longest line of a log, in bytes.
+// maxLine limits a log line, in bytes.
 const maxLine = 4 << 10
 
-// The levels of a log, as seeds give them.
+// The log levels that seeds use.
 const (
 	Debug = iota
 	Info
@@ -84,7 +84,7 @@ const (
 	Severe
 )
 
-// lineWriter makes lines of what a seed writes to its standard error.
+// lineWriter logs a seed's standard error line by line.
 type lineWriter struct {
 	seed    *Seed
 	partial []byte

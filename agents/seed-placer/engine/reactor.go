@@ -16,30 +16,30 @@ import (
 	"github.com/platypus-platform/platypus/intent/wasm"
 )
 
-// instance is one running copy of a module. One call at a time is in it.
+// instance is one instance of a module. It runs one call at a time.
 type instance struct {
 	seed           *Seed
 	module         api.Module
 	functions      map[string]api.Function
 	call           *Call
-	ctx            context.Context // of the instance; carries the instance for host functions
+	ctx            context.Context // carries the instance for host functions
 	kill           *killSwitch
-	image          []byte // of the memory before the first call, for a reset
+	image          []byte // memory before the first call, for Reset instances
 	replies        []reply
-	lastError      string // of the last call that the seed made
+	lastError      string // of the last call that the seed made, as JSON
 	uses           int
-	outputExceeded bool // the output was too large
+	outputExceeded bool
 	stack          [1]uint64
 	memory         *linearMemory
 }
 
-// instanceKey is where a context carries the instance.
+// instanceKey is the context key of the instance.
 type instanceKey struct{}
 
-// Instances are replaced after so many calls: what a module leaks must not grow for ever.
+// maxUses is the number of calls after which an instance is replaced, to limit memory leaks.
 const maxUses = 1_000_000
 
-// instantiate makes an instance and lets it initialise itself.
+// instantiate makes an instance and runs its initialisation.
 func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
 	memory, err := s.newMemory()
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
 	return i, nil
 }
 
-// function is what a call without a name means.
+// function returns the function for a name, which may be empty if there is only one.
 func (s *Seed) function(name string) (string, error) {
 	if name == "" {
 		names := s.Facts.Functions()
@@ -108,7 +108,7 @@ func (s *Seed) callReactor(c *Call) error {
 	i.kill.disarm()
 	i.call = nil
 	if err == nil && i.kill.killed.Load() {
-		err = sys.NewExitError(sys.ExitCodeDeadlineExceeded) // its sleep was cut short, and then it was quick enough to return
+		err = sys.NewExitError(sys.ExitCodeDeadlineExceeded) // its sleep was cut short, and it returned before it was killed
 	}
 	if err != nil {
 		i.end()
@@ -131,7 +131,7 @@ func excerpt(output []byte) string {
 	return strings.ToValidUTF8(string(output[:min(len(output), 500)]), "?")
 }
 
-// reset makes an instance ready for the next call, and reports whether it may be used again.
+// reset prepares an instance for the next call, and reports whether it can be reused.
 func (i *instance) reset() bool {
 	i.uses++
 	i.outputExceeded, i.lastError = false, ""
@@ -146,7 +146,7 @@ func (i *instance) reset() bool {
 	case i.module.Memory().Size() == uint32(len(i.image)):
 		return i.module.Memory().Write(0, i.image)
 	}
-	i.end() // also one whose memory grew: an image put over a larger memory leaves its allocator astray
+	i.end() // also if the memory grew: the image would not match the allocator's state
 	return false
 }
 
@@ -158,14 +158,14 @@ func (i *instance) end() {
 	i.kill.retire()
 }
 
-// killSwitch is the context of an instance for all its life, so that a call need not make one. It ends when a deadline
-// passes, and the instance with it.
+// killSwitch is the context of an instance for all its calls, so that a call allocates none. It ends when a deadline
+// passes, which ends the instance.
 type killSwitch struct {
 	context.Context
 	done     chan struct{}
 	killed   atomic.Bool
-	deadline atomic.Int64 // nanoseconds since the start of this process; 0 while no call is in the instance
-	overdue  func()       // called once when the end of the deadline did not end the call, for what nothing else can end
+	deadline atomic.Int64 // nanoseconds since epoch; 0 before the first call
+	overdue  func()       // called once if a call exceeds its deadline by OverdueGrace
 }
 
 // killSwitch returns a switch for a new instance.

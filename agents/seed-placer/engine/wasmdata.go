@@ -6,18 +6,17 @@ import (
 	"slices"
 )
 
-// maxGap is how many zeros, in bytes, are written out to have one segment of data instead of two. Toolchains leave zeros
-// out wherever they can, and make thousands of segments, each of which costs more than its zeros.
+// maxGap is the longest run of zeros, in bytes, that is written to merge two segments. Toolchains omit zeros and
+// produce thousands of segments, each of which costs more than its zeros.
 const maxGap = 256
 
-// dataSegment is one segment.
 type dataSegment struct {
 	offset uint64
 	data   []byte
 }
 
-// mergeSegments is a data section with neighbours put together, where that makes no difference: nothing in it is for later, and
-// no two segments lie over each other. Else it is the section as it was.
+// mergeSegments merges neighbouring segments of a data section if that is safe: all are active at a constant offset,
+// and none overlap. Otherwise it returns the section unchanged.
 func mergeSegments(section []byte) []byte {
 	pieces, ok := parseSegments(section)
 	if !ok {
@@ -47,7 +46,7 @@ func mergeSegments(section []byte) []byte {
 
 var zeros [maxGap]byte
 
-// parseSegments reads a data section and sorts it by where the pieces lie, if that makes no difference.
+// parseSegments decodes a data section and sorts it by offset. ok is false if it cannot be merged safely.
 func parseSegments(section []byte) (all []dataSegment, ok bool) {
 	count, n := binary.Uvarint(section)
 	if n <= 0 {
@@ -56,7 +55,7 @@ func parseSegments(section []byte) (all []dataSegment, ok bool) {
 	rest := section[n:]
 	for range count {
 		var one dataSegment
-		if one.offset, one.data, rest, ok = parseSegment(rest); !ok || len(one.data) == 0 { // an empty one is there for where it lies
+		if one.offset, one.data, rest, ok = parseSegment(rest); !ok || len(one.data) == 0 { // an empty segment still checks its offset
 			return nil, false
 		}
 		all = append(all, one)
@@ -70,13 +69,13 @@ func parseSegments(section []byte) (all []dataSegment, ok bool) {
 	return all, len(rest) == 0
 }
 
-// The bytes of an offset.
+// Opcodes of an offset expression.
 const (
 	opI32Const = 0x41 // i32.const
 	opEnd      = 0x0b
 )
 
-// parseSegment reads one whose offset is a plain number in the first memory.
+// parseSegment decodes an active segment with a constant offset in the first memory.
 func parseSegment(from []byte) (offset uint64, data, rest []byte, ok bool) {
 	if len(from) < 2 || from[0] != 0 || from[1] != opI32Const {
 		return 0, nil, nil, false

@@ -13,19 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a worker is at work on stands in a file that the agent can read when the worker has ended, however it ended: a
-// record for each seed, the numbers of its loads and of its calls that are under way, and its name.
+// A worker records its active seeds in a shared memory file that the agent reads after the worker has ended, however
+// it ended. Each seed has a record: the number of loads in progress, of calls in progress, and its name.
 const (
 	recordSize   = 160 // bytes of a record
-	nameOffset   = 17  // where the name begins, behind its length
+	nameOffset   = 17  // offset of the name, which follows its length
 	lengthOffset = 16
-	maxRecords   = 4096 // records; of seeds beyond nothing is noted
+	maxRecords   = 4096 // records; further seeds are not recorded
 )
 
-// ActivitySize is the size of the file that notes what a worker is at work on, in bytes.
+// ActivitySize is the size of the activity file in bytes.
 const ActivitySize = recordSize * maxRecords
 
-// activity are the records of a worker. Without a file they are kept for nobody.
+// activity holds the records of a worker. A nil activity records nothing.
 type activity struct {
 	mu      sync.Mutex
 	data    []byte
@@ -43,7 +43,7 @@ func openActivity(file *os.File) (*activity, error) {
 	return &activity{data: data, records: map[string]*seedActivity{}}, file.Close()
 }
 
-// forSeed returns the record of a seed.
+// forSeed returns the record of a seed, and adds it on first use.
 func (a *activity) forSeed(seed string) *seedActivity {
 	if a == nil {
 		return &seedActivity{new(atomic.Int64), new(atomic.Int64)}
@@ -65,8 +65,8 @@ func (a *activity) forSeed(seed string) *seedActivity {
 	return r
 }
 
-// ReadActivity reads which seeds a worker that has ended was making ready, and which had calls under way. What it wrote is not
-// to be trusted: names may be of no seed at all.
+// ReadActivity returns which seeds a worker that has ended was loading, and which had calls in progress. The content
+// is untrusted: the names may belong to no seed.
 func ReadActivity(file io.ReaderAt) (loading, calling []string) {
 	data := make([]byte, ActivitySize)
 	n, _ := file.ReadAt(data, 0)

@@ -20,7 +20,7 @@ const (
 	entryType    = wasm.Entry
 )
 
-// wireRequest writes a request as it stood on the wire, below the path of the seed.
+// wireRequest encodes a request in HTTP/1.1 format, with a path relative to the seed.
 func wireRequest(r *http.Request, rest string, body []byte) []byte {
 	b := bytes.NewBuffer(make([]byte, 0, 512+len(body)))
 	uri := "/" + escapedPath(r, rest)
@@ -41,7 +41,7 @@ func wireRequest(r *http.Request, rest string, body []byte) []byte {
 	return b.Bytes()
 }
 
-// escapedPath is rest as it was written in the request.
+// escapedPath returns rest with the escapes of the original request.
 func escapedPath(r *http.Request, rest string) string {
 	if r.URL.RawPath == "" {
 		return rest
@@ -50,7 +50,7 @@ func escapedPath(r *http.Request, rest string) string {
 	return parts[len(parts)-1]
 }
 
-// clientAddress is the address of who sent a request, also where another worker passed it on.
+// clientAddress returns the address of the client, also for a request that another worker forwarded.
 func clientAddress(r *http.Request) string {
 	if from := r.Header[headerClient]; len(from) > 0 && len(r.Header[headerHop]) > 0 {
 		return from[0]
@@ -62,7 +62,7 @@ func clientAddress(r *http.Request) string {
 	return host
 }
 
-// sendWireResponse sends what a reactor answered on the wire.
+// sendWireResponse sends the HTTP response that a reactor wrote.
 func sendWireResponse(rw http.ResponseWriter, r *http.Request, output []byte) {
 	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(output)), r)
 	if err != nil || response.StatusCode < 200 {
@@ -83,7 +83,7 @@ func copyHeader(to, from http.Header) {
 	}
 }
 
-// cgiEnv is the environment of a command that answers a request, as RFC 3875 has it.
+// cgiEnv returns the CGI environment of a command, as RFC 3875 defines it.
 func cgiEnv(r *http.Request, name, rest string, size int) []string {
 	host, port, err := net.SplitHostPort(r.Host)
 	if err != nil {
@@ -100,7 +100,7 @@ func cgiEnv(r *http.Request, name, rest string, size int) []string {
 	}
 	for name, values := range r.Header {
 		if isHopByHop(name) || name == "Proxy" || name == "Content-Type" || name == "Content-Length" {
-			continue // HTTP_PROXY would be taken for the address of a proxy
+			continue // HTTP_PROXY would be read as a proxy setting
 		}
 		env = append(env, "HTTP_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"="+strings.Join(values, ", "))
 	}
@@ -110,7 +110,8 @@ func cgiEnv(r *http.Request, name, rest string, size int) []string {
 	return env
 }
 
-// sendCGI sends what a command answered: a head with at least a Content-Type, a Status or a Location, then the body.
+// sendCGI sends a command's CGI response: a header with at least a Content-Type, a Status or a Location, then the
+// body.
 func sendCGI(rw http.ResponseWriter, output []byte) {
 	in := bufio.NewReader(bytes.NewReader(output))
 	head, err := textproto.NewReader(in).ReadMIMEHeader()

@@ -2,8 +2,8 @@ package worker
 
 import "sync"
 
-// Bodies within these bounds, in bytes, lie in memory that is used again: where much is refused, each would cost more than
-// its refusal.
+// Bodies of these sizes, in bytes, come from a pool: under overload, allocating a body would cost more than rejecting
+// its request.
 const (
 	minPooled = 1 << 10
 	maxPooled = 1 << 20
@@ -11,7 +11,7 @@ const (
 
 var bufferPool sync.Pool // of *[]byte
 
-// getBuffer is room for so many bytes.
+// getBuffer returns a buffer of n bytes with undefined content.
 func getBuffer(n int) []byte {
 	if n >= minPooled && n <= maxPooled {
 		if b, ok := bufferPool.Get().(*[]byte); ok && cap(*b) >= n {
@@ -21,7 +21,7 @@ func getBuffer(n int) []byte {
 	return make([]byte, n)
 }
 
-// putBuffer gives a body back that nobody will read any more.
+// putBuffer returns a buffer to the pool. Nobody may use it any more.
 func putBuffer(b []byte) {
 	if cap(b) >= minPooled && cap(b) <= maxPooled {
 		bufferPool.Put(&b)

@@ -14,19 +14,19 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/gate"
 )
 
-// maxDepth bounds how many seeds call each other in one chain.
+// maxDepth limits how many seeds one call may pass through.
 const maxDepth = 16
 
-// retryAfter is how long who was refused had better wait.
+// retryAfter is the retry delay suggested to rejected callers.
 const retryAfter = time.Second
 
-// Call implements engine.Outside: a seed calls another. It keeps its instance meanwhile, and gives its processor up.
+// Call implements engine.Host: a seed calls another. It keeps its instance meanwhile, and releases its processor.
 func (w *Worker) Call(ctx context.Context, from *engine.Call, uri string, input []byte) (output []byte, err error) {
 	w.Idle(func() { output, err = w.callOther(ctx, from, uri, input) })
 	return output, err
 }
 
-// callOther makes the call of a seed that holds no processor.
+// callOther makes the call of a seed that has released its processor.
 func (w *Worker) callOther(ctx context.Context, from *engine.Call, uri string, input []byte) ([]byte, error) {
 	caller := from.Meta.Chain[len(from.Meta.Chain)-1]
 	name, function, err := parseURI(uri)
@@ -55,15 +55,15 @@ func parseURI(uri string) (name, function string, err error) {
 	return name, function, nil
 }
 
-// routeScope says where a call may go.
+// routeScope is where a call may run.
 type routeScope bool
 
 const (
 	anywhere routeScope = true
-	hereOnly routeScope = false // it came from another worker
+	hereOnly routeScope = false // another worker forwarded it
 )
 
-// route makes a call: here, where the seed is ready and has room, else at another node.
+// route runs a call here if the seed is ready and has capacity, and otherwise at another node.
 func (w *Worker) route(ctx context.Context, name string, c *engine.Call, scope routeScope) error {
 	if slices.Contains(c.Meta.Chain, name) {
 		return &engine.Error{Code: engine.Cycle, Text: fmt.Sprintf("the call goes in a circle: %s, %s", strings.Join(c.Meta.Chain, ", "), name)}
@@ -84,7 +84,7 @@ func (w *Worker) route(ctx context.Context, name string, c *engine.Call, scope r
 	case r != nil && !elsewhere && r.limiter.Acquire(waitLimits(now, c.Deadline)) == nil:
 		return w.run(ctx, r, c, now)
 	case elsewhere && c.Env != nil:
-		return errElsewhere // a plain call would lose what the environment holds of the request
+		return errElsewhere // a plain call would lose the HTTP request that is in the environment
 	case elsewhere:
 		return w.peers.call(ctx, w.zone(), name, c)
 	case r != nil:
@@ -96,28 +96,28 @@ func (w *Worker) route(ctx context.Context, name string, c *engine.Call, scope r
 	return w.unavailable(name)
 }
 
-// errElsewhere is returned for an HTTP request to a command that another node should answer: it must get there as HTTP.
+// errElsewhere is returned for an HTTP request to a command that another node must answer: it is relayed as HTTP.
 var errElsewhere = errors.New("this request is for another node")
 
-// waitLimits is how long a call that came at a moment may wait for its turn. While there is too much to do it is short, so
-// that who cannot be served may ask somebody else; who came last goes first then, so that few wait even that long. It is
-// not the same for all, for who was refused at once with many others would come back with them.
+// waitLimits returns how long a call may wait in the queue. The overload limit is short, so that a rejected caller
+// can try elsewhere; the queue is LIFO then, so few calls wait that long. It is jittered, so that rejected callers do
+// not retry together.
 func waitLimits(arrived, deadline time.Time) gate.MaxWait {
 	half := deadline.Sub(arrived) / 2
 	return gate.MaxWait{Burst: half, Overload: min(half, gate.OverloadAfter/10+rand.N(gate.OverloadAfter/5))}
 }
 
-// maxRunnable bounds how many calls wait for a processor, over all seeds.
+// maxRunnable limits how many calls wait for a processor, over all seeds.
 const maxRunnable = 1024
 
-// Idle implements engine.Idler: while a seed waits, others may have its processor.
+// Idle implements engine.Idler: while a seed waits, other calls may use its processor.
 func (w *Worker) Idle(wait func()) {
 	w.cpu.Release()
 	wait()
-	w.cpu.AcquireNow() // it goes on whoever else computes: what has begun is brought to its end
+	w.cpu.AcquireNow() // above the limit: a call that has begun is finished
 }
 
-// run makes a call that the gate let in, and hands it on when the seed says so.
+// run makes an admitted call, and the tail call that the seed may ask for.
 func (w *Worker) run(ctx context.Context, r *loadedSeed, c *engine.Call, arrived time.Time) error {
 	r.calls.Add(1)
 	c.Meta.Chain = append(slices.Clip(c.Meta.Chain), r.Name)
@@ -140,14 +140,14 @@ func (w *Worker) run(ctx context.Context, r *loadedSeed, c *engine.Call, arrived
 	return err
 }
 
-// runOnCPU runs a call once there is a processor for it. The first call of a seed never waits: however much others have
-// to do, each seed goes on, and the scheduler shares the processors among them.
+// runOnCPU runs a call once a processor is free. The first call of a seed never waits, so that every seed makes
+// progress whatever the load of others; the scheduler shares the processors.
 func (w *Worker) runOnCPU(ctx context.Context, r *loadedSeed, c *engine.Call, arrived time.Time) error {
 	defer r.runnable.Add(-1)
 	if r.runnable.Add(1) == 1 {
 		w.cpu.AcquireNow()
 	} else if !w.cpu.TryAcquire() {
-		waited := time.Since(arrived) // at the gate of the seed
+		waited := time.Since(arrived) // in the seed's queue
 		if w.cpu.Acquire(waitLimits(arrived, c.Deadline).Minus(waited)) != nil {
 			return &engine.Error{Code: engine.Overloaded, Text: "there is no processor free for " + r.Name, RetryAfter: retryAfter}
 		}
@@ -159,7 +159,7 @@ func (w *Worker) runOnCPU(ctx context.Context, r *loadedSeed, c *engine.Call, ar
 	return err
 }
 
-// unavailable says why nobody answers for a seed.
+// unavailable returns the error for a seed that no worker can run.
 func (w *Worker) unavailable(name string) error {
 	if s := w.slot(name); s != nil {
 		status := s.status()

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// disconnectContext is the context of a request that a connection answers by itself. It ends when the client goes away, for which it
-// listens once somebody asks: most calls are over before anybody would.
+// disconnectContext is the context of a request on a fastConn. It ends when the client disconnects. It watches the
+// connection only once somebody calls Done, because most calls end earlier.
 type disconnectContext struct {
 	context.Context
 	conn    *fastConn
 	started sync.Once
-	gone    chan struct{} // closed when the client has gone
-	stopped chan struct{} // closed when nobody listens any more
+	gone    chan struct{} // closed when the client has disconnected
+	stopped chan struct{} // closed when the watch has ended
 }
 
 // Done implements context.Context.
@@ -38,7 +38,7 @@ func (v *disconnectContext) Err() error {
 	}
 }
 
-// watch waits for what the client sends next, and leaves it where it is.
+// watch blocks until the client sends data or disconnects, and leaves the data in the reader.
 func (v *disconnectContext) watch() {
 	defer close(v.stopped)
 	if _, err := v.conn.reader.Peek(1); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -46,9 +46,9 @@ func (v *disconnectContext) watch() {
 	}
 }
 
-// stop ends the listening, before the connection is read again.
+// stop ends the watch, so that the connection can be read again.
 func (v *disconnectContext) stop() {
-	v.started.Do(func() {}) // from now on nobody begins
+	v.started.Do(func() {}) // prevents a later start
 	if v.gone == nil {
 		return
 	}

@@ -13,28 +13,28 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// The server of net/http starts a goroutine with each request, to hear of a client that goes away, and sets a deadline or
-// two: more work than a warm call. So a connection answers by itself what asks for seeds that run here and has nothing
-// unusual about it. The first request that is anything else is for the server to read, with all that comes after it.
+// The net/http server starts a goroutine with each request, to notice a disconnect, and sets deadlines: more work
+// than a warm call. So a connection answers simple requests to seeds of this worker itself. From the first other
+// request on, the server handles the connection.
 
-// What a connection reads by itself, in bytes: a head that arrives in one piece, and a body behind it.
+// Limits in bytes of a request that the fast path handles: the header, which must arrive in one piece, and the body.
 const (
 	maxFastHead = 4 << 10
 	maxFastBody = 64 << 10
 )
 
-// fastConn is a connection that answers by itself what it can. The server reads from it what it cannot.
+// fastConn is a connection that answers simple requests itself. The server reads the others from it.
 type fastConn struct {
 	net.Conn
 	worker       *Worker
 	client       string
-	reader       *bufio.Reader // nil once everything is for the server
-	leftover     []byte        // was read, and is for the server
-	answered     bool          // it has answered
-	readDeadline time.Time     // the deadline for the next request
+	reader       *bufio.Reader // nil once the server has taken over
+	leftover     []byte        // already read, to be returned to the server
+	answered     bool          // it has answered a request
+	readDeadline time.Time     // of the next request
 }
 
-// fastListener accepts connections that answer by themselves.
+// fastListener accepts connections as fastConns.
 type fastListener struct {
 	net.Listener
 	worker *Worker
@@ -49,7 +49,7 @@ func (l fastListener) Accept() (net.Conn, error) {
 	return &fastConn{Conn: conn, worker: l.worker, client: conn.RemoteAddr().String(), reader: bufio.NewReaderSize(conn, maxFastHead)}, nil
 }
 
-// Read answers what it can, and returns what it cannot.
+// Read answers simple requests, and returns the data of the first other one.
 func (c *fastConn) Read(p []byte) (int, error) {
 	for c.reader != nil {
 		if _, err := c.reader.Peek(1); err != nil {
@@ -73,10 +73,10 @@ func (c *fastConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// ReadFrom implements io.ReaderFrom, so that files go out without being read.
+// ReadFrom implements io.ReaderFrom, so that files are sent by sendfile.
 func (c *fastConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
 
-// CloseWrite ends what is sent, so that a client still reads why it was refused.
+// CloseWrite shuts down the sending side, so that a client can still read why it was rejected.
 func (c *fastConn) CloseWrite() error {
 	if c, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
@@ -84,7 +84,7 @@ func (c *fastConn) CloseWrite() error {
 	return nil
 }
 
-// handOver leaves this connection to the server. What it may take for the head of a first request, the server has set.
+// handOver leaves the connection to the server. The server has set the deadline of a first header itself.
 func (c *fastConn) handOver(arrived []byte) {
 	c.leftover, c.reader = bytes.Clone(arrived), nil
 	if c.answered {
@@ -92,7 +92,7 @@ func (c *fastConn) handOver(arrived []byte) {
 	}
 }
 
-// readRequest reads the head of a request that can be answered here, or nothing. What has arrived stays as it is.
+// readRequest parses a request that can be answered here, or returns nil and leaves arrived intact.
 func (c *fastConn) readRequest(arrived []byte) *http.Request {
 	if !mayBeSeedRequest(arrived) || !bytes.Contains(arrived, []byte("\r\n\r\n")) {
 		return nil
@@ -101,7 +101,7 @@ func (c *fastConn) readRequest(arrived []byte) *http.Request {
 	if err != nil || !isSimple(r) {
 		return nil
 	}
-	name, _, _ := strings.Cut(r.URL.Path[len("/seed/"):], "/") // "/call/" is as long
+	name, _, _ := strings.Cut(r.URL.Path[len("/seed/"):], "/") // "/call/" has the same length
 	if c.worker.loadedSeed(name) == nil {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (c *fastConn) readRequest(arrived []byte) *http.Request {
 	return r
 }
 
-// mayBeSeedRequest reports whether a request may be to a seed.
+// mayBeSeedRequest reports whether the data starts like a request to a seed.
 func mayBeSeedRequest(head []byte) bool {
 	for _, begin := range []string{"GET /seed/", "POST /seed/", "POST /call/"} {
 		if len(head) > len(begin) && string(head[:len(begin)]) == begin {
@@ -119,8 +119,7 @@ func mayBeSeedRequest(head []byte) bool {
 	return false
 }
 
-// isSimple reports whether a request is one that the server would take, and has nothing in it that it would do more about
-// than to read it.
+// isSimple reports whether a request is valid and the server would do no more with it than read it.
 func isSimple(r *http.Request) bool {
 	if r.Proto != "HTTP/1.1" || r.Close || r.ContentLength < 0 || r.ContentLength > maxFastBody || r.Host == "" || !httpguts.ValidHostHeader(r.Host) {
 		return false
@@ -138,7 +137,7 @@ func isSimple(r *http.Request) bool {
 	return true
 }
 
-// respond answers a request. What is left of its body is read, for the next request stands behind it.
+// respond answers a request. It reads the rest of the body, because the next request follows it.
 func (c *fastConn) respond(r *http.Request) error {
 	if r.ContentLength > int64(c.reader.Buffered()) {
 		c.readDeadline = time.Now().Add(headerTimeout)
@@ -159,7 +158,7 @@ func (c *fastConn) respond(r *http.Request) error {
 	return c.extend(time.Now())
 }
 
-// extend gives the client the time that it has for its next request, a little less if that saves the setting of a deadline.
+// extend sets the deadline of the next request, unless the current one is almost as late: that saves a system call.
 func (c *fastConn) extend(now time.Time) error {
 	if c.readDeadline.Sub(now) > idleTimeout*9/10 {
 		return nil

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// fastResponse is an answer that is sent as a whole, by the connection itself.
+// fastResponse is a response that is sent as a whole.
 type fastResponse struct {
 	conn   net.Conn
 	header http.Header
-	status int // 0: nobody said
+	status int // 0 if not set
 	body   []byte
 	sent   bool
 	err    error
@@ -29,9 +29,9 @@ func (resp *fastResponse) WriteHeader(status int) {
 	}
 }
 
-// Write implements http.ResponseWriter. What is the whole body, as the header has it, is sent at once and not kept.
+// Write implements http.ResponseWriter. A body of the full Content-Length is sent at once, without a copy.
 func (resp *fastResponse) Write(p []byte) (int, error) {
-	if resp.sent { // a second answer would be taken for that to the next request
+	if resp.sent { // a client would read it as the response to the next request
 		return 0, http.ErrContentLength
 	}
 	if length := resp.header["Content-Length"]; len(resp.body) == 0 && len(length) == 1 && length[0] == strconv.Itoa(len(p)) {
@@ -42,7 +42,7 @@ func (resp *fastResponse) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// finish sends what is not sent yet.
+// finish sends the response unless it was sent.
 func (resp *fastResponse) finish() error {
 	if !resp.sent {
 		resp.send(resp.body)
@@ -50,10 +50,10 @@ func (resp *fastResponse) finish() error {
 	return resp.err
 }
 
-// maxCopied is the largest body that is copied to be sent together with its head, in bytes.
+// maxCopied is the largest body, in bytes, that is copied behind the header to be sent with it.
 const maxCopied = 32 << 10
 
-// headBuffers are where answers are put together.
+// headBuffers is a pool of buffers for responses.
 var headBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func (resp *fastResponse) send(body []byte) {
@@ -70,7 +70,7 @@ func (resp *fastResponse) send(body []byte) {
 	_, resp.err = (&net.Buffers{b.Bytes(), body}).WriteTo(resp.conn)
 }
 
-// writeHead writes what stands before a body, and takes the body from a status that has none.
+// writeHead writes the header, and clears the body if the status forbids one.
 func (resp *fastResponse) writeHead(b *bytes.Buffer, body *[]byte) {
 	if resp.status == 0 {
 		resp.status = http.StatusOK

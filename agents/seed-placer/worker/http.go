@@ -13,24 +13,24 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// The headers that one worker sends another, and a client gets back.
+// Headers between workers, and of responses to clients.
 const (
-	headerDeadline = "Platypus-Deadline-Ms" // what is left of the time for the call
-	headerChain    = "Platypus-Chain"       // the seeds that the call went through
-	headerRequest  = "Platypus-Request"     // identifies the call that came from outside
-	headerHop      = "Platypus-Hop"         // it comes from another worker, and shall not be sent on
-	headerClient   = "Platypus-Client"      // the address of the client that the other worker answers
-	headerError    = "Platypus-Error"       // the code of an error, in a word
-	headerLoad     = "Platypus-Load"        // calls that are inside or wait
+	headerDeadline = "Platypus-Deadline-Ms" // milliseconds left for the call
+	headerChain    = "Platypus-Chain"       // seeds that the call went through
+	headerRequest  = "Platypus-Request"     // ID of the external request
+	headerHop      = "Platypus-Hop"         // forwarded by another worker; must not be forwarded again
+	headerClient   = "Platypus-Client"      // address of the original client
+	headerError    = "Platypus-Error"       // error code as a word
+	headerLoad     = "Platypus-Load"        // running and waiting calls
 )
 
-// defaultCallTimeout is how long a call may take when nobody says otherwise.
+// defaultCallTimeout limits a call without a deadline.
 const defaultCallTimeout = time.Minute
 
 var statuses = map[engine.Code]int{engine.NotFound: 404, engine.Overloaded: 429, engine.Deadline: 504, engine.Denied: 403,
 	engine.Cycle: 508, engine.TooLarge: 413, engine.CalleeFailed: 502, engine.Unavailable: 503}
 
-// ServeHTTP answers everything that arrives at the node's address.
+// ServeHTTP answers all requests at the node's address.
 func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch {
@@ -53,11 +53,11 @@ func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readCall reads a call off a request.
+// readCall reads a call from a request.
 func readCall(r *http.Request, h *reservation) (*engine.Call, routeScope, error) {
 	c := &engine.Call{Deadline: time.Now().Add(defaultCallTimeout)}
 	scope := anywhere
-	if ms := r.Header[headerDeadline]; len(ms) > 0 { // the names are as net/http writes them
+	if ms := r.Header[headerDeadline]; len(ms) > 0 { // the constants are in canonical form
 		n, err := strconv.ParseInt(ms[0], 10, 32)
 		if err != nil || n <= 0 {
 			return nil, scope, &engine.Error{Code: engine.Deadline, Text: "the time for the call is over"}
@@ -79,7 +79,7 @@ func readCall(r *http.Request, h *reservation) (*engine.Call, routeScope, error)
 	return c, scope, err
 }
 
-// serveCall is a plain call: input and output are bodies.
+// serveCall serves a plain call: input and output are bodies.
 func (w *Worker) serveCall(rw http.ResponseWriter, r *http.Request, name, function string) {
 	if r.Method != http.MethodPost {
 		rw.Header().Set("Allow", http.MethodPost)
@@ -113,7 +113,7 @@ func (w *Worker) serveCall(rw http.ResponseWriter, r *http.Request, name, functi
 	sendOutput(rw, c.Output)
 }
 
-// sendOutput sends what a seed said, as what cannot be taken for a page.
+// sendOutput sends a seed's output, with a type that no browser renders as a page.
 func sendOutput(rw http.ResponseWriter, output []byte) {
 	h := rw.Header()
 	h["Content-Type"] = plainText
@@ -127,7 +127,7 @@ var (
 	noSniff   = []string{"nosniff"}
 )
 
-// sendError tells of an error, with its code for programs.
+// sendError sends an error with its code.
 func sendError(rw http.ResponseWriter, err error) {
 	if errors.Is(err, errStalled) {
 		rw.Header().Set("Connection", "close")
@@ -145,8 +145,8 @@ func sendError(rw http.ResponseWriter, err error) {
 	_ = json.NewEncoder(rw).Encode(map[string]any{"code": e.Code.String(), "error": e.Text, "retry_after_ms": e.RetryAfter.Milliseconds()})
 }
 
-// serveSeed is an HTTP request to a seed: by CGI to a command, on the wire to a reactor that takes it so, and otherwise
-// the body to the function that the path names.
+// serveSeed serves an HTTP request to a seed: commands get it by CGI, reactors with an HTTP function in wire format,
+// and other functions get the body.
 func (w *Worker) serveSeed(rw http.ResponseWriter, r *http.Request, name, rest string) {
 	running := w.loadedSeed(name)
 	if running == nil {
@@ -198,7 +198,7 @@ func (w *Worker) serveSeed(rw http.ResponseWriter, r *http.Request, name, rest s
 	}
 }
 
-// requestForm is how an HTTP request reaches a seed.
+// requestForm is the form in which a seed gets an HTTP request.
 type requestForm int
 
 const (
@@ -217,7 +217,7 @@ func formOf(r *loadedSeed) requestForm {
 	return overBody
 }
 
-// hopByHop are the headers that concern one connection alone, and those that are the worker's own to say.
+// hopByHop are the headers of a single connection, and those that only workers may set.
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
 	"Transfer-Encoding", "Upgrade", headerDeadline, headerChain, headerRequest, headerHop, headerClient}
 

@@ -13,22 +13,22 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
 )
 
-// How much of inputs and answers may be under way. What is smaller than smallBody is bounded by the number of connections.
+// Limits of the inputs and outputs in progress. Bodies below smallBody are limited by the number of connections only.
 const (
 	smallBody       = 16 << 10
-	firstRead       = 64 << 10 // of a larger body: more is asked for as it comes
+	firstRead       = 64 << 10 // of a larger body: more is reserved as it arrives
 	minInFlight     = 64 << 20
-	defaultInFlight = 1 << 30 // of a node without a bound on memory
-	inFlightDivisor = 8       // of the memory of seeds, this part comes on top for what is under way
+	defaultInFlight = 1 << 30 // for a node without a memory limit
+	inFlightDivisor = 8       // divides the memory of seeds; the result is allowed in addition
 )
 
-// stallTimeout is how long a client may send nothing of a body, or take nothing of an answer.
+// stallTimeout is how long a client may neither send a part of a body nor read a part of a response.
 const stallTimeout = 30 * time.Second
 
-// defaultFiles is how many files a worker may have open, where it may have as many.
+// defaultFiles is the limit of open files of a worker, if the system allows it.
 const defaultFiles = 8192
 
-// byteLimiter counts the bytes of inputs and answers that are under way. One client may have half of them.
+// byteLimiter limits the bytes of inputs and outputs in progress. One client may use half of them.
 type byteLimiter struct {
 	mu      sync.Mutex
 	limit   int64
@@ -40,7 +40,7 @@ func newByteLimiter() *byteLimiter {
 	return &byteLimiter{limit: minInFlight, clients: map[string]int64{}}
 }
 
-// inFlightLimit is how many bytes may be under way beside so much memory of seeds.
+// inFlightLimit returns the bytes that may be in progress beside the memory of seeds.
 func inFlightLimit(memory int64) int64 {
 	if memory == 0 {
 		return defaultInFlight
@@ -79,10 +79,10 @@ func (f *byteLimiter) unreserve(client string, n int64) {
 	}
 }
 
-// reservation is what one request has under way. It must be released.
+// reservation is what one request has reserved. It must be released.
 type reservation struct {
 	*byteLimiter
-	client string // its address, with the port
+	client string // address, at first with the port
 	bytes  int64
 }
 
@@ -99,10 +99,10 @@ func (h *reservation) reserve(n int64) error {
 
 func (h *reservation) release() { h.unreserve(h.client, h.bytes) }
 
-// errStalled is returned for a body that did not come in time.
+// errStalled is returned for a body that stalls.
 var errStalled = errors.New("408 the body of the request did not come in time")
 
-// readBody reads as much as a seed may get. What it holds, h counts.
+// readBody reads a body up to the input limit, and reserves its memory in h.
 func readBody(r *http.Request, h *reservation) ([]byte, error) {
 	tooLarge := &engine.Error{Code: engine.TooLarge, Text: fmt.Sprintf("input of more than %d bytes", engine.MaxInput)}
 	size := r.ContentLength
@@ -155,14 +155,14 @@ func bodyError(err error) error {
 	return err
 }
 
-// stallBody is a body of which something must come now and then.
+// stallBody is a body with a deadline that each read extends.
 type stallBody struct {
 	io.ReadCloser
 	link *http.ResponseController
 }
 
-// Read implements io.Reader. The deadline of the last read stays until the body has ended: it also bounds what the server
-// reads of a body that nobody wanted.
+// Read implements io.Reader. The deadline stays set until the end of the body: it also limits how long the server
+// reads an unused body.
 func (b *stallBody) Read(p []byte) (int, error) {
 	_ = b.link.SetReadDeadline(time.Now().Add(stallTimeout))
 	n, err := b.ReadCloser.Read(p)
@@ -172,17 +172,17 @@ func (b *stallBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// withStall bounds how long the body of a request may take. A connection that answers by itself has done so already.
+// withStall makes a body time out when it stalls. A fastConn has set a deadline itself.
 func withStall(rw http.ResponseWriter, r *http.Request) {
 	if _, quick := rw.(*fastResponse); quick || r.ContentLength == 0 || r.Body == nil {
 		return
 	}
 	link := http.NewResponseController(rw)
-	_ = link.SetReadDeadline(time.Now().Add(stallTimeout)) // also for a handler that never reads it
+	_ = link.SetReadDeadline(time.Now().Add(stallTimeout)) // also for a handler that never reads the body
 	r.Body = &stallBody{r.Body, link}
 }
 
-// precheck refuses a call before its body is read, where it is certain to be refused after that.
+// precheck rejects a call before its body is read, if it would certainly be rejected afterwards.
 func (w *Worker) precheck(r *http.Request, name string) error {
 	if r.ContentLength >= 0 && r.ContentLength <= smallBody || w.peers.hasRoute(name) {
 		return nil
@@ -197,7 +197,7 @@ func (w *Worker) precheck(r *http.Request, name string) error {
 	return nil
 }
 
-// reserveOutput counts a large answer until it was taken.
+// reserveOutput reserves the memory of a large output until it has been sent.
 func reserveOutput(h *reservation, output []byte) error {
 	if len(output) <= firstRead {
 		return nil

@@ -17,21 +17,21 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// Listeners are where a worker is reached.
+// Listeners are the listeners of a worker.
 //
-// The worker ends TLS itself, so that a call from another node passes through no third process. The key is not here: the
-// agent holds it and signs each handshake when asked, and nothing but handshakes. A seed cannot reach even that, and one
-// that broke out of its engine would find the keys of the connections that are open, which carry what it may see anyway,
-// and a voice for as long as its process lives; it could take nothing along that proves to be this node.
+// The worker terminates TLS itself, so that a call between nodes passes through no third process. The agent holds the
+// key and signs handshakes on request, and nothing else. A seed cannot reach the signer. Code that escapes the engine
+// could read the session keys of open connections, whose content it sees anyway, and could have handshakes signed
+// while its process lives; it could not steal the node's identity.
 type Listeners struct {
-	Plain           net.Listener       // for everybody; nil for none
-	Nodes           net.Listener       // for who has a certificate; nil for none
-	Signer          *seal.RemoteSigner // for Nodes
+	Plain           net.Listener       // without TLS; nil for none
+	Nodes           net.Listener       // for clients with a certificate; nil for none
+	Signer          *seal.RemoteSigner // of Nodes
 	tls             atomic.Pointer[tlsState]
-	separateProcess bool // this process has a program of its own, which compiles in another one
+	separateProcess bool // this process is a worker program, which compiles in a child process
 }
 
-// tlsState is what this node proves itself with, from one table that changed it to the next.
+// tlsState is the TLS configuration of this node. It is replaced when the certificates change.
 type tlsState struct {
 	identity     *seal.PublicIdentity
 	server       *tls.Config
@@ -39,7 +39,7 @@ type tlsState struct {
 	uploadSocket string
 }
 
-// openListeners makes doors of the open files that are meant for them.
+// openListeners opens the inherited files.
 func openListeners(files map[string]*os.File) (*Listeners, error) {
 	l := &Listeners{separateProcess: true}
 	for name, to := range map[string]*net.Listener{wire.PlainListener: &l.Plain, wire.TLSListener: &l.Nodes} {
@@ -62,7 +62,7 @@ func openListeners(files map[string]*os.File) (*Listeners, error) {
 	return l, nil
 }
 
-// setTLS takes what the node proves itself with from now on.
+// setTLS applies the TLS part of a configuration.
 func (l *Listeners) setTLS(s wire.TLS) (*tlsState, error) {
 	now := l.tls.Load()
 	if now != nil && sameIdentity(now.identity, s.Identity) && now.uploadSocket == s.UploadSocket {
@@ -96,16 +96,16 @@ func sameIdentity(a, b *seal.PublicIdentity) bool {
 	return equal
 }
 
-// tlsStateKey is, in the context of a connection, what this node proved itself with when it began.
+// tlsStateKey is the context key for the tlsState in which a connection began.
 type tlsStateKey struct{}
 
-// How long a client may take for the head of a request, and until the next one begins.
+// How long a client may take to send a header, and to begin the next request.
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 )
 
-// server returns what answers at each door.
+// server returns the HTTP server of all listeners.
 func (w *Worker) server() *http.Server {
 	return &http.Server{Handler: http.HandlerFunc(w.withPeerChecks), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: 64 << 10, ErrorLog: w.log.stdLogger(),
@@ -114,7 +114,7 @@ func (w *Worker) server() *http.Server {
 		}}
 }
 
-// startServers answers at each door.
+// startServers serves each listener.
 func (w *Worker) startServers() *http.Server {
 	l, server := w.listeners, w.server()
 	if l.Plain != nil {
@@ -129,15 +129,15 @@ func (w *Worker) startServers() *http.Server {
 	return server
 }
 
-// connLimits are those of a listener: files of this process stay for blobs and for calls of other nodes.
+// connLimits returns the limits of a listener. They leave file descriptors for blobs and for calls to other nodes.
 func connLimits(silent bool) connlimit.Limits {
 	total := maxFiles() * 3 / 4
 	return connlimit.Limits{Total: total, PerClient: total / 4, Stall: stallTimeout, Silent: silent}
 }
 
-// withPeerChecks is every request. Once this node has certificates, only who shows one is taken for another node: what it says of
-// callers and hops counts for nothing from anybody else. A connection of before a renewal ends with its next answer, so
-// that whom the new authority does not vouch for is out, and no call is dropped.
+// withPeerChecks handles every request. With certificates, headers between workers count only from clients that
+// present one. A connection from before a certificate change ends with its next response: clients of the previous
+// authority are disconnected, and no call is dropped.
 func (w *Worker) withPeerChecks(rw http.ResponseWriter, r *http.Request) {
 	switch now := w.listeners.tls.Load(); {
 	case r.TLS == nil && now.identity != nil:

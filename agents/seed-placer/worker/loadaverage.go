@@ -9,42 +9,43 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// How load becomes a wish for replicas.
+// Parameters of the wanted number of replicas.
 const (
-	targetUse = 0.6 // of the calls that may go on at once: what one replica should have to do
-	loadStep  = 25  // percent: smaller changes are not told
+	targetUse = 0.6 // wanted use of a replica's concurrency
+	loadStep  = 25  // percent; smaller changes are not reported
 )
 
-// defaultCalm is for how long the load must have been lower before that is told, and for how long a seed may go uncalled
-// before its instances give their memory back, unless the table says otherwise. The next call makes one anew.
+// defaultCalm is how long the load must have been lower before a lower value is reported, and how long a seed must be
+// unused before its idle instances are freed, unless the configuration says otherwise.
 const defaultCalm = time.Minute
 
-// loadAverage is how much a seed has to do, smoothed over seconds when it grows and over calm when it falls, so that
-// replicas do not come and go with each burst.
+// loadAverage smooths the load of a seed over seconds when it rises and over calm when it falls, so that replicas do
+// not follow each burst.
 type loadAverage struct {
 	mu         sync.Mutex
-	value      float64 // calls at once, on average
+	value      float64 // average number of concurrent calls
 	sampled    time.Time
 	reported   int
-	lowerSince time.Time // since when it is lower than what was told
+	lowerSince time.Time // since when it is below reported
 	calm       time.Duration
 }
 
-// setCalm sets for how long the load must have been lower before that is told; 0 for the default.
+// setCalm sets how long the load must have been lower before that is reported; 0 is the default.
 func (p *loadAverage) setCalm(after time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calm = after
 }
 
-// calmTime returns that.
+// calmTime returns the time set by setCalm.
 func (p *loadAverage) calmTime() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return cmp.Or(p.calm, defaultCalm)
 }
 
-// sample takes a look at how many calls there are now, and returns percent of what one replica should have.
+// sample adds the current number of calls to the average, and returns the load to report, in percent of the target of
+// one replica.
 func (p *loadAverage) sample(now, limit int, at time.Time) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// logWriter writes what seeds and the worker say, a line each, for the agent to put into its log.
+// logWriter writes log lines of seeds and of the worker for the agent.
 type logWriter struct {
 	mu  sync.Mutex
 	out io.Writer
 
 	rejections rejections
-	lastRare   atomic.Int64 // when something was said that calls could repeat without end, in Unix seconds
+	lastRare   atomic.Int64 // Unix seconds of the last line by writeRarely
 }
 
 func (l *logWriter) write(seed string, level int, text string) {
@@ -31,7 +31,7 @@ func (l *logWriter) write(seed string, level int, text string) {
 	fmt.Fprintf(l.out, "%d %s %s\n", min(max(level, 0), 3), seed, text)
 }
 
-// writeRarely is say, once a second at most.
+// writeRarely is write, at most once a second: for lines that callers could repeat without end.
 func (l *logWriter) writeRarely(seed string, level int, text string) {
 	now := time.Now().Unix()
 	if before := l.lastRare.Load(); before != now && l.lastRare.CompareAndSwap(before, now) {
@@ -39,7 +39,7 @@ func (l *logWriter) writeRarely(seed string, level int, text string) {
 	}
 }
 
-// stdLogger is a logger for who wants one.
+// stdLogger returns a logger for net/http.
 func (l *logWriter) stdLogger() *log.Logger { return log.New(serverLog{l, &l.rejections}, "", 0) }
 
 type serverLog struct {
@@ -47,5 +47,5 @@ type serverLog struct {
 	rejections *rejections
 }
 
-// Log implements engine.Outside.
+// Log implements engine.Host.
 func (w *Worker) Log(seed string, level int, line string) { w.log.write(seed, level, line) }

@@ -7,15 +7,15 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// overheadMemory is what a worker may need beside the memory of its seeds before its garbage is collected more eagerly, in bytes:
-// compiled code, and answers that are being made. What is under way, [flight] counts.
+// overheadMemory is the memory, in bytes, that a worker may use beyond that of its seeds before the garbage collector
+// works harder: compiled code and responses. Inputs and outputs in progress are limited by [byteLimiter].
 const overheadMemory = 256 << 20
 
-// garbageAllowance is how much garbage, in bytes, and what Go itself needs may come on top before the kernel refuses memory.
-// It only keeps a worker from taking the machine down, and is far from what any worker has by right.
+// garbageAllowance is the memory, in bytes, for garbage and the Go runtime that is allowed on top before the kernel
+// refuses more. It only protects the machine, and is far above normal use.
 const garbageAllowance = 1 << 30
 
-// divideMemory bounds the memory that seeds may have. It must be called with the lock held.
+// divideMemory sets the memory limits of the seeds and of the process. The lock must be held.
 func (w *Worker) divideMemory(t wire.Config) {
 	parts := map[string]int64{}
 	for _, s := range t.Seeds {
@@ -33,7 +33,7 @@ func (w *Worker) divideMemory(t wire.Config) {
 	}
 }
 
-// trimIdle ends the instances that no call is in, of all seeds: one that is called has more need of their memory.
+// trimIdle ends all idle instances of all seeds, to free memory for a seed that is called.
 func (w *Worker) trimIdle() {
 	w.mu.RLock()
 	defer w.mu.RUnlock()

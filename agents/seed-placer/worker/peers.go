@@ -23,30 +23,30 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// How other nodes are asked.
+// How other nodes are called.
 const (
 	dialTimeout = 2 * time.Second
-	ejectTime   = 2 * time.Second // for how long a node that cannot be reached is asked only when nobody else is left
+	ejectTime   = 2 * time.Second // how long an unreachable node is only a last resort
 )
 
-// peers are the other nodes, and how much of what was asked of each is under way.
+// peers are the other nodes and their load.
 type peers struct {
 	mu          sync.RWMutex
 	routes      wire.Routes
 	byAddress   map[string]*peer // by address
 	client      atomic.Pointer[peerClient]
 	warn        func(text string)
-	retryBudget atomic.Int64 // of second tries, in tenths of a call: each call adds one, each second try takes ten
+	retryBudget atomic.Int64 // budget of retries in tenths of a call: each call adds one, each retry takes ten
 }
 
 type peer struct {
-	pending      atomic.Int64 // calls that this worker waits for
-	load         atomic.Int64 // what the peer last said of itself
-	ejectedUntil atomic.Int64 // until when, in Unix milliseconds
+	pending      atomic.Int64 // calls that wait for the peer
+	load         atomic.Int64 // as the peer last reported it
+	ejectedUntil atomic.Int64 // Unix milliseconds
 	lastProblem  atomic.Pointer[string]
 }
 
-// peerClient is how other nodes are reached with what this node proves itself with, if it does.
+// peerClient is the HTTP client for other nodes and the TLS state that it uses.
 type peerClient struct {
 	tls    *tlsState
 	client *http.Client
@@ -56,7 +56,7 @@ func newPeers(say func(text string)) *peers {
 	return &peers{byAddress: map[string]*peer{}, warn: say}
 }
 
-// setTLS makes new connections with what this node proves itself with from now on. Calls under way end as they began.
+// setTLS makes new connections use the state. Calls in progress are not affected.
 func (p *peers) setTLS(now *tlsState) {
 	previous := p.client.Load()
 	if previous != nil && previous.tls == now {
@@ -90,13 +90,13 @@ func (p *peers) hasRoute(name string) bool {
 	return len(p.routes[name]) > 0
 }
 
-// choice is a peer that was picked.
+// choice is a picked peer.
 type choice struct {
 	wire.Peer
 	*peer
 }
 
-// pick takes the less loaded of two peers picked at random, of this zone where it has any.
+// pick returns the less loaded of two random peers, of this zone if possible.
 func (p *peers) pick(name, zone, not string) (choice, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -127,8 +127,8 @@ func (p *peers) pick(name, zone, not string) (choice, bool) {
 	return choice{}, false
 }
 
-// call makes a call at another node, and at a second one when the first could not be reached or had too much to do. The
-// input is gone after that: a connection may go on sending it when there is an answer already.
+// call makes a call at another node, and retries at a second one if the first could not be reached or was overloaded.
+// It clears the input, because a connection may still be sending it after the response.
 func (p *peers) call(ctx context.Context, zone, name string, c *engine.Call) error {
 	defer func() { c.Input = nil }()
 	p.earnRetry()
@@ -148,14 +148,14 @@ func (p *peers) call(ctx context.Context, zone, name string, c *engine.Call) err
 	return err
 }
 
-// earnRetry adds a call to the budget of second tries.
+// earnRetry adds a call to the retry budget.
 func (p *peers) earnRetry() {
 	if p.retryBudget.Load() < 100 {
 		p.retryBudget.Add(1)
 	}
 }
 
-// mayRetry takes a second try out of the budget. One whose first node did not refuse for load is always allowed.
+// mayRetry takes a retry from the budget. It always allows one if the first node did not refuse for overload.
 func (p *peers) mayRetry(refused bool) bool {
 	if p.retryBudget.Add(-10) < 0 && refused {
 		p.retryBudget.Add(10)
@@ -164,7 +164,7 @@ func (p *peers) mayRetry(refused bool) bool {
 	return true
 }
 
-// ask makes a call at one peer. again says that it certainly did not run there.
+// ask makes a call at one peer. retry is true only if the call certainly did not run there.
 func (p *peers) ask(ctx context.Context, to choice, name string, c *engine.Call) (retry bool, err error) {
 	ctx, cancel := context.WithDeadline(ctx, c.Deadline)
 	defer cancel()
@@ -204,7 +204,7 @@ func (p *peers) ask(ctx context.Context, to choice, name string, c *engine.Call)
 	return e.Code == engine.Overloaded || e.Code == engine.Unavailable, e
 }
 
-// setCallHeaders writes what a call carries along.
+// setCallHeaders encodes the metadata of a call.
 func setCallHeaders(h http.Header, c *engine.Call) {
 	h.Set(headerDeadline, strconv.FormatInt(max(1, time.Until(c.Deadline).Milliseconds()), 10))
 	h.Set(headerHop, "1")
@@ -216,8 +216,7 @@ func setCallHeaders(h http.Header, c *engine.Call) {
 	}
 }
 
-// recordFailure notes that a peer did not answer. A call that could not even connect, or whose certificate was not
-// accepted, did not run.
+// recordFailure ejects a peer that did not answer. A call whose connection or TLS handshake failed did not run.
 func (p *peers) recordFailure(l *peerClient, c choice, err error) (retry bool, _ error) {
 	var certErr *seal.CertError
 	if !errors.As(err, &certErr) {
@@ -239,7 +238,7 @@ func (p *peers) recordFailure(l *peerClient, c choice, err error) (retry bool, _
 	return retry || !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE), &engine.Error{Code: engine.Unavailable, Text: text, RetryAfter: retryAfter}
 }
 
-// readError reads the error that a worker answered with.
+// readError decodes an error response of a worker.
 func readError(response *http.Response, body []byte) *engine.Error {
 	var content struct {
 		Error string `json:"error"`

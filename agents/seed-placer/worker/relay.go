@@ -16,16 +16,16 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// relay passes an HTTP request on to another node as it came. When the first node cannot be reached or refuses it, and
-// nothing of the body was lost, a second one is asked.
+// relay forwards an HTTP request to another node as it is. If the first node is unreachable or rejects it, a second
+// one is asked, provided that the body is still complete.
 type relay struct {
 	peers    *peers
 	pick     func(not string) (choice, bool)
-	body     []byte // of the request, where it was read already
-	bodyRead bool   // it was read
+	body     []byte // of the request, if it was read
+	bodyRead bool   // body holds the whole body
 }
 
-// forward passes a request on to a node that has the seed, with its body as it comes.
+// forward relays a request to a node that has the seed, and streams its body.
 func (w *Worker) forward(rw http.ResponseWriter, r *http.Request, name string) {
 	if r.Header.Get(headerHop) != "" || !w.peers.hasRoute(name) {
 		sendError(rw, w.unavailable(name))
@@ -34,7 +34,7 @@ func (w *Worker) forward(rw http.ResponseWriter, r *http.Request, name string) {
 	w.relayTo(rw, r, &relay{peers: w.peers, pick: w.picker(name)})
 }
 
-// relaySeed passes a request on whose body was read into c, in the time that is left for the call.
+// relaySeed relays a request whose body was read into c, within the deadline of c.
 func (w *Worker) relaySeed(rw http.ResponseWriter, r *http.Request, name string, c *engine.Call) {
 	ctx, cancel := context.WithDeadline(r.Context(), c.Deadline)
 	defer cancel()
@@ -62,7 +62,7 @@ func (t *relay) proxy() *httputil.ReverseProxy {
 			p.Out.Header.Set(headerHop, "1")
 			p.Out.Header.Set(headerClient, clientAddress(p.In))
 			for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-				if values := p.In.Header[name]; len(values) > 0 { // what the client sent goes on
+				if values := p.In.Header[name]; len(values) > 0 { // keep what the client sent
 					p.Out.Header[name] = values
 				}
 			}
@@ -94,7 +94,7 @@ func (t *relay) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// ask passes the request on to one node. again reports that it certainly did not run there.
+// ask sends the request to one node. retry is true only if the request certainly did not run there.
 func (t *relay) ask(r *http.Request, to choice) (response *http.Response, retry bool, err error) {
 	client := t.peers.client.Load()
 	target, err := client.tls.identity.URL(to.Node, to.Address, "")
@@ -123,7 +123,7 @@ func (t *relay) ask(r *http.Request, to choice) (response *http.Response, retry 
 	return response, refused && response.Header.Get(headerError) != "", nil
 }
 
-// choices returns the peers of a list as choices.
+// choices returns the peers of a list with their state.
 func (p *peers) choices(list []wire.Peer) (choices []choice) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -137,7 +137,7 @@ func (p *peers) choices(list []wire.Peer) (choices []choice) {
 	return choices
 }
 
-// sendSite passes a request for a site on whose manifest is not here, and reports whether there was anybody to ask.
+// sendSite relays a request for a site whose manifest is not here, and reports whether there was a peer to ask.
 func (p *peers) sendSite(rw http.ResponseWriter, r *http.Request, from []wire.Peer) bool {
 	if p == nil || len(from) == 0 || len(r.Header[headerHop]) > 0 {
 		return false
@@ -154,10 +154,10 @@ func (p *peers) sendSite(rw http.ResponseWriter, r *http.Request, from []wire.Pe
 	return true
 }
 
-// blobTimeout is how long a node that holds a blob may take until it begins to send it.
+// blobTimeout is how long a node may take to start sending a blob.
 const blobTimeout = 10 * time.Second
 
-// sendBlob sends a blob that another node holds, with the headers that rw has already, and reports whether one had it.
+// sendBlob relays a blob from another node with the headers already set in rw, and reports whether one had it.
 func (p *peers) sendBlob(rw http.ResponseWriter, r *http.Request, from []wire.Peer, digest string) bool {
 	if p == nil || len(r.Header[headerHop]) > 0 {
 		return false
@@ -177,7 +177,7 @@ func (p *peers) sendBlob(rw http.ResponseWriter, r *http.Request, from []wire.Pe
 	return false
 }
 
-// errNoBlob is returned when a node does not have the blob after all.
+// errNoBlob is returned when a node does not have the blob.
 var errNoBlob = errors.New("the node does not have the blob")
 
 func (p *peers) askBlob(ctx context.Context, r *http.Request, to choice, digest string) (*http.Response, error) {

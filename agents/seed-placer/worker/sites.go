@@ -17,14 +17,14 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// maxManifest is the largest manifest of a site, in bytes.
+// maxManifest limits the manifest of a site, in bytes.
 const maxManifest = 32 << 20
 
-// sites are the static sites of the node, by host.
+// sites are the static sites of the node.
 type sites struct {
 	mu     sync.RWMutex
 	blobs  *blob.Store
-	peers  *peers           // who is asked for what is not here; nil for nobody
+	peers  *peers           // asked for missing files; nil for none
 	byName map[string]*site // by name
 	byHost map[string]*site
 }
@@ -35,7 +35,7 @@ type site struct {
 	problem string
 }
 
-// set makes the node serve these sites. A site whose manifest cannot be read is known by name, and serves nothing.
+// set replaces the sites. A site with an unreadable manifest is kept without files.
 func (s *sites) set(wanted []wire.Site, blobs *blob.Store) {
 	byName, byHost := map[string]*site{}, map[string]*site{}
 	for _, w := range wanted {
@@ -52,7 +52,7 @@ func (s *sites) set(wanted []wire.Site, blobs *blob.Store) {
 	s.blobs, s.byName, s.byHost = blobs, byName, byHost
 }
 
-// reopen returns a site as it is served from now on. A manifest that was read already is not read again.
+// reopen returns a site as it must be served now. It does not read a manifest again that was read already.
 func reopen(before *site, now wire.Site, blobs *blob.Store) *site {
 	if before == nil || before.problem != "" || before.Site.Site.Digest() != now.Site.Digest() {
 		return openSite(now, blobs)
@@ -94,7 +94,7 @@ func (s *sites) problems() map[string]string {
 	return all
 }
 
-// requestHost is the host that a request is for: lower case, without port and last dot.
+// requestHost returns the host of a request in lower case, without port and trailing dot.
 func requestHost(r *http.Request) string {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -123,7 +123,8 @@ func (s *sites) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve looks a path up in the manifest. It is a key, never joined to a folder: what is not declared cannot be named.
+// serve looks the path up in the manifest. The path is a key and never joined to a directory, so undeclared files
+// cannot be reached.
 func (s *site) serve(rw http.ResponseWriter, r *http.Request, from *sites) {
 	at := r.URL.Path
 	if to, ok := s.Site.Site.Redirects[at]; ok {
@@ -153,7 +154,7 @@ func (s *site) serve(rw http.ResponseWriter, r *http.Request, from *sites) {
 	s.send(rw, r, from, file, status)
 }
 
-// fallbackPage is what answers for a path that the site does not have.
+// fallbackPage returns the file for a path that the site does not have.
 func (s *site) fallbackPage() (file intent.File, status int, ok bool) {
 	if page := s.Site.Site.Fallback; page != "" {
 		if file, ok = s.files[page]; !ok {
@@ -169,7 +170,7 @@ func (s *site) fallbackPage() (file intent.File, status int, ok bool) {
 	return file, http.StatusNotFound, ok
 }
 
-// send sends a file, from this node or from one that holds it.
+// send sends a file from this node, or from a peer that holds it.
 func (s *site) send(rw http.ResponseWriter, r *http.Request, from *sites, file intent.File, status int) {
 	h := rw.Header()
 	h.Set("Content-Type", file.Type)
@@ -184,7 +185,7 @@ func (s *site) send(rw http.ResponseWriter, r *http.Request, from *sites, file i
 	}
 	h.Set("ETag", strconv.Quote(digest))
 	if status != http.StatusOK {
-		r = r.Clone(r.Context()) // a page that says 404 has no parts and is never "not modified"
+		r = r.Clone(r.Context()) // a 404 page has no ranges and is never "not modified"
 		for _, name := range []string{"Range", "If-None-Match", "If-Match", "If-Range", "If-Modified-Since"} {
 			r.Header.Del(name)
 		}
@@ -208,7 +209,7 @@ func (s *site) send(rw http.ResponseWriter, r *http.Request, from *sites, file i
 	http.Error(rw, "503 this page is not here yet", http.StatusServiceUnavailable)
 }
 
-// fixedStatus answers with a status of its own.
+// fixedStatus overrides the status of a response.
 type fixedStatus struct {
 	http.ResponseWriter
 	status int
@@ -228,7 +229,7 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// serveBlob gives a blob to who knows its digest, whole or in parts.
+// serveBlob sends a blob or a range of it. Knowing the digest is the permission.
 func (w *Worker) serveBlob(rw http.ResponseWriter, r *http.Request, digest string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		rw.Header().Set("Allow", "GET, HEAD, PUT")

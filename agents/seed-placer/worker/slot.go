@@ -15,13 +15,13 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// maxModule is the largest module, in bytes.
+// maxModule limits a module, in bytes.
 const maxModule = 256 << 20
 
-// slot is one seed of the worker: what is wanted, and what runs.
+// slot is one seed of the worker: its configuration and the loaded version.
 type slot struct {
 	want    wire.Seed
-	cancel  context.CancelFunc // of the load under way
+	cancel  context.CancelFunc // of the load in progress
 	current atomic.Pointer[loadedSeed]
 
 	mu    sync.Mutex
@@ -34,19 +34,19 @@ type slot struct {
 	load          loadAverage
 }
 
-// loadedSeed is a seed that answers.
+// loadedSeed is a seed that can be called.
 type loadedSeed struct {
 	*engine.Seed
 	slot     *slot
 	spec     wire.Seed
 	limiter  *gate.Limiter
 	activity *seedActivity
-	calls    sync.WaitGroup // calls under way
-	// computing counts the calls that have a processor or wait for one.
+	calls    sync.WaitGroup // in progress
+	// runnable counts the calls that have a processor or wait for one.
 	runnable atomic.Int64
 }
 
-// applyConfig makes the worker follow a table: what is new or changed is loaded while what runs goes on.
+// applyConfig makes the worker follow a configuration. New and changed seeds load while the running versions stay.
 func (w *Worker) applyConfig(t wire.Config) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -78,13 +78,13 @@ func (w *Worker) applyConfig(t wire.Config) {
 	w.requestReport()
 }
 
-// sameModule reports whether what runs need not be loaded anew.
+// sameModule reports whether the change from a to b needs no reload.
 func sameModule(a, b wire.Seed) bool {
 	a.Seed.Replication = b.Seed.Replication
 	return reflect.DeepEqual(a, b)
 }
 
-// load brings a seed up beside what runs now, and puts it in its place once it is ready.
+// load loads a seed and replaces the running version once it is ready.
 func (w *Worker) load(s *slot, seed wire.Seed) {
 	if s.cancel != nil {
 		s.cancel()
@@ -120,13 +120,13 @@ func (w *Worker) load(s *slot, seed wire.Seed) {
 	}()
 }
 
-// A seed that cannot be made ready is tried so often, and then waits for another intent.
+// Retries of a failing load, after which the seed waits for a changed intent.
 const (
 	maxTries       = 5
-	firstRetryWait = time.Second // until the second try; it doubles, a fifth more or less
+	firstRetryWait = time.Second // before the second try; it doubles, with 20 % jitter
 )
 
-// loadOnce makes a seed ready once.
+// loadOnce tries to load a seed once.
 func (w *Worker) loadOnce(ctx context.Context, s *slot, seed wire.Seed) (*engine.Seed, error) {
 	module, err := w.blobs.Read(seed.Digest, maxModule)
 	if err != nil {
@@ -166,13 +166,13 @@ func (s *slot) set(state wire.State, err error) {
 	}
 }
 
-// retire ends what no longer answers, once its last call is over.
+// retire closes a replaced version after its last call.
 func (s *slot) retire(r *loadedSeed) {
 	if r == nil {
 		return
 	}
 	go func() {
-		time.Sleep(time.Second) // for who has just looked it up and not entered yet
+		time.Sleep(time.Second) // for calls that have looked it up but not entered it yet
 		r.calls.Wait()
 		r.Close()
 	}()
@@ -197,7 +197,7 @@ func (s *slot) status() wire.Status {
 	return status
 }
 
-// stableCounter is for how long a number has stayed the same.
+// stableCounter measures how long a number has not changed.
 type stableCounter struct {
 	mu    sync.Mutex
 	value uint64

@@ -9,20 +9,19 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/engine"
 )
 
-// How often it is said that somebody was refused: a stranger who tries all day is one line a minute, and many strangers
-// are no more than a few.
+// Limits of the log of rejected TLS clients: once a minute for each client and reason, and a few clients at a time.
 const (
 	relogAfter = time.Minute
 	maxLogged  = 16
 )
 
-// rejections remembers of whom it was said that they were refused, and why.
+// rejections remembers which rejections were logged, and when.
 type rejections struct {
 	mu     sync.Mutex
 	logged map[string]time.Time
 }
 
-// shouldLog reports whether a refusal is worth a line.
+// shouldLog reports whether a rejection must be logged.
 func (r *rejections) shouldLog(who string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,8 +40,8 @@ func (r *rejections) shouldLog(who string, now time.Time) bool {
 	return true
 }
 
-// Write implements io.Writer. What a server says of a client that went away is worth no line by default; that one was
-// refused for its certificate is, for the client may not have heard it.
+// Write implements io.Writer. Server errors about disconnected clients are debug lines. A rejected certificate is a
+// warning, because the client may not see the alert.
 func (s serverLog) Write(p []byte) (int, error) {
 	text, level := strings.TrimSpace(string(p)), 0
 	if rest, is := strings.CutPrefix(text, "http: TLS handshake error from "); is {

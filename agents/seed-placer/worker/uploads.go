@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// upload hands a blob that comes with a certificate to the agent, which keeps it. Nobody else may publish here.
+// upload forwards an upload to the agent's socket. A client certificate is required.
 func (w *Worker) upload(rw http.ResponseWriter, r *http.Request) {
 	now := w.listeners.tls.Load()
 	if r.TLS == nil || now.identity == nil || now.uploadSocket == "" {
@@ -32,7 +32,7 @@ func (w *Worker) upload(rw http.ResponseWriter, r *http.Request) {
 	proxy.ServeHTTP(rw, r)
 }
 
-// isUpload reports whether a request puts a blob.
+// isUpload reports whether a request uploads a blob.
 func isUpload(r *http.Request) bool {
 	return r.Method == http.MethodPut && (r.URL.Path == "/blob" || strings.HasPrefix(r.URL.Path, "/blob/"))
 }

@@ -1,6 +1,6 @@
-// Package worker is the process in which seeds run. It is told what to do by a table on its standard input and reports on
-// its standard output; it owns the listeners that calls arrive at, so that a call passes through no other process. It has
-// no access to the store, nothing secret in its environment, and no key: see [Doors].
+// Package worker is the process in which seeds run. It reads its configuration from standard input and writes reports
+// to standard output. It owns the listeners, so that a call passes through no other process. It has no access to the
+// store, no secret in its environment, and no key: see [Listeners].
 package worker
 
 import (
@@ -21,10 +21,10 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// Subcommand is the first argument of a process that shall be a worker.
+// Subcommand is the first argument of a worker process.
 const Subcommand = "worker"
 
-// Main is a worker. It ends when its standard input does, and returns the exit code of the process.
+// Main is the main function of a worker. It returns the exit code when standard input ends.
 func Main() int {
 	if err := limitProcess(); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
@@ -32,7 +32,7 @@ func Main() int {
 	}
 	files := map[string]*os.File{}
 	for i, name := range os.Args[2:] {
-		closeOnExec(3 + i) // no process that compiles gets them
+		closeOnExec(3 + i) // compile processes must not inherit it
 		files[name] = os.NewFile(uintptr(3+i), name)
 	}
 	l, err := openListeners(files)
@@ -52,7 +52,7 @@ func Main() int {
 	return 0
 }
 
-// Worker is a running worker.
+// Worker runs the seeds and sites of its configuration.
 type Worker struct {
 	mu             sync.RWMutex
 	config         wire.Config
@@ -65,17 +65,17 @@ type Worker struct {
 	reportRequests chan struct{} // asks for a report
 	log            *logWriter
 	inFlight       *byteLimiter
-	cpu            *gate.Limiter // bounds how many seeds compute at once
+	cpu            *gate.Limiter // limits how many seeds compute at once
 	activity       *activity
 }
 
-// Run works on the tables that it reads from in until that ends.
+// Run applies the configurations that it reads from in until in ends.
 func Run(ctx context.Context, in io.Reader, out, log io.Writer, listeners *Listeners) error {
 	return run(ctx, in, out, log, listeners, nil)
 }
 
-// processors is how many seeds may compute at once: one for each processor. Go gets one thread more than that, for what goes
-// in and out: it takes a thread on which a seed computes for nothing else until that call is over.
+// processors returns how many seeds may compute at once: one per processor. Go gets one more for I/O, because a
+// computing seed does not yield its thread until its call ends.
 var processors = sync.OnceValue(func() int {
 	n := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(n + 1)
@@ -116,7 +116,7 @@ func run(ctx context.Context, in io.Reader, out, log io.Writer, listeners *Liste
 	}
 }
 
-// newWorker returns a worker that has not begun with its first table.
+// newWorker returns a worker that has not applied its first configuration.
 func newWorker(first wire.Config, log io.Writer, listeners *Listeners, activity *activity) (w *Worker, err error) {
 	logger := &logWriter{out: log}
 	peers := newPeers(func(text string) { logger.write("-", engine.Warn, text) })
@@ -135,7 +135,7 @@ func newWorker(first wire.Config, log io.Writer, listeners *Listeners, activity 
 	return w, err
 }
 
-// followConfigs works on tables until they end.
+// followConfigs applies configurations until they end.
 func (w *Worker) followConfigs(configs *bufio.Reader) error {
 	for {
 		config, err := readConfig(configs)
@@ -151,7 +151,7 @@ func (w *Worker) followConfigs(configs *bufio.Reader) error {
 	}
 }
 
-// update does what a table says.
+// update applies a configuration.
 func (w *Worker) update(t wire.Config) error {
 	state, err := w.listeners.setTLS(t.TLS)
 	if err != nil {
@@ -162,7 +162,7 @@ func (w *Worker) update(t wire.Config) error {
 	return nil
 }
 
-// maxConfig bounds a table, in bytes.
+// maxConfig limits a configuration, in bytes.
 const maxConfig = 64 << 20
 
 func readConfig(from *bufio.Reader) (t wire.Config, err error) {
@@ -178,7 +178,7 @@ func readConfig(from *bufio.Reader) (t wire.Config, err error) {
 	return t, json.Unmarshal(append(long, line...), &t)
 }
 
-// report writes a report whenever there is news, and every second.
+// report writes a report after each change, and every second.
 func (w *Worker) report(ctx context.Context, to *json.Encoder) {
 	beat := time.NewTicker(wire.ReportInterval)
 	defer beat.Stop()
