@@ -20,9 +20,9 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// TestLyingHolders: nodes with a good certificate that send something else, whole or until they break off, or without an
+// TestFetch_LyingHolders: nodes with a good certificate that send something else, whole or until they break off, or without an
 // end, are asked first, and the module comes from the one that tells the truth all the same.
-func TestLyingHolders(t *testing.T) {
+func TestFetch_LyingHolders(t *testing.T) {
 	t.Parallel()
 	c, a := newCluster(t, embedtest.Start(t)), certtest.New(t)
 	n2, _ := c.sealed(a, 2, time.Hour)

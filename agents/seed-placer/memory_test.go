@@ -17,7 +17,7 @@ import (
 func TestRoom(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld()
+		w := newSimulation()
 		draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
 		for i := range rapid.IntRange(1, 3).Draw(t, "nodes") {
 			w.add(fmt.Sprint("n", i), intent.Host{Memory: intent.Size(rapid.IntRange(1, 6).Draw(t, "memory")) * 64 << 20})

@@ -14,8 +14,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// world is a store and nodes without time: steps have their effect at once, and everybody sees everything.
-type world struct {
+// simulation is a store and nodes without time: steps have their effect at once, and everybody sees everything.
+type simulation struct {
 	d     Desired
 	nodes map[string]*Actual
 }
@@ -28,18 +28,18 @@ func desiredSeed(name string, r intent.Replication) DesiredSeed {
 	return DesiredSeed{Name: name, Seed: intent.Seed{Module: intent.Module{Source: "sha256:" + digestFor(name)}, Replication: r}}
 }
 
-func newWorld() *world {
-	return &world{nodes: map[string]*Actual{}, d: Desired{Hosts: map[string]intent.Host{}, Claims: map[string]map[string]intent.Replica{}, Holders: map[string][]string{}}}
+func newSimulation() *simulation {
+	return &simulation{nodes: map[string]*Actual{}, d: Desired{Hosts: map[string]intent.Host{}, Claims: map[string]map[string]intent.Replica{}, Holders: map[string][]string{}}}
 }
 
-func (w *world) add(name string, h intent.Host) {
+func (w *simulation) add(name string, h intent.Host) {
 	h.Address = name + ":80"
 	w.nodes[name] = &Actual{Node: name, Self: h, Blobs: map[string]LocalBlob{}, Sent: map[string]wire.Seed{}, Workers: map[string]wire.Status{},
 		Files: map[string][]string{}, Drained: map[string]bool{}}
 }
 
 // lose takes a node and all that hangs on its session away.
-func (w *world) lose(name string) {
+func (w *simulation) lose(name string) {
 	delete(w.nodes, name)
 	delete(w.d.Hosts, name)
 	for _, claims := range w.d.Claims {
@@ -48,7 +48,7 @@ func (w *world) lose(name string) {
 }
 
 // do applies one step.
-func (w *world) do(node string, s Step) {
+func (w *simulation) do(node string, s Step) {
 	a := w.nodes[node]
 	claim := func(r intent.Replica) {
 		if w.d.Claims[s.About] == nil {
@@ -88,7 +88,7 @@ func (w *world) do(node string, s Step) {
 }
 
 // settle lets the nodes work in an order that draw picks, one step each, until none has anything to do.
-func (w *world) settle(t interface{ Fatal(...any) }, draw func(n int) int, after func()) {
+func (w *simulation) settle(t interface{ Fatal(...any) }, draw func(n int) int, after func()) {
 	for round := 0; ; round++ {
 		if round > 10000 {
 			t.Fatal("it never settles")
@@ -109,7 +109,7 @@ func (w *world) settle(t interface{ Fatal(...any) }, draw func(n int) int, after
 	}
 }
 
-func (w *world) ready(seed string) (nodes []string) {
+func (w *simulation) ready(seed string) (nodes []string) {
 	for node, c := range w.d.Claims[seed] {
 		if c.State == intent.ReplicaReady {
 			nodes = append(nodes, node)
@@ -119,12 +119,12 @@ func (w *world) ready(seed string) (nodes []string) {
 	return nodes
 }
 
-// TestPlanReachesItsGoal: whatever the order of steps, as many replicas as can be are ready and no others are left; while
+// TestPlan_AnyStepOrder_Converges: whatever the order of steps, as many replicas as can be are ready and no others are left; while
 // nodes come, no seed has fewer ready than before.
-func TestPlanReachesItsGoal(t *testing.T) {
+func TestPlan_AnyStepOrder_Converges(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld()
+		w := newSimulation()
 		draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
 		nodes := rapid.IntRange(1, 6).Draw(t, "nodes")
 		for i := range nodes {
@@ -160,7 +160,7 @@ func TestPlanReachesItsGoal(t *testing.T) {
 }
 
 // goal is counted without the plan: of the nodes that may have a seed, so many are ready.
-func (w *world) goal(t *rapid.T) {
+func (w *simulation) goal(t *rapid.T) {
 	for _, s := range w.d.Seeds {
 		may := 0
 		for _, h := range w.d.Hosts {
@@ -175,8 +175,8 @@ func (w *world) goal(t *rapid.T) {
 	}
 }
 
-// TestWeights: a node of weight 3 gets three times what one of weight 1 gets.
-func TestWeights(t *testing.T) {
+// TestPlacements_Weights_Proportional: a node of weight 3 gets three times what one of weight 1 gets.
+func TestPlacements_Weights_Proportional(t *testing.T) {
 	d := Desired{Hosts: map[string]intent.Host{"big": {Weight: 3}, "a": {Weight: 1}, "b": {}}}
 	count := map[string]int{}
 	for i := range 1000 {
@@ -190,9 +190,9 @@ func TestWeights(t *testing.T) {
 	}
 }
 
-// TestUnsatisfiableHoldsSteady: what cannot be spread is said, and nothing moves for ever.
-func TestUnsatisfiableHoldsSteady(t *testing.T) {
-	w := newWorld()
+// TestPlacements_Unsatisfiable_HoldSteady: what cannot be spread is said, and nothing moves for ever.
+func TestPlacements_Unsatisfiable_HoldSteady(t *testing.T) {
+	w := newSimulation()
 	for i, zone := range []string{"a", "a", "a", "b"} {
 		w.add(fmt.Sprint("n", i), intent.Host{Labels: map[string]string{"zone": zone}})
 	}
@@ -211,9 +211,9 @@ func TestUnsatisfiableHoldsSteady(t *testing.T) {
 	}
 }
 
-// TestLoadAddsReplicas: load asks for more, up to the bound, and what no longer is needed goes.
-func TestLoadAddsReplicas(t *testing.T) {
-	w := newWorld()
+// TestPlan_Load_AddsReplicas: load asks for more, up to the bound, and what no longer is needed goes.
+func TestPlan_Load_AddsReplicas(t *testing.T) {
+	w := newSimulation()
 	for i := range 6 {
 		w.add(fmt.Sprint("n", i), intent.Host{})
 	}
@@ -232,10 +232,10 @@ func TestLoadAddsReplicas(t *testing.T) {
 	}
 }
 
-// TestParkedSeedsStay: a seed that rests because it ended its worker too often is not ready any more, and not handed on to
+// TestPlan_ParkedSeed_Stays: a seed that rests because it ended its worker too often is not ready any more, and not handed on to
 // another node; one that is drained takes it along, for whoever holds the node to blame.
-func TestParkedSeedsStay(t *testing.T) {
-	w := newWorld()
+func TestPlan_ParkedSeed_Stays(t *testing.T) {
+	w := newSimulation()
 	for _, name := range []string{"n1", "n2"} {
 		w.add(name, intent.Host{})
 	}
@@ -259,9 +259,9 @@ func TestParkedSeedsStay(t *testing.T) {
 	}
 }
 
-// TestSiteAndSeedOfOneName: what goes wrong with a site is not put down to the seed of the same name.
-func TestSiteAndSeedOfOneName(t *testing.T) {
-	w := newWorld()
+// TestPlan_SiteAndSeedOfSameName: what goes wrong with a site is not put down to the seed of the same name.
+func TestPlan_SiteAndSeedOfSameName(t *testing.T) {
+	w := newSimulation()
 	w.add("n", intent.Host{})
 	w.d.Seeds = []DesiredSeed{desiredSeed("x", intent.Replication{})}
 	w.settle(t, func(int) int { return 0 }, func() {})
@@ -280,9 +280,9 @@ func TestSiteAndSeedOfOneName(t *testing.T) {
 	}
 }
 
-// TestHeldSeedsStay: what is held back keeps running.
-func TestHeldSeedsStay(t *testing.T) {
-	w := newWorld()
+// TestPlan_HeldSeed_Stays: what is held back keeps running.
+func TestPlan_HeldSeed_Stays(t *testing.T) {
+	w := newSimulation()
 	w.add("n", intent.Host{})
 	w.d.Seeds = []DesiredSeed{desiredSeed("s", intent.Replication{}), desiredSeed("t", intent.Replication{})}
 	w.settle(t, func(int) int { return 0 }, func() {})

@@ -11,9 +11,9 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// TestEndlessLoopIsParked calls a trusted seed that never returns: its worker notices and ends, and the seed comes back,
+// TestQuarantine_EndlessLoop_IsParked calls a trusted seed that never returns: its worker notices and ends, and the seed comes back,
 // until it has done so too often. Another seed is called all the while.
-func TestEndlessLoopIsParked(t *testing.T) {
+func TestQuarantine_EndlessLoop_IsParked(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, embedtest.Start(t))
 	c.env = []string{"GOMAXPROCS=1"} // the loop takes all of it
@@ -47,9 +47,9 @@ func TestEndlessLoopIsParked(t *testing.T) {
 	c.ready("loops", 1)
 }
 
-// TestSilentWorkerIsKilled stops a worker, which then cannot even notice that a call goes on for too long: its silence is
+// TestWorker_Silent_IsKilled stops a worker, which then cannot even notice that a call goes on for too long: its silence is
 // noticed, and the seed comes back.
-func TestSilentWorkerIsKilled(t *testing.T) {
+func TestWorker_Silent_IsKilled(t *testing.T) {
 	t.Parallel()
 	needProc(t)
 	c := newCluster(t, embedtest.Start(t))
@@ -70,10 +70,10 @@ func TestSilentWorkerIsKilled(t *testing.T) {
 	c.answers(m, "stands/hello", "x", "hello, x")
 }
 
-// TestSuspectIsAlone kills the worker of all seeds while one of them is called: this one gets a worker of its own, where
+// TestQuarantine_Suspect_GetsOwnWorker kills the worker of all seeds while one of them is called: this one gets a worker of its own, where
 // it can be killed again and again without the others, until it is parked. That outlives the agent, and ends with its
 // intent.
-func TestSuspectIsAlone(t *testing.T) {
+func TestQuarantine_Suspect_GetsOwnWorker(t *testing.T) {
 	t.Parallel()
 	needProc(t)
 	c := newCluster(t, embedtest.Start(t))
@@ -133,9 +133,9 @@ func TestSuspectIsAlone(t *testing.T) {
 	})
 }
 
-// TestWorkerEndsWhileLoading kills the worker of all seeds while it makes a seed ready, which takes for ever: it is this
+// TestQuarantine_CrashWhileLoading kills the worker of all seeds while it makes a seed ready, which takes for ever: it is this
 // one that is suspected, and has a worker of its own until it is something else.
-func TestWorkerEndsWhileLoading(t *testing.T) {
+func TestQuarantine_CrashWhileLoading(t *testing.T) {
 	t.Parallel()
 	needProc(t)
 	c := newCluster(t, embedtest.Start(t))

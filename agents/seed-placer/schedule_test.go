@@ -68,9 +68,9 @@ func (s *spread) fullest() float64 {
 	return float64(slices.Max(slices.Collect(maps.Values(count)))) * float64(len(s.d.Hosts)) / float64(total)
 }
 
-// TestSpread looks at many fleets of ten nodes: replicas lie evenly, a node that is added takes no more than its share and
+// TestPlacements_ManyFleets_EvenAndStable looks at many fleets of ten nodes: replicas lie evenly, a node that is added takes no more than its share and
 // two in a hundred, one that is lost moves only what it had, and this holds however often nodes come and go.
-func TestSpread(t *testing.T) {
+func TestPlacements_ManyFleets_EvenAndStable(t *testing.T) {
 	t.Parallel()
 	var added, ratios []float64
 	for n := range 200 {

@@ -39,9 +39,9 @@ func asks(config *tls.Config, target string) (*http.Response, string, error) {
 	return send(client, http.MethodPost, target, "", "you")
 }
 
-// TestNodesWithCertificates: modules and calls go between nodes that have certificates of one authority, and nobody else
+// TestTLS_NodesWithCertificates: modules and calls go between nodes that have certificates of one authority, and nobody else
 // gets a word in.
-func TestNodesWithCertificates(t *testing.T) {
+func TestTLS_NodesWithCertificates(t *testing.T) {
 	t.Parallel()
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
@@ -100,9 +100,9 @@ func refusedWithout(t *testing.T, a, stranger *certtest.Authority, addresses ...
 	}
 }
 
-// TestRenewal renews the certificates of every node, then their authority, while calls go from node to node: none fails,
+// TestTLS_CertificateRenewal renews the certificates of every node, then their authority, while calls go from node to node: none fails,
 // and whom only the old authority vouches for is out, even on a connection of before.
-func TestRenewal(t *testing.T) {
+func TestTLS_CertificateRenewal(t *testing.T) {
 	t.Parallel()
 	c, a := newCluster(t, embedtest.Start(t)), certtest.New(t)
 	n1, at := c.sealed(a, 1, time.Hour)
@@ -230,9 +230,9 @@ func accepts(client *tls.Config, authority *certtest.Authority, address string) 
 	return err == nil
 }
 
-// TestWhoseCertificate: nodes that cannot come together say whose certificate is at fault, in the answer to a call, in the
+// TestTLS_Errors_NameTheCertificate: nodes that cannot come together say whose certificate is at fault, in the answer to a call, in the
 // log, and in the report of a blob that does not come.
-func TestWhoseCertificate(t *testing.T) {
+func TestTLS_Errors_NameTheCertificate(t *testing.T) {
 	t.Parallel()
 	for what, other := range map[string]struct {
 		start func(c *cluster, a *certtest.Authority) *member // n2
@@ -288,8 +288,8 @@ func like(text, words string) bool {
 	return regexp.MustCompile(regexp.MustCompile(`(n[12]|ca)\\.crt`).ReplaceAllString(pattern, `[^ ]*/$0`)).MatchString(text)
 }
 
-// TestKeyStaysInTheAgent searches the memory of agent and worker for the node's private number.
-func TestKeyStaysInTheAgent(t *testing.T) {
+// TestTLS_KeyStaysInAgent searches the memory of agent and worker for the node's private number.
+func TestTLS_KeyStaysInAgent(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to read the memory of others")

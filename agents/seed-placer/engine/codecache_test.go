@@ -37,10 +37,10 @@ func inNewEngine(t *testing.T, dir string, spec Spec, module []byte, function, w
 	}
 }
 
-// TestCodeIsKept: what was compiled is used again by the next process, with the kill check and without it, each apart,
+// TestCache_CodeIsStored: what was compiled is used again by the next process, with the kill check and without it, each apart,
 // and each module its own, even if they differ in nothing but what their functions do; what is damaged, or made for
 // another processor, is made anew.
-func TestCodeIsKept(t *testing.T) {
+func TestCache_CodeIsStored(t *testing.T) {
 	dir := t.TempDir()
 	specs := []Spec{{Name: "s"}, {Name: "s", Trusted: true}}
 	all := func() {
@@ -99,16 +99,16 @@ func TestCodeIsKept(t *testing.T) {
 	}
 }
 
-// TestGoCodeIsKept is that with a module of thousands of functions.
-func TestGoCodeIsKept(t *testing.T) {
+// TestCache_GoCodeIsStored is that with a module of thousands of functions.
+func TestCache_GoCodeIsStored(t *testing.T) {
 	dir, module := t.TempDir(), fixture.Go(t, "reactor+")
 	for range 2 {
 		inNewEngine(t, dir, Spec{Name: "s"}, module, "hello", "hello, you")
 	}
 }
 
-// TestShell: a shell is itself a module, and what is cut off anywhere makes none, or one that is refused as before.
-func TestShell(t *testing.T) {
+// TestMakeSkeleton: a shell is itself a module, and what is cut off anywhere makes none, or one that is refused as before.
+func TestMakeSkeleton(t *testing.T) {
 	module := returns(5)
 	for cut := range module {
 		e, err := New(t.TempDir(), &outside{})

@@ -29,8 +29,8 @@ func memoryOf(t rapidOrTest, section []byte, size int) ([]byte, uint64) {
 
 type rapidOrTest interface{ Fatalf(string, ...any) }
 
-// TestJoined: whatever the segments, they make the same memory, and there are no more of them.
-func TestJoined(t *testing.T) {
+// TestMergeSegments: whatever the segments, they make the same memory, and there are no more of them.
+func TestMergeSegments(t *testing.T) {
 	const size = 1 << 17
 	rapid.Check(t, func(t *rapid.T) {
 		var all bytes.Buffer

@@ -22,7 +22,7 @@ func enter(l *Limiter, p MaxWait) <-chan error {
 	return entered
 }
 
-func TestGate(t *testing.T) {
+func TestAcquire_LimitAndQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(2, 1)
 		if !l.TryAcquire() || l.Acquire(hour) != nil || l.TryAcquire() {
@@ -50,8 +50,8 @@ func TestGate(t *testing.T) {
 	})
 }
 
-// TestForce: who comes back is let in, and the places are given out again only when they are free.
-func TestForce(t *testing.T) {
+// TestAcquireNow_ExceedsLimit: who comes back is let in, and the places are given out again only when they are free.
+func TestAcquireNow_ExceedsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 10)
 		l.TryAcquire()
@@ -68,8 +68,8 @@ func TestForce(t *testing.T) {
 	})
 }
 
-// TestBurst: a hundred calls at once are all let in, the first one first, while nobody waits for too long.
-func TestBurst(t *testing.T) {
+// TestAcquire_Burst_AllAdmitted: a hundred calls at once are all let in, the first one first, while nobody waits for too long.
+func TestAcquire_Burst_AllAdmitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 200)
 		l.TryAcquire()
@@ -97,8 +97,8 @@ func TestBurst(t *testing.T) {
 	})
 }
 
-// TestNeverStands: more calls than can be in at once come for ever, but now and then all of them are in: none is refused.
-func TestNeverStands(t *testing.T) {
+// TestAcquire_QueueDrainsSometimes_NoneRejected: more calls than can be in at once come for ever, but now and then all of them are in: none is refused.
+func TestAcquire_QueueDrainsSometimes_NoneRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 100)
 		for round := range 50 {
@@ -121,8 +121,8 @@ func TestNeverStands(t *testing.T) {
 	})
 }
 
-// TestFewTooMany: a few more than can be in at once, who come again for ever, wait for their turn.
-func TestFewTooMany(t *testing.T) {
+// TestAcquire_FewAboveLimit_Wait: a few more than can be in at once, who come again for ever, wait for their turn.
+func TestAcquire_FewAboveLimit_Wait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 100)
 		var all sync.WaitGroup
@@ -141,9 +141,9 @@ func TestFewTooMany(t *testing.T) {
 	})
 }
 
-// TestStanding: in a queue in which somebody waits for long, only short waits are left, and who came last goes first. Once
+// TestAcquire_Overload_ShortWaitsAndLIFO: in a queue in which somebody waits for long, only short waits are left, and who came last goes first. Once
 // it was empty, there is time again.
-func TestStanding(t *testing.T) {
+func TestAcquire_Overload_ShortWaitsAndLIFO(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 100)
 		l.TryAcquire()
@@ -188,9 +188,9 @@ func TestStanding(t *testing.T) {
 	})
 }
 
-// TestStandstill: of the time in which the process did not run, next to nothing counts, however long it was; but nobody
+// TestAcquire_ProcessStalled_NotOverload: of the time in which the process did not run, next to nothing counts, however long it was; but nobody
 // waits longer than at most.
-func TestStandstill(t *testing.T) {
+func TestAcquire_ProcessStalled_NotOverload(t *testing.T) {
 	for _, still := range []time.Duration{time.Second, 2 * time.Hour} {
 		t.Run(fmt.Sprint(still), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -212,8 +212,8 @@ func TestStandstill(t *testing.T) {
 	}
 }
 
-// TestNeverTooMany counts who is inside while many come, wait and give up.
-func TestNeverTooMany(t *testing.T) {
+// TestAcquire_Concurrent_NeverAboveLimit counts who is inside while many come, wait and give up.
+func TestAcquire_Concurrent_NeverAboveLimit(t *testing.T) {
 	l := New(3, 20)
 	var inside, most, in atomic.Int64
 	var all sync.WaitGroup
@@ -240,8 +240,8 @@ func TestNeverTooMany(t *testing.T) {
 	}
 }
 
-// TestSlowCalls: of a few callers of what takes long, who come once, none is refused.
-func TestSlowCalls(t *testing.T) {
+// TestAcquire_SlowCalls_NoneRejected: of a few callers of what takes long, who come once, none is refused.
+func TestAcquire_SlowCalls_NoneRejected(t *testing.T) {
 	for _, service := range []time.Duration{50 * time.Millisecond, 250 * time.Millisecond, 2 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			l := New(2, 100)

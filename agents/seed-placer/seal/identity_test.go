@@ -20,8 +20,8 @@ func filesOf(a *certtest.Authority, name string) Files {
 	return Files{cert, key, a.CA()}
 }
 
-// TestRead takes only what other nodes would accept, and says which file is at fault.
-func TestRead(t *testing.T) {
+// TestReadIdentity takes only what other nodes would accept, and says which file is at fault.
+func TestReadIdentity(t *testing.T) {
 	a, stranger := certtest.New(t), certtest.New(t)
 	a.Issue("n1", host, time.Hour)
 	a.Issue("other", "127.0.0.2", time.Hour)
@@ -72,8 +72,8 @@ func lent(t *testing.T, r *Reloader) *RemoteSigner {
 	return NewRemoteSigner(asks, hears)
 }
 
-// TestLend: handshakes of both sides are signed by the lender, before and after a renewal, and nothing else is.
-func TestLend(t *testing.T) {
+// TestServeSigner_SignsOnlyHandshakes: handshakes of both sides are signed by the lender, before and after a renewal, and nothing else is.
+func TestServeSigner_SignsOnlyHandshakes(t *testing.T) {
 	a := certtest.New(t)
 	a.Issue("n1", host, time.Hour)
 	r, err := OpenReloader(filesOf(a, "n1"), host)
@@ -155,8 +155,8 @@ func greet(t *testing.T, p PublicIdentity, s *RemoteSigner) {
 	}
 }
 
-// TestHalfRenewed goes on with what it has, and takes the rest up once it is there.
-func TestHalfRenewed(t *testing.T) {
+// TestRefresh_HalfRenewed_KeepsPrevious goes on with what it has, and takes the rest up once it is there.
+func TestRefresh_HalfRenewed_KeepsPrevious(t *testing.T) {
 	a := certtest.New(t)
 	a.Issue("n1", host, time.Hour)
 	files := filesOf(a, "n1")

@@ -197,9 +197,9 @@ func quickModules(t testing.TB) map[string][]byte {
 	return map[string][]byte{"hello": fixture.Tiny(), "web": fixture.Go(t, "web+"), "page": fixture.Go(t, "page")}
 }
 
-// TestQuick: whatever a client sends, in whatever pieces, a connection that answers by itself answers what the server
+// TestFastConn: whatever a client sends, in whatever pieces, a connection that answers by itself answers what the server
 // would; and what is usual never comes to the server.
-func TestQuick(t *testing.T) {
+func TestFastConn(t *testing.T) {
 	p := newPair(t, quickModules(t))
 	t.Run("is no other", func(t *testing.T) { quickIsNoOther(t, p) })
 	p.passed.Store(0)
@@ -240,8 +240,8 @@ func quickIsNoOther(t *testing.T, p *pair) {
 // The server sends files through this.
 var _ io.ReaderFrom = (*fastConn)(nil)
 
-// TestVisitor: who listens hears that a client goes away, and takes nothing from what it sends next.
-func TestVisitor(t *testing.T) {
+// TestDisconnectContext: who listens hears that a client goes away, and takes nothing from what it sends next.
+func TestDisconnectContext(t *testing.T) {
 	for _, leaves := range []bool{true, false} {
 		client, conn := net.Pipe()
 		c := &fastConn{Conn: conn, reader: bufio.NewReader(conn)}
@@ -273,8 +273,8 @@ func TestVisitor(t *testing.T) {
 	}
 }
 
-// TestOneReply: a seed that says more than it said it would says nothing to the next request.
-func TestOneReply(t *testing.T) {
+// TestFastResponse_SentOnce: a seed that says more than it said it would says nothing to the next request.
+func TestFastResponse_SentOnce(t *testing.T) {
 	client, conn := net.Pipe()
 	said := make(chan string)
 	go func() {

@@ -28,9 +28,9 @@ func post(t *testing.T, from, to string, size int, part []byte) *bufio.Reader {
 	return bufio.NewReader(conn)
 }
 
-// TestBodies_AreHeldWithinBounds: what clients send and do not end is bounded for each and for all; small requests go on,
+// TestInFlight_BodiesAreLimited: what clients send and do not end is bounded for each and for all; small requests go on,
 // and all of it is free again when they have gone.
-func TestBodies_AreHeldWithinBounds(t *testing.T) {
+func TestInFlight_BodiesAreLimited(t *testing.T) {
 	w := newPair(t, map[string][]byte{"tiny": fixture.Tiny()})
 	const most = 1 << 20
 	w.inFlight.setLimit(most)
@@ -82,8 +82,8 @@ func TestBodies_AreHeldWithinBounds(t *testing.T) {
 	}
 }
 
-// TestFlight_IsGivenBack: what was taken is free again, whoever took it.
-func TestFlight_IsGivenBack(t *testing.T) {
+// TestInFlight_IsReleased: what was taken is free again, whoever took it.
+func TestInFlight_IsReleased(t *testing.T) {
 	f := newByteLimiter()
 	f.setLimit(100)
 	a, b := reservation{byteLimiter: f, client: "127.0.0.1:1"}, reservation{byteLimiter: f, client: "127.0.0.1:2"}

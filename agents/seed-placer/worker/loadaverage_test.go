@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestQuiet(t *testing.T) {
+func TestStableCounter(t *testing.T) {
 	var q stableCounter
 	now := time.Now()
 	for _, c := range []struct {
@@ -19,8 +19,8 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-// TestPressure rises at once and falls only after a calm minute.
-func TestPressure(t *testing.T) {
+// TestLoadAverage rises at once and falls only after a calm minute.
+func TestLoadAverage(t *testing.T) {
 	var p loadAverage
 	now := time.Now()
 	for range 20 {
