@@ -20,8 +20,8 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// TestFetch_LyingHolders: nodes with a good certificate that send something else, whole or until they break off, or without an
-// end, are asked first, and the module comes from the one that tells the truth all the same.
+// TestFetch_LyingHolders: nodes with a valid certificate that send wrong, truncated or endless data are asked first,
+// and the module is still fetched from the honest one.
 func TestFetch_LyingHolders(t *testing.T) {
 	t.Parallel()
 	c, a := newCluster(t, embedtest.Start(t)), certtest.New(t)
@@ -63,7 +63,7 @@ func TestFetch_LyingHolders(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	n1, _ := c.sealed(a, 1, time.Hour) // which so knows of the liars before it hears of the seed
+	n1, _ := c.sealed(a, 1, time.Hour) // it learns of the liars before it learns of the seed
 	c.publish(n2, module, "hello", map[string]any{"labels": map[string]string{"only": "n1"}})
 	c.ready("hello", 1)
 	c.answers(n1, "hello/", "you", "hello, you")

@@ -12,8 +12,8 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// TestRoom: whatever is declared, no node is given more than its memory; what has a place keeps it when something new is
-// declared; and what has none is told why.
+// TestRoom: no node is assigned more than its memory; a placed seed keeps its place when new ones are declared; a
+// seed without a place gets the reason.
 func TestRoom(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -53,8 +53,8 @@ func TestRoom(t *testing.T) {
 	})
 }
 
-// TestNoRoomOnThisNode: with processes, a seed that does not fit is not claimed, its node says why, and it gets its place
-// when another gives it up.
+// TestNoRoomOnThisNode: in real processes, a seed that does not fit is not claimed, its node reports why, and it is
+// placed when another seed is removed.
 func TestNoRoomOnThisNode(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, embedtest.Start(t))

@@ -14,7 +14,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// simulation is a store and nodes without time: steps have their effect at once, and everybody sees everything.
+// simulation is a store and nodes without time: steps take effect at once, and all nodes see them at once.
 type simulation struct {
 	d     Desired
 	nodes map[string]*Actual
@@ -38,7 +38,7 @@ func (w *simulation) add(name string, h intent.Host) {
 		Files: map[string][]string{}, Drained: map[string]bool{}}
 }
 
-// lose takes a node and all that hangs on its session away.
+// lose removes a node and everything held by its session.
 func (w *simulation) lose(name string) {
 	delete(w.nodes, name)
 	delete(w.d.Hosts, name)
@@ -87,7 +87,7 @@ func (w *simulation) do(node string, s Step) {
 	}
 }
 
-// settle lets the nodes work in an order that draw picks, one step each, until none has anything to do.
+// settle runs one step of a node at a time, in the order that draw picks, until no node has a step left.
 func (w *simulation) settle(t interface{ Fatal(...any) }, draw func(n int) int, after func()) {
 	for round := 0; ; round++ {
 		if round > 10000 {
@@ -119,8 +119,8 @@ func (w *simulation) ready(seed string) (nodes []string) {
 	return nodes
 }
 
-// TestPlan_AnyStepOrder_Converges: whatever the order of steps, as many replicas as can be are ready and no others are left; while
-// nodes come, no seed has fewer ready than before.
+// TestPlan_AnyStepOrder_Converges: whatever the order of steps, as many replicas as possible become ready and no
+// others remain; while nodes join, no seed loses ready replicas.
 func TestPlan_AnyStepOrder_Converges(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -159,7 +159,7 @@ func TestPlan_AnyStepOrder_Converges(t *testing.T) {
 	})
 }
 
-// goal is counted without the plan: of the nodes that may have a seed, so many are ready.
+// goal checks the result without the plan: the right number of the eligible nodes has each seed ready.
 func (w *simulation) goal(t *rapid.T) {
 	for _, s := range w.d.Seeds {
 		may := 0
@@ -175,7 +175,7 @@ func (w *simulation) goal(t *rapid.T) {
 	}
 }
 
-// TestPlacements_Weights_Proportional: a node of weight 3 gets three times what one of weight 1 gets.
+// TestPlacements_Weights_Proportional: a node of weight 3 gets three times as much as one of weight 1.
 func TestPlacements_Weights_Proportional(t *testing.T) {
 	d := Desired{Hosts: map[string]intent.Host{"big": {Weight: 3}, "a": {Weight: 1}, "b": {}}}
 	count := map[string]int{}
@@ -190,7 +190,7 @@ func TestPlacements_Weights_Proportional(t *testing.T) {
 	}
 }
 
-// TestPlacements_Unsatisfiable_HoldSteady: what cannot be spread is said, and nothing moves for ever.
+// TestPlacements_Unsatisfiable_HoldSteady: an impossible spread is reported, and nothing keeps moving.
 func TestPlacements_Unsatisfiable_HoldSteady(t *testing.T) {
 	w := newSimulation()
 	for i, zone := range []string{"a", "a", "a", "b"} {
@@ -211,7 +211,7 @@ func TestPlacements_Unsatisfiable_HoldSteady(t *testing.T) {
 	}
 }
 
-// TestPlan_Load_AddsReplicas: load asks for more, up to the bound, and what no longer is needed goes.
+// TestPlan_Load_AddsReplicas: load adds replicas up to the maximum, and less load removes them.
 func TestPlan_Load_AddsReplicas(t *testing.T) {
 	w := newSimulation()
 	for i := range 6 {
@@ -232,8 +232,8 @@ func TestPlan_Load_AddsReplicas(t *testing.T) {
 	}
 }
 
-// TestPlan_ParkedSeed_Stays: a seed that rests because it ended its worker too often is not ready any more, and not handed on to
-// another node; one that is drained takes it along, for whoever holds the node to blame.
+// TestPlan_ParkedSeed_Stays: a parked seed is not ready, and does not move to another node unless its node is
+// drained.
 func TestPlan_ParkedSeed_Stays(t *testing.T) {
 	w := newSimulation()
 	for _, name := range []string{"n1", "n2"} {
@@ -259,7 +259,7 @@ func TestPlan_ParkedSeed_Stays(t *testing.T) {
 	}
 }
 
-// TestPlan_SiteAndSeedOfSameName: what goes wrong with a site is not put down to the seed of the same name.
+// TestPlan_SiteAndSeedOfSameName: the errors of a site are not attributed to the seed of the same name.
 func TestPlan_SiteAndSeedOfSameName(t *testing.T) {
 	w := newSimulation()
 	w.add("n", intent.Host{})
@@ -280,7 +280,7 @@ func TestPlan_SiteAndSeedOfSameName(t *testing.T) {
 	}
 }
 
-// TestPlan_HeldSeed_Stays: what is held back keeps running.
+// TestPlan_HeldSeed_Stays: a held seed keeps running.
 func TestPlan_HeldSeed_Stays(t *testing.T) {
 	w := newSimulation()
 	w.add("n", intent.Host{})

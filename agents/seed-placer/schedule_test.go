@@ -10,13 +10,13 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// spread is a fleet in which every claim follows its placement at once.
+// spread is a fleet in which claims follow the placement at once.
 type spread struct {
 	d    Desired
 	name func() string
 }
 
-// newSpread is a fleet of seeds with two replicas each, over nodes, all with names that nobody chose.
+// newSpread returns a fleet of seeds with two replicas each, with random names.
 func newSpread(draw *rand.Rand, seeds, nodes int) *spread {
 	patterns := []string{"seed-%d", "app%04d", "svc.%d.prod", "x%x", "team-a-%d", "%d", "n%03d.example.com", "web%d"}
 	pattern, other := patterns[draw.IntN(len(patterns))], patterns[draw.IntN(len(patterns))]
@@ -33,7 +33,7 @@ func newSpread(draw *rand.Rand, seeds, nodes int) *spread {
 	return s
 }
 
-// settle lets claims follow, and returns how many replicas are new somewhere.
+// settle updates the claims, and returns how many replicas are new on a node.
 func (s *spread) settle() (moved int) {
 	for name, p := range placements(s.d) {
 		claims := map[string]intent.Replica{}
@@ -48,7 +48,7 @@ func (s *spread) settle() (moved int) {
 	return moved
 }
 
-// lose takes a node away with all its claims.
+// lose removes a node with all its claims.
 func (s *spread) lose(node string) {
 	delete(s.d.Hosts, node)
 	for _, claims := range s.d.Claims {
@@ -56,7 +56,7 @@ func (s *spread) lose(node string) {
 	}
 }
 
-// fullest is what the fullest node has, beside the mean.
+// fullest returns the number of replicas of the fullest node relative to the mean.
 func (s *spread) fullest() float64 {
 	count, total := map[string]int{}, 0
 	for _, claims := range s.d.Claims {
@@ -68,8 +68,8 @@ func (s *spread) fullest() float64 {
 	return float64(slices.Max(slices.Collect(maps.Values(count)))) * float64(len(s.d.Hosts)) / float64(total)
 }
 
-// TestPlacements_ManyFleets_EvenAndStable looks at many fleets of ten nodes: replicas lie evenly, a node that is added takes no more than its share and
-// two in a hundred, one that is lost moves only what it had, and this holds however often nodes come and go.
+// TestPlacements_ManyFleets_EvenAndStable checks many fleets of ten nodes: replicas are even, a new node takes at
+// most its share plus two percent, a lost one moves only its own, and this still holds after many changes.
 func TestPlacements_ManyFleets_EvenAndStable(t *testing.T) {
 	t.Parallel()
 	var added, ratios []float64
@@ -121,8 +121,8 @@ func quantiles(v []float64) string {
 	return fmt.Sprintf("min %.2f, median %.2f, p95 %.2f, max %.2f", v[0], at(0.5), at(0.95), v[len(v)-1])
 }
 
-// BenchmarkSpread measures what a node that is added moves beyond its share, and how even the fleet is, over many names:
-// the worst of 200 fleets of 100 seeds with two replicas each, ten nodes and then eleven.
+// BenchmarkSpread measures how much a new node moves beyond its share, and how even the fleet is: the worst of 200
+// fleets of 100 seeds with two replicas each, on ten nodes and then eleven.
 func BenchmarkSpread(b *testing.B) {
 	var over, ratio []float64
 	for b.Loop() {

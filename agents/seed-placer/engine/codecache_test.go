@@ -12,13 +12,13 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
 )
 
-// returns is a module whose function run returns a number below 64.
+// returns encodes a module whose function run returns a number below 64.
 func returns(n byte) []byte {
 	return []byte("\x00asm\x01\x00\x00\x00" + "\x01\x05\x01\x60\x00\x01\x7f" + "\x03\x02\x01\x00" + "\x05\x03\x01\x00\x01" +
 		"\x07\x10\x02\x03run\x00\x00\x06memory\x02\x00" + "\x0a\x06\x01\x04\x00\x41" + string(n) + "\x0b")
 }
 
-// inNewEngine has an engine, as of a new process, load a module twice, and call a function of both.
+// inNewEngine loads a module twice in a new engine, as a new process would, and calls a function of both.
 func inNewEngine(t *testing.T, dir string, spec Spec, module []byte, function, want string) {
 	t.Helper()
 	e, err := New(dir, &outside{})
@@ -37,9 +37,9 @@ func inNewEngine(t *testing.T, dir string, spec Spec, module []byte, function, w
 	}
 }
 
-// TestCache_CodeIsStored: what was compiled is used again by the next process, with the kill check and without it, each apart,
-// and each module its own, even if they differ in nothing but what their functions do; what is damaged, or made for
-// another processor, is made anew.
+// TestCache_CodeIsStored: compiled code is reused by the next process, separately for trusted and checked seeds and
+// for each module, even if only the function bodies differ; damaged code, or code for another processor, is compiled
+// again.
 func TestCache_CodeIsStored(t *testing.T) {
 	dir := t.TempDir()
 	specs := []Spec{{Name: "s"}, {Name: "s", Trusted: true}}
@@ -99,7 +99,7 @@ func TestCache_CodeIsStored(t *testing.T) {
 	}
 }
 
-// TestCache_GoCodeIsStored is that with a module of thousands of functions.
+// TestCache_GoCodeIsStored does the same with a module of thousands of functions.
 func TestCache_GoCodeIsStored(t *testing.T) {
 	dir, module := t.TempDir(), fixture.Go(t, "reactor+")
 	for range 2 {
@@ -107,7 +107,7 @@ func TestCache_GoCodeIsStored(t *testing.T) {
 	}
 }
 
-// TestMakeSkeleton: a shell is itself a module, and what is cut off anywhere makes none, or one that is refused as before.
+// TestMakeSkeleton: a skeleton is a valid module, and a truncated module has none or is rejected as before.
 func TestMakeSkeleton(t *testing.T) {
 	module := returns(5)
 	for cut := range module {

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// hour is the patience of who waits for what comes.
+// hour is the limit of calls that must not time out.
 var hour = MaxWait{time.Hour, time.Hour}
 
-// enter waits at a gate in the background.
+// enter calls Acquire in the background.
 func enter(l *Limiter, p MaxWait) <-chan error {
 	entered := make(chan error, 1)
 	go func() { entered <- l.Acquire(p) }()
@@ -50,7 +50,7 @@ func TestAcquire_LimitAndQueue(t *testing.T) {
 	})
 }
 
-// TestAcquireNow_ExceedsLimit: who comes back is let in, and the places are given out again only when they are free.
+// TestAcquireNow_ExceedsLimit: a call that comes back is admitted above the limit, and waiting calls only below it.
 func TestAcquireNow_ExceedsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 10)
@@ -68,7 +68,8 @@ func TestAcquireNow_ExceedsLimit(t *testing.T) {
 	})
 }
 
-// TestAcquire_Burst_AllAdmitted: a hundred calls at once are all let in, the first one first, while nobody waits for too long.
+// TestAcquire_Burst_AllAdmitted: a hundred calls at once are all admitted, the first one first, as long as none waits
+// too long.
 func TestAcquire_Burst_AllAdmitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 200)
@@ -97,7 +98,8 @@ func TestAcquire_Burst_AllAdmitted(t *testing.T) {
 	})
 }
 
-// TestAcquire_QueueDrainsSometimes_NoneRejected: more calls than can be in at once come for ever, but now and then all of them are in: none is refused.
+// TestAcquire_QueueDrainsSometimes_NoneRejected: more calls than the limit arrive without end, but the queue empties
+// now and then: none is rejected.
 func TestAcquire_QueueDrainsSometimes_NoneRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 100)
@@ -121,7 +123,7 @@ func TestAcquire_QueueDrainsSometimes_NoneRejected(t *testing.T) {
 	})
 }
 
-// TestAcquire_FewAboveLimit_Wait: a few more than can be in at once, who come again for ever, wait for their turn.
+// TestAcquire_FewAboveLimit_Wait: a few more callers than the limit, who call again without end, wait for their turn.
 func TestAcquire_FewAboveLimit_Wait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 100)
@@ -141,8 +143,8 @@ func TestAcquire_FewAboveLimit_Wait(t *testing.T) {
 	})
 }
 
-// TestAcquire_Overload_ShortWaitsAndLIFO: in a queue in which somebody waits for long, only short waits are left, and who came last goes first. Once
-// it was empty, there is time again.
+// TestAcquire_Overload_ShortWaitsAndLIFO: while the queue is slow, only short waits are allowed and the newest call
+// goes first. Once the queue was empty, long waits are allowed again.
 func TestAcquire_Overload_ShortWaitsAndLIFO(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 100)
@@ -172,7 +174,7 @@ func TestAcquire_Overload_ShortWaitsAndLIFO(t *testing.T) {
 		if err := <-patient; err != nil {
 			t.Fatal(err)
 		}
-		began = time.Now() // nobody waits, but only because who did was refused
+		began = time.Now() // the queue is empty only because its calls were rejected
 		if err := l.Acquire(MaxWait{time.Hour, 20 * time.Millisecond}); !errors.Is(err, ErrLate) || time.Since(began) > 20*time.Millisecond+2*tick {
 			t.Fatalf("%v after %v", err, time.Since(began))
 		}
@@ -188,8 +190,8 @@ func TestAcquire_Overload_ShortWaitsAndLIFO(t *testing.T) {
 	})
 }
 
-// TestAcquire_ProcessStalled_NotOverload: of the time in which the process did not run, next to nothing counts, however long it was; but nobody
-// waits longer than at most.
+// TestAcquire_ProcessStalled_NotOverload: time in which the process was stalled hardly counts, however long it was,
+// but no call waits longer than its limit.
 func TestAcquire_ProcessStalled_NotOverload(t *testing.T) {
 	for _, still := range []time.Duration{time.Second, 2 * time.Hour} {
 		t.Run(fmt.Sprint(still), func(t *testing.T) {
@@ -197,7 +199,7 @@ func TestAcquire_ProcessStalled_NotOverload(t *testing.T) {
 				l := New(1, 100)
 				l.TryAcquire()
 				waits := enter(l, MaxWait{time.Hour, time.Millisecond})
-				l.mu.Lock() // as if the last tick, and the call, were of that long ago
+				l.mu.Lock() // as if the last tick and the arrival were that long ago
 				l.lastTick = l.lastTick.Add(-still)
 				one := l.waiting.Front().Value.(*waiter)
 				one.arrived = one.arrived.Add(-still)
@@ -212,7 +214,7 @@ func TestAcquire_ProcessStalled_NotOverload(t *testing.T) {
 	}
 }
 
-// TestAcquire_Concurrent_NeverAboveLimit counts who is inside while many come, wait and give up.
+// TestAcquire_Concurrent_NeverAboveLimit counts the admitted calls while many arrive, wait and give up.
 func TestAcquire_Concurrent_NeverAboveLimit(t *testing.T) {
 	l := New(3, 20)
 	var inside, most, in atomic.Int64
@@ -240,7 +242,7 @@ func TestAcquire_Concurrent_NeverAboveLimit(t *testing.T) {
 	}
 }
 
-// TestAcquire_SlowCalls_NoneRejected: of a few callers of what takes long, who come once, none is refused.
+// TestAcquire_SlowCalls_NoneRejected: a few slow calls that arrive once are all admitted.
 func TestAcquire_SlowCalls_NoneRejected(t *testing.T) {
 	for _, service := range []time.Duration{50 * time.Millisecond, 250 * time.Millisecond, 2 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

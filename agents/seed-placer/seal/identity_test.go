@@ -20,7 +20,7 @@ func filesOf(a *certtest.Authority, name string) Files {
 	return Files{cert, key, a.CA()}
 }
 
-// TestReadIdentity takes only what other nodes would accept, and says which file is at fault.
+// TestReadIdentity accepts only what other nodes would accept, and names the file at fault.
 func TestReadIdentity(t *testing.T) {
 	a, stranger := certtest.New(t), certtest.New(t)
 	a.Issue("n1", host, time.Hour)
@@ -55,7 +55,7 @@ func TestReadIdentity(t *testing.T) {
 	}
 }
 
-// lent is a borrowed key of an identity, over real pipes.
+// lent returns a remote signer of an identity, over real pipes.
 func lent(t *testing.T, r *Reloader) *RemoteSigner {
 	t.Helper()
 	asked, asks, err := os.Pipe()
@@ -72,7 +72,8 @@ func lent(t *testing.T, r *Reloader) *RemoteSigner {
 	return NewRemoteSigner(asks, hears)
 }
 
-// TestServeSigner_SignsOnlyHandshakes: handshakes of both sides are signed by the lender, before and after a renewal, and nothing else is.
+// TestServeSigner_SignsOnlyHandshakes: handshakes of both sides are signed, before and after a renewal, and nothing
+// else is.
 func TestServeSigner_SignsOnlyHandshakes(t *testing.T) {
 	a := certtest.New(t)
 	a.Issue("n1", host, time.Hour)
@@ -90,7 +91,7 @@ func TestServeSigner_SignsOnlyHandshakes(t *testing.T) {
 		t.Errorf("nothing has changed: %v %v", changed, err)
 	}
 	greet(t, r.Identity().PublicIdentity, borrowed)
-	greet(t, before, borrowed) // a handshake may be under way
+	greet(t, before, borrowed) // a handshake may be in progress
 	key, err := borrowed.For(r.Identity().PublicIdentity)
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +122,7 @@ func TestServeSigner_SignsOnlyHandshakes(t *testing.T) {
 	}
 }
 
-// greet shakes hands, both sides with a borrowed key.
+// greet does a handshake in which both sides use a remote key.
 func greet(t *testing.T, p PublicIdentity, s *RemoteSigner) {
 	t.Helper()
 	key, err := s.For(p)
@@ -155,7 +156,7 @@ func greet(t *testing.T, p PublicIdentity, s *RemoteSigner) {
 	}
 }
 
-// TestRefresh_HalfRenewed_KeepsPrevious goes on with what it has, and takes the rest up once it is there.
+// TestRefresh_HalfRenewed_KeepsPrevious keeps the previous identity until the new files are complete.
 func TestRefresh_HalfRenewed_KeepsPrevious(t *testing.T) {
 	a := certtest.New(t)
 	a.Issue("n1", host, time.Hour)

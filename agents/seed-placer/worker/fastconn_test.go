@@ -20,11 +20,11 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// pair is a worker with two doors: at one of them connections answer by themselves what they can, at the other they never do.
+// pair is a worker with two listeners: one with the fast path, and one without.
 type pair struct {
 	*Worker
 	quick, plain string
-	passed       atomic.Int64 // requests at the quick door that were passed on
+	passed       atomic.Int64 // requests that the fast path handed to the server
 }
 
 func newPair(t testing.TB, modules map[string][]byte) *pair {
@@ -74,7 +74,7 @@ func (p *pair) listen(t testing.TB, wrap func(net.Listener) net.Listener, handle
 	return listener.Addr().String()
 }
 
-// say sends pieces, each once the one before has arrived, asks for an end, and returns everything that comes back.
+// say sends pieces, each once the previous one has arrived, closes the sending side, and returns the responses.
 func say(t testing.TB, address string, pieces ...string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
@@ -99,19 +99,19 @@ func say(t testing.TB, address string, pieces ...string) string {
 	if err, late := err.(net.Error); late && err.Timeout() {
 		t.Fatalf("no end of the answer to %q: %q", pieces, said)
 	}
-	if err != nil && bytes.Contains(said, []byte(" 403 ")) { // to what is no HTTP the server does not listen any further
+	if err != nil && bytes.Contains(said, []byte(" 403 ")) { // the server stops reading after a request that is not valid HTTP
 		return told(string(said)) + "and the connection was reset"
 	}
 	return told(string(said))
 }
 
-// unfinished reports whether what was said may be the beginning of something that never comes: no commands take part in
-// that, for which a client that says no more is gone.
+// unfinished reports whether the input may be the start of an incomplete request: commands are left out of those,
+// because for them the client has disconnected.
 func unfinished(said string) bool {
 	return !strings.Contains(said, "/seed/page/") && !strings.Contains(said, "/seed/web/") || strings.Contains(said, "never comes")
 }
 
-// told is what was answered without what may differ: when, in which order, and how the length is told.
+// told returns the responses without what may differ: date, header order, and the encoding of the length.
 func told(said string) string {
 	in, out := bufio.NewReader(strings.NewReader(said)), ""
 	for {
@@ -122,7 +122,7 @@ func told(said string) string {
 		if err != nil {
 			return out + "and what is no answer, or belongs to a head that was asked for alone"
 		}
-		body, _ := io.ReadAll(r.Body) // none, where only the head was asked for
+		body, _ := io.ReadAll(r.Body) // none for a HEAD request
 		r.Header.Del("Date")
 		r.Header.Del("Content-Length")
 		out += fmt.Sprintf("%d %v\n", r.StatusCode, r.Close)
@@ -133,7 +133,7 @@ func told(said string) string {
 	}
 }
 
-// requests are what clients send, some of it odd.
+// requests are valid and odd requests.
 var requests = []string{
 	"GET /seed/hello/ HTTP/1.1\r\nHost: a\r\n\r\n",
 	"GET /seed/hello/hello HTTP/1.1\r\nHost: a:8080\r\nAccept: */*\r\nX-Two: 1\r\nx-two: 2\r\nCookie: a=b\r\nCookie: c=d\r\n\r\n",
@@ -197,8 +197,8 @@ func quickModules(t testing.TB) map[string][]byte {
 	return map[string][]byte{"hello": fixture.Tiny(), "web": fixture.Go(t, "web+"), "page": fixture.Go(t, "page")}
 }
 
-// TestFastConn: whatever a client sends, in whatever pieces, a connection that answers by itself answers what the server
-// would; and what is usual never comes to the server.
+// TestFastConn: whatever a client sends, in whatever pieces, the fast path answers what the server would; and simple
+// requests never reach the server.
 func TestFastConn(t *testing.T) {
 	p := newPair(t, quickModules(t))
 	t.Run("is no other", func(t *testing.T) { quickIsNoOther(t, p) })
@@ -240,7 +240,7 @@ func quickIsNoOther(t *testing.T, p *pair) {
 // The server sends files through this.
 var _ io.ReaderFrom = (*fastConn)(nil)
 
-// TestDisconnectContext: who listens hears that a client goes away, and takes nothing from what it sends next.
+// TestDisconnectContext: a handler is told of a disconnect, and the watch takes nothing from the next request.
 func TestDisconnectContext(t *testing.T) {
 	for _, leaves := range []bool{true, false} {
 		client, conn := net.Pipe()
@@ -273,7 +273,7 @@ func TestDisconnectContext(t *testing.T) {
 	}
 }
 
-// TestFastResponse_SentOnce: a seed that says more than it said it would says nothing to the next request.
+// TestFastResponse_SentOnce: a seed that writes more than its Content-Length does not corrupt the next response.
 func TestFastResponse_SentOnce(t *testing.T) {
 	client, conn := net.Pipe()
 	said := make(chan string)

@@ -13,7 +13,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/fixture"
 )
 
-// post sends the head of a call and a part of its body from an address.
+// post sends the header of a call and a part of its body from an address.
 func post(t *testing.T, from, to string, size int, part []byte) *bufio.Reader {
 	t.Helper()
 	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", to)
@@ -21,15 +21,15 @@ func post(t *testing.T, from, to string, size int, part []byte) *bufio.Reader {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	go func() { // who is refused in the middle does not take all of it
+	go func() { // the server may reject it before it has read all
 		fmt.Fprintf(conn, "POST /call/tiny/hello HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size)
 		_, _ = conn.Write(part)
 	}()
 	return bufio.NewReader(conn)
 }
 
-// TestInFlight_BodiesAreLimited: what clients send and do not end is bounded for each and for all; small requests go on,
-// and all of it is free again when they have gone.
+// TestInFlight_BodiesAreLimited: incomplete bodies are limited per client and in total; small requests still work,
+// and everything is released after a disconnect.
 func TestInFlight_BodiesAreLimited(t *testing.T) {
 	w := newPair(t, map[string][]byte{"tiny": fixture.Tiny()})
 	const most = 1 << 20
@@ -82,7 +82,7 @@ func TestInFlight_BodiesAreLimited(t *testing.T) {
 	}
 }
 
-// TestInFlight_IsReleased: what was taken is free again, whoever took it.
+// TestInFlight_IsReleased: all reservations are released, whoever made them.
 func TestInFlight_IsReleased(t *testing.T) {
 	f := newByteLimiter()
 	f.setLimit(100)
