@@ -21,9 +21,9 @@ const maxSocketConns = 256
 // serveSocket accepts uploads at a unix socket. Access to the socket is permission to publish on this node. The only
 // other publishers are clients with a certificate, whose uploads a worker forwards here.
 //
-// PUT  /blob           stores the body, answers {"sha256":…,"size":…}
-// PUT  /blob/<digest>  stores a part of a blob, see putPart
-// GET  /blob/<digest>  returns a blob
+//	PUT  /blob           stores the body, answers {"sha256":…,"size":…}
+//	PUT  /blob/<digest>  stores a part of a blob, see putPart
+//	GET  /blob/<digest>  returns a blob
 func (p *placer) serveSocket(ctx context.Context, path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("listen for blobs: %w", err)

@@ -33,9 +33,9 @@ type upload struct {
 
 // putPart stores a part of a blob, so that a broken connection costs only the data in flight:
 //
-// Content-Range: bytes */100       asks for the stored length: 202 {"have":40}, or 200 as below
-// Content-Range: bytes 40-99/100   continues there: 200 {"sha256":…,"size":…,"node":…} once complete and verified,
-// 409 {"have":…} at a wrong offset, 422 if the digest does not match
+//	Content-Range: bytes */100       asks for the stored length: 202 {"have":40}, or 200 as below
+//	Content-Range: bytes 40-99/100   continues there: 200 {"sha256":…,"size":…,"node":…} once verified,
+//	                                 409 {"have":…} at a wrong offset, 422 if the digest does not match
 func (u *uploads) putPart(w http.ResponseWriter, r *http.Request) {
 	digest, p := strings.TrimPrefix(r.PathValue("digest"), "sha256:"), u.placer
 	at, total, err := parseRange(r)
