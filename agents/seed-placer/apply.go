@@ -10,12 +10,12 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// errNoSession is met by what must hang on a session while there is none.
+// errNoSession is returned for a write that needs a session while there is none.
 var errNoSession = errors.New("there is no session in the store yet")
 
-// apply does one step.
+// apply executes one step and records its error for the status.
 func (p *placer) apply(ctx context.Context, s Step) error {
-	err := p.do(ctx, s)
+	err := p.applyStep(ctx, s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.faults, s.About)
@@ -25,23 +25,23 @@ func (p *placer) apply(ctx context.Context, s Step) error {
 	return err
 }
 
-func (p *placer) do(ctx context.Context, s Step) error {
+func (p *placer) applyStep(ctx context.Context, s Step) error {
 	tree, node := p.agent.Tree, p.agent.Node
 	switch s.Kind {
 	case Join:
-		return p.join(ctx)
+		return p.announceNode(ctx)
 	case Tell:
-		return p.tell(s.Digest)
+		return p.configureWorkers(s.Digest)
 	case Claim:
-		return p.say(ctx, s.About, intent.Replica{State: intent.ReplicaClaimed, Digest: s.Digest, Zone: p.zone()})
+		return p.writeClaim(ctx, s.About, intent.Replica{State: intent.ReplicaClaimed, Digest: s.Digest, Zone: p.zone()})
 	case Announce:
-		p.drains(s.About, s.State == intent.ReplicaDraining)
-		return p.say(ctx, s.About, intent.Replica{State: s.State, Digest: s.Digest, Address: s.Address, Zone: p.zone(), Load: s.Load})
+		p.trackDraining(s.About, s.State == intent.ReplicaDraining)
+		return p.writeClaim(ctx, s.About, intent.Replica{State: s.State, Digest: s.Digest, Address: s.Address, Zone: p.zone(), Load: s.Load})
 	case Release:
-		p.drains(s.About, false)
+		p.trackDraining(s.About, false)
 		err := p.agent.Store.Delete(ctx, tree.Replica(intent.Name(s.About), node))
 		if err == nil {
-			p.own.claim(s.About, nil)
+			p.writes.recordClaim(s.About, nil)
 		}
 		return err
 	case Fetch:
@@ -52,24 +52,24 @@ func (p *placer) do(ctx context.Context, s Step) error {
 			err = p.agent.Store.Put(ctx, tree.Holder(intent.Name(s.Digest), node), value)
 		}
 		if err == nil {
-			p.own.hold(s.Digest, true)
+			p.writes.recordHolder(s.Digest, true)
 		}
 		return err
 	case Collect:
 		if err := p.agent.Store.Delete(ctx, tree.Holder(intent.Name(s.Digest), node)); err != nil {
 			return err
 		}
-		p.own.hold(s.Digest, false)
-		return errors.Join(p.blobs.Remove(s.Digest), p.forget(s.Digest))
+		p.writes.recordHolder(s.Digest, false)
+		return errors.Join(p.blobs.Remove(s.Digest), p.removeCompiled(s.Digest))
 	}
 	return fmt.Errorf("step of unknown kind %q", s.Kind)
 }
 
-// say writes the claim of this node to a seed.
-func (p *placer) say(ctx context.Context, seed string, r intent.Replica) error {
-	err := p.hold(ctx, p.agent.Tree.Replica(intent.Name(seed), p.agent.Node), r)
+// writeClaim writes this node's claim of a seed.
+func (p *placer) writeClaim(ctx context.Context, seed string, r intent.Replica) error {
+	err := p.acquireKey(ctx, p.agent.Tree.Replica(intent.Name(seed), p.agent.Node), r)
 	if err == nil {
-		p.own.claim(seed, &r)
+		p.writes.recordClaim(seed, &r)
 	}
 	return err
 }
@@ -77,33 +77,33 @@ func (p *placer) say(ctx context.Context, seed string, r intent.Replica) error {
 func (p *placer) zone() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return zoneOf(p.now)
+	return zoneOf(p.host)
 }
 
-// join says that this node takes seeds. What a predecessor of this very node said is taken over: there is only one, for
-// it would hold the lock of the state directory.
-func (p *placer) join(ctx context.Context) error {
-	session, _ := p.lease.get()
+// announceNode announces that this node takes seeds. It replaces the announcement of a previous process: the lock of
+// the state directory excludes a second agent.
+func (p *placer) announceNode(ctx context.Context) error {
+	session, _ := p.session.get()
 	if session == nil {
 		return errNoSession
 	}
 	p.mu.Lock()
-	now := p.now
+	host := p.host
 	p.mu.Unlock()
-	if err := p.hold(ctx, p.agent.Tree.Host(p.agent.Node), now); err != nil {
+	if err := p.acquireKey(ctx, p.agent.Tree.Host(p.agent.Node), host); err != nil {
 		return err
 	}
-	p.lease.join(session, now)
+	p.session.setAnnounced(session, host)
 	return nil
 }
 
-// hold writes a key that falls away with the session.
-func (p *placer) hold(ctx context.Context, key string, noun any) error {
-	session, _ := p.lease.get()
+// acquireKey writes a key that the store deletes with the session.
+func (p *placer) acquireKey(ctx context.Context, key string, content any) error {
+	session, _ := p.session.get()
 	if session == nil {
 		return errNoSession
 	}
-	value, err := json.Marshal(noun)
+	value, err := json.Marshal(content)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (p *placer) hold(ctx context.Context, key string, noun any) error {
 	if held || err != nil {
 		return err
 	}
-	if err := p.agent.Store.Delete(ctx, key); err != nil { // held by a session of before
+	if err := p.agent.Store.Delete(ctx, key); err != nil { // a previous session holds it
 		return err
 	}
 	if held, err = session.Acquire(ctx, key, value); err == nil && !held {
@@ -120,29 +120,29 @@ func (p *placer) hold(ctx context.Context, key string, noun any) error {
 	return err
 }
 
-// tell gives the workers the tables that were planned.
-func (p *placer) tell(digest string) error {
+// configureWorkers sends the planned configuration to the workers.
+func (p *placer) configureWorkers(digest string) error {
 	p.mu.Lock()
-	next := p.next
+	configs := p.nextConfigs
 	p.mu.Unlock()
-	if next.digest() != digest {
-		return nil // planned anew meanwhile: that plan has a step of its own
+	if configs.digest() != digest {
+		return nil // a newer plan has replaced it, with a step of its own
 	}
-	err := p.crew.tell(next, digest)
+	err := p.workers.configure(configs, digest)
 	if err == nil {
-		p.remember(next)
+		p.saveConfig(configs)
 	}
 	return err
 }
 
-// drains notes since when a replica is draining.
-func (p *placer) drains(name string, begins bool) {
+// trackDraining records since when a replica has been draining.
+func (p *placer) trackDraining(name string, draining bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !begins {
+	if !draining {
 		delete(p.draining, name)
 		return
 	}
 	p.draining[name] = time.Now()
-	time.AfterFunc(quietAfter, p.nudge)
+	time.AfterFunc(drainDelay, p.wake)
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
-// cluster is a store and nodes, each a process with an address of its own.
+// cluster is a store and nodes, each node a process with its own address.
 type cluster struct {
 	testing.TB
 	store *store.Store
@@ -29,10 +29,10 @@ type cluster struct {
 	nodes map[string]*member
 	asker *http.Client
 
-	program []string // by which the agents are run, or none
-	env     []string // beside that of the test
+	program []string // wrapper command of the agents, or none
+	env     []string // in addition to the test's environment
 
-	compiled string // folder of compiled code, that of all tests unless told otherwise
+	compiled string // directory of compiled code, shared by all tests by default
 }
 
 // member is one node.
@@ -97,13 +97,13 @@ func (c *cluster) start(i int, args ...string) *member {
 	return m
 }
 
-// kill is kill -9 of the agent alone.
+// kill sends SIGKILL to the agent, but not to its workers.
 func (m *member) kill() {
 	_ = m.cmd.Process.Kill()
 	<-m.ended
 }
 
-// publish puts a module on a node and declares it.
+// publish uploads a module to a node and declares it.
 func (c *cluster) publish(m *member, module []byte, name string, members map[string]any) {
 	c.Helper()
 	unix := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -136,7 +136,7 @@ func (c *cluster) publish(m *member, module []byte, name string, members map[str
 	}
 }
 
-// replicas are the claims of a seed.
+// replicas returns the claims of a seed.
 func (c *cluster) replicas(name string) map[string]intent.Replica {
 	c.Helper()
 	prefix := c.tree.Replicas().Join(intent.Name(name))
@@ -147,12 +147,12 @@ func (c *cluster) replicas(name string) map[string]intent.Replica {
 	all := map[string]intent.Replica{}
 	for _, p := range pairs {
 		node, _ := prefix.Below(p.Key)
-		put(all, node, p.Value)
+		decodeInto(all, node, p.Value)
 	}
 	return all
 }
 
-// joined waits until all nodes that were started take seeds: one that came later would take some from the others.
+// joined waits until all started nodes take seeds: a later one would take some from the others.
 func (c *cluster) joined() {
 	c.Helper()
 	for name := range c.nodes {
@@ -160,7 +160,7 @@ func (c *cluster) joined() {
 	}
 }
 
-// answers waits until a node knows the way to a seed: what the store says is ready, nodes come to know one after the other.
+// answers waits until a call at a node succeeds: nodes learn of a ready replica one after the other.
 func (c *cluster) answers(m *member, path, input, want string) {
 	c.Helper()
 	status, said := 0, ""
@@ -171,7 +171,7 @@ func (c *cluster) answers(m *member, path, input, want string) {
 	}
 }
 
-// ready waits until so many nodes have a seed ready, and returns them.
+// ready waits until want nodes have a seed ready, and returns them.
 func (c *cluster) ready(name string, want int) (nodes []string) {
 	c.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -190,7 +190,7 @@ func (c *cluster) ready(name string, want int) (nodes []string) {
 	}
 }
 
-// call calls a seed at a node and returns the status and what it said.
+// call calls a seed at a node and returns the status and the body.
 func (c *cluster) call(m *member, path, input string) (int, string) {
 	response, said, err := send(c.asker, http.MethodPost, "http://"+m.address+"/call/"+path, "", input)
 	if err != nil {

@@ -18,21 +18,21 @@ import (
 
 // Bounds of a fetch.
 const (
-	maxBlob   = 1 << 40          // bytes
-	stall     = 30 * time.Second // without a byte
-	fetchSlot = 4                // at once
+	maxBlob      = 1 << 40          // bytes
+	stallTimeout = 30 * time.Second // longest time without a byte
+	maxFetches   = 4                // concurrent
 )
 
-// fetch brings a blob here: from any node that holds it, or for a seed from the address that its intent names.
+// fetch copies a blob to this node: from any node that holds it, or for a seed from the URL in its intent.
 func (p *placer) fetch(ctx context.Context, s Step) error {
-	if p.blobs.Has(s.Digest) { // several seeds and sites may want one blob
+	if p.blobs.Has(s.Digest) { // several seeds and sites may need the same blob
 		return nil
 	}
 	var errs []error
 	for _, from := range p.sources(s) {
-		err := p.blobs.Fetch(ctx, s.Digest, p.most(s.Digest), p.fetches.bound(from.open))
+		err := p.blobs.Fetch(ctx, s.Digest, p.maxSize(s.Digest), p.fetches.limit(from.open))
 		if err == nil {
-			p.nudge()
+			p.wake()
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", from.name, err))
@@ -43,12 +43,12 @@ func (p *placer) fetch(ctx context.Context, s Step) error {
 	return errors.Join(errs...)
 }
 
-// slots bound how many blobs come here at once.
+// slots limit the concurrent fetches.
 type slots chan struct{}
 
-// bound is a source that waits for a slot, which it has until its body is closed. Who only waits for the fetch of somebody
-// else takes none.
-func (s slots) bound(open blob.Source) blob.Source {
+// limit makes a source wait for a slot, which it holds until its body is closed. A fetch that only waits for the same
+// fetch in progress takes none.
+func (s slots) limit(open blob.Source) blob.Source {
 	return func(ctx context.Context, offset int64) (io.ReadCloser, error) {
 		select {
 		case s <- struct{}{}:
@@ -60,24 +60,24 @@ func (s slots) bound(open blob.Source) blob.Source {
 			<-s
 			return nil, err
 		}
-		return &slotted{body, s}, nil
+		return &slotBody{body, s}, nil
 	}
 }
 
-// slotted is a body that holds a slot.
-type slotted struct {
+// slotBody releases its slot when it is closed.
+type slotBody struct {
 	io.ReadCloser
 	slots slots
 }
 
 // Close implements io.Closer.
-func (s *slotted) Close() error {
+func (s *slotBody) Close() error {
 	<-s.slots
 	return s.ReadCloser.Close()
 }
 
-// most is how large a blob may be: its declared size where there is one, so that a holder that lies fills no disk.
-func (p *placer) most(digest string) int64 {
+// maxSize returns the declared size of a blob, or maxBlob, so that a malicious holder cannot fill the disk.
+func (p *placer) maxSize(digest string) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if size := p.desired.Blobs[digest].Size; size > 0 {
@@ -86,18 +86,18 @@ func (p *placer) most(digest string) int64 {
 	return maxBlob
 }
 
-// origin is a place that may have a blob.
-type origin struct {
+// namedSource is a possible source of a blob, with a name for errors.
+type namedSource struct {
 	name string
 	open blob.Source
 }
 
-func (p *placer) sources(s Step) (from []origin) {
+func (p *placer) sources(s Step) (from []namedSource) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, node := range p.desired.Holders[s.Digest] {
 		if host, live := p.desired.Hosts[node]; live && node != string(p.agent.Node) {
-			from = append(from, origin{node, p.proof.fromNode(node, host.Address, s.Digest)})
+			from = append(from, namedSource{node, p.tls.fromNode(node, host.Address, s.Digest)})
 		}
 	}
 	for _, w := range p.desired.Seeds {
@@ -105,9 +105,9 @@ func (p *placer) sources(s Step) (from []origin) {
 			continue
 		}
 		if u, err := url.Parse(w.Seed.Source); err == nil && u.Scheme == "file" {
-			from = append(from, origin{w.Seed.Source, fromFile(u.Path)})
+			from = append(from, namedSource{w.Seed.Source, fromFile(u.Path)})
 		} else if strings.HasPrefix(w.Seed.Source, "https://") {
-			from = append(from, origin{w.Seed.Source, fromHTTP(outside, w.Seed.Source)})
+			from = append(from, namedSource{w.Seed.Source, fromHTTP(externalClient, w.Seed.Source)})
 		}
 	}
 	return from
@@ -128,12 +128,12 @@ func fromFile(path string) blob.Source {
 	}
 }
 
-// outside is the client for sources that intent names.
-var outside = &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-	ResponseHeaderTimeout: stall, DisableCompression: true, Proxy: http.ProxyFromEnvironment}}
+// externalClient is the HTTP client for URLs in intents.
+var externalClient = &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+	ResponseHeaderTimeout: stallTimeout, DisableCompression: true, Proxy: http.ProxyFromEnvironment}}
 
-// fromNode asks another node, as nodes ask each other.
-func (p *proof) fromNode(node, address, digest string) blob.Source {
+// fromNode fetches a blob from another node.
+func (p *nodeTLS) fromNode(node, address, digest string) blob.Source {
 	return func(ctx context.Context, offset int64) (io.ReadCloser, error) {
 		public, client := p.public(), p.client.Load()
 		target, err := public.URL(node, address, "/blob/"+digest)
@@ -148,7 +148,7 @@ func (p *proof) fromNode(node, address, digest string) blob.Source {
 	}
 }
 
-// fromHTTP asks for what is missing. A server that sends the whole in spite of that is read past what is there.
+// fromHTTP requests the missing part of a blob. If the server sends all of it, the known part is skipped.
 func fromHTTP(client *http.Client, address string) blob.Source {
 	return func(ctx context.Context, offset int64) (io.ReadCloser, error) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -165,8 +165,8 @@ func fromHTTP(client *http.Client, address string) blob.Source {
 			cancel()
 			return nil, err
 		}
-		body := &watched{ReadCloser: response.Body, cancel: cancel}
-		body.timer = time.AfterFunc(stall, cancel)
+		body := &stallBody{ReadCloser: response.Body, cancel: cancel}
+		body.timer = time.AfterFunc(stallTimeout, cancel)
 		switch {
 		case response.StatusCode == http.StatusPartialContent && offset > 0:
 			return body, nil
@@ -189,24 +189,24 @@ func fromHTTP(client *http.Client, address string) blob.Source {
 	}
 }
 
-// watched cuts off a body that stalls.
-type watched struct {
+// stallBody cancels the request when its body stalls.
+type stallBody struct {
 	io.ReadCloser
 	timer  *time.Timer
 	cancel context.CancelFunc
 }
 
 // Read implements io.Reader.
-func (w *watched) Read(p []byte) (int, error) {
+func (w *stallBody) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
 	if n > 0 {
-		w.timer.Reset(stall)
+		w.timer.Reset(stallTimeout)
 	}
 	return n, err
 }
 
 // Close implements io.Closer.
-func (w *watched) Close() error {
+func (w *stallBody) Close() error {
 	w.timer.Stop()
 	w.cancel()
 	return w.ReadCloser.Close()

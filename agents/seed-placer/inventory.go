@@ -10,14 +10,14 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// Listed is what the inventory says of this node, under intent/machines.
-type Listed struct {
+// InventoryRecord is this node's entry in the inventory, under intent/machines.
+type InventoryRecord struct {
 	Region  string
 	Machine intent.Machine
 }
 
-// listed finds this node in the inventory, and says what is wrong with its record there.
-func listed(t intent.Tree, node intent.Name, part store.Snapshot) (found *Listed, fault string) {
+// findInventoryRecord returns this node's record, and what is wrong with it.
+func findInventoryRecord(t intent.Tree, node intent.Name, part store.Snapshot) (found *InventoryRecord, fault string) {
 	for _, pair := range part.Pairs {
 		rest, _ := t.Machines().Below(pair.Key)
 		region, name, _ := strings.Cut(rest, "/")
@@ -32,21 +32,21 @@ func listed(t intent.Tree, node intent.Name, part store.Snapshot) (found *Listed
 		case err != nil:
 			fault = err.Error()
 		default:
-			found = &Listed{Region: region, Machine: machine}
+			found = &InventoryRecord{Region: region, Machine: machine}
 		}
 	}
 	return found, fault
 }
 
-// over is the node as the inventory has it, with what the flags say over that.
-func (l *Listed) over(flags intent.Host) intent.Host {
+// withFlags returns the node as the inventory describes it, overridden by the flags.
+func (l *InventoryRecord) withFlags(flags intent.Host) intent.Host {
 	if l == nil {
 		return flags
 	}
 	h, m := flags, l.Machine
 	h.Region = cmp.Or(flags.Region, l.Region)
 	h.Labels = map[string]string{}
-	if m.Datacenter != "" { // machines that fail together are a zone
+	if m.Datacenter != "" { // machines of a datacenter fail together, so it is their zone
 		h.Labels["datacenter"], h.Labels["zone"] = m.Datacenter, m.Datacenter
 	}
 	for name, value := range m.Labels {
@@ -58,7 +58,7 @@ func (l *Listed) over(flags intent.Host) intent.Host {
 	return h
 }
 
-// sameHost reports whether nothing need be said anew.
+// sameHost reports whether two announcements are equal.
 func sameHost(a, b intent.Host) bool {
 	same := maps.Equal(a.Labels, b.Labels)
 	a.Labels, b.Labels = nil, nil
@@ -66,14 +66,14 @@ func sameHost(a, b intent.Host) bool {
 		a.Closed == b.Closed && a.Cordoned == b.Cordoned
 }
 
-// selfOf is this node as it shall be known. A record that is gone from the inventory, or cannot be read, leaves what it
-// said last: seeds must not move because somebody's list was empty for a moment.
-func (p *placer) selfOf(d Desired) intent.Host {
+// resolveSelf returns this node as it must be announced. While the record is missing or unreadable the last valid one
+// counts: seeds must not move because an inventory was empty for a moment.
+func (p *placer) resolveSelf(d Desired) intent.Host {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if d.Listed != nil {
-		p.listed = d.Listed
+	if d.Inventory != nil {
+		p.inventory = d.Inventory
 	}
-	p.now = p.listed.over(p.self)
-	return p.now
+	p.host = p.inventory.withFlags(p.self)
+	return p.host
 }

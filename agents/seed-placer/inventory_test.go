@@ -22,7 +22,7 @@ func (c *cluster) host(node string) intent.Host {
 	all := map[string]intent.Host{}
 	for _, p := range pairs {
 		name, _ := prefix.Below(p.Key)
-		put(all, name, p.Value)
+		decodeInto(all, name, p.Value)
 	}
 	return all[node]
 }

@@ -1,9 +1,9 @@
-// Command seed-placer keeps seeds, WebAssembly modules, ready to be called on enough nodes, and serves sites and blobs.
+// Command seed-placer runs seeds (WebAssembly modules) on as many nodes as declared, and serves sites and blobs.
 //
-// Every node runs one. All of them look at the same intent and the same list of live nodes, and so come to the same
-// placement without a word to each other; each takes its own share, says so in the store under a session, fetches and
-// compiles the module, and says that it is ready. What others have ready is called there. Seeds run in worker processes,
-// never in the agent: a worker has no access to the store and nothing secret in its environment.
+// Every node runs one. All of them read the same intent and the same list of live nodes, and compute the same
+// placement without coordination. Each claims its share in the store under a session, fetches and compiles the
+// module, and announces that it is ready. Calls of other seeds are forwarded to nodes that have them ready. Seeds run
+// in worker processes, never in the agent: a worker has no access to the store and no secret in its environment.
 package main
 
 import (
@@ -21,10 +21,10 @@ const manual = `Keeps seeds ready on this node, calls those of other nodes, and 
 Modules and files come from the blobs of any node that holds them, and are never used before their digest is right.`
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == worker.Word {
+	if len(os.Args) > 1 && os.Args[1] == worker.Subcommand {
 		os.Exit(worker.Main())
 	}
-	if len(os.Args) > 1 && os.Args[1] == worker.CompileWord {
+	if len(os.Args) > 1 && os.Args[1] == worker.CompileSubcommand {
 		os.Exit(worker.CompileMain())
 	}
 	agent.Main(agent.Program[Desired, Actual, Step]{
@@ -40,7 +40,7 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[D
 		return nil, err
 	}
 	return &converge.Loop[Desired, Actual, Step]{
-		Observe: p.observe, Plan: p.plan, Apply: p.apply, States: p.states, Wake: p.wake, Parallel: 8,
+		Observe: p.observe, Plan: p.plan, Apply: p.apply, States: p.states, Wake: p.wakeups, Parallel: 8,
 		Guard: p.guard(),
 	}, nil
 }

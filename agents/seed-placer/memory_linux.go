@@ -11,22 +11,23 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// machineMemory is what this process and its children may have: the machine's memory, or less where a cgroup says so.
+// machineMemory returns the memory that this process and its children may use: the machine's, or the smallest limit
+// of its cgroups.
 func machineMemory() intent.Size {
-	var about unix.Sysinfo_t
-	if unix.Sysinfo(&about) != nil {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
 		return 0
 	}
-	least := uint64(about.Totalram) * uint64(about.Unit)
+	limit := uint64(info.Totalram) * uint64(info.Unit)
 	groups, _ := os.ReadFile("/proc/self/cgroup")
 	for _, line := range strings.Split(string(groups), "\n") {
 		path, ok := strings.CutPrefix(line, "0::")
 		for ; ok && path != "/" && path != "."; path = filepath.Dir(path) {
 			text, _ := os.ReadFile(filepath.Join("/sys/fs/cgroup", path, "memory.max"))
 			if n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 63); err == nil && n > 0 {
-				least = min(least, n)
+				limit = min(limit, n)
 			}
 		}
 	}
-	return intent.Size(least)
+	return intent.Size(limit)
 }

@@ -12,19 +12,19 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// TestRoom: whatever is declared, no node is given more than its memory; what has a place keeps it when something new is
-// declared; and what has none is told why.
+// TestRoom: no node is assigned more than its memory; a placed seed keeps its place when new ones are declared; a
+// seed without a place gets the reason.
 func TestRoom(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld()
+		w := newSimulation()
 		draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
 		for i := range rapid.IntRange(1, 3).Draw(t, "nodes") {
 			w.add(fmt.Sprint("n", i), intent.Host{Memory: intent.Size(rapid.IntRange(1, 6).Draw(t, "memory")) * 64 << 20})
 		}
 		before := map[string][]string{}
 		for i := range rapid.IntRange(1, 4).Draw(t, "seeds") {
-			s := wish(string(rune('a'+i)), intent.Replication{MinReplicas: rapid.IntRange(1, 3).Draw(t, "min")})
+			s := desiredSeed(string(rune('a'+i)), intent.Replication{MinReplicas: rapid.IntRange(1, 3).Draw(t, "min")})
 			s.Since, s.Seed.Memory = uint64(i), intent.Size(rapid.IntRange(1, 3).Draw(t, "need"))*64<<20
 			w.d.Seeds = append(w.d.Seeds, s)
 			w.settle(t, draw, func() {})
@@ -53,8 +53,8 @@ func TestRoom(t *testing.T) {
 	})
 }
 
-// TestNoRoomOnThisNode: with processes, a seed that does not fit is not claimed, its node says why, and it gets its place
-// when another gives it up.
+// TestNoRoomOnThisNode: in real processes, a seed that does not fit is not claimed, its node reports why, and it is
+// placed when another seed is removed.
 func TestNoRoomOnThisNode(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, embedtest.Start(t))

@@ -11,51 +11,51 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// How long things are left alone.
+// Grace periods and bounds.
 const (
-	quietAfter  = 3 * time.Second  // a draining replica: until all others know not to call it
-	uploadGrace = 10 * time.Minute // a blob that nothing names: until the intent that names it is written
+	drainDelay  = 3 * time.Second  // of a draining replica, until all other nodes have stopped calling it
+	uploadGrace = 10 * time.Minute // of an unreferenced blob, until the intent that names it is written
 	maxManifest = 32 << 20         // bytes
 )
 
-// observe reads what is on this node.
+// observe reads the state of this node.
 func (p *placer) observe(context.Context) (Actual, error) {
-	a := Actual{Node: string(p.agent.Node), Self: p.self, Blobs: map[string]Kept{}, Files: map[string][]string{}, Quiet: map[string]bool{}}
+	a := Actual{Node: string(p.agent.Node), Self: p.self, Blobs: map[string]LocalBlob{}, Files: map[string][]string{}, Drained: map[string]bool{}}
 	entries, err := p.blobs.List()
 	if err != nil && !os.IsNotExist(err) {
 		return a, err
 	}
 	for _, e := range entries {
-		a.Blobs[e.Digest] = Kept{Size: e.Size, Old: time.Since(e.Time) > uploadGrace}
+		a.Blobs[e.Digest] = LocalBlob{Size: e.Size, Old: time.Since(e.Time) > uploadGrace}
 	}
-	session, said := p.lease.get()
-	if said != nil {
-		a.Joined, a.Said = true, *said
+	session, announced := p.session.get()
+	if announced != nil {
+		a.Joined, a.Announced = true, *announced
 	}
-	a.Mute = session == nil && !p.agent.DryRun
-	p.crew.observe(&a)
-	a.Ward = p.ward.records()
+	a.NoSession = session == nil && !p.agent.DryRun
+	p.workers.observe(&a)
+	a.Suspects = p.quarantine.records()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for name, since := range p.draining {
-		due, may := time.Since(since) >= quietAfter, p.mayGo(a.Workers[name])
-		if a.Quiet[name] = due && may; due && !may {
-			time.AfterFunc(time.Second, p.nudge) // nobody says when it has nothing left to do
+		due, canStop := time.Since(since) >= drainDelay, p.canStop(a.Workers[name])
+		if a.Drained[name] = due && canStop; due && !canStop {
+			time.AfterFunc(time.Second, p.wake) // nothing signals the end of its last call
 		}
 	}
 	a.Faults = maps.Clone(p.faults)
-	a.Files = maps.Clone(p.files)
+	a.Files = maps.Clone(p.manifestFiles)
 	return a, nil
 }
 
-// mayGo reports whether a seed may be taken from its worker without loss. The worker of all brings calls under way to
-// their end; that of one seed alone ends with it.
-func (p *placer) mayGo(s wire.Status) bool {
+// canStop reports whether a seed can be removed from its worker without losing calls. The shared worker finishes
+// calls in progress; a single-seed worker ends with its seed.
+func (p *placer) canStop(s wire.Status) bool {
 	return s.Load.Queued == 0 && (s.Load.InFlight == 0 || s.Address == p.self.Address)
 }
 
-// filesOf reads which files a manifest names. It is nil for one that cannot be read.
-func (p *placer) filesOf(digest string) []string {
+// readManifestFiles returns the digests that a manifest names, or nil if it cannot be read.
+func (p *placer) readManifestFiles(digest string) []string {
 	data, err := p.blobs.Read(digest, maxManifest)
 	var m intent.Manifest
 	if err != nil || json.Unmarshal(data, &m) != nil {

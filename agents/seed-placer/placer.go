@@ -32,88 +32,82 @@ func flags() []cli.Flag {
 		&cli.DurationFlag{Name: "compile-time", Usage: "processor time that a module may take to be compiled, and 10s for each MiB of it; then it is parked", Value: 30 * time.Second, EnvVars: agent.Env("compile-time")},
 		&cli.BoolFlag{Name: "closed", Usage: "take nothing new, and give away what is here", EnvVars: agent.Env("closed")},
 		&cli.BoolFlag{Name: "open-to-network", Usage: "let --serve be at an address beyond this machine, for everybody there", EnvVars: agent.Env("open-to-network")},
-	}, proofFlags()...)
+	}, tlsFlags()...)
 }
 
-// placer is the agent's hands and eyes on this node.
+// placer holds what observe and apply need.
 type placer struct {
-	agent *agent.Agent
-	self  intent.Host
-	crew  *crew
-	lease *lease
-	own   *own
-	ward  *ward
-	wake  chan struct{}
-	proof *proof
-
-	memory
-	outlets
+	agent      *agent.Agent
+	self       intent.Host
+	workers    *workers
+	session    *sessionKeeper
+	writes     *recentWrites
+	quarantine *quarantine
+	wakeups    chan struct{}
+	tls        *nodeTLS
+	blobs      *blob.Store
+	socket     string // path of the unix socket that takes uploads
+	fetches    slots
+	passState
 }
 
-// outlets are how blobs come and go.
-type outlets struct {
-	blobs   *blob.Store
-	socket  string // at which they are put
-	fetches slots
-}
-
-// memory is what one pass leaves for the steps that it planned, and steps for the next pass.
-type memory struct {
-	mu       sync.Mutex
-	listed   *Listed              // what the inventory said of this node last
-	now      intent.Host          // this node as it shall be known
-	next     tableSet             // what the plan under way wants the workers to be told
-	desired  Desired              // that of the plan under way
-	draining map[string]time.Time // since when, by seed
-	files    map[string][]string  // by manifest, what it names
-	faults   map[string]string
+// passState passes data from a plan to its steps, and from steps to the next pass.
+type passState struct {
+	mu            sync.Mutex
+	inventory     *InventoryRecord     // last valid record of this node
+	host          intent.Host          // this node as it must be announced
+	nextConfigs   workerConfigs        // planned configuration of the workers
+	desired       Desired              // input of the current plan
+	draining      map[string]time.Time // since when, by seed
+	manifestFiles map[string][]string  // files that a manifest names, by its digest
+	faults        map[string]string
 }
 
 func newPlacer(ctx context.Context, c *cli.Context, a *agent.Agent) (*placer, error) {
-	self, err := hostOf(c)
+	self, err := hostFromFlags(c)
 	if err != nil {
 		return nil, err
 	}
-	proof, err := proofOf(c)
+	tls, err := openNodeTLS(c)
 	if err != nil {
 		return nil, err
 	}
-	p := &placer{agent: a, self: self, own: newOwn(), wake: make(chan struct{}, 1), proof: proof,
-		outlets: outlets{socket: c.String("socket"), fetches: make(slots, fetchSlot)},
-		memory:  memory{draining: map[string]time.Time{}, files: map[string][]string{}, faults: map[string]string{}}}
+	p := &placer{agent: a, self: self, writes: newRecentWrites(), wakeups: make(chan struct{}, 1), tls: tls,
+		socket: c.String("socket"), fetches: make(slots, maxFetches),
+		passState: passState{draining: map[string]time.Time{}, manifestFiles: map[string][]string{}, faults: map[string]string{}}}
 	if a.DryRun {
-		p.ward, _ = openWard("")
-		p.blobs, p.crew, p.lease = blob.At(filepath.Join(a.StateDir, "blobs")), &crew{}, &lease{}
+		p.quarantine, _ = openQuarantine("")
+		p.blobs, p.workers, p.session = blob.At(filepath.Join(a.StateDir, "blobs")), &workers{}, &sessionKeeper{}
 		return p, nil
 	}
 	if p.blobs, err = blob.Open(filepath.Join(a.StateDir, "blobs")); err != nil {
 		return nil, err
 	}
-	if p.ward, err = openWard(filepath.Join(a.StateDir, "quarantine.json")); err != nil {
+	if p.quarantine, err = openQuarantine(filepath.Join(a.StateDir, "quarantine.json")); err != nil {
 		a.Log.Warn("", err.Error())
 	}
-	d, err := openDoors(ctx, self.Address, proof.address)
+	listeners, err := openListeners(ctx, self.Address, tls.address)
 	if err != nil {
 		return nil, err
 	}
-	p.self.Address = d.address
-	p.crew = newCrew(ctx, p, d, max(time.Second, c.Duration("calm")), c.Duration("compile-time"))
-	if err := p.resume(ctx); err != nil {
+	p.self.Address = listeners.address
+	p.workers = newWorkers(ctx, p, listeners, max(time.Second, c.Duration("calm")), c.Duration("compile-time"))
+	if err := p.restoreConfig(ctx); err != nil {
 		return nil, err
 	}
-	p.lease = newLease(ctx, a.Store, "seed-placer-"+string(a.Node), p.comesOrGoes)
+	p.session = newSessionKeeper(ctx, a.Store, "seed-placer-"+string(a.Node), p.onSessionChange)
 	if p.socket == "" {
 		p.socket = filepath.Join(a.StateDir, "seeds.sock")
 	}
-	if proof.current != nil {
-		keepToItself()
-		go p.renew(ctx)
+	if tls.reloader != nil {
+		disableDumps()
+		go p.watchCertificates(ctx)
 	}
 	return p, p.serveSocket(ctx, p.socket)
 }
 
-// hostOf is what the flags say of this node.
-func hostOf(c *cli.Context) (intent.Host, error) {
+// hostFromFlags returns this node as its flags describe it.
+func hostFromFlags(c *cli.Context) (intent.Host, error) {
 	h := intent.Host{Address: c.String("serve"), Region: c.String("region"), Weight: c.Int("weight"), Closed: c.Bool("closed"), Labels: map[string]string{}}
 	host, _, err := net.SplitHostPort(h.Address)
 	if err != nil {
@@ -129,7 +123,7 @@ func hostOf(c *cli.Context) (intent.Host, error) {
 	if h.Weight < 1 || h.Weight > 1000 {
 		return h, agent.Usage("--weight must be within 1 to 1000")
 	}
-	if h.Memory, err = memoryFlag(c.String("memory")); err != nil {
+	if h.Memory, err = parseMemoryFlag(c.String("memory")); err != nil {
 		return h, err
 	}
 	for _, label := range c.StringSlice("label") {
@@ -142,8 +136,7 @@ func hostOf(c *cli.Context) (intent.Host, error) {
 	return h, nil
 }
 
-// memoryFlag reads --memory.
-func memoryFlag(text string) (intent.Size, error) {
+func parseMemoryFlag(text string) (intent.Size, error) {
 	switch text {
 	case "":
 		return machineMemory() / 2, nil
@@ -157,24 +150,24 @@ func memoryFlag(text string) (intent.Size, error) {
 	return size, nil
 }
 
-// comesOrGoes takes up that a session was won or lost: what this node said under the one before is gone.
-func (p *placer) comesOrGoes() {
-	p.own.forget()
+// onSessionChange drops state tied to the previous session.
+func (p *placer) onSessionChange() {
+	p.writes.dropClaims()
 	p.mu.Lock()
 	clear(p.draining)
 	p.mu.Unlock()
-	p.nudge()
+	p.wake()
 }
 
-// nudge asks for a pass.
-func (p *placer) nudge() {
+// wake requests a pass.
+func (p *placer) wake() {
 	select {
-	case p.wake <- struct{}{}:
+	case p.wakeups <- struct{}{}:
 	default:
 	}
 }
 
-// guard keeps seeds from being given up by mistake.
+// guard protects seeds and sites from being removed by mistake.
 func (p *placer) guard() *converge.Guard[Desired, Actual] {
 	return &converge.Guard[Desired, Actual]{
 		Owned: func(a Actual) (names []string) {
@@ -220,45 +213,45 @@ func (p *placer) guard() *converge.Guard[Desired, Actual] {
 	}
 }
 
-// cacheDir is the folder of a worker's compiled code. Each has its own: what can write there can make its owner run
-// anything.
+// cacheDir returns the folder of a worker's compiled code. Workers do not share one: whoever writes there can run
+// code as the reader.
 func (p *placer) cacheDir(name string) string {
-	if name == front {
+	if name == sharedWorker {
 		return filepath.Join(p.agent.StateDir, "compiled", ".front")
 	}
 	return filepath.Join(p.agent.StateDir, "compiled", name)
 }
 
-// executable is this program, for workers.
+// executable returns the path of this program, which the workers run.
 func executable() (string, error) { return os.Executable() }
 
-// plan notes what the steps of this pass will need besides what they hold.
+// plan stores what the steps of this pass need, and returns the steps.
 func (p *placer) plan(d Desired, a Actual) []Step {
-	d, a.Self = p.own.over(d, a.Node, a.Sign), p.selfOf(d)
-	p.ward.forget(d)
-	named := manifests(d, a)
+	d, a.Self = p.writes.overlay(d, a), p.resolveSelf(d)
+	p.quarantine.dropOutdated(d)
+	named := manifestDigests(d, a)
 	maps.DeleteFunc(a.Files, func(digest string, _ []string) bool { return !named[digest] })
 	for digest := range named {
 		if _, here := a.Blobs[digest]; here && a.Files[digest] == nil {
-			a.Files[digest] = p.filesOf(digest)
+			a.Files[digest] = p.readManifestFiles(digest)
 		}
 	}
 	p.mu.Lock()
-	p.desired, p.next, p.files = d, tables(d, a), a.Files
+	p.desired, p.nextConfigs, p.manifestFiles = d, desiredConfigs(d, a), a.Files
 	p.mu.Unlock()
 	return plan(d, a)
 }
 
-// states are those of what was read and what this node wrote of late.
+// states returns the state of each subject, with this node's recent writes applied.
 func (p *placer) states(d Desired, a Actual) map[string]converge.State {
-	a.Self = p.selfOf(d)
-	return states(p.own.over(d, a.Node, a.Sign), a)
+	a.Self = p.resolveSelf(d)
+	return states(p.writes.overlay(d, a), a)
 }
 
-// forget removes the compiled code of a module that is not here any more.
-func (p *placer) forget(digest string) error {
+// removeCompiled deletes the compiled code of a module that was deleted.
+func (p *placer) removeCompiled(digest string) error {
 	dirs, err := filepath.Glob(p.cacheDir("*"))
-	for _, dir := range append(dirs, p.cacheDir(front)) {
+	for _, dir := range append(dirs, p.cacheDir(sharedWorker)) {
 		err = errors.Join(err, engine.Forget(dir, digest))
 	}
 	return err

@@ -10,155 +10,144 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Desired is everything in the store that concerns seeds, as it was at one moment.
+// Desired is everything in the store that concerns seeds, read at one moment.
 type Desired struct {
-	Seeds   []SeedWish // sorted by name, unusable ones too
-	Sites   []SiteWish // sorted by name, unusable ones too
+	Seeds   []DesiredSeed // sorted by name, including invalid ones
+	Sites   []DesiredSite // sorted by name, including invalid ones
 	Blobs   map[string]intent.Blob
-	Hosts   map[string]intent.Host               // live nodes that take seeds
+	Hosts   map[string]intent.Host               // live nodes that run seeds
 	Claims  map[string]map[string]intent.Replica // by seed and node
-	Holders map[string][]string                  // by digest, the live nodes that hold the blob, sorted
-	Held    map[string]string                    // subjects that must be left as they are, with the reason
+	Holders map[string][]string                  // live nodes that hold a blob, sorted, by digest
+	Held    map[string]string                    // reasons why subjects must not change, by subject
 	Index   uint64
 
-	Listed   *Listed // this node's record in the inventory, if it has one that can be used
-	Unlisted string  // what is wrong with the record
+	Inventory        *InventoryRecord // this node's valid record in the inventory, or nil
+	InventoryProblem string           // what is wrong with the record
 }
 
-// SeedWish is one seed that is declared.
-type SeedWish struct {
+// DesiredSeed is one declared seed.
+type DesiredSeed struct {
 	Name    string
 	Seed    intent.Seed
-	Since   uint64 // the store's index when it was declared
-	Invalid string // why it cannot be used
+	Since   uint64 // the store's index at its creation
+	Invalid string // why its intent cannot be used
 }
 
-// SiteWish is one site that is declared.
-type SiteWish struct {
+// DesiredSite is one declared site.
+type DesiredSite struct {
 	Name    string
 	Site    intent.Site
-	Files   []string // digests that its manifest names, once that is here
+	Files   []string // digests that its manifest names, once the manifest is here
 	Invalid string
 }
 
-// sitePrefix tells a site from a seed of the same name, in a subject.
+// sitePrefix distinguishes a site from a seed of the same name in a subject.
 const sitePrefix = "site/"
 
 func siteSubject(name string) string { return sitePrefix + name }
 
-func (w SiteWish) subject() string { return siteSubject(w.Name) }
+func (w DesiredSite) subject() string { return siteSubject(w.Name) }
 
-// Actual is what this node has.
+// Actual is the observed state of this node.
 type Actual struct {
 	Node string
 	Self intent.Host
-	Sign
-	Blobs   map[string]Kept        // by digest
-	Workers map[string]wire.Status // what they say of it
-	Files   map[string][]string    // by manifest, the files that it names
-	Quiet   map[string]bool        // draining for long enough that nobody calls any more
-	Orders
-	Troubles
+
+	NoSession bool        // there is no session yet, so nothing can be announced
+	Joined    bool        // the node's session lives and its key is held
+	Announced intent.Host // the value of that key
+
+	Blobs   map[string]LocalBlob   // by digest
+	Workers map[string]wire.Status // reported by the workers, by seed
+	Files   map[string][]string    // the files that a manifest names, by the manifest's digest
+	Drained map[string]bool        // seeds that have drained for so long that nobody calls them here any more
+
+	Sent       map[string]wire.Seed // the seeds that the workers were told to run, by name
+	Served     map[string]wire.Site // the sites that the workers were told to serve, by name
+	SentDigest string               // digest of the configuration that the workers have
+
+	Faults   map[string]string  // the error of the last try, by subject
+	Suspects map[string]Suspect // seeds whose worker ended, by name
 }
 
-// Orders are what the workers were told.
-type Orders struct {
-	Sent   map[string]wire.Seed // the seeds to have, by name
-	Served map[string]wire.Site // the sites to serve, by name
-	Told   string               // digest of their tables
-}
-
-// Sign is what the store says of this node by this node's own word.
-type Sign struct {
-	Mute   bool        // there is no session yet, and nothing can be said that hangs on one
-	Joined bool        // the node's session lives and its key is held
-	Said   intent.Host // what that key says
-}
-
-// Troubles are what went wrong here.
-type Troubles struct {
-	Faults map[string]string // by subject, what the last try met
-	Ward   map[string]Patient
-}
-
-// Kept is one blob on this node.
-type Kept struct {
+// LocalBlob is one blob on this node.
+type LocalBlob struct {
 	Size int64
-	Old  bool // here for longer than an upload may wait for the intent that names it
+	Old  bool // older than the time an upload may wait for the intent that names it
 }
 
-// Kind is what a step does.
+// Kind is the kind of a step.
 type Kind string
 
 // The kinds of steps.
 const (
-	Join     Kind = "join"     // say that this node takes seeds
-	Claim    Kind = "claim"    // say that this node will have the seed
-	Fetch    Kind = "fetch"    // bring a blob here
-	Tell     Kind = "tell"     // tell the workers what to do
-	Announce Kind = "announce" // say how far the replica is
-	Release  Kind = "release"  // give the seed up
-	Hold     Kind = "hold"     // say that this node holds a blob
+	Join     Kind = "join"     // announce this node
+	Claim    Kind = "claim"    // announce that this node takes the seed
+	Fetch    Kind = "fetch"    // copy a blob to this node
+	Tell     Kind = "tell"     // configure the workers
+	Announce Kind = "announce" // announce the state of the replica
+	Release  Kind = "release"  // remove the claim
+	Hold     Kind = "hold"     // announce that this node holds a blob
 	Collect  Kind = "collect"  // delete a blob
 )
 
-// nodeSubject is the subject of what concerns the node as a whole.
+// nodeSubject is the subject of conditions of the node as a whole.
 const nodeSubject = "node"
 
 // Step is one change.
 type Step struct {
 	Kind    Kind
-	About   string // a seed, a site as site/NAME, the digest of a blob, or the node
+	About   string // a seed, site/NAME, the digest of a blob, or the node
 	Digest  string
 	State   intent.ReplicaState
 	Address string
 	Load    int
-	Why     string
+	Reason  string
 }
 
-// Subject is what the step is about.
+// Subject returns the seed, site, blob or node that the step changes.
 func (s Step) Subject() string { return s.About }
 
-// String says what is done and why.
+// String returns the step and its reason.
 func (s Step) String() string {
 	switch s.Kind {
 	case Fetch, Collect, Hold:
-		return fmt.Sprintf("%s sha256:%.12s: %s", s.Kind, s.Digest, s.Why)
+		return fmt.Sprintf("%s sha256:%.12s: %s", s.Kind, s.Digest, s.Reason)
 	case Announce:
-		return fmt.Sprintf("%s: %s", s.State, s.Why)
+		return fmt.Sprintf("%s: %s", s.State, s.Reason)
 	}
-	return fmt.Sprintf("%s: %s", s.Kind, s.Why)
+	return fmt.Sprintf("%s: %s", s.Kind, s.Reason)
 }
 
-// plan compares what is wanted with what is there. Each subject takes the steps that are possible now.
+// plan compares the desired with the actual state. Each subject gets the steps that are possible now.
 func plan(d Desired, a Actual) (steps []Step) {
-	if told := tables(d, a).digest(); told != a.Told { // what runs here need not wait for what the store says of this node
-		steps = append(steps, Step{Kind: Tell, About: nodeSubject, Digest: told, Why: "what shall run, or where else it runs, has changed"})
+	if digest := desiredConfigs(d, a).digest(); digest != a.SentDigest { // running seeds need no announcement of this node
+		steps = append(steps, Step{Kind: Tell, About: nodeSubject, Digest: digest, Reason: "what shall run, or where else it runs, has changed"})
 	}
 	switch {
 	case !a.Joined:
-		steps = append(steps, Step{Kind: Join, About: nodeSubject, Why: "this node takes seeds at " + a.Self.Address})
-	case !sameHost(a.Said, a.Self):
-		steps = append(steps, Step{Kind: Join, About: nodeSubject, Why: "other things are said of this node now: " + describe(a.Self)})
+		steps = append(steps, Step{Kind: Join, About: nodeSubject, Reason: "this node takes seeds at " + a.Self.Address})
+	case !sameHost(a.Announced, a.Self):
+		steps = append(steps, Step{Kind: Join, About: nodeSubject, Reason: "other things are said of this node now: " + describeHost(a.Self)})
 	}
-	places := placements(d)
-	for _, wish := range d.Seeds {
-		if wish.Invalid == "" && d.Held[wish.Name] == "" {
-			steps = append(steps, planSeed(d, a, wish, places[wish.Name])...)
+	placed := placements(d)
+	for _, desired := range d.Seeds {
+		if desired.Invalid == "" && d.Held[desired.Name] == "" {
+			steps = append(steps, planSeed(d, a, desired, placed[desired.Name])...)
 		}
 	}
 	declared := d.declared()
 	for _, name := range slices.Sorted(maps.Keys(d.Claims)) {
-		if claim, mine := d.Claims[name][a.Node]; mine && !declared[name] && d.Held[name] == "" {
-			steps = append(steps, leave(a, name, claim, "it is no longer declared")...)
+		if claim, claimed := d.Claims[name][a.Node]; claimed && !declared[name] && d.Held[name] == "" {
+			steps = append(steps, planDrain(a, name, claim, "it is no longer declared")...)
 		}
 	}
 	steps = append(steps, planBlobs(d, a)...)
-	return slices.DeleteFunc(steps, func(s Step) bool { return a.Mute && (s.Kind == Join || s.Kind == Claim || s.Kind == Announce) })
+	return slices.DeleteFunc(steps, func(s Step) bool { return a.NoSession && (s.Kind == Join || s.Kind == Claim || s.Kind == Announce) })
 }
 
-// describe is a node in words.
-func describe(h intent.Host) string {
+// describeHost lists the region, labels and restrictions of a node.
+func describeHost(h intent.Host) string {
 	text := fmt.Sprintf("region %q", h.Region)
 	for _, name := range slices.Sorted(maps.Keys(h.Labels)) {
 		text += fmt.Sprintf(", %s=%s", name, h.Labels[name])
@@ -180,68 +169,68 @@ func (d Desired) declared() map[string]bool {
 	return names
 }
 
-// planSeed brings this node's share of a seed about.
-func planSeed(d Desired, a Actual, wish SeedWish, p Placement) []Step {
-	claim, claimed := d.Claims[wish.Name][a.Node]
-	mine := slices.Contains(p.Nodes, a.Node) && a.Joined
-	digest := wish.Seed.Digest()
+// planSeed returns the next step of this node for a seed.
+func planSeed(d Desired, a Actual, desired DesiredSeed, p Placement) []Step {
+	claim, claimed := d.Claims[desired.Name][a.Node]
+	selected := slices.Contains(p.Nodes, a.Node) && a.Joined
+	digest := desired.Seed.Digest()
 	switch {
-	case mine && !claimed:
-		return []Step{{Kind: Claim, About: wish.Name, Digest: digest, Why: "this node is one of those that shall have it"}}
+	case selected && !claimed:
+		return []Step{{Kind: Claim, About: desired.Name, Digest: digest, Reason: "this node is one of those that shall have it"}}
 	case !claimed:
 		return nil
-	case !mine && claim.State != intent.ReplicaDraining && !covered(d, wish, p, a.Node):
-		// It stays until those that shall have it are ready.
-	case !mine:
-		return leave(a, wish.Name, claim, "other nodes have it ready")
+	case !selected && claim.State != intent.ReplicaDraining && !othersReady(d, desired, p, a.Node):
+		// It stays until the selected nodes are ready.
+	case !selected:
+		return planDrain(a, desired.Name, claim, "other nodes have it ready")
 	}
 	if _, here := a.Blobs[digest]; !here {
-		return []Step{{Kind: Fetch, About: wish.Name, Digest: digest, Why: "the module is not here"}}
+		return []Step{{Kind: Fetch, About: desired.Name, Digest: digest, Reason: "the module is not here"}}
 	}
-	status := a.Workers[wish.Name]
+	status := a.Workers[desired.Name]
 	switch {
 	case status.State == wire.Ready && status.Digest == digest:
-		load := status.Load.Wants
+		load := status.Load.TargetLoad
 		if claim.Zone != zoneOf(a.Self) || claim.State != intent.ReplicaReady || claim.Digest != digest || claim.Address != status.Address || claim.Load != load {
-			return []Step{{Kind: Announce, About: wish.Name, Digest: digest, State: intent.ReplicaReady, Address: status.Address, Load: load,
-				Why: why(claim, digest, load)}}
+			return []Step{{Kind: Announce, About: desired.Name, Digest: digest, State: intent.ReplicaReady, Address: status.Address, Load: load,
+				Reason: announceReason(claim, digest, load)}}
 		}
 	case claim.State == intent.ReplicaReady && (status.State == wire.Failed && status.Digest == digest && !status.Serves || status.State == ""):
-		return []Step{{Kind: Announce, About: wish.Name, Digest: digest, State: intent.ReplicaClaimed, Why: "it does not run any more"}}
+		return []Step{{Kind: Announce, About: desired.Name, Digest: digest, State: intent.ReplicaClaimed, Reason: "it does not run any more"}}
 	}
 	return nil
 }
 
 func zoneOf(h intent.Host) string { return h.Labels["zone"] }
 
-func why(claim intent.Replica, digest string, load int) string {
+func announceReason(claim intent.Replica, digest string, load int) string {
 	if claim.State == intent.ReplicaReady && claim.Digest == digest && claim.Load != load {
 		return fmt.Sprintf("its load is %d %%", load)
 	}
 	return "it answers"
 }
 
-// covered reports whether as many other nodes as shall have the seed are ready.
-func covered(d Desired, wish SeedWish, p Placement, without string) bool {
+// othersReady reports whether all selected nodes but one are ready. It is false if there are none.
+func othersReady(d Desired, desired DesiredSeed, p Placement, except string) bool {
 	ready := 0
 	for _, node := range p.Nodes {
-		if c := d.Claims[wish.Name][node]; node != without && c.State == intent.ReplicaReady {
+		if c := d.Claims[desired.Name][node]; node != except && c.State == intent.ReplicaReady {
 			ready++
 		}
 	}
 	return len(p.Nodes) > 0 && ready == len(p.Nodes)
 }
 
-// leave gives a seed up: first nobody is sent here any more, then it goes.
-func leave(a Actual, name string, claim intent.Replica, why string) []Step {
+// planDrain removes a replica: it is announced as draining first, and released when no calls arrive any more.
+func planDrain(a Actual, name string, claim intent.Replica, why string) []Step {
 	switch {
 	case claim.State != intent.ReplicaDraining:
-		return []Step{{Kind: Announce, About: name, Digest: claim.Digest, State: intent.ReplicaDraining, Address: claim.Address, Why: why}}
-	case a.Quiet[name]:
-		return []Step{{Kind: Release, About: name, Digest: claim.Digest, Why: why}}
+		return []Step{{Kind: Announce, About: name, Digest: claim.Digest, State: intent.ReplicaDraining, Address: claim.Address, Reason: why}}
+	case a.Drained[name]:
+		return []Step{{Kind: Release, About: name, Digest: claim.Digest, Reason: why}}
 	}
 	return nil
 }
 
-// byName orders wishes.
-func byName(a, b SeedWish) int { return cmp.Compare(a.Name, b.Name) }
+// byName compares seeds for sorting.
+func byName(a, b DesiredSeed) int { return cmp.Compare(a.Name, b.Name) }

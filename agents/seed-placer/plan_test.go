@@ -14,8 +14,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// world is a store and nodes without time: steps have their effect at once, and everybody sees everything.
-type world struct {
+// simulation is a store and nodes without time: steps take effect at once, and all nodes see them at once.
+type simulation struct {
 	d     Desired
 	nodes map[string]*Actual
 }
@@ -24,22 +24,22 @@ func digestFor(name string) string {
 	return strings.Repeat(fmt.Sprintf("%02x", len(name)+1), 31) + fmt.Sprintf("%02x", name[0])
 }
 
-func wish(name string, r intent.Replication) SeedWish {
-	return SeedWish{Name: name, Seed: intent.Seed{Module: intent.Module{Source: "sha256:" + digestFor(name)}, Replication: r}}
+func desiredSeed(name string, r intent.Replication) DesiredSeed {
+	return DesiredSeed{Name: name, Seed: intent.Seed{Module: intent.Module{Source: "sha256:" + digestFor(name)}, Replication: r}}
 }
 
-func newWorld() *world {
-	return &world{nodes: map[string]*Actual{}, d: Desired{Hosts: map[string]intent.Host{}, Claims: map[string]map[string]intent.Replica{}, Holders: map[string][]string{}}}
+func newSimulation() *simulation {
+	return &simulation{nodes: map[string]*Actual{}, d: Desired{Hosts: map[string]intent.Host{}, Claims: map[string]map[string]intent.Replica{}, Holders: map[string][]string{}}}
 }
 
-func (w *world) add(name string, h intent.Host) {
+func (w *simulation) add(name string, h intent.Host) {
 	h.Address = name + ":80"
-	w.nodes[name] = &Actual{Node: name, Self: h, Blobs: map[string]Kept{}, Orders: Orders{Sent: map[string]wire.Seed{}}, Workers: map[string]wire.Status{},
-		Files: map[string][]string{}, Quiet: map[string]bool{}}
+	w.nodes[name] = &Actual{Node: name, Self: h, Blobs: map[string]LocalBlob{}, Sent: map[string]wire.Seed{}, Workers: map[string]wire.Status{},
+		Files: map[string][]string{}, Drained: map[string]bool{}}
 }
 
-// lose takes a node and all that hangs on its session away.
-func (w *world) lose(name string) {
+// lose removes a node and everything held by its session.
+func (w *simulation) lose(name string) {
 	delete(w.nodes, name)
 	delete(w.d.Hosts, name)
 	for _, claims := range w.d.Claims {
@@ -48,7 +48,7 @@ func (w *world) lose(name string) {
 }
 
 // do applies one step.
-func (w *world) do(node string, s Step) {
+func (w *simulation) do(node string, s Step) {
 	a := w.nodes[node]
 	claim := func(r intent.Replica) {
 		if w.d.Claims[s.About] == nil {
@@ -58,24 +58,24 @@ func (w *world) do(node string, s Step) {
 	}
 	switch s.Kind {
 	case Join:
-		w.d.Hosts[node], a.Said, a.Joined = a.Self, a.Self, true
+		w.d.Hosts[node], a.Announced, a.Joined = a.Self, a.Self, true
 	case Claim:
 		claim(intent.Replica{State: intent.ReplicaClaimed, Digest: s.Digest, Zone: zoneOf(a.Self)})
 	case Announce:
 		claim(intent.Replica{State: s.State, Digest: s.Digest, Address: s.Address, Load: s.Load, Zone: zoneOf(a.Self)})
-		a.Quiet[s.About] = s.State == intent.ReplicaDraining
+		a.Drained[s.About] = s.State == intent.ReplicaDraining
 	case Release:
 		delete(w.d.Claims[s.About], node)
 	case Fetch:
-		a.Blobs[s.Digest] = Kept{Size: 1, Old: true}
+		a.Blobs[s.Digest] = LocalBlob{Size: 1, Old: true}
 	case Hold:
 		w.d.Holders[s.Digest] = append(w.d.Holders[s.Digest], node)
 	case Collect:
 		delete(a.Blobs, s.Digest)
 		w.d.Holders[s.Digest] = slices.DeleteFunc(w.d.Holders[s.Digest], func(n string) bool { return n == node })
 	case Tell:
-		set := tables(w.d, *a)
-		a.Told = set.digest()
+		set := desiredConfigs(w.d, *a)
+		a.SentDigest = set.digest()
 		clear(a.Sent)
 		clear(a.Workers)
 		for _, table := range set {
@@ -87,8 +87,8 @@ func (w *world) do(node string, s Step) {
 	}
 }
 
-// settle lets the nodes work in an order that draw picks, one step each, until none has anything to do.
-func (w *world) settle(t interface{ Fatal(...any) }, draw func(n int) int, after func()) {
+// settle runs one step of a node at a time, in the order that draw picks, until no node has a step left.
+func (w *simulation) settle(t interface{ Fatal(...any) }, draw func(n int) int, after func()) {
 	for round := 0; ; round++ {
 		if round > 10000 {
 			t.Fatal("it never settles")
@@ -109,7 +109,7 @@ func (w *world) settle(t interface{ Fatal(...any) }, draw func(n int) int, after
 	}
 }
 
-func (w *world) ready(seed string) (nodes []string) {
+func (w *simulation) ready(seed string) (nodes []string) {
 	for node, c := range w.d.Claims[seed] {
 		if c.State == intent.ReplicaReady {
 			nodes = append(nodes, node)
@@ -119,12 +119,12 @@ func (w *world) ready(seed string) (nodes []string) {
 	return nodes
 }
 
-// TestPlanReachesItsGoal: whatever the order of steps, as many replicas as can be are ready and no others are left; while
-// nodes come, no seed has fewer ready than before.
-func TestPlanReachesItsGoal(t *testing.T) {
+// TestPlan_AnyStepOrder_Converges: whatever the order of steps, as many replicas as possible become ready and no
+// others remain; while nodes join, no seed loses ready replicas.
+func TestPlan_AnyStepOrder_Converges(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld()
+		w := newSimulation()
 		draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
 		nodes := rapid.IntRange(1, 6).Draw(t, "nodes")
 		for i := range nodes {
@@ -132,7 +132,7 @@ func TestPlanReachesItsGoal(t *testing.T) {
 		}
 		for i := range rapid.IntRange(1, 5).Draw(t, "seeds") {
 			r := intent.Replication{MinReplicas: rapid.IntRange(0, 4).Draw(t, "min"), Over: rapid.SampledFrom([]string{"", "zone"}).Draw(t, "over")}
-			w.d.Seeds = append(w.d.Seeds, wish(string(rune('a'+i)), r))
+			w.d.Seeds = append(w.d.Seeds, desiredSeed(string(rune('a'+i)), r))
 		}
 		w.settle(t, draw, func() {})
 		w.goal(t)
@@ -159,8 +159,8 @@ func TestPlanReachesItsGoal(t *testing.T) {
 	})
 }
 
-// goal is counted without the plan: of the nodes that may have a seed, so many are ready.
-func (w *world) goal(t *rapid.T) {
+// goal checks the result without the plan: the right number of the eligible nodes has each seed ready.
+func (w *simulation) goal(t *rapid.T) {
 	for _, s := range w.d.Seeds {
 		may := 0
 		for _, h := range w.d.Hosts {
@@ -175,12 +175,12 @@ func (w *world) goal(t *rapid.T) {
 	}
 }
 
-// TestWeights: a node of weight 3 gets three times what one of weight 1 gets.
-func TestWeights(t *testing.T) {
+// TestPlacements_Weights_Proportional: a node of weight 3 gets three times as much as one of weight 1.
+func TestPlacements_Weights_Proportional(t *testing.T) {
 	d := Desired{Hosts: map[string]intent.Host{"big": {Weight: 3}, "a": {Weight: 1}, "b": {}}}
 	count := map[string]int{}
 	for i := range 1000 {
-		d.Seeds = append(d.Seeds, wish(fmt.Sprint("s", i), intent.Replication{}))
+		d.Seeds = append(d.Seeds, desiredSeed(fmt.Sprint("s", i), intent.Replication{}))
 	}
 	for _, p := range placements(d) {
 		count[p.Nodes[0]]++
@@ -190,14 +190,14 @@ func TestWeights(t *testing.T) {
 	}
 }
 
-// TestUnsatisfiableHoldsSteady: what cannot be spread is said, and nothing moves for ever.
-func TestUnsatisfiableHoldsSteady(t *testing.T) {
-	w := newWorld()
+// TestPlacements_Unsatisfiable_HoldSteady: an impossible spread is reported, and nothing keeps moving.
+func TestPlacements_Unsatisfiable_HoldSteady(t *testing.T) {
+	w := newSimulation()
 	for i, zone := range []string{"a", "a", "a", "b"} {
 		w.add(fmt.Sprint("n", i), intent.Host{Labels: map[string]string{"zone": zone}})
 	}
-	w.d.Seeds = []SeedWish{wish("s", intent.Replication{MinReplicas: 4, Over: "zone"}), wish("t", intent.Replication{MinReplicas: 9}),
-		wish("u", intent.Replication{MinReplicas: 1, Labels: map[string]string{"zone": "c"}})}
+	w.d.Seeds = []DesiredSeed{desiredSeed("s", intent.Replication{MinReplicas: 4, Over: "zone"}), desiredSeed("t", intent.Replication{MinReplicas: 9}),
+		desiredSeed("u", intent.Replication{MinReplicas: 1, Labels: map[string]string{"zone": "c"}})}
 	w.settle(t, func(int) int { return 0 }, func() {})
 	for _, s := range w.d.Seeds {
 		if p := placements(w.d)[s.Name]; p.Problem == "" {
@@ -211,13 +211,13 @@ func TestUnsatisfiableHoldsSteady(t *testing.T) {
 	}
 }
 
-// TestLoadAddsReplicas: load asks for more, up to the bound, and what no longer is needed goes.
-func TestLoadAddsReplicas(t *testing.T) {
-	w := newWorld()
+// TestPlan_Load_AddsReplicas: load adds replicas up to the maximum, and less load removes them.
+func TestPlan_Load_AddsReplicas(t *testing.T) {
+	w := newSimulation()
 	for i := range 6 {
 		w.add(fmt.Sprint("n", i), intent.Host{})
 	}
-	w.d.Seeds = []SeedWish{wish("s", intent.Replication{MinReplicas: 2, MaxReplicas: 4})}
+	w.d.Seeds = []DesiredSeed{desiredSeed("s", intent.Replication{MinReplicas: 2, MaxReplicas: 4})}
 	still := func(int) int { return 0 }
 	w.settle(t, still, func() {})
 	for _, c := range []struct{ load, want int }{{0, 2}, {100, 2}, {150, 3}, {900, 4}} {
@@ -226,25 +226,25 @@ func TestLoadAddsReplicas(t *testing.T) {
 			r.Load = c.load
 			w.d.Claims["s"][node] = r
 		}
-		if got := replicas(w.d, w.d.Seeds[0]); got != c.want {
+		if got := wantedReplicas(w.d, w.d.Seeds[0]); got != c.want {
 			t.Errorf("load %d: %d replicas, want %d", c.load, got, c.want)
 		}
 	}
 }
 
-// TestParkedSeedsStay: a seed that rests because it ended its worker too often is not ready any more, and not handed on to
-// another node; one that is drained takes it along, for whoever holds the node to blame.
-func TestParkedSeedsStay(t *testing.T) {
-	w := newWorld()
+// TestPlan_ParkedSeed_Stays: a parked seed is not ready, and does not move to another node unless its node is
+// drained.
+func TestPlan_ParkedSeed_Stays(t *testing.T) {
+	w := newSimulation()
 	for _, name := range []string{"n1", "n2"} {
 		w.add(name, intent.Host{})
 	}
-	w.d.Seeds = []SeedWish{wish("s", intent.Replication{MinReplicas: 1})}
+	w.d.Seeds = []DesiredSeed{desiredSeed("s", intent.Replication{MinReplicas: 1})}
 	first := func(int) int { return 0 }
 	w.settle(t, first, func() {})
 	at := w.ready("s")[0]
 	other := map[string]string{"n1": "n2", "n2": "n1"}[at]
-	w.nodes[at].Ward = map[string]Patient{"s": {Intent: fingerprint(w.d.Seeds[0].Seed), Strikes: maxStrikes, Why: "it is bad"}}
+	w.nodes[at].Suspects = map[string]Suspect{"s": {Intent: fingerprint(w.d.Seeds[0].Seed), Strikes: maxStrikes, Why: "it is bad"}}
 	w.settle(t, first, func() {})
 	if c := w.d.Claims["s"]; len(c) != 1 || c[at].State != intent.ReplicaClaimed || len(w.nodes[at].Sent) != 0 {
 		t.Errorf("%+v, runs %v", c, w.nodes[at].Sent)
@@ -259,13 +259,13 @@ func TestParkedSeedsStay(t *testing.T) {
 	}
 }
 
-// TestSiteAndSeedOfOneName: what goes wrong with a site is not put down to the seed of the same name.
-func TestSiteAndSeedOfOneName(t *testing.T) {
-	w := newWorld()
+// TestPlan_SiteAndSeedOfSameName: the errors of a site are not attributed to the seed of the same name.
+func TestPlan_SiteAndSeedOfSameName(t *testing.T) {
+	w := newSimulation()
 	w.add("n", intent.Host{})
-	w.d.Seeds = []SeedWish{wish("x", intent.Replication{})}
+	w.d.Seeds = []DesiredSeed{desiredSeed("x", intent.Replication{})}
 	w.settle(t, func(int) int { return 0 }, func() {})
-	w.d.Sites = []SiteWish{{Name: "x", Site: intent.Site{Manifest: "sha256:" + digestFor("site")}}}
+	w.d.Sites = []DesiredSite{{Name: "x", Site: intent.Site{Manifest: "sha256:" + digestFor("site")}}}
 	steps := plan(w.d, *w.nodes["n"])
 	if len(steps) != 1 || steps[0].Kind != Fetch || steps[0].Subject() != "site/x" {
 		t.Fatalf("%+v", steps)
@@ -280,11 +280,11 @@ func TestSiteAndSeedOfOneName(t *testing.T) {
 	}
 }
 
-// TestHeldSeedsStay: what is held back keeps running.
-func TestHeldSeedsStay(t *testing.T) {
-	w := newWorld()
+// TestPlan_HeldSeed_Stays: a held seed keeps running.
+func TestPlan_HeldSeed_Stays(t *testing.T) {
+	w := newSimulation()
 	w.add("n", intent.Host{})
-	w.d.Seeds = []SeedWish{wish("s", intent.Replication{}), wish("t", intent.Replication{})}
+	w.d.Seeds = []DesiredSeed{desiredSeed("s", intent.Replication{}), desiredSeed("t", intent.Replication{})}
 	w.settle(t, func(int) int { return 0 }, func() {})
 	w.d.Seeds, w.d.Held = nil, map[string]string{"s": "held", "t": "held"}
 	w.settle(t, func(int) int { return 0 }, func() {})

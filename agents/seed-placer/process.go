@@ -17,75 +17,70 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/worker"
 )
 
-// process is one worker, started again whenever it ends.
+// process is one worker, restarted whenever it ends.
 type process struct {
-	crew  *crew
-	name  string
-	doors doors
-	life
-	news chan struct{} // the table has changed
+	workers   *workers
+	name      string
+	listeners listeners
+	started   chan struct{} // closed once the first process was started, or could not be
+	stop      context.CancelFunc
+	changed   chan struct{} // the configuration has changed
 
-	mu    sync.Mutex
-	table wire.Table
-	seeds map[string]wire.Status
-	heard time.Time // the last report
-	ended ended
+	mu         sync.Mutex
+	config     wire.Config
+	statuses   map[string]wire.Status
+	lastReport time.Time
+	lastExit   exitRecord
 }
 
-// life is the time in which a worker is kept up.
-type life struct {
-	begun chan struct{} // closed once its first process was started, or could not be
-	stop  context.CancelFunc
-}
-
-// ended is what a worker was at work on when it ended, what it said at last, and for how long it had said nothing if it
-// was killed for that.
-type ended struct {
+// exitRecord describes the last exit: the seeds that were active, the fatal line that the process printed, and how
+// long it was silent if it was killed for that.
+type exitRecord struct {
 	loading, calling []string
-	words            string
-	silent           time.Duration
+	lastOutput       string
+	silence          time.Duration
 }
 
-func (w *process) set(change func(*wire.Table)) {
+func (w *process) updateConfig(change func(*wire.Config)) {
 	w.mu.Lock()
-	change(&w.table)
+	change(&w.config)
 	w.mu.Unlock()
 	select {
-	case w.news <- struct{}{}:
+	case w.changed <- struct{}{}:
 	default:
 	}
 }
 
-// run keeps the worker up until ctx ends.
+// run restarts the worker until ctx ends.
 func (w *process) run(ctx context.Context) {
-	if w.name != front {
-		defer w.doors.close()
+	if w.name != sharedWorker {
+		defer w.listeners.close()
 	}
-	tried := sync.OnceFunc(func() { close(w.begun) })
-	defer tried()
-	for wait := restartAfter; ctx.Err() == nil; {
+	markStarted := sync.OnceFunc(func() { close(w.started) })
+	defer markStarted()
+	for wait := firstRestartWait; ctx.Err() == nil; {
 		began := time.Now()
-		started, err := w.once(ctx, tried)
-		tried()
+		started, err := w.runOnce(ctx, markStarted)
+		markStarted()
 		if ctx.Err() != nil {
 			return
 		}
-		w.note(wire.Report{})
+		w.recordReport(wire.Report{})
 		lived := time.Since(began)
-		if lived > goodLife {
-			wait = restartAfter
+		if lived > stableAfter {
+			wait = firstRestartWait
 		}
 		switch {
 		case !started:
-			w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker %s cannot be started: %v", label(w.name), err))
-		case w.name == front:
-			w.suspects(err)
+			w.workers.placer.agent.Log.Warn("", fmt.Sprintf("worker %s cannot be started: %v", workerLabel(w.name), err))
+		case w.name == sharedWorker:
+			w.isolateSuspects(err)
 		default:
-			w.alone(ctx, err, lived)
+			w.waitAfterCrash(ctx, err, lived)
 			continue
 		}
 		pause(ctx, wait)
-		wait = min(2*wait, restartMost)
+		wait = min(2*wait, maxRestartWait)
 	}
 }
 
@@ -96,86 +91,87 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func label(name string) string {
-	if name == front {
+func workerLabel(name string) string {
+	if name == sharedWorker {
 		return "of all seeds"
 	}
 	return "of " + name
 }
 
-// once is one life of the worker, which calls tried as soon as it has begun. It did not even begin when started is false.
-func (w *process) once(ctx context.Context, tried func()) (started bool, err error) {
+// runOnce runs one process of the worker, and calls markStarted once it has started. started is false if it could not
+// be started.
+func (w *process) runOnce(ctx context.Context, markStarted func()) (started bool, err error) {
 	self, err := executable()
 	if err != nil {
 		return false, err
 	}
-	open, err := w.doors.open()
+	inherited, err := w.listeners.inherit()
 	if err != nil {
 		return false, err
 	}
-	defer open.hangUp()
-	defer open.close()
-	notes, err := w.crew.notes()
+	defer inherited.closePipes()
+	defer inherited.close()
+	activity, err := w.workers.newActivityFile()
 	if err != nil {
 		return false, err
 	}
-	defer notes.Close()
-	cmd := exec.Command(self, append([]string{worker.Word, wire.Notes}, open.names...)...)
-	cmd.Args[0] = os.Args[0] // one file may hold several programs: it runs the one whose name it is started by
-	cmd.ExtraFiles = append([]*os.File{notes}, open.files...)
-	cmd.Env = environment()
-	cmd.SysProcAttr = attributes()
-	in, err := cmd.StdinPipe()
+	defer activity.Close()
+	cmd := exec.Command(self, append([]string{worker.Subcommand, wire.Activity}, inherited.names...)...)
+	cmd.Args[0] = os.Args[0] // a combined binary selects the program by the name it is called by
+	cmd.ExtraFiles = append([]*os.File{activity}, inherited.files...)
+	cmd.Env = workerEnv()
+	cmd.SysProcAttr = workerAttributes()
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return false, err
 	}
-	out, err := cmd.StdoutPipe()
+	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return false, err
 	}
-	words, err := cmd.StderrPipe()
+	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return false, err
 	}
-	if err := start(cmd); err != nil {
+	if err := startWorker(cmd); err != nil {
 		return false, err
 	}
-	tried()
-	open.close() // what is the process's alone ends with it
-	var side sync.WaitGroup
-	life, end := context.WithCancel(ctx)
-	side.Go(func() { open.lend(w.crew.placer.proof.current) })
-	side.Go(func() { w.write(life, in) })
-	side.Go(func() { w.watch(life, cmd.Process) })
-	side.Go(func() { w.read(out); end() })
-	side.Go(func() { w.listen(words) })
-	side.Wait()
-	end()
+	markStarted()
+	inherited.close() // the child has its own copies
+	var streams sync.WaitGroup
+	processCtx, endProcess := context.WithCancel(ctx)
+	streams.Go(func() { inherited.serveSigner(w.workers.placer.tls.reloader) })
+	streams.Go(func() { w.sendConfig(processCtx, stdin) })
+	streams.Go(func() { w.killIfSilent(processCtx, cmd.Process) })
+	streams.Go(func() { w.readReports(stdout); endProcess() })
+	streams.Go(func() { w.logOutput(stderr) })
+	streams.Wait()
+	endProcess()
 	err = cmd.Wait()
 	w.mu.Lock()
-	w.ended.loading, w.ended.calling = worker.Busy(notes)
+	w.lastExit.loading, w.lastExit.calling = worker.ReadActivity(activity)
 	w.mu.Unlock()
-	return true, w.why(err)
+	return true, w.exitReason(err)
 }
 
-// why says why the worker ended, in its own words where it had some.
-func (w *process) why(err error) error {
+// exitReason returns why the worker ended, with the fatal line that it printed.
+func (w *process) exitReason(err error) error {
 	switch {
-	case w.ended.silent > 0:
-		err = fmt.Errorf("it said nothing for %v and was killed", w.ended.silent.Round(time.Second))
+	case w.lastExit.silence > 0:
+		err = fmt.Errorf("it said nothing for %v and was killed", w.lastExit.silence.Round(time.Second))
 	case err == nil:
-		err = errEnded
+		err = errExited
 	}
-	if w.ended.words != "" {
-		err = fmt.Errorf("%w: %s", err, w.ended.words)
+	if w.lastExit.lastOutput != "" {
+		err = fmt.Errorf("%w: %s", err, w.lastExit.lastOutput)
 	}
 	return err
 }
 
-var errEnded = errors.New("it ended by itself")
+var errExited = errors.New("it ended by itself")
 
-// environment is that of a worker: nothing but what Go itself goes by.
-func environment() []string {
+// workerEnv passes only the variables of the Go runtime on: a worker must not see secrets.
+func workerEnv() []string {
 	env := []string{}
 	for _, name := range []string{"GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GODEBUG"} {
 		if value, ok := os.LookupEnv(name); ok {
@@ -185,56 +181,56 @@ func environment() []string {
 	return env
 }
 
-// write gives the worker its table whenever it changes. Closing the pipe ends the worker.
-func (w *process) write(ctx context.Context, in io.WriteCloser) {
+// sendConfig writes the configuration whenever it changes. Closing the pipe ends the worker.
+func (w *process) sendConfig(ctx context.Context, in io.WriteCloser) {
 	defer in.Close()
 	encoder := json.NewEncoder(in)
 	for {
 		w.mu.Lock()
-		table := w.table
+		config := w.config
 		w.mu.Unlock()
-		if err := encoder.Encode(table); err != nil {
+		if err := encoder.Encode(config); err != nil {
 			return
 		}
 		select {
-		case <-w.news:
+		case <-w.changed:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// read takes the worker's reports.
-func (w *process) read(out io.Reader) {
+// readReports reads the worker's reports until it ends.
+func (w *process) readReports(out io.Reader) {
 	decoder := json.NewDecoder(bufio.NewReader(out))
 	for {
 		var report wire.Report
 		if err := decoder.Decode(&report); err != nil {
 			return
 		}
-		w.note(report)
+		w.recordReport(report)
 	}
 }
 
-// note keeps a report, and asks for a pass when it says something new.
-func (w *process) note(report wire.Report) {
+// recordReport stores a report, and requests a pass if something relevant has changed.
+func (w *process) recordReport(report wire.Report) {
 	w.mu.Lock()
-	before := w.seeds
-	w.seeds, w.heard = report.Seeds, time.Now()
+	before := w.statuses
+	w.statuses, w.lastReport = report.Seeds, time.Now()
 	w.mu.Unlock()
-	news := len(before) != len(report.Seeds)
+	changed := len(before) != len(report.Seeds)
 	for name, s := range report.Seeds {
-		b := before[name]
-		news = news || b.State != s.State || b.Digest != s.Digest || b.Load.Wants != s.Load.Wants || b.Error != s.Error || b.Stage != s.Stage ||
-			b.Load.InFlight > 0 && s.Load.InFlight == 0
+		previous := before[name]
+		changed = changed || previous.State != s.State || previous.Digest != s.Digest || previous.Load.TargetLoad != s.Load.TargetLoad || previous.Error != s.Error || previous.Stage != s.Stage ||
+			previous.Load.InFlight > 0 && s.Load.InFlight == 0
 	}
-	if news {
-		w.crew.placer.nudge()
+	if changed {
+		w.workers.placer.wake()
 	}
 }
 
-// lastWords reports whether a line is one by which a process says why it ends.
-func lastWords(line string) (text string, yes bool) {
+// fatalText returns the text of a line that a dying process prints.
+func fatalText(line string) (text string, yes bool) {
 	for _, begin := range []string{"worker: ", "panic: ", "fatal error: "} {
 		if strings.HasPrefix(line, begin) {
 			return strings.TrimPrefix(line[:min(len(line), 300)], "worker: "), true
@@ -243,13 +239,13 @@ func lastWords(line string) (text string, yes bool) {
 	return "", false
 }
 
-// watch kills a worker that says nothing for too long: a trusted seed in an endless loop stops all of it.
-func (w *process) watch(ctx context.Context, child *os.Process) {
+// killIfSilent kills a worker that stops reporting: a trusted seed in an endless loop blocks the whole process.
+func (w *process) killIfSilent(ctx context.Context, child *os.Process) {
 	w.mu.Lock()
-	w.heard = time.Now()
+	w.lastReport = time.Now()
 	w.mu.Unlock()
-	w.ended.silent = 0
-	tick := time.NewTicker(wire.Beat)
+	w.lastExit.silence = 0
+	tick := time.NewTicker(wire.ReportInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -260,27 +256,27 @@ func (w *process) watch(ctx context.Context, child *os.Process) {
 			return
 		}
 		w.mu.Lock()
-		silent := time.Since(w.heard)
+		silence := time.Since(w.lastReport)
 		w.mu.Unlock()
-		if silent > wire.Silence {
-			w.crew.placer.agent.Log.Warn("", fmt.Sprintf("worker %s says nothing for %v: it is killed", label(w.name), silent.Round(time.Second)))
-			w.ended.silent = silent
+		if silence > wire.ReportTimeout {
+			w.workers.placer.agent.Log.Warn("", fmt.Sprintf("worker %s says nothing for %v: it is killed", workerLabel(w.name), silence.Round(time.Second)))
+			w.lastExit.silence = silence
 			_ = child.Kill()
 			return
 		}
 	}
 }
 
-// listen puts what the worker says into the log.
-func (w *process) listen(words io.Reader) {
-	lines := bufio.NewScanner(words)
+// logOutput copies the worker's standard error to the agent's log.
+func (w *process) logOutput(stderr io.Reader) {
+	lines := bufio.NewScanner(stderr)
 	lines.Buffer(make([]byte, 4<<10), 64<<10)
-	w.ended.words = ""
+	w.lastExit.lastOutput = ""
 	for lines.Scan() {
-		if last, ok := lastWords(lines.Text()); ok && w.ended.words == "" {
-			w.ended.words = last
+		if last, ok := fatalText(lines.Text()); ok && w.lastExit.lastOutput == "" {
+			w.lastExit.lastOutput = last
 		}
-		w.crew.heard(lines.Text())
+		w.workers.logLine(lines.Text())
 	}
-	_, _ = io.Copy(io.Discard, words)
+	_, _ = io.Copy(io.Discard, stderr)
 }

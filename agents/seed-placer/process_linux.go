@@ -10,30 +10,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepToItself has nobody but root read the memory of the agent, which holds a key: its workers run as the same user.
-func keepToItself() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
+// disableDumps prevents non-root users from reading the agent's memory, which holds a key: the workers run as the
+// same user.
+func disableDumps() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
-// attributes make a worker end with the agent, even with one that was killed.
-func attributes() *syscall.SysProcAttr {
+// workerAttributes make the kernel kill a worker when the agent ends, even by SIGKILL.
+func workerAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
 
-// start starts a worker from a thread that lives as long as the agent: the kernel takes the end of the thread that
-// started a process for the end of its parent.
-func start(cmd *exec.Cmd) error {
-	request := starting{cmd, make(chan error, 1)}
-	starter() <- request
+// startWorker starts a worker from a thread that lives as long as the agent: the parent death signal is sent when the
+// starting thread ends.
+func startWorker(cmd *exec.Cmd) error {
+	request := startRequest{cmd, make(chan error, 1)}
+	startRequests() <- request
 	return <-request.done
 }
 
-type starting struct {
+type startRequest struct {
 	cmd  *exec.Cmd
 	done chan error
 }
 
-// starter returns where to ask for processes.
-var starter = sync.OnceValue(func() chan<- starting {
-	requests := make(chan starting)
+// startRequests starts the long-lived thread on first use.
+var startRequests = sync.OnceValue(func() chan<- startRequest {
+	requests := make(chan startRequest)
 	go func() {
 		runtime.LockOSThread()
 		for r := range requests {
@@ -43,8 +44,8 @@ var starter = sync.OnceValue(func() chan<- starting {
 	return requests
 })
 
-// nameless is an empty file that lies on no disk, so that no disk keeps a worker waiting.
-func nameless(string) (*os.File, error) {
+// anonymousFile returns an empty file in memory, so that disk I/O never blocks a worker.
+func anonymousFile(string) (*os.File, error) {
 	fd, err := unix.MemfdCreate("notes", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, err

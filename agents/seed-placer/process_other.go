@@ -8,16 +8,16 @@ import (
 	"syscall"
 )
 
-// attributes are none: without Linux, a worker ends when its standard input does.
-func attributes() *syscall.SysProcAttr { return nil }
+// workerAttributes are empty: without Linux, a worker ends when its standard input does.
+func workerAttributes() *syscall.SysProcAttr { return nil }
 
-func start(cmd *exec.Cmd) error { return cmd.Start() }
+func startWorker(cmd *exec.Cmd) error { return cmd.Start() }
 
-// keepToItself has nothing to do.
-func keepToItself() {}
+// disableDumps does nothing without Linux.
+func disableDumps() {}
 
-// nameless is an empty file in a folder that nobody else finds.
-func nameless(dir string) (*os.File, error) {
+// anonymousFile returns an empty file that has no name any more.
+func anonymousFile(dir string) (*os.File, error) {
 	f, err := os.CreateTemp(dir, ".busy-")
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// until waits until ok says true, for as long as hang.
+// until waits until ok returns true, at most for hang.
 func (c *cluster) until(what string, ok func() bool) {
 	c.Helper()
 	for begin := time.Now(); !ok(); time.Sleep(10 * time.Millisecond) {
@@ -28,7 +28,7 @@ func (c *cluster) until(what string, ok func() bool) {
 	}
 }
 
-// said is what a node's report says of a seed.
+// said returns the state of a seed in a node's report.
 func (c *cluster) said(node, seed string) intent.State {
 	c.Helper()
 	pair, _, err := c.store.Get(context.Background(), c.tree.Status("seed-placer", intent.Name(node)), store.Default)
@@ -56,7 +56,7 @@ func (c *cluster) put(key string, noun any) {
 	}
 }
 
-// listener is the process that listens at an address and is no agent: a worker.
+// listener returns the worker process that listens at an address.
 func (c *cluster) listener(m *member, address string) int {
 	c.Helper()
 	_, port, _ := strings.Cut(address, ":")
@@ -90,7 +90,7 @@ func (c *cluster) listener(m *member, address string) int {
 	return 0
 }
 
-// murder ends the worker that listens at an address the way the kernel does when memory is short.
+// murder sends SIGKILL to the worker that listens at an address, as the kernel does when memory is short.
 func (c *cluster) murder(m *member, address string) {
 	c.Helper()
 	pid := 0
@@ -105,8 +105,8 @@ func (c *cluster) murder(m *member, address string) {
 	c.until("it has ended", func() bool { return c.listener(m, address) != pid })
 }
 
-// background makes calls side by side until it is told to stop, and then returns how many were answered, and what was
-// said of the others.
+// background makes concurrent calls until it is stopped, and then returns how many succeeded, and the answers of the
+// others.
 func (c *cluster) background(many int, m *member, path, input string) (stop func() (good int, bad []string)) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -137,7 +137,7 @@ func (c *cluster) background(many int, m *member, path, input string) (stop func
 	})
 }
 
-// needProc skips where the files that a worker has open cannot be seen.
+// needProc skips the test where the open files of a worker cannot be read.
 func needProc(t testing.TB) {
 	t.Helper()
 	if _, err := os.Stat("/proc/self/fd"); err != nil || os.Geteuid() != 0 {
@@ -145,7 +145,7 @@ func needProc(t testing.TB) {
 	}
 }
 
-// elsewhere are the ready replicas of a seed but those on a node.
+// elsewhere returns the ready replicas of a seed except those on a node.
 func (c *cluster) elsewhere(seed, node string) (nodes []string) {
 	for n, r := range c.replicas(seed) {
 		if n != node && r.State == intent.ReplicaReady {

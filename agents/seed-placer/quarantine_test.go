@@ -11,12 +11,12 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// TestEndlessLoopIsParked calls a trusted seed that never returns: its worker notices and ends, and the seed comes back,
-// until it has done so too often. Another seed is called all the while.
-func TestEndlessLoopIsParked(t *testing.T) {
+// TestQuarantine_EndlessLoop_IsParked calls a trusted seed that never returns: its worker ends and is restarted,
+// until the seed is parked. Another seed answers throughout.
+func TestQuarantine_EndlessLoop_IsParked(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, embedtest.Start(t))
-	c.env = []string{"GOMAXPROCS=1"} // the loop takes all of it
+	c.env = []string{"GOMAXPROCS=1"} // the loop takes the only processor
 	m := c.start(1)
 	c.publish(m, fixture.Go(t, "reactor+"), "good", nil)
 	c.publish(m, fixture.Hostile(t, "spin"), "loops", map[string]any{"trusted": true, "timeout": "1s"})
@@ -39,7 +39,7 @@ func TestEndlessLoopIsParked(t *testing.T) {
 		!strings.Contains(s.Reason, "5 times in a row") || !strings.Contains(s.Reason, "platypus seed FILE loops") {
 		t.Errorf("%+v", s)
 	}
-	if !strings.Contains(m.log.String(), "a call of loops goes on 1s after its deadline") { // unless all of the worker stands still, and is killed
+	if !strings.Contains(m.log.String(), "a call of loops goes on 1s after its deadline") { // unless the whole worker hangs, and is killed
 		t.Error("no worker noticed it by itself")
 	}
 	c.until("nobody is sent there", func() bool { return c.replicas("loops")["n1"].State == intent.ReplicaClaimed })
@@ -47,9 +47,9 @@ func TestEndlessLoopIsParked(t *testing.T) {
 	c.ready("loops", 1)
 }
 
-// TestSilentWorkerIsKilled stops a worker, which then cannot even notice that a call goes on for too long: its silence is
-// noticed, and the seed comes back.
-func TestSilentWorkerIsKilled(t *testing.T) {
+// TestWorker_Silent_IsKilled stops a worker, which then cannot notice an overdue call: it is killed for its silence,
+// and the seed comes back.
+func TestWorker_Silent_IsKilled(t *testing.T) {
 	t.Parallel()
 	needProc(t)
 	c := newCluster(t, embedtest.Start(t))
@@ -70,10 +70,10 @@ func TestSilentWorkerIsKilled(t *testing.T) {
 	c.answers(m, "stands/hello", "x", "hello, x")
 }
 
-// TestSuspectIsAlone kills the worker of all seeds while one of them is called: this one gets a worker of its own, where
-// it can be killed again and again without the others, until it is parked. That outlives the agent, and ends with its
-// intent.
-func TestSuspectIsAlone(t *testing.T) {
+// TestQuarantine_Suspect_GetsOwnWorker kills the shared worker while one of its seeds is called: this seed gets its
+// own worker, which can be killed without harm to others until the seed is parked. That survives a restart of the
+// agent, and ends when the intent changes.
+func TestQuarantine_Suspect_GetsOwnWorker(t *testing.T) {
 	t.Parallel()
 	needProc(t)
 	c := newCluster(t, embedtest.Start(t))
@@ -133,9 +133,9 @@ func TestSuspectIsAlone(t *testing.T) {
 	})
 }
 
-// TestWorkerEndsWhileLoading kills the worker of all seeds while it makes a seed ready, which takes for ever: it is this
-// one that is suspected, and has a worker of its own until it is something else.
-func TestWorkerEndsWhileLoading(t *testing.T) {
+// TestQuarantine_CrashWhileLoading kills the shared worker while it loads a seed for ever: this seed is suspected,
+// and has its own worker until its module changes.
+func TestQuarantine_CrashWhileLoading(t *testing.T) {
 	t.Parallel()
 	needProc(t)
 	c := newCluster(t, embedtest.Start(t))

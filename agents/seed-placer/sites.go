@@ -10,19 +10,19 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// maxSitePeers bounds how many other nodes a worker may ask for what a site lacks here.
+// maxSitePeers limits how many other nodes a worker may ask for the missing files of a site.
 const maxSitePeers = 4
 
-// sitesToServe are the sites of the worker that owns the node's address. A site whose intent cannot be used, or whose new
-// files are not all here yet, is served as before.
+// sitesToServe returns the sites of the shared worker. While the intent of a site is invalid or new files are
+// missing, the running version stays.
 func sitesToServe(d Desired, a Actual) (sites []wire.Site) {
-	for _, wish := range d.Sites {
-		if site, ok := siteToServe(d, a, wish); ok {
+	for _, desired := range d.Sites {
+		if site, ok := siteToServe(d, a, desired); ok {
 			sites = append(sites, site)
 		}
 	}
 	for name, site := range a.Served {
-		if d.Held[siteSubject(name)] != "" && !slices.ContainsFunc(d.Sites, func(w SiteWish) bool { return w.Name == name }) {
+		if d.Held[siteSubject(name)] != "" && !slices.ContainsFunc(d.Sites, func(w DesiredSite) bool { return w.Name == name }) {
 			sites = append(sites, site)
 		}
 	}
@@ -30,17 +30,17 @@ func sitesToServe(d Desired, a Actual) (sites []wire.Site) {
 	return sites
 }
 
-func siteToServe(d Desired, a Actual, wish SiteWish) (wire.Site, bool) {
-	served, was := a.Served[wish.Name]
-	if wish.Invalid != "" || d.Held[wish.subject()] != "" {
-		return served, was
+func siteToServe(d Desired, a Actual, desired DesiredSite) (wire.Site, bool) {
+	served, serving := a.Served[desired.Name]
+	if desired.Invalid != "" || d.Held[desired.subject()] != "" {
+		return served, serving
 	}
-	digest := wish.Site.Digest()
-	next := wire.Site{Name: wish.Name, Site: wish.Site}
-	if missing(a, digest) == 0 {
+	digest := desired.Site.Digest()
+	next := wire.Site{Name: desired.Name, Site: desired.Site}
+	if missingBlobs(a, digest) == 0 {
 		return next, true
 	}
-	if old := served.Site.Digest(); was && old != digest && missing(a, old) == 0 {
+	if old := served.Site.Digest(); serving && old != digest && missingBlobs(a, old) == 0 {
 		return served, true
 	}
 	for _, node := range d.Holders[digest] {
@@ -52,8 +52,8 @@ func siteToServe(d Desired, a Actual, wish SiteWish) (wire.Site, bool) {
 	return next, here || len(next.Peers) > 0
 }
 
-// missing counts the blobs of a site that are not here: its manifest, or else the files that the manifest names.
-func missing(a Actual, manifest string) (count int) {
+// missingBlobs counts the blobs of a site that are not here: its manifest, or else the files that the manifest names.
+func missingBlobs(a Actual, manifest string) (count int) {
 	if _, here := a.Blobs[manifest]; !here || a.Files[manifest] == nil {
 		return 1
 	}
@@ -65,8 +65,8 @@ func missing(a Actual, manifest string) (count int) {
 	return count
 }
 
-// manifests are the digests of the manifests that are declared or served.
-func manifests(d Desired, a Actual) map[string]bool {
+// manifestDigests returns the manifests that are declared or served.
+func manifestDigests(d Desired, a Actual) map[string]bool {
 	digests := map[string]bool{}
 	for _, w := range d.Sites {
 		if w.Invalid == "" {
@@ -79,31 +79,31 @@ func manifests(d Desired, a Actual) map[string]bool {
 	return digests
 }
 
-func siteState(d Desired, a Actual, wish SiteWish) converge.State {
+func siteState(d Desired, a Actual, desired DesiredSite) converge.State {
 	s := converge.State{Phase: converge.Converged}
-	if served, was := a.Served[wish.Name]; was && missing(a, served.Site.Digest()) == 0 {
+	if served, serving := a.Served[desired.Name]; serving && missingBlobs(a, served.Site.Digest()) == 0 {
 		s.Have = shortDigest(served.Site)
 	}
-	if wish.Invalid != "" {
-		s.Phase, s.Reason = intent.PhaseInvalid, wish.Invalid
+	if desired.Invalid != "" {
+		s.Phase, s.Reason = intent.PhaseInvalid, desired.Invalid
 		if s.Have != "" {
 			s.Reason += "; the last valid version stays in service"
 		}
 		return s
 	}
-	s.Want = shortDigest(wish.Site)
-	if reason := d.Held[wish.subject()]; reason != "" {
+	s.Want = shortDigest(desired.Site)
+	if reason := d.Held[desired.subject()]; reason != "" {
 		s.Phase, s.Reason = intent.PhaseHeld, reason
 		return s
 	}
-	digest := wish.Site.Digest()
+	digest := desired.Site.Digest()
 	_, here := a.Blobs[digest]
-	switch n := missing(a, digest); {
+	switch n := missingBlobs(a, digest); {
 	case here && a.Files[digest] == nil:
-		s.Phase, s.Reason = converge.Failed, "its manifest cannot be read: publish the site again (platypus site DIR "+wish.Name+")"
+		s.Phase, s.Reason = converge.Failed, "its manifest cannot be read: publish the site again (platypus site DIR "+desired.Name+")"
 	case n > 0:
 		s.Phase, s.Reason, s.Moves = converge.Working, fmt.Sprintf("%d files are missing", n), true
-		if fault := a.Faults[wish.subject()]; fault != "" {
+		if fault := a.Faults[desired.subject()]; fault != "" {
 			s.Reason += ": " + fault
 		}
 	default:

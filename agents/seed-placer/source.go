@@ -17,7 +17,7 @@ func prefixes(t intent.Tree) []intent.Prefix {
 	return []intent.Prefix{t.Seeds(), t.Sites(), t.Blobs(), t.Hosts(), t.Replicas(), t.Holders(), t.Machines()}
 }
 
-// source reads and watches them as one.
+// source reads and watches all prefixes together.
 func source(a *agent.Agent) agent.Source[Desired] {
 	return agent.Source[Desired]{
 		Name:  "seeds, sites and blobs below " + string(a.Tree.Intent()),
@@ -33,27 +33,27 @@ func source(a *agent.Agent) agent.Source[Desired] {
 			}
 			return assemble(a.Tree, a.Node, parts), nil
 		},
-		Watch: func(ctx context.Context, heard func(intent.Prefix, error)) <-chan Desired {
-			return follow(ctx, a, heard)
+		Watch: func(ctx context.Context, onRead func(intent.Prefix, error)) <-chan Desired {
+			return follow(ctx, a, onRead)
 		},
 	}
 }
 
-// follow delivers what is desired once every part was read, and again whenever one changed.
-func follow(ctx context.Context, a *agent.Agent, heard func(intent.Prefix, error)) <-chan Desired {
-	type news struct {
+// follow sends the desired state once every prefix was read, and again after each change.
+func follow(ctx context.Context, a *agent.Agent, onRead func(intent.Prefix, error)) <-chan Desired {
+	type update struct {
 		prefix intent.Prefix
 		store.Snapshot
 	}
-	from := make(chan news)
+	updates := make(chan update)
 	all := prefixes(a.Tree)
 	for _, p := range all {
 		go func() {
-			for snapshots := a.Store.Watch(ctx, p, heard); ; {
+			for snapshots := a.Store.Watch(ctx, p, onRead); ; {
 				select {
 				case s := <-snapshots:
 					select {
-					case from <- news{p, s}:
+					case updates <- update{p, s}:
 					case <-ctx.Done():
 						return
 					}
@@ -68,8 +68,8 @@ func follow(ctx context.Context, a *agent.Agent, heard func(intent.Prefix, error
 		parts := map[intent.Prefix]store.Snapshot{}
 		for {
 			select {
-			case n := <-from:
-				parts[n.prefix] = n.Snapshot
+			case u := <-updates:
+				parts[u.prefix] = u.Snapshot
 			case <-ctx.Done():
 				return
 			}
@@ -86,7 +86,7 @@ func follow(ctx context.Context, a *agent.Agent, heard func(intent.Prefix, error
 	return out
 }
 
-// assemble makes what is desired out of what was read. What cannot be used stays, with the reason.
+// assemble decodes what was read. Invalid entries are kept, with the reason.
 func assemble(t intent.Tree, node intent.Name, parts map[intent.Prefix]store.Snapshot) Desired {
 	d := Desired{Blobs: map[string]intent.Blob{}, Hosts: map[string]intent.Host{},
 		Claims: map[string]map[string]intent.Replica{}, Holders: map[string][]string{}}
@@ -98,34 +98,34 @@ func assemble(t intent.Tree, node intent.Name, parts map[intent.Prefix]store.Sna
 			switch first, second, _ := strings.Cut(rest, "/"); prefix {
 			case t.Seeds():
 				seed, problems := intent.SeedOf(key, pair.Value)
-				d.Seeds = append(d.Seeds, SeedWish{Name: first, Seed: seed, Since: pair.CreateIndex, Invalid: fault(key, problems)})
+				d.Seeds = append(d.Seeds, DesiredSeed{Name: first, Seed: seed, Since: pair.CreateIndex, Invalid: invalidReason(key, problems)})
 			case t.Sites():
 				site, problems := intent.SiteOf(key, pair.Value)
-				d.Sites = append(d.Sites, SiteWish{Name: first, Site: site, Invalid: fault(key, problems)})
+				d.Sites = append(d.Sites, DesiredSite{Name: first, Site: site, Invalid: invalidReason(key, problems)})
 			case t.Blobs():
-				if blob, problems := intent.BlobOf(key, pair.Value); fault(key, problems) == "" {
+				if blob, problems := intent.BlobOf(key, pair.Value); invalidReason(key, problems) == "" {
 					d.Blobs[first] = blob
 				}
 			case t.Hosts():
-				put(d.Hosts, first, pair.Value)
+				decodeInto(d.Hosts, first, pair.Value)
 			case t.Replicas():
 				if d.Claims[first] == nil {
 					d.Claims[first] = map[string]intent.Replica{}
 				}
-				put(d.Claims[first], second, pair.Value)
+				decodeInto(d.Claims[first], second, pair.Value)
 			case t.Holders():
 				d.Holders[first] = append(d.Holders[first], second)
 			}
 		}
 	}
-	d.Listed, d.Unlisted = listed(t, node, parts[t.Machines()])
+	d.Inventory, d.InventoryProblem = findInventoryRecord(t, node, parts[t.Machines()])
 	slices.SortFunc(d.Seeds, byName)
-	slices.SortFunc(d.Sites, func(a, b SiteWish) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(d.Sites, func(a, b DesiredSite) int { return strings.Compare(a.Name, b.Name) })
 	return d
 }
 
-// fault says why a value cannot be used, or nothing. A key that is no name is at fault, too.
-func fault(key string, problems intent.Problems) string {
+// invalidReason returns why a value cannot be used, or "". An invalid name in the key counts, too.
+func invalidReason(key string, problems intent.Problems) string {
 	if err := problems.Err(); err != nil {
 		return err.Error()
 	}
@@ -135,10 +135,10 @@ func fault(key string, problems intent.Problems) string {
 	return ""
 }
 
-// put reads what an agent wrote. What cannot be read counts as not there: agents write it anew.
-func put[T any](into map[string]T, name string, value []byte) {
-	var noun T
-	if json.Unmarshal(value, &noun) == nil {
-		into[name] = noun
+// decodeInto decodes a value that an agent wrote. An unreadable one is ignored: the agent will write it again.
+func decodeInto[T any](into map[string]T, name string, data []byte) {
+	var value T
+	if json.Unmarshal(data, &value) == nil {
+		into[name] = value
 	}
 }

@@ -24,24 +24,24 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// sealed starts a node that answers others only with certificates, at 127.0.0.<i>, with one that is good for life.
+// sealed starts a node with --serve-tls at 127.0.0.<i>, with a certificate that is valid for life.
 func (c *cluster) sealed(a *certtest.Authority, i int, life time.Duration, args ...string) (m *member, at string) {
 	c.Helper()
 	name, host := fmt.Sprintf("n%d", i), fmt.Sprintf("127.0.0.%d", i)
 	at = fmt.Sprintf("%s:%d", host, testhost.FreePort(c))
 	args = append(append(a.Flags(name, host, life), "--serve-tls", at, "--label", "only="+name), args...)
-	return c.start(i, args...), seal.Scheme + at
+	return c.start(i, args...), seal.TLSScheme + at
 }
 
-// asks asks with a client configuration, on a connection of its own.
+// asks makes a request with a TLS configuration, on its own connection.
 func asks(config *tls.Config, target string) (*http.Response, string, error) {
 	client := &http.Client{Timeout: hang, Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
 	return send(client, http.MethodPost, target, "", "you")
 }
 
-// TestNodesWithCertificates: modules and calls go between nodes that have certificates of one authority, and nobody else
-// gets a word in.
-func TestNodesWithCertificates(t *testing.T) {
+// TestTLS_NodesWithCertificates: nodes with certificates of one authority exchange modules and calls, and everybody
+// else is rejected.
+func TestTLS_NodesWithCertificates(t *testing.T) {
 	t.Parallel()
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
@@ -65,17 +65,17 @@ func TestNodesWithCertificates(t *testing.T) {
 					}
 				}
 			}
-			for _, m := range c.nodes { // from each node to each seed: two of them are elsewhere
+			for _, m := range c.nodes { // from each node to each seed: two of them are on other nodes
 				c.answers(m, "hello/", "you", "hello, you")
 				c.answers(m, "trusted/upper", "you", "YOU")
 			}
-			c.answers(c.nodes["n1"], "r/relay", "pln://seed/hello/ you", "relayed hello, you") // a seed calls one elsewhere
+			c.answers(c.nodes["n1"], "r/relay", "pln://seed/hello/ you", "relayed hello, you") // a seed calls one on another node
 			refusedWithout(t, a, stranger, at["n3"], c.replicas("trusted")["n2"].Address)
 		})
 	}
 }
 
-// refusedWithout has everybody try who has no business at the addresses of nodes.
+// refusedWithout tries to connect with every kind of invalid certificate.
 func refusedWithout(t *testing.T, a, stranger *certtest.Authority, addresses ...string) {
 	t.Helper()
 	a.Issue("me", "", time.Hour)
@@ -89,7 +89,7 @@ func refusedWithout(t *testing.T, a, stranger *certtest.Authority, addresses ...
 		if response, said, err := asks(a.Client("me"), address+"/call/nobody/x"); err != nil || response.StatusCode != 404 {
 			t.Errorf("%s with a certificate: %v %s", address, err, said)
 		}
-		if response, said, err := asks(nil, "http://"+strings.TrimPrefix(address, seal.Scheme)+"/call/hello/"); err == nil && response.StatusCode != http.StatusBadRequest {
+		if response, said, err := asks(nil, "http://"+strings.TrimPrefix(address, seal.TLSScheme)+"/call/hello/"); err == nil && response.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s in plain: %s %s", address, response.Status, said)
 		}
 		for who, config := range map[string]*tls.Config{"nobody": a.Client(""), "a stranger": foreign, "one that expired": a.Client("expired"), "one of TLS 1.2": old} {
@@ -100,9 +100,9 @@ func refusedWithout(t *testing.T, a, stranger *certtest.Authority, addresses ...
 	}
 }
 
-// TestRenewal renews the certificates of every node, then their authority, while calls go from node to node: none fails,
-// and whom only the old authority vouches for is out, even on a connection of before.
-func TestRenewal(t *testing.T) {
+// TestTLS_CertificateRenewal renews the certificates of every node, then their authority, during calls between nodes:
+// no call fails, and clients of the previous authority are rejected, even on an existing connection.
+func TestTLS_CertificateRenewal(t *testing.T) {
 	t.Parallel()
 	c, a := newCluster(t, embedtest.Start(t)), certtest.New(t)
 	n1, at := c.sealed(a, 1, time.Hour)
@@ -112,7 +112,7 @@ func TestRenewal(t *testing.T) {
 	c.answers(n1, "hello/", "you", "hello, you")
 	a.Issue("me", "", time.Hour)
 	kept := &http.Client{Timeout: hang, Transport: &http.Transport{TLSClientConfig: a.Client("me")}}
-	stays := func() error { // on one connection, for as long as the other side lets it
+	stays := func() error { // on one connection, while the other side keeps it open
 		_, _, err := send(kept, http.MethodPost, at+"/call/nobody/x", "", "")
 		return err
 	}
@@ -168,7 +168,7 @@ func TestRenewal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	replace(a.CA(), append(old, fresh...)) // first both are believed, then all have new ones, then one is believed
+	replace(a.CA(), append(old, fresh...)) // first both authorities are trusted, then all certificates are new, then one is trusted
 	taken("the new authority", func(_ *member, address string) bool { return accepts(next.Client("me"), a, address) })
 	for i, m := range []*member{n1, n2} {
 		next.Issue(m.name, fmt.Sprintf("127.0.0.%d", i+1), time.Hour)
@@ -188,7 +188,7 @@ func TestRenewal(t *testing.T) {
 		t.Errorf("a call failed: %s", said)
 	}
 	kept.Transport.(*http.Transport).TLSClientConfig.RootCAs = next.Client("").RootCAs
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // its last answer says that the connection ends
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) { // the last response announces the end of the connection
 		if stays() != nil {
 			break
 		}
@@ -201,10 +201,10 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// shown is the certificate that a node shows to a client, or nil.
+// shown returns the certificate that a node presents to a client, or nil.
 func shown(client *tls.Config, address string) []byte {
 	client.InsecureSkipVerify = true
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: hang}, "tcp", strings.TrimPrefix(address, seal.Scheme), client)
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: hang}, "tcp", strings.TrimPrefix(address, seal.TLSScheme), client)
 	if err != nil {
 		return nil
 	}
@@ -212,7 +212,7 @@ func shown(client *tls.Config, address string) []byte {
 	return conn.ConnectionState().PeerCertificates[0].Raw
 }
 
-// certificate is what a file holds.
+// certificate returns the certificate in a file.
 func certificate(t testing.TB, file string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -223,21 +223,21 @@ func certificate(t testing.TB, file string) []byte {
 	return block.Bytes
 }
 
-// accepts reports whether a node, whose own certificate is of an authority, answers a client.
+// accepts reports whether a node with a certificate of authority answers a client.
 func accepts(client *tls.Config, authority *certtest.Authority, address string) bool {
 	client.RootCAs = authority.Client("").RootCAs
 	_, _, err := asks(client, address+"/call/nobody/x")
 	return err == nil
 }
 
-// TestWhoseCertificate: nodes that cannot come together say whose certificate is at fault, in the answer to a call, in the
-// log, and in the report of a blob that does not come.
-func TestWhoseCertificate(t *testing.T) {
+// TestTLS_Errors_NameTheCertificate: nodes that cannot connect say whose certificate is at fault, in the answer to a
+// call, in the log, and in the report of a failed fetch.
+func TestTLS_Errors_NameTheCertificate(t *testing.T) {
 	t.Parallel()
 	for what, other := range map[string]struct {
 		start func(c *cluster, a *certtest.Authority) *member // n2
-		ours  string                                          // what n1 says of n2
-		blob  string                                          // what n2 says of n1, from which a module shall come
+		ours  string                                          // error of n1 about n2
+		blob  string                                          // error of n2 about n1, from which it fetches a module
 	}{
 		"plain": {func(c *cluster, _ *certtest.Authority) *member { return c.start(2, "--label", "only=n2") },
 			"n2 at 127.0.0.2:%d speaks plain, and this node (--tls-cert n1.crt) only TLS", "n1 at https://127.0.0.1:%d answers only who has a certificate: start this node with --tls-cert"},
@@ -268,7 +268,7 @@ func TestWhoseCertificate(t *testing.T) {
 	}
 }
 
-// eventuallyLike waits until a call at a node fails with words that are like those.
+// eventuallyLike waits until a call at a node fails with an error like want.
 func (c *cluster) eventuallyLike(m *member, path, want string) {
 	c.Helper()
 	for begin := time.Now(); ; time.Sleep(50 * time.Millisecond) {
@@ -282,14 +282,14 @@ func (c *cluster) eventuallyLike(m *member, path, want string) {
 	}
 }
 
-// like reports whether words stand in a text, whatever the ports and folders in them are.
+// like reports whether a text contains words, regardless of the ports and directories in them.
 func like(text, words string) bool {
 	pattern := strings.ReplaceAll(regexp.QuoteMeta(words), "%d", "[0-9]+")
 	return regexp.MustCompile(regexp.MustCompile(`(n[12]|ca)\\.crt`).ReplaceAllString(pattern, `[^ ]*/$0`)).MatchString(text)
 }
 
-// TestKeyStaysInTheAgent searches the memory of agent and worker for the node's private number.
-func TestKeyStaysInTheAgent(t *testing.T) {
+// TestTLS_KeyStaysInAgent searches the memory of agent and worker for the node's private key.
+func TestTLS_KeyStaysInAgent(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to read the memory of others")
@@ -299,7 +299,7 @@ func TestKeyStaysInTheAgent(t *testing.T) {
 	c.publish(n1, fixture.Go(t, "hello"), "hello", nil)
 	c.ready("hello", 1)
 	a.Issue("me", "", time.Hour)
-	for range 5 { // so that the worker has shaken hands
+	for range 5 { // so that the worker has done handshakes
 		if _, said, err := asks(a.Client("me"), at+"/call/hello/"); err != nil || said != "hello, you" {
 			t.Fatal(said, err)
 		}
@@ -315,7 +315,7 @@ func TestKeyStaysInTheAgent(t *testing.T) {
 	}
 }
 
-// workersOf are the processes that an agent has started; there is at least one.
+// workersOf returns the child processes of an agent; there is at least one.
 func workersOf(t testing.TB, agent int) (pids []int) {
 	t.Helper()
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", agent))
@@ -334,7 +334,7 @@ func workersOf(t testing.TB, agent int) (pids []int) {
 	return pids
 }
 
-// holds reports whether a number is in what a process can write, either end first.
+// holds reports whether the writable memory of a process contains a number in either byte order.
 func holds(t testing.TB, pid int, number []byte) bool {
 	t.Helper()
 	reversed := slices.Clone(number)

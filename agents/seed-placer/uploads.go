@@ -15,30 +15,30 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/blob"
 )
 
-// uploadKept is how long what was sent of a blob waits for the rest.
-const uploadKept = 24 * time.Hour
+// partialUploadTTL is how long an incomplete upload is kept.
+const partialUploadTTL = 24 * time.Hour
 
-// uploads are the blobs that come in parts just now.
+// uploads tracks the partial uploads in progress.
 type uploads struct {
 	placer *placer
 	mu     sync.Mutex
-	under  map[string]*upload // by digest
+	active map[string]*upload // by digest
 }
 
-// upload is one of them.
+// upload is one request in progress.
 type upload struct {
-	*awake
-	ended chan struct{}
+	*stallReader
+	done chan struct{}
 }
 
-// takePart takes a part of a blob, so that a link that was cut costs no more than what was under way:
+// putPart stores a part of a blob, so that a broken connection costs only the data in flight:
 //
-//	Content-Range: bytes */100       asks how much is here: 202 {"have":40}, or 200 as below
-//	Content-Range: bytes 40-99/100   goes on from there: 200 {"sha256":…,"size":…,"node":…} once it is whole and right,
-//	                                 409 {"have":…} when something else is here, 422 when it is another blob after all
-func (u *uploads) takePart(w http.ResponseWriter, r *http.Request) {
+//	Content-Range: bytes */100       asks for the stored length: 202 {"have":40}, or 200 as below
+//	Content-Range: bytes 40-99/100   continues there: 200 {"sha256":…,"size":…,"node":…} once verified,
+//	                                 409 {"have":…} at a wrong offset, 422 if the digest does not match
+func (u *uploads) putPart(w http.ResponseWriter, r *http.Request) {
 	digest, p := strings.TrimPrefix(r.PathValue("digest"), "sha256:"), u.placer
-	at, total, err := partOf(r)
+	at, total, err := parseRange(r)
 	if err == nil && !blob.Valid(digest) {
 		err = fmt.Errorf("%q is not 64 hexadecimal digits", digest)
 	}
@@ -46,11 +46,11 @@ func (u *uploads) takePart(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	body := newAwake(w, r)
-	defer u.begin(digest, body)()
+	body := newStallReader(w, r)
+	defer u.takeOver(digest, body)()
 	switch {
 	case p.blobs.Has(digest) && p.blobs.Touch(digest) == nil:
-		p.kept(w, digest, p.blobs.Size(digest))
+		p.answerStored(w, digest, p.blobs.Size(digest))
 		return
 	case at < 0:
 		answerJSON(w, http.StatusAccepted, map[string]any{"have": p.blobs.Have(digest)})
@@ -60,14 +60,14 @@ func (u *uploads) takePart(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, blob.ErrOffset):
 		answerJSON(w, http.StatusConflict, map[string]any{"have": p.blobs.Have(digest), "error": err.Error()})
 	case err != nil:
-		http.Error(w, err.Error(), statusOf(err))
+		http.Error(w, err.Error(), uploadErrorStatus(err))
 	default:
-		p.kept(w, digest, total)
+		p.answerStored(w, digest, total)
 	}
 }
 
-// partOf reads which part of a blob a request brings; at is -1 when it only asks.
-func partOf(r *http.Request) (at, total int64, err error) {
+// parseRange parses Content-Range; at is -1 for a query.
+func parseRange(r *http.Request) (at, total int64, err error) {
 	text := r.Header.Get("Content-Range")
 	if n, _ := fmt.Sscanf(text, "bytes */%d", &total); n == 1 && total >= 0 && total <= maxBlob {
 		return -1, total, nil
@@ -80,56 +80,56 @@ func partOf(r *http.Request) (at, total int64, err error) {
 	return at, total, nil
 }
 
-// begin ends the upload of the same blob that is under way: who sends it again has lost its link, which this side may not
-// have noticed yet.
-func (u *uploads) begin(digest string, body *awake) (end func()) {
-	own := &upload{body, make(chan struct{})}
+// takeOver ends a previous upload of the same blob: a client that sends it again has lost its connection, which this
+// side may not have noticed yet.
+func (u *uploads) takeOver(digest string, body *stallReader) (end func()) {
+	current := &upload{body, make(chan struct{})}
 	for {
 		u.mu.Lock()
-		before := u.under[digest]
-		if before == nil {
-			u.under[digest] = own
+		previous := u.active[digest]
+		if previous == nil {
+			u.active[digest] = current
 			u.mu.Unlock()
 			return func() {
 				u.mu.Lock()
-				delete(u.under, digest)
+				delete(u.active, digest)
 				u.mu.Unlock()
-				close(own.ended)
+				close(current.done)
 			}
 		}
 		u.mu.Unlock()
-		before.stop()
-		<-before.ended
+		previous.stop()
+		<-previous.done
 	}
 }
 
-// awake reads a body for as long as something comes now and then, and nobody stops it.
-type awake struct {
+// stallReader reads a body with a deadline that each read extends, until it is stopped.
+type stallReader struct {
 	io.ReadCloser
-	link    *http.ResponseController
-	stopped atomic.Bool
+	controller *http.ResponseController
+	stopped    atomic.Bool
 }
 
-func newAwake(w http.ResponseWriter, r *http.Request) *awake {
-	return &awake{ReadCloser: r.Body, link: http.NewResponseController(w)}
+func newStallReader(w http.ResponseWriter, r *http.Request) *stallReader {
+	return &stallReader{ReadCloser: r.Body, controller: http.NewResponseController(w)}
 }
 
 // Read implements io.Reader.
-func (a *awake) Read(p []byte) (int, error) {
-	_ = a.link.SetReadDeadline(time.Now().Add(stall))
+func (a *stallReader) Read(p []byte) (int, error) {
+	_ = a.controller.SetReadDeadline(time.Now().Add(stallTimeout))
 	if a.stopped.Load() {
 		return 0, os.ErrDeadlineExceeded
 	}
 	return a.ReadCloser.Read(p)
 }
 
-func (a *awake) stop() {
+func (a *stallReader) stop() {
 	a.stopped.Store(true)
-	_ = a.link.SetReadDeadline(time.Unix(1, 0))
+	_ = a.controller.SetReadDeadline(time.Unix(1, 0))
 }
 
-// statusOf is the status of an upload that failed.
-func statusOf(err error) int {
+// uploadErrorStatus maps an upload error to an HTTP status.
+func uploadErrorStatus(err error) int {
 	switch {
 	case errors.Is(err, blob.ErrDigest):
 		return http.StatusUnprocessableEntity

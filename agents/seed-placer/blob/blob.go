@@ -1,5 +1,5 @@
-// Package blob keeps files by the digest of their content in a folder. A file has its name only once its content was
-// hashed while it was written; what is half there lies aside and can be gone on with.
+// Package blob stores files in a directory under the digest of their content. A file gets its name only after its
+// content was hashed while it was written; partial files are kept in a subdirectory and can be continued.
 package blob
 
 import (
@@ -21,21 +21,21 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/host"
 )
 
-// ErrDigest says that content is not what it should be.
+// ErrDigest is returned when content does not match its digest.
 var ErrDigest = errors.New("its digest differs")
 
-// Store is a folder of blobs. It is safe for use by many goroutines; by other processes, for all but [Store.Fetch].
+// Store is a directory of blobs. It is safe for concurrent use, and by several processes except for [Store.Fetch].
 type Store struct {
 	dir string
 
 	mu       sync.Mutex
-	fetching map[string]chan struct{} // by digest, closed when the fetch under way has ended
+	fetching map[string]chan struct{} // by digest; closed when the fetch in progress has ended
 }
 
-// partial is the folder, below a store's, of what is not whole.
+// partial is the subdirectory of incomplete blobs.
 const partial = ".partial"
 
-// Open makes the folder, for this user alone.
+// Open creates the directory, accessible to this user only.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(filepath.Join(dir, partial), 0o700); err != nil {
 		return nil, fmt.Errorf("open blobs: %w", err)
@@ -43,10 +43,10 @@ func Open(dir string) (*Store, error) {
 	return At(dir), nil
 }
 
-// At is a store for looking only: the folder need not be there.
+// At returns a read-only store. The directory need not exist.
 func At(dir string) *Store { return &Store{dir: dir, fetching: map[string]chan struct{}{}} }
 
-// Size is the size of a blob in bytes, or 0 when it is not there.
+// Size returns the size of a blob in bytes, or 0 if it is not stored.
 func (s *Store) Size(digest string) int64 {
 	at, err := os.Stat(s.Path(digest))
 	if err != nil {
@@ -55,19 +55,19 @@ func (s *Store) Size(digest string) int64 {
 	return at.Size()
 }
 
-// Dir is the folder.
+// Dir returns the directory.
 func (s *Store) Dir() string { return s.dir }
 
-// Valid reports whether digest is 64 hexadecimal digits in lower case, and so may become part of a path.
+// Valid reports whether digest is 64 lower-case hexadecimal digits, and so is safe as part of a path.
 func Valid(digest string) bool {
 	raw, err := hex.DecodeString(digest)
 	return err == nil && len(raw) == sha256.Size && strings.ToLower(digest) == digest
 }
 
-// Path is where a blob lies.
+// Path returns the path of a blob, stored or not.
 func (s *Store) Path(digest string) string { return filepath.Join(s.dir, digest) }
 
-// Has reports whether a blob is there whole.
+// Has reports whether the complete blob is stored.
 func (s *Store) Has(digest string) bool {
 	at, err := os.Stat(s.Path(digest))
 	return Valid(digest) && err == nil && at.Mode().IsRegular()
@@ -81,7 +81,8 @@ func (s *Store) Open(digest string) (*os.File, error) {
 	return os.Open(s.Path(digest))
 }
 
-// Read returns the content of a blob of at most most bytes, hashed anew: a disk may have changed it.
+// Read returns the content of a blob of at most most bytes. It verifies the digest, because the disk may have
+// corrupted the file.
 func (s *Store) Read(digest string, most int64) ([]byte, error) {
 	f, err := s.Open(digest)
 	if err != nil {
@@ -100,7 +101,7 @@ func (s *Store) Read(digest string, most int64) ([]byte, error) {
 	return data, nil
 }
 
-// Put keeps what it reads, and returns its digest and size.
+// Put stores what it reads, and returns the digest and size.
 func (s *Store) Put(from io.Reader) (digest string, size int64, err error) {
 	f, err := os.CreateTemp(filepath.Join(s.dir, partial), "put-")
 	if err != nil {
@@ -116,7 +117,7 @@ func (s *Store) Put(from io.Reader) (digest string, size int64, err error) {
 	return digest, size, s.finish(f, digest)
 }
 
-// finish gives a whole file its name.
+// finish syncs a complete file and moves it to its name.
 func (s *Store) finish(f *os.File, digest string) error {
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("keep blob %s: %w", digest, err)
@@ -127,15 +128,15 @@ func (s *Store) finish(f *os.File, digest string) error {
 	return host.SyncDir(s.dir)
 }
 
-// Source gives the content of a blob from an offset on. It fails with [ErrOffset] when it has less than that.
+// Source returns the content of a blob from an offset on. It fails with [ErrOffset] if it has less than that.
 type Source func(ctx context.Context, offset int64) (io.ReadCloser, error)
 
-// Fetch keeps a blob that comes from elsewhere. What an earlier try has got is hashed again and gone on from; content
-// that turns out to be another is thrown away, and that is [ErrDigest]. What was there before may be to blame for that,
-// from somebody who lied and broke off: the source is then asked once more for the whole.
+// Fetch stores a blob from a source. It verifies and continues the part of an earlier try. Content with a wrong
+// digest is deleted, and the error is [ErrDigest]; if the earlier part may be wrong, because another source lied, all
+// of it is fetched once more.
 //
-// One fetch of a digest goes on at a time: whoever else wants it waits, until ctx ends at most, and asks its own source
-// only when the blob is not there then.
+// Only one fetch of a digest runs at a time. Other callers wait for it, at most until ctx ends, and use their own
+// source only if the blob is still missing.
 func (s *Store) Fetch(ctx context.Context, digest string, most int64, from Source) error {
 	if !Valid(digest) {
 		return fmt.Errorf("fetch blob: %q is not 64 hexadecimal digits", digest)
@@ -158,7 +159,7 @@ func (s *Store) Fetch(ctx context.Context, digest string, most int64, from Sourc
 	return nil
 }
 
-// begin waits until nobody else fetches a blob. Two that wrote it at once would spoil it for each other.
+// begin waits until nobody else fetches the blob: two writers would corrupt the partial file.
 func (s *Store) begin(ctx context.Context, digest string) (done func(), err error) {
 	for {
 		s.mu.Lock()
@@ -183,7 +184,7 @@ func (s *Store) begin(ctx context.Context, digest string) (done func(), err erro
 	}
 }
 
-// fetch tries once, and reports whether something was there before.
+// fetch tries once, and reports whether it continued an earlier part.
 func (s *Store) fetch(ctx context.Context, digest string, most int64, from Source) (resumed bool, err error) {
 	f, err := os.OpenFile(filepath.Join(s.dir, partial, digest), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -207,8 +208,7 @@ func (s *Store) fetch(ctx context.Context, digest string, most int64, from Sourc
 	return have > 0, s.finish(f, digest)
 }
 
-// download appends what is missing. What cannot be gone on with, since there is more than the source has or may have, is
-// thrown away.
+// download appends the missing content. A part that is longer than the source or the limit is deleted.
 func download(ctx context.Context, f *os.File, sum hash.Hash, have, most int64, from Source) error {
 	body, err := from(ctx, have)
 	if errors.Is(err, ErrOffset) {
@@ -227,14 +227,14 @@ func download(ctx context.Context, f *os.File, sum hash.Hash, have, most int64, 
 	return err
 }
 
-// Entry is one blob that is there.
+// Entry is one stored blob.
 type Entry struct {
 	Digest string
 	Size   int64
-	Time   time.Time // when it came
+	Time   time.Time // when it was stored
 }
 
-// List returns all blobs by digest.
+// List returns all blobs, sorted by digest.
 func (s *Store) List() ([]Entry, error) {
 	files, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -258,7 +258,7 @@ func (s *Store) List() ([]Entry, error) {
 	return all, nil
 }
 
-// Remove removes a blob; one that is not there is no error.
+// Remove deletes a blob. A missing one is not an error.
 func (s *Store) Remove(digest string) error {
 	if !Valid(digest) {
 		return fmt.Errorf("remove blob: %q is not 64 hexadecimal digits", digest)

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// ErrOffset says that what comes does not begin where what is there ends.
+// ErrOffset is returned when a part does not start where the stored part ends.
 var ErrOffset = errors.New("it does not go on where the last part ended")
 
 func (s *Store) uploading(digest string) string {
 	return filepath.Join(s.dir, partial, "up-"+digest)
 }
 
-// Have is how much of a blob was taken by [Store.Append] so far, in bytes.
+// Have returns how many bytes of a blob [Store.Append] has stored so far.
 func (s *Store) Have(digest string) int64 {
 	if at, err := os.Stat(s.uploading(digest)); err == nil && Valid(digest) {
 		return at.Size()
@@ -27,9 +27,9 @@ func (s *Store) Have(digest string) int64 {
 	return 0
 }
 
-// Append takes a blob that comes in parts: from holds its bytes from at to total. What is there already is hashed again
-// first. When from breaks off, what came stays for the next part; what turns out to be another blob is thrown away, and
-// that is [ErrDigest]. A part from 0 on begins anew. Only one may append to a blob at a time.
+// Append stores a part of a blob: from holds its bytes from at to total. It first verifies the stored part. If from
+// ends early, its bytes are kept for the next part; content with a wrong digest is deleted, and the error is
+// [ErrDigest]. A part from 0 on starts again. Only one caller may append to a blob at a time.
 func (s *Store) Append(digest string, at, total int64, from io.Reader) error {
 	if !Valid(digest) {
 		return fmt.Errorf("keep blob: %q is not 64 hexadecimal digits", digest)
@@ -66,13 +66,13 @@ func (s *Store) Append(digest string, at, total int64, from io.Reader) error {
 	return s.finish(f, digest)
 }
 
-// Touch makes a blob as young as one that came just now.
+// Touch resets the age of a blob.
 func (s *Store) Touch(digest string) error {
 	now := time.Now()
 	return os.Chtimes(s.Path(digest), now, now)
 }
 
-// Sweep removes what was begun and not gone on with for longer than age.
+// Sweep deletes incomplete blobs that were not continued for longer than age.
 func (s *Store) Sweep(age time.Duration) error {
 	parts, err := os.ReadDir(filepath.Join(s.dir, partial))
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package connlimit bounds what clients of a listener may hold: connections in all and for each client address, and the
-// time in which a client must take what is sent to it.
+// Package connlimit limits the connections of a listener, in total and per client address, and disconnects clients
+// that read too slowly.
 package connlimit
 
 import (
@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// chunk is how many bytes a client must take within the time that it has.
-const chunk = 256 << 10
+// chunkSize is how many bytes a client must read within Limits.Stall.
+const chunkSize = 256 << 10
 
-// refusal is what a client gets that has too many connections.
-const refusal = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n" +
+// rejection is sent to a client with too many connections.
+const rejection = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n" +
 	"Content-Length: 46\r\n\r\n503 too many connections: close some, or wait\n"
 
-// refusalTime is how long the refusal may take. It fits into the buffer of a new connection.
-const refusalTime = 100 * time.Millisecond
+// rejectionTimeout limits the write of the rejection. It fits into the send buffer of a new connection.
+const rejectionTimeout = 100 * time.Millisecond
 
-// Limits are those of one listener.
+// Limits are the limits of one listener.
 type Limits struct {
-	Total     int           // connections at once
-	PerClient int           // of one client address
-	Stall     time.Duration // in which a client must take 256 KiB, at least; at most twice as long
-	Silent    bool          // close surplus connections without a word, as for TLS
+	Total     int           // concurrent connections
+	PerClient int           // concurrent connections of one client address
+	Stall     time.Duration // minimum time to read 256 KiB; a client gets at most twice as long
+	Silent    bool          // close surplus connections without a response, as TLS requires
 }
 
 // Listener accepts connections within limits, and closes those beyond them.
@@ -36,7 +36,7 @@ type Listener struct {
 	clients map[string]int
 }
 
-// New returns a listener that accepts what inner accepts, within limits.
+// New wraps a listener with limits.
 func New(inner net.Listener, limits Limits) *Listener {
 	return &Listener{Listener: inner, limits: limits, clients: map[string]int{}}
 }
@@ -48,27 +48,27 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		client := clientOf(conn)
-		if l.enter(client) {
+		client := clientAddress(conn)
+		if l.acquire(client) {
 			return &Conn{Conn: conn, listener: l, client: client}, nil
 		}
 		if !l.limits.Silent {
-			_ = conn.SetWriteDeadline(time.Now().Add(refusalTime))
-			_, _ = io.WriteString(conn, refusal)
+			_ = conn.SetWriteDeadline(time.Now().Add(rejectionTimeout))
+			_, _ = io.WriteString(conn, rejection)
 		}
 		_ = conn.Close()
 	}
 }
 
-func clientOf(conn net.Conn) string {
+func clientAddress(conn net.Conn) string {
 	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
 	if err != nil {
-		return "" // of a unix socket
+		return "" // unix sockets have no host
 	}
 	return host
 }
 
-func (l *Listener) enter(client string) bool {
+func (l *Listener) acquire(client string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.total >= l.limits.Total || l.clients[client] >= l.limits.PerClient {
@@ -79,7 +79,7 @@ func (l *Listener) enter(client string) bool {
 	return true
 }
 
-func (l *Listener) leave(client string) {
+func (l *Listener) release(client string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.total--
@@ -88,36 +88,37 @@ func (l *Listener) leave(client string) {
 	}
 }
 
-// Conn is a connection of a [Listener]. What is written must be taken in time. One goroutine at a time may write.
+// Conn is a connection of a [Listener]. Its peer must read what is written in time. Only one goroutine at a time may
+// write.
 type Conn struct {
 	net.Conn
-	listener *Listener
-	client   string
-	until    time.Time // the deadline of what is written, if one is set
-	closed   sync.Once
+	listener      *Listener
+	client        string
+	writeDeadline time.Time // zero if none is set
+	closed        sync.Once
 }
 
 // Close implements net.Conn.
 func (c *Conn) Close() error {
-	c.closed.Do(func() { c.listener.leave(c.client) })
+	c.closed.Do(func() { c.listener.release(c.client) })
 	return c.Conn.Close()
 }
 
 // SetDeadline implements net.Conn.
 func (c *Conn) SetDeadline(t time.Time) error {
-	c.until = t
+	c.writeDeadline = t
 	return c.Conn.SetDeadline(t)
 }
 
 // SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.until = t
+	c.writeDeadline = t
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// extend gives the client time for one more chunk. A deadline that is far enough off stays, which saves the setting.
+// extend renews the write deadline for one more chunk. It skips the system call while the deadline is far enough off.
 func (c *Conn) extend() {
-	if now, stall := time.Now(), c.listener.limits.Stall; c.until.Sub(now) < stall {
+	if now, stall := time.Now(), c.listener.limits.Stall; c.writeDeadline.Sub(now) < stall {
 		_ = c.SetWriteDeadline(now.Add(2 * stall))
 	}
 }
@@ -126,7 +127,7 @@ func (c *Conn) extend() {
 func (c *Conn) Write(p []byte) (written int, err error) {
 	for {
 		c.extend()
-		n, err := c.Conn.Write(p[:min(len(p), chunk)])
+		n, err := c.Conn.Write(p[:min(len(p), chunkSize)])
 		written, p = written+n, p[n:]
 		if err != nil || len(p) == 0 {
 			return written, err
@@ -134,7 +135,7 @@ func (c *Conn) Write(p []byte) (written int, err error) {
 	}
 }
 
-// ReadFrom implements io.ReaderFrom, so that files are sent without being read.
+// ReadFrom implements io.ReaderFrom, so that files are sent by sendfile.
 func (c *Conn) ReadFrom(r io.Reader) (sent int64, err error) {
 	to, ok := c.Conn.(io.ReaderFrom)
 	if !ok {
@@ -142,9 +143,9 @@ func (c *Conn) ReadFrom(r io.Reader) (sent int64, err error) {
 	}
 	source, bounded := r.(*io.LimitedReader)
 	for {
-		part := &io.LimitedReader{R: r, N: chunk}
+		part := &io.LimitedReader{R: r, N: chunkSize}
 		if bounded {
-			part.R, part.N = source.R, min(chunk, source.N)
+			part.R, part.N = source.R, min(chunkSize, source.N)
 		}
 		most := part.N
 		c.extend()
@@ -159,7 +160,7 @@ func (c *Conn) ReadFrom(r io.Reader) (sent int64, err error) {
 	}
 }
 
-// CloseWrite ends what is sent, so that a client still reads why it was refused.
+// CloseWrite shuts down the sending side, so that a client can still read why it was rejected.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

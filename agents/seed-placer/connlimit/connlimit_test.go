@@ -58,10 +58,10 @@ func TestAccept_RefusesSurplusConnections(t *testing.T) {
 	says(dial(t, "127.0.0.2", l), "in")
 	says(dial(t, "127.0.0.2", l), "in")
 	refused := dial(t, "127.0.0.2", l)
-	if text, err := io.ReadAll(refused); err != nil || string(text) != refusal {
+	if text, err := io.ReadAll(refused); err != nil || string(text) != rejection {
 		t.Errorf("a third one: %q, %v", text, err)
 	}
-	head, body, _ := strings.Cut(refusal, "\r\n\r\n")
+	head, body, _ := strings.Cut(rejection, "\r\n\r\n")
 	if !strings.Contains(head, "Content-Length: 46") || len(body) != 46 {
 		t.Errorf("the length of the refusal is %d", len(body))
 	}

@@ -10,131 +10,130 @@ import (
 	"github.com/platypus-platform/platypus/intent/wasm"
 )
 
-// Budget bounds the memory that the instances of all seeds of a process have together. Each seed has a part that nobody
-// else may have, enough for one instance; what is beyond all parts is had by who asks first. It is safe for use by many
-// goroutines.
+// Budget limits the memory of all instances of a process. Each seed has a guaranteed part, enough for one instance;
+// the rest is shared first come, first served. It is safe for concurrent use.
 type Budget struct {
-	// Reclaim, when set, is asked to end instances that nobody needs before memory is refused.
+	// Reclaim, when set, is called to end idle instances before memory is refused.
 	Reclaim func()
 
-	mu    sync.Mutex
-	total int64 // bytes; 0 for no bound
-	used  int64
-	over  int64 // of that, beyond the parts of those that use it
-	parts int64 // the sum of all parts
-	part  map[string]int64
-	has   map[string]int64
+	mu              sync.Mutex
+	total           int64 // bytes; 0 for no limit
+	used            int64
+	sharedUse       int64 // part of used that is beyond the guaranteed parts
+	totalGuaranteed int64 // sum of guaranteed
+	guaranteed      map[string]int64
+	usedBy          map[string]int64
 }
 
-// NewBudget returns a budget without a bound.
-func NewBudget() *Budget { return &Budget{part: map[string]int64{}, has: map[string]int64{}} }
+// NewBudget returns a budget without a limit.
+func NewBudget() *Budget { return &Budget{guaranteed: map[string]int64{}, usedBy: map[string]int64{}} }
 
-// Set bounds the memory to total bytes, 0 for no bound, of which each seed has its part. What is in use stays.
+// Set changes the limit to total bytes, 0 for none, and the guaranteed part of each seed. Memory in use stays.
 func (b *Budget) Set(total int64, parts map[string]int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.total, b.part, b.parts, b.over = total, maps.Clone(parts), 0, 0
+	b.total, b.guaranteed, b.totalGuaranteed, b.sharedUse = total, maps.Clone(parts), 0, 0
 	for _, n := range parts {
-		b.parts += n
+		b.totalGuaranteed += n
 	}
-	for seed, n := range b.has {
-		b.over += max(0, n-b.part[seed])
+	for seed, n := range b.usedBy {
+		b.sharedUse += max(0, n-b.guaranteed[seed])
 	}
 }
 
-// take gives a seed so many bytes more, or nothing.
-func (b *Budget) take(seed string, n int64) bool {
-	if b.try(seed, n) {
+// reserve adds n bytes to a seed, and reports whether they were available.
+func (b *Budget) reserve(seed string, n int64) bool {
+	if b.tryReserve(seed, n) {
 		return true
 	}
 	if b.Reclaim == nil {
 		return false
 	}
 	b.Reclaim()
-	return b.try(seed, n)
+	return b.tryReserve(seed, n)
 }
 
-func (b *Budget) try(seed string, n int64) bool {
+func (b *Budget) tryReserve(seed string, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	over := b.beyond(seed, n)
-	if b.total > 0 && (b.used+n > b.total || over > 0 && b.over+over > b.total-b.parts) {
+	over := b.sharedDelta(seed, n)
+	if b.total > 0 && (b.used+n > b.total || over > 0 && b.sharedUse+over > b.total-b.totalGuaranteed) {
 		return false
 	}
 	b.add(seed, n, over)
 	return true
 }
 
-// give takes bytes back.
-func (b *Budget) give(seed string, n int64) {
+// release returns n bytes.
+func (b *Budget) release(seed string, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.add(seed, -n, b.beyond(seed, -n))
+	b.add(seed, -n, b.sharedDelta(seed, -n))
 }
 
-// beyond is how much more a seed would have beyond its part.
-func (b *Budget) beyond(seed string, n int64) int64 {
-	has := b.has[seed]
-	return max(0, has+n-b.part[seed]) - max(0, has-b.part[seed])
+// sharedDelta returns by how much a change of n bytes changes a seed's use of the shared part.
+func (b *Budget) sharedDelta(seed string, n int64) int64 {
+	has := b.usedBy[seed]
+	return max(0, has+n-b.guaranteed[seed]) - max(0, has-b.guaranteed[seed])
 }
 
 func (b *Budget) add(seed string, n, over int64) {
-	b.used, b.over, b.has[seed] = b.used+n, b.over+over, b.has[seed]+n
-	if b.has[seed] == 0 {
-		delete(b.has, seed)
+	b.used, b.sharedUse, b.usedBy[seed] = b.used+n, b.sharedUse+over, b.usedBy[seed]+n
+	if b.usedBy[seed] == 0 {
+		delete(b.usedBy, seed)
 	}
 }
 
-// Used is how many bytes a seed has.
+// Used returns the bytes of a seed.
 func (b *Budget) Used(seed string) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.has[seed]
+	return b.usedBy[seed]
 }
 
-// linear is the memory of one instance, paid for out of a budget. Its first size is paid before it is made, for wazero
-// takes no refusal of that.
-type linear struct {
+// linearMemory is the memory of one instance, charged to a budget. Its initial size is reserved before it is
+// allocated, because wazero cannot handle a refusal there.
+type linearMemory struct {
 	budget *Budget
 	seed   string
 
-	mu    sync.Mutex
-	paid  int64
-	extra int64 // of paid, what is not linear memory
-	most  int64 // linear memory, with the tables, globals and elements of the instance
-	data  []byte
-	gone  bool
+	mu        sync.Mutex
+	reserved  int64
+	hostBytes int64 // part of reserved that is not linear memory
+	limit     int64 // of linear memory
+	data      []byte
+	freed     bool
 }
 
-// memoryAfter is when who was refused for want of memory had better ask again.
-const memoryAfter = time.Second
+// memoryRetryAfter is the retry delay suggested when memory was refused.
+const memoryRetryAfter = time.Second
 
-// memory pays for the first size of an instance's memory, and for all that its tables may ever have.
-func (s *Seed) memory() (*linear, error) {
+// newMemory reserves the initial size of an instance's memory and the maximum size of its tables.
+func (s *Seed) newMemory() (*linearMemory, error) {
 	extra := s.Facts.Extra()
-	m := &linear{budget: s.budget, seed: s.Name, paid: int64(s.Facts.MinPages)*int64(wasm.PageSize) + extra, extra: extra,
-		most: int64(s.Memory) - extra}
-	if !s.budget.take(s.Name, m.paid) {
-		return nil, &Error{Code: Overloaded, Text: "this node has no memory left for another instance of " + s.Name, RetryAfter: memoryAfter}
+	m := &linearMemory{budget: s.budget, seed: s.Name, reserved: int64(s.Facts.MinPages)*int64(wasm.PageSize) + extra, hostBytes: extra,
+		limit: int64(s.Memory) - extra}
+	if !s.budget.reserve(s.Name, m.reserved) {
+		return nil, &Error{Code: Overloaded, Text: "this node has no memory left for another instance of " + s.Name, RetryAfter: memoryRetryAfter}
 	}
 	return m, nil
 }
 
-// Allocate implements experimental.MemoryAllocator, for the one memory that a module has.
-func (m *linear) Allocate(room, _ uint64) experimental.LinearMemory {
+// Allocate implements experimental.MemoryAllocator. A module has only one memory.
+func (m *linearMemory) Allocate(room, _ uint64) experimental.LinearMemory {
 	m.data = make([]byte, 0, room)
 	return m
 }
 
-// Reallocate implements experimental.LinearMemory. What was refused, the seed is told as by a machine that has no more.
-func (m *linear) Reallocate(size uint64) []byte {
+// Reallocate implements experimental.LinearMemory. For the seed a refusal looks like a machine without free memory.
+func (m *linearMemory) Reallocate(size uint64) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	more := int64(size) - (m.paid - m.extra)
-	if m.gone || int64(size) > m.most || more > 0 && !m.budget.take(m.seed, more) {
+	more := int64(size) - (m.reserved - m.hostBytes)
+	if m.freed || int64(size) > m.limit || more > 0 && !m.budget.reserve(m.seed, more) {
 		return nil
 	}
-	m.paid += max(0, more)
+	m.reserved += max(0, more)
 	if size > uint64(cap(m.data)) {
 		m.data = append(m.data, make([]byte, size-uint64(len(m.data)))...)
 	}
@@ -142,33 +141,33 @@ func (m *linear) Reallocate(size uint64) []byte {
 	return m.data
 }
 
-// hold pays for bytes that the host keeps for the instance, and reports whether there were so many.
-func (m *linear) hold(n int64) bool {
+// reserveHost reserves bytes that the host keeps for the instance, and reports whether they were available.
+func (m *linearMemory) reserveHost(n int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.gone || !m.budget.take(m.seed, n) {
+	if m.freed || !m.budget.reserve(m.seed, n) {
 		return false
 	}
-	m.paid, m.extra = m.paid+n, m.extra+n
+	m.reserved, m.hostBytes = m.reserved+n, m.hostBytes+n
 	return true
 }
 
-// drop gives back what hold paid for.
-func (m *linear) drop(n int64) {
+// releaseHost releases bytes reserved by reserveHost.
+func (m *linearMemory) releaseHost(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.gone && n > 0 {
-		m.budget.give(m.seed, n)
-		m.paid, m.extra = m.paid-n, m.extra-n
+	if !m.freed && n > 0 {
+		m.budget.release(m.seed, n)
+		m.reserved, m.hostBytes = m.reserved-n, m.hostBytes-n
 	}
 }
 
 // Free implements experimental.LinearMemory. It may be called more than once.
-func (m *linear) Free() {
+func (m *linearMemory) Free() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.gone {
-		m.budget.give(m.seed, m.paid)
+	if !m.freed {
+		m.budget.release(m.seed, m.reserved)
 	}
-	m.gone, m.data = true, nil
+	m.freed, m.data = true, nil
 }

@@ -29,11 +29,11 @@ func TestBudget(t *testing.T) {
 		for range rapid.IntRange(1, 50).Draw(t, "steps") {
 			name, n := rapid.SampledFrom(names).Draw(t, "seed"), rapid.Int64Range(1, 8).Draw(t, "n")
 			if rapid.Bool().Draw(t, "give") && has[name] >= n {
-				b.give(name, n)
+				b.release(name, n)
 				has[name] -= n
 				continue
 			}
-			got := b.take(name, n)
+			got := b.reserve(name, n)
 			if got {
 				has[name] += n
 			}

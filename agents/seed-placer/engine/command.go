@@ -12,14 +12,14 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 )
 
-// command runs a command to its end: input is standard input, output standard output, and each call has an instance of
-// its own. The function is its argument.
-func (s *Seed) command(ctx context.Context, c *Call) error {
+// runCommand runs a command: input is standard input, output is standard output, the function is its argument. Each
+// call gets its own instance.
+func (s *Seed) runCommand(ctx context.Context, c *Call) error {
 	ctx, cancel := context.WithDeadline(ctx, c.Deadline)
 	defer cancel()
-	words := s.words()
+	words := s.lineWriter()
 	defer words.flush()
-	out := &capped{buffer: c.Output, most: MaxOutput}
+	out := &limitedBuffer{buffer: c.Output, limit: MaxOutput}
 	config := s.moduleConfig(func(ns int64) { sleep(ctx, time.Duration(ns)) }, words).
 		WithStdin(bytes.NewReader(c.Input)).WithStdout(out).WithArgs(s.Name)
 	if c.Function != "" {
@@ -29,14 +29,14 @@ func (s *Seed) command(ctx context.Context, c *Call) error {
 		name, value, _ := strings.Cut(v, "=")
 		config = config.WithEnv(name, value)
 	}
-	memory, err := s.memory()
+	memory, err := s.newMemory()
 	if err != nil {
 		return err
 	}
 	defer memory.Free()
 	i := &instance{seed: s, call: c, ctx: ctx, memory: memory}
 	if s.Trusted && s.overdue != nil {
-		watch := time.AfterFunc(time.Until(c.Deadline)+Mercy, func() { s.overdue(s.Name) })
+		watch := time.AfterFunc(time.Until(c.Deadline)+OverdueGrace, func() { s.overdue(s.Name) })
 		defer watch.Stop()
 	}
 	began := time.Now()
@@ -48,9 +48,9 @@ func (s *Seed) command(ctx context.Context, c *Call) error {
 	c.Output = out.buffer
 	var exit *sys.ExitError
 	switch {
-	case out.over:
+	case out.exceeded:
 		return &Error{Code: TooLarge, Text: fmt.Sprintf("output of more than %d bytes", MaxOutput)}
-	case ctx.Err() != nil: // even one that returned: its sleep was cut short
+	case ctx.Err() != nil: // even if it returned: its sleep was cut short
 		err = sys.NewExitError(sys.ExitCodeDeadlineExceeded)
 	case err == nil || errors.As(err, &exit) && exit.ExitCode() == 0:
 		return nil

@@ -15,32 +15,33 @@ import (
 	"github.com/platypus-platform/platypus/intent/wasm"
 )
 
-// ErrTooLong is returned by [Engine.Compile] for a module that took more processor time than it may: another try ends
-// the same way.
+// ErrTooLong is returned by [Engine.Compile] for a module that exceeds its processor time. A retry would end the same
+// way.
 var ErrTooLong = errors.New("its module took too long")
 
-// What goes into which lane. A lane compiles one module at a time, so that small ones do not wait for large ones.
+// Size classes of the compile queues. A queue compiles one module at a time, so that small modules do not wait for
+// large ones.
 const (
-	tinyModule  = 16 << 10 // bytes; without custom sections, it is compiled in this process
+	tinyModule  = 16 << 10 // bytes; without custom sections it is compiled in this process
 	tinyWork    = 1 << 16  // see [wasm.Facts]
 	smallModule = 4 << 20  // bytes
 	smallWork   = 1 << 22
 )
 
-// lanes are the queues of modules to compile. What is in the cache waits in none of them.
-type lanes struct {
-	mu   sync.Mutex               // also of the engine's map of what was kept
-	busy map[string]chan struct{} // by the name of a folder, closed when nobody is at work on it any more
+// compileQueues serialise compilations by size. Cached modules do not wait in them.
+type compileQueues struct {
+	mu         sync.Mutex               // also guards Engine.caches
+	inProgress map[string]chan struct{} // by directory name; closed when the work on it has ended
 
 	tiny, small, large chan struct{}
 }
 
-func newLanes() lanes {
+func newCompileQueues() compileQueues {
 	one := func() chan struct{} { return make(chan struct{}, 1) }
-	return lanes{busy: map[string]chan struct{}{}, tiny: one(), small: one(), large: one()}
+	return compileQueues{inProgress: map[string]chan struct{}{}, tiny: one(), small: one(), large: one()}
 }
 
-func (l *lanes) of(module []byte, facts wasm.Facts) chan struct{} {
+func (l *compileQueues) queueFor(module []byte, facts wasm.Facts) chan struct{} {
 	switch {
 	case len(module) <= tinyModule && facts.Work <= tinyWork && !facts.Custom:
 		return l.tiny
@@ -50,18 +51,18 @@ func (l *lanes) of(module []byte, facts wasm.Facts) chan struct{} {
 	return l.large
 }
 
-// alone waits until nobody else is at work on a folder. The caller must call done.
-func (l *lanes) alone(ctx context.Context, name string) (done func(), err error) {
+// lockFolder waits for exclusive use of a cache directory. The caller must call done.
+func (l *compileQueues) lockFolder(ctx context.Context, name string) (done func(), err error) {
 	for {
 		l.mu.Lock()
-		other := l.busy[name]
+		other := l.inProgress[name]
 		if other == nil {
 			own := make(chan struct{})
-			l.busy[name] = own
+			l.inProgress[name] = own
 			l.mu.Unlock()
 			return func() {
 				l.mu.Lock()
-				delete(l.busy, name)
+				delete(l.inProgress, name)
 				l.mu.Unlock()
 				close(own)
 			}, nil
@@ -75,34 +76,34 @@ func (l *lanes) alone(ctx context.Context, name string) (done func(), err error)
 	}
 }
 
-func (e *Engine) keptOf(name string) wazero.CompilationCache {
-	e.lanes.mu.Lock()
-	defer e.lanes.mu.Unlock()
-	return e.kept[name]
+func (e *Engine) cacheOf(name string) wazero.CompilationCache {
+	e.queues.mu.Lock()
+	defer e.queues.mu.Unlock()
+	return e.caches[name]
 }
 
-func (e *Engine) setKept(name string, cache wazero.CompilationCache) {
-	e.lanes.mu.Lock()
-	defer e.lanes.mu.Unlock()
-	if e.kept[name] = cache; cache == nil {
-		delete(e.kept, name)
+func (e *Engine) setCache(name string, cache wazero.CompilationCache) {
+	e.queues.mu.Lock()
+	defer e.queues.mu.Unlock()
+	if e.caches[name] = cache; cache == nil {
+		delete(e.caches, name)
 	}
 }
 
-// compile makes the seed's runtime and its code, or takes the code from the cache. Calls go on meanwhile.
+// compile makes the seed's runtime, and loads the code from the cache or compiles it. Calls continue meanwhile.
 func (e *Engine) compile(ctx context.Context, s *Seed, module []byte) error {
-	name, digest := s.folder(module)
+	name, digest := s.cacheName(module)
 	if e.dir != "" {
-		done, err := e.lanes.alone(ctx, name)
+		done, err := e.queues.lockFolder(ctx, name)
 		if err != nil {
 			return err
 		}
 		defer done()
-		if e.recall(ctx, s, name) {
+		if e.loadCached(ctx, s, name) {
 			return nil
 		}
 	}
-	lane := e.lanes.of(module, s.Facts)
+	lane := e.queues.queueFor(module, s.Facts)
 	s.progress(fmt.Sprintf("the module (%d kB) waits until others are compiled", (len(module)+999)/1000))
 	select {
 	case lane <- struct{}{}:
@@ -113,8 +114,8 @@ func (e *Engine) compile(ctx context.Context, s *Seed, module []byte) error {
 	s.progress(fmt.Sprintf("the module (%d kB) is being compiled", (len(module)+999)/1000))
 	switch {
 	case e.dir == "":
-		return s.translate(ctx, e.cache, module)
-	case e.Compile == nil || lane == e.lanes.tiny:
+		return s.compile(ctx, e.cache, module)
+	case e.Compile == nil || lane == e.queues.tiny:
 		return e.compileHere(ctx, s, name, digest, module)
 	}
 	return e.compileApart(ctx, s, name, module)
@@ -126,9 +127,9 @@ func (s *Seed) progress(stage string) {
 	}
 }
 
-// folder is the name under which a seed's code is kept, and the digest of its module. The bounds of tables are part of
-// what is kept.
-func (s *Seed) folder(module []byte) (name, digest string) {
+// cacheName returns the name of the seed's cache directory, and the digest of its module. The bounds of tables are
+// compiled in, so they are part of the name.
+func (s *Seed) cacheName(module []byte) (name, digest string) {
 	if digest = s.Digest; digest == "" {
 		sum := sha256.Sum256(module)
 		digest = hex.EncodeToString(sum[:])
@@ -139,9 +140,9 @@ func (s *Seed) folder(module []byte) (name, digest string) {
 	return digest + "-bounded-checked", digest
 }
 
-// compileHere compiles in this process, and keeps the code.
+// compileHere compiles in this process and caches the code.
 func (e *Engine) compileHere(ctx context.Context, s *Seed, name, digest string, module []byte) error {
-	dir, err := os.MkdirTemp(e.dir, making)
+	dir, err := os.MkdirTemp(e.dir, incomplete)
 	if err != nil {
 		return err
 	}
@@ -150,22 +151,22 @@ func (e *Engine) compileHere(ctx context.Context, s *Seed, name, digest string, 
 	if err != nil {
 		return err
 	}
-	if err := s.translate(ctx, cache, module); err != nil {
+	if err := s.compile(ctx, cache, module); err != nil {
 		return err
 	}
-	husk, err := shell(module, digest)
+	skeleton, err := makeSkeleton(module, digest)
 	if err == nil {
-		err = e.keep(ctx, s, name, dir, husk)
+		err = e.store(ctx, s, name, dir, skeleton)
 	}
 	if err != nil {
-		s.outside.Log(s.Name, Warn, fmt.Sprintf("keep its code: %v", err)) // the next start only takes longer
+		s.host.Log(s.Name, Warn, fmt.Sprintf("keep its code: %v", err)) // without it the next start only takes longer
 	}
 	return nil
 }
 
-// compileApart has another process compile, and takes the code that it made.
+// compileApart compiles in another process and loads the resulting code.
 func (e *Engine) compileApart(ctx context.Context, s *Seed, name string, module []byte) error {
-	dir, err := os.MkdirTemp(e.dir, making)
+	dir, err := os.MkdirTemp(e.dir, incomplete)
 	if err != nil {
 		return err
 	}
@@ -174,27 +175,27 @@ func (e *Engine) compileApart(ctx context.Context, s *Seed, name string, module 
 		return fmt.Errorf("compile: %w", err)
 	}
 	failed := os.Rename(filepath.Join(dir, name), filepath.Join(e.dir, name))
-	if !e.recall(ctx, s, name) {
+	if !e.loadCached(ctx, s, name) {
 		return errors.Join(errors.New("compile: the code that was made cannot be used"), failed)
 	}
 	return nil
 }
 
-// silent is an [Outside] that is never reached: what only compiles runs nothing.
-type silent struct{ Outside }
+// noHost is a [Host] for compiling only: no module runs.
+type noHost struct{ Host }
 
-// Log implements [Outside].
-func (silent) Log(string, int, string) {}
+// Log implements [Host].
+func (noHost) Log(string, int, string) {}
 
-// Compile makes the code of a module in a folder, for an engine to take it from there.
+// Compile compiles a module into a directory, from which an engine can load it.
 func Compile(ctx context.Context, dir string, spec Spec, module []byte) error {
 	facts, err := wasm.Read(module)
 	if err != nil {
 		return err
 	}
-	e := newEngine(dir, silent{})
-	s := &Seed{Spec: spec, Facts: facts, outside: e.outside, log: newLogLimit(maxLog), budget: e.Memory}
-	name, digest := s.folder(module)
+	e := newEngine(dir, noHost{})
+	s := &Seed{Spec: spec, Facts: facts, host: e.host, log: newLogLimit(maxLog), budget: e.Memory}
+	name, digest := s.cacheName(module)
 	if err := e.compileHere(ctx, s, name, digest, module); err != nil {
 		return err
 	}

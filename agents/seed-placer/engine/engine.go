@@ -1,5 +1,5 @@
-// Package engine runs seeds: it compiles a module, keeps instances of it, and calls them within limits of time, memory,
-// output and log. It belongs into a process of its own, for what a module does it does to its process.
+// Package engine runs seeds: it compiles modules, keeps instances, and calls them within limits of time, memory,
+// output and log. It needs a process of its own, because a module can crash or exhaust its process.
 package engine
 
 import (
@@ -20,53 +20,53 @@ import (
 	"github.com/platypus-platform/platypus/intent/wasm"
 )
 
-// Limits of what passes between a seed and its host, in bytes.
+// Limits of the data between a seed and its host, in bytes.
 const (
-	MaxInput  = 16 << 20 // of one call
-	MaxOutput = 16 << 20 // of one call
-	maxLog    = 64 << 10 // of the log of one seed, a second
-	maxOpen   = 16       // replies that a seed may keep open
+	MaxInput  = 16 << 20 // per call
+	MaxOutput = 16 << 20 // per call
+	maxLog    = 64 << 10 // log of one seed per second
+	maxOpen   = 16       // open replies of an instance
 )
 
-// leastStart is how long an instance may take to initialise itself, whatever the timeout of a call.
-const leastStart = 2 * time.Second
+// minStartTimeout is the minimum time for the initialisation of an instance, whatever the call timeout.
+const minStartTimeout = 2 * time.Second
 
-// Outside is what a seed may reach, and where its words go.
-type Outside interface {
+// Host is what a seed can reach, and where it logs.
+type Host interface {
 	// Call calls another seed. Its errors are of type [*Error].
 	Call(ctx context.Context, from *Call, uri string, input []byte) ([]byte, error)
-	// Fetch makes an HTTP request that is given in the form that a proxy gets, and returns the response as on the wire.
+	// Fetch makes an HTTP request given in proxy form, and returns the response in wire format.
 	Fetch(ctx context.Context, from *Call, request []byte) ([]byte, error)
-	// Log takes a line of a seed.
+	// Log logs a line of a seed.
 	Log(seed string, level int, line string)
 }
 
-// Idler is an [Outside] that wants to know when a seed sleeps: meanwhile, others may have its processor.
+// Idler is a [Host] that is told when a seed sleeps, so that other calls can use the processor.
 type Idler interface {
 	Idle(wait func())
 }
 
-// Engine compiles modules. What it compiled lies in a folder, so that a restart need not do it again.
+// Engine compiles modules and caches the code in a directory.
 type Engine struct {
-	dir     string                             // of compiled code; "" for none
-	cache   wazero.CompilationCache            // where none is kept
-	kept    map[string]wazero.CompilationCache // by the name of a folder, what was taken from there
-	outside Outside
-	lanes   lanes
-	Memory  *Budget // of the instances of all its seeds
-	// Compile, when set, makes the code of a module in a folder, as [Compile] does, in a process that ends in time. Only
-	// what certainly takes no time is compiled in this process then.
+	dir    string                             // of compiled code; "" for no cache
+	cache  wazero.CompilationCache            // in memory, if dir is ""
+	caches map[string]wazero.CompilationCache // loaded from dir, by directory name
+	host   Host
+	queues compileQueues
+	Memory *Budget // limits all instances
+	// Compile, when set, compiles a module into a directory, as [Compile] does, in a process with limits. Only tiny
+	// modules are compiled in this process then.
 	Compile func(ctx context.Context, dir string, spec Spec, module []byte) error
-	// Overdue, when set, is told of a trusted seed whose call goes on after its deadline: only the end of this process can
-	// end that. It must return at once.
+	// Overdue, when set, is called for a trusted seed whose call exceeds its deadline: only ending the process ends
+	// such a call. It must not block.
 	Overdue func(seed string)
 }
 
-// New returns an engine that keeps compiled code in cacheDir, which is made for this user alone: who can write there can
-// make this process run anything. With an empty cacheDir nothing is kept.
-func New(cacheDir string, outside Outside) (*Engine, error) {
+// New returns an engine that caches compiled code in cacheDir. Only this user may access it: whoever writes there can
+// run code in this process. With an empty cacheDir nothing is cached.
+func New(cacheDir string, host Host) (*Engine, error) {
 	if cacheDir == "" {
-		return newEngine("", outside), nil
+		return newEngine("", host), nil
 	}
 	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cache of compiled seeds: %w", err)
@@ -74,68 +74,68 @@ func New(cacheDir string, outside Outside) (*Engine, error) {
 	if err := os.Chmod(cacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make cache of compiled seeds: %w", err)
 	}
-	sweep(cacheDir)
-	return newEngine(cacheDir, outside), nil
+	removeAbandoned(cacheDir)
+	return newEngine(cacheDir, host), nil
 }
 
-func newEngine(dir string, outside Outside) *Engine {
-	return &Engine{dir: dir, cache: wazero.NewCompilationCache(), kept: map[string]wazero.CompilationCache{}, outside: outside,
-		lanes: newLanes(), Memory: NewBudget()}
+func newEngine(dir string, host Host) *Engine {
+	return &Engine{dir: dir, cache: wazero.NewCompilationCache(), caches: map[string]wazero.CompilationCache{}, host: host,
+		queues: newCompileQueues(), Memory: NewBudget()}
 }
 
-// Close gives the compiled code of all seeds up. None of them may be called any more.
+// Close releases the compiled code of all seeds. None of them may be called any more.
 func (e *Engine) Close(ctx context.Context) error {
 	err := e.cache.Close(ctx)
-	e.lanes.mu.Lock()
-	defer e.lanes.mu.Unlock()
-	for _, cache := range e.kept {
+	e.queues.mu.Lock()
+	defer e.queues.mu.Unlock()
+	for _, cache := range e.caches {
 		err = errors.Join(err, cache.Close(ctx))
 	}
 	return err
 }
 
-// Spec is how a module shall run.
+// Spec describes how to run a module.
 type Spec struct {
 	Name   string
-	Digest string // SHA-256 of the module in hex, if it is known to be right
+	Digest string // hex SHA-256 of the module if verified, or ""
 	intent.Bounds
 	Instance intent.Freshness
-	ABI      intent.ABI // unset: as its exports say
+	ABI      intent.ABI // derived from the exports if unset
 	Env      map[string]string
-	Trusted  bool // without the check that ends endless loops: such a seed needs a process of its own
-	Egress   bool // it may fetch
-	// Progress, when set, is told what the seed waits for until it is loaded.
+	Trusted  bool // compiled without the check that ends endless loops, so it needs a process of its own
+	Egress   bool // it may use Host.Fetch
+	// Progress, when set, receives what the load waits for.
 	Progress func(stage string)
 }
 
-// Seed is a compiled module and its instances. It is safe for use by many goroutines.
+// Seed is a compiled module and its instances. It is safe for concurrent use.
 type Seed struct {
 	Spec
 	Facts    wasm.Facts
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
-	outside  Outside
+	host     Host
 	pool     pool
 	log      *logLimit
 	budget   *Budget
 	overdue  func(seed string)
 }
 
-// Load compiles a module, or takes its code from the cache, and starts a first instance, so that one that cannot start
-// is never said to be ready. The seed must be closed.
+// Load compiles a module, or loads its code from the cache, and starts a first instance, so that a seed that cannot
+// start never becomes ready. The caller must close the seed.
 func (e *Engine) Load(ctx context.Context, spec Spec, module []byte) (s *Seed, err error) {
 	facts, err := wasm.Read(module)
 	if err != nil {
 		return nil, err
 	}
-	if spec.ABI, err = wasm.Fit(facts, spec.wants()); err != nil {
+	if spec.ABI, err = wasm.Fit(facts, spec.requirements()); err != nil {
 		return nil, err
 	}
 	if module, err = wasm.LimitTables(module, facts); err != nil {
 		return nil, err
 	}
 	spec.Bounds = spec.Bounds.Or()
-	loading := &Seed{Spec: spec, Facts: facts, outside: e.outside, log: newLogLimit(maxLog), budget: e.Memory, overdue: e.Overdue}
+	loading := &Seed{Spec: spec, Facts: facts, host: e.host, log: newLogLimit(maxLog), budget: e.Memory, overdue: e.Overdue}
 	loading.pool.seed = loading
 	defer func() {
 		if r := recover(); r != nil {
@@ -159,37 +159,37 @@ func (e *Engine) Load(ctx context.Context, spec Spec, module []byte) (s *Seed, e
 	return loading, nil
 }
 
-// config is that of the seed's runtime.
+// config returns the configuration of the seed's runtime.
 func (s *Seed) config(cache wazero.CompilationCache) wazero.RuntimeConfig {
 	return wazero.NewRuntimeConfigCompiler().WithCompilationCache(cache).WithCloseOnContextDone(!s.Trusted).
 		WithMemoryLimitPages(uint32(min(s.Memory/wasm.PageSize, 1<<16))).WithDebugInfoEnabled(false).
 		WithCoreFeatures(api.CoreFeaturesV2)
 }
 
-// prepare makes the seed's runtime.
+// prepare makes the seed's runtime with its host modules.
 func (s *Seed) prepare(ctx context.Context, cache wazero.CompilationCache) error {
 	s.runtime = wazero.NewRuntimeWithConfig(ctx, s.config(cache))
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, s.runtime); err != nil {
 		return fmt.Errorf("offer %s: %w", wasm.WASI, err)
 	}
-	if err := s.offer(ctx); err != nil {
+	if err := s.addHostModule(ctx); err != nil {
 		return fmt.Errorf("offer %s: %w", wasm.Host, err)
 	}
 	return nil
 }
 
-func (s *Seed) startTimeout() time.Duration { return max(leastStart, time.Duration(s.Timeout)) }
+func (s *Seed) startTimeout() time.Duration { return max(minStartTimeout, time.Duration(s.Timeout)) }
 
-// wants is what the module must fit.
-func (s Spec) wants() intent.Seed {
-	wish := intent.Seed{Bounds: s.Bounds, Instance: s.Instance, Module: intent.Module{ABI: s.ABI}}
+// requirements returns what the module must be compatible with.
+func (s Spec) requirements() intent.Seed {
+	required := intent.Seed{Bounds: s.Bounds, Instance: s.Instance, Module: intent.Module{ABI: s.ABI}}
 	if s.Egress {
-		wish.Egress = []intent.Egress{"*"}
+		required.Egress = []intent.Egress{"*"}
 	}
-	return wish
+	return required
 }
 
-// Close ends all instances. Calls under way end with an error.
+// Close ends all instances. Calls in progress fail.
 func (s *Seed) Close() {
 	s.pool.close()
 	if s.runtime != nil {
@@ -197,25 +197,25 @@ func (s *Seed) Close() {
 	}
 }
 
-// Call is one call of a seed. It may be used again once it has returned.
+// Call is one call of a seed. It can be reused after it has returned.
 type Call struct {
 	Function string
 	Input    []byte
-	Env      []string  // of a command, beside the seed's own: NAME=value
-	Deadline time.Time // when it must have ended
+	Env      []string // NAME=value, for commands, in addition to the seed's own
+	Deadline time.Time
 	Meta     Meta
-	Output   []byte // what the seed answered; its memory is used again
-	Tail     *Tail  // set when the seed handed the call on
+	Output   []byte // result; its memory is reused by the next call
+	Tail     *Tail  // set if the seed asked for a tail call
 }
 
-// Meta is what a seed may know of a call.
+// Meta is the metadata of a call that the seed can read.
 type Meta struct {
-	Request string   // identifies the call that came from outside
-	Caller  string   // the seed that called, or ""
-	Chain   []string // the seeds that the call went through, the first one first
+	Request string   // ID of the external request
+	Caller  string   // the calling seed, or ""
+	Chain   []string // seeds that the call went through, in order
 }
 
-// Tail is a call that a seed handed on: its answer is the answer of the seed's own.
+// Tail is a tail call: its output becomes the output of the seed's own call.
 type Tail struct {
 	URI   string
 	Input []byte
@@ -228,21 +228,21 @@ func (s *Seed) Do(ctx context.Context, c *Call) error {
 		return &Error{Code: TooLarge, Text: fmt.Sprintf("input of %d bytes: at most %d are allowed", len(c.Input), MaxInput)}
 	}
 	if s.ABI == intent.ABICommand {
-		return s.command(ctx, c)
+		return s.runCommand(ctx, c)
 	}
-	return s.react(c)
+	return s.callReactor(c)
 }
 
-// nap is a sleep for which a seed keeps its processor. Runtimes take many, of microseconds, while they collect garbage: with
-// each somebody else would begin, and soon all would compute at once, and each for that much longer.
-const nap = time.Millisecond
+// shortSleep is the longest sleep that keeps the processor. Language runtimes sleep for microseconds while they
+// collect garbage; starting another call each time would make all of them run at once, and slower.
+const shortSleep = time.Millisecond
 
-// moduleConfig is what every instance gets: a real clock, real randomness, and nothing of this host.
+// moduleConfig gives an instance real clocks and randomness, and nothing else of the host.
 func (s *Seed) moduleConfig(sleep func(int64), words io.Writer) wazero.ModuleConfig {
-	if idler, ok := s.outside.(Idler); ok {
+	if idler, ok := s.host.(Idler); ok {
 		plain := sleep
 		sleep = func(ns int64) {
-			if ns < int64(nap) {
+			if ns < int64(shortSleep) {
 				plain(ns)
 			} else {
 				idler.Idle(func() { plain(ns) })

@@ -152,7 +152,7 @@ func instances(t *testing.T, s *Seed, kind intent.Freshness) {
 	}
 }
 
-func TestNapEndsAtTheDeadline(t *testing.T) {
+func TestSleep_EndsAtDeadline(t *testing.T) {
 	s := load(t, Spec{}, fixture.Go(t, "reactor+"))
 	began := time.Now()
 	c := &Call{Function: "nap", Input: []byte("10m"), Deadline: time.Now().Add(100 * time.Millisecond)}

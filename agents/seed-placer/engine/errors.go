@@ -10,28 +10,28 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 )
 
-// Code says in a number, which seeds get too, why a call failed.
+// Code is the reason of a failed call. Seeds see the number.
 type Code int32
 
 // The codes.
 const (
 	NotFound     Code = -1 // no such seed or function
-	Overloaded   Code = -2 // refused for now: try again after a while
-	Deadline     Code = -3 // the time was over
+	Overloaded   Code = -2 // retry later
+	Deadline     Code = -3 // the deadline has passed
 	Denied       Code = -4 // not granted
-	Cycle        Code = -5 // the call goes in a circle, or too deep
+	Cycle        Code = -5 // cyclic or too deep
 	TooLarge     Code = -6
 	CalleeFailed Code = -7 // the seed ran and failed
-	Unavailable  Code = -8 // there is nobody ready to ask
+	Unavailable  Code = -8 // no replica is ready
 )
 
 var codes = map[Code]string{NotFound: "not_found", Overloaded: "overloaded", Deadline: "deadline", Denied: "denied",
 	Cycle: "cycle", TooLarge: "too_large", CalleeFailed: "callee_failed", Unavailable: "unavailable"}
 
-// String is the code in a word.
+// String returns the code as a word.
 func (c Code) String() string { return codes[c] }
 
-// CodeOf returns the code of a word, or CalleeFailed when none has it.
+// CodeOf returns the code of a word, or CalleeFailed if there is none.
 func CodeOf(word string) Code {
 	for c, w := range codes {
 		if w == word {
@@ -41,17 +41,17 @@ func CodeOf(word string) Code {
 	return CalleeFailed
 }
 
-// Error is how a call failed.
+// Error is the error of a call.
 type Error struct {
 	Code       Code
 	Text       string
-	RetryAfter time.Duration // when to try again, for Overloaded and Unavailable
+	RetryAfter time.Duration // suggested delay, for Overloaded and Unavailable
 }
 
-// Error says it in one line.
+// Error implements error.
 func (e *Error) Error() string { return e.Code.String() + ": " + e.Text }
 
-// AsError returns err as an [*Error]; what is not one yet counts as the callee's failure.
+// AsError converts err to an [*Error]; unknown errors become CalleeFailed.
 func AsError(err error) *Error {
 	var e *Error
 	switch {
@@ -65,7 +65,7 @@ func AsError(err error) *Error {
 	return &Error{Code: CalleeFailed, Text: err.Error()}
 }
 
-// trap turns what wazero says of a call that did not return into an error.
+// trap converts the error of a call that did not return normally.
 func trap(err error, limit time.Duration) *Error {
 	var exit *sys.ExitError
 	if errors.As(err, &exit) {

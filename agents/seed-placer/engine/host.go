@@ -11,13 +11,13 @@ import (
 	"github.com/platypus-platform/platypus/intent/wasm"
 )
 
-// reply is the answer to a call that a seed made, kept until the seed closes it.
+// reply is the reply to a call that a seed made, kept until the seed closes it.
 type reply struct {
 	data []byte
 	open bool
 }
 
-// hostFunctions are those of the import module pln, by name; their types are those of [wasm.HostTypes].
+// hostFunctions are the functions of the import module pln; [wasm.HostTypes] has their types.
 var hostFunctions = map[string]func(i *instance, m api.Module, stack []uint64){
 	"input_len":    func(i *instance, _ api.Module, stack []uint64) { stack[0] = uint64(len(i.call.Input)) },
 	"input_read":   (*instance).inputRead,
@@ -32,8 +32,8 @@ var hostFunctions = map[string]func(i *instance, m api.Module, stack []uint64){
 	"error_read":   (*instance).errorRead,
 }
 
-// offer makes the import module pln in the seed's runtime.
-func (s *Seed) offer(ctx context.Context) error {
+// addHostModule adds the import module pln to the seed's runtime.
+func (s *Seed) addHostModule(ctx context.Context) error {
 	module := s.runtime.NewHostModuleBuilder(wasm.Host)
 	for name, do := range hostFunctions {
 		from, to := typesOf(wasm.HostTypes[name])
@@ -45,7 +45,7 @@ func (s *Seed) offer(ctx context.Context) error {
 	return err
 }
 
-// typesOf reads a type as [wasm.HostTypes] writes it.
+// typesOf parses a type in the syntax of [wasm.HostTypes].
 func typesOf(text string) (from, to []api.ValueType) {
 	into := &from
 	for at := 0; at < len(text); at++ {
@@ -65,8 +65,8 @@ func typesOf(text string) (from, to []api.ValueType) {
 
 func signed(n int32) uint64 { return uint64(uint32(n)) }
 
-// copyOut puts data from an offset on into the guest's memory, as much as fits, and returns how much that was, or
-// TooLarge when there is no such memory.
+// copyOut copies as much of data from off on to the guest's memory as fits into size. It returns the number of bytes,
+// or TooLarge if the memory is out of range.
 func copyOut(m api.Module, data []byte, ptr, off, size uint32) uint64 {
 	if uint64(off) > uint64(len(data)) {
 		return 0
@@ -86,7 +86,7 @@ func (i *instance) inputRead(m api.Module, stack []uint64) {
 func (i *instance) outputWrite(m api.Module, stack []uint64) {
 	part, ok := m.Memory().Read(uint32(stack[0]), uint32(stack[1]))
 	if !ok || len(i.call.Output)+len(part) > MaxOutput {
-		i.over = true
+		i.outputExceeded = true
 		stack[0] = signed(int32(TooLarge))
 		return
 	}
@@ -94,7 +94,7 @@ func (i *instance) outputWrite(m api.Module, stack []uint64) {
 	stack[0] = uint64(len(part))
 }
 
-// meta answers by key: caller, request, chain (a JSON array), deadline_ms (what is left).
+// meta returns the value of a key: caller, request, chain (a JSON array), deadline_ms (what is left), seed.
 func (i *instance) meta(m api.Module, stack []uint64) {
 	key, ok := m.Memory().Read(uint32(stack[0]), uint32(stack[1]))
 	if !ok || len(key) > 64 {
@@ -124,11 +124,11 @@ func (i *instance) meta(m api.Module, stack []uint64) {
 func (i *instance) logLine(m api.Module, stack []uint64) {
 	size := min(uint32(stack[2]), maxLine)
 	if line, ok := m.Memory().Read(uint32(stack[1]), size); ok {
-		i.seed.say(int(int32(stack[0])), line)
+		i.seed.writeLog(int(int32(stack[0])), line)
 	}
 }
 
 func (i *instance) errorRead(m api.Module, stack []uint64) {
-	copyOut(m, []byte(i.fault), uint32(stack[0]), 0, uint32(stack[1]))
-	stack[0] = uint64(len(i.fault))
+	copyOut(m, []byte(i.lastError), uint32(stack[0]), 0, uint32(stack[1]))
+	stack[0] = uint64(len(i.lastError))
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// pool keeps the instances of a seed that no call is in, the one used last on top.
+// pool keeps the idle instances of a seed, the most recently used on top.
 type pool struct {
 	seed   *Seed
 	mu     sync.Mutex
@@ -13,8 +13,8 @@ type pool struct {
 	closed bool
 }
 
-// take returns an instance, a new one when none is idle. How many there may be is for who admits calls.
-func (p *pool) take(deadline time.Time) (*instance, error) {
+// get returns an idle instance or a new one. The caller limits how many there are.
+func (p *pool) get(deadline time.Time) (*instance, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -45,7 +45,7 @@ func (p *pool) put(i *instance) {
 	i.end()
 }
 
-// trim ends all idle instances but keep of them, and returns how many are left.
+// trim ends all idle instances but keep, and returns how many are left.
 func (p *pool) trim(keep int) int {
 	p.mu.Lock()
 	var ended []*instance
@@ -68,10 +68,10 @@ func (p *pool) close() {
 	p.trim(0)
 }
 
-// Trim ends all instances that no call is in but keep of them, and returns how many are left.
+// Trim ends all idle instances but keep, and returns how many are left.
 func (s *Seed) Trim(keep int) int { return s.pool.trim(keep) }
 
-// Idle is how many instances there are that no call is in.
+// Idle returns the number of idle instances.
 func (s *Seed) Idle() int {
 	s.pool.mu.Lock()
 	defer s.pool.mu.Unlock()

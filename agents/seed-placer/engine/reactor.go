@@ -16,39 +16,39 @@ import (
 	"github.com/platypus-platform/platypus/intent/wasm"
 )
 
-// instance is one running copy of a module. One call at a time is in it.
+// instance is one instance of a module. It runs one call at a time.
 type instance struct {
-	seed      *Seed
-	module    api.Module
-	functions map[string]api.Function
-	call      *Call
-	ctx       context.Context // of the instance; carries the instance for host functions
-	kill      *killSwitch
-	image     []byte // of the memory before the first call, for a reset
-	replies   []reply
-	fault     string // of the last call that the seed made
-	uses      int
-	over      bool // the output was too large
-	stack     [1]uint64
-	memory    *linear
+	seed           *Seed
+	module         api.Module
+	functions      map[string]api.Function
+	call           *Call
+	ctx            context.Context // carries the instance for host functions
+	kill           *killSwitch
+	image          []byte // memory before the first call, for Reset instances
+	replies        []reply
+	lastError      string // of the last call that the seed made, as JSON
+	uses           int
+	outputExceeded bool
+	stack          [1]uint64
+	memory         *linearMemory
 }
 
-// instanceKey is where a context carries the instance.
+// instanceKey is the context key of the instance.
 type instanceKey struct{}
 
-// Instances are replaced after so many calls: what a module leaks must not grow for ever.
+// maxUses is the number of calls after which an instance is replaced, to limit memory leaks.
 const maxUses = 1_000_000
 
-// instantiate makes an instance and lets it initialise itself.
+// instantiate makes an instance and runs its initialisation.
 func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
-	memory, err := s.memory()
+	memory, err := s.newMemory()
 	if err != nil {
 		return nil, err
 	}
 	i := &instance{seed: s, functions: map[string]api.Function{}, kill: s.killSwitch(), memory: memory}
 	i.ctx = context.WithValue(i.kill, instanceKey{}, i)
 	i.call = &Call{Deadline: deadline}
-	words := s.words()
+	words := s.lineWriter()
 	config := s.moduleConfig(i.kill.sleep, words).WithStdout(words).WithArgs(s.Name).WithStartFunctions("_initialize")
 	i.kill.arm(deadline)
 	defer i.kill.disarm()
@@ -62,9 +62,9 @@ func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
 		i.functions[name] = module.ExportedFunction(name)
 	}
 	if s.Instance == intent.Reset {
-		if !memory.hold(int64(module.Memory().Size())) {
+		if !memory.reserveHost(int64(module.Memory().Size())) {
 			i.end()
-			return nil, &Error{Code: Overloaded, Text: "this node has no memory left to keep the start of " + s.Name, RetryAfter: memoryAfter}
+			return nil, &Error{Code: Overloaded, Text: "this node has no memory left to keep the start of " + s.Name, RetryAfter: memoryRetryAfter}
 		}
 		start, _ := module.Memory().Read(0, module.Memory().Size())
 		i.image = append([]byte(nil), start...)
@@ -72,7 +72,7 @@ func (s *Seed) instantiate(deadline time.Time) (*instance, error) {
 	return i, nil
 }
 
-// function is what a call without a name means.
+// function returns the function for a name, which may be empty if there is only one.
 func (s *Seed) function(name string) (string, error) {
 	if name == "" {
 		names := s.Facts.Functions()
@@ -87,9 +87,9 @@ func (s *Seed) function(name string) (string, error) {
 	return name, nil
 }
 
-// react calls a function of an instance.
-func (s *Seed) react(c *Call) error {
-	i, err := s.pool.take(c.Deadline)
+// callReactor calls a function of an instance.
+func (s *Seed) callReactor(c *Call) error {
+	i, err := s.pool.get(c.Deadline)
 	if err != nil {
 		return err
 	}
@@ -108,14 +108,14 @@ func (s *Seed) react(c *Call) error {
 	i.kill.disarm()
 	i.call = nil
 	if err == nil && i.kill.killed.Load() {
-		err = sys.NewExitError(sys.ExitCodeDeadlineExceeded) // its sleep was cut short, and then it was quick enough to return
+		err = sys.NewExitError(sys.ExitCodeDeadlineExceeded) // its sleep was cut short, and it returned before it was killed
 	}
 	if err != nil {
 		i.end()
 		return trap(err, time.Duration(s.Timeout))
 	}
-	status, over := int32(i.stack[0]), i.over
-	if i.renew() {
+	status, over := int32(i.stack[0]), i.outputExceeded
+	if i.reset() {
 		s.pool.put(i)
 	}
 	switch {
@@ -131,12 +131,12 @@ func excerpt(output []byte) string {
 	return strings.ToValidUTF8(string(output[:min(len(output), 500)]), "?")
 }
 
-// renew makes an instance ready for the next call, and reports whether it may be used again.
-func (i *instance) renew() bool {
+// reset prepares an instance for the next call, and reports whether it can be reused.
+func (i *instance) reset() bool {
 	i.uses++
-	i.over, i.fault = false, ""
+	i.outputExceeded, i.lastError = false, ""
 	for _, r := range i.replies {
-		i.memory.drop(int64(len(r.data)))
+		i.memory.releaseHost(int64(len(r.data)))
 	}
 	i.replies = i.replies[:0]
 	switch s := i.seed; {
@@ -146,7 +146,7 @@ func (i *instance) renew() bool {
 	case i.module.Memory().Size() == uint32(len(i.image)):
 		return i.module.Memory().Write(0, i.image)
 	}
-	i.end() // also one whose memory grew: an image put over a larger memory leaves its allocator astray
+	i.end() // also if the memory grew: the image would not match the allocator's state
 	return false
 }
 
@@ -158,14 +158,14 @@ func (i *instance) end() {
 	i.kill.retire()
 }
 
-// killSwitch is the context of an instance for all its life, so that a call need not make one. It ends when a deadline
-// passes, and the instance with it.
+// killSwitch is the context of an instance for all its calls, so that a call allocates none. It ends when a deadline
+// passes, which ends the instance.
 type killSwitch struct {
 	context.Context
 	done     chan struct{}
 	killed   atomic.Bool
-	deadline atomic.Int64 // nanoseconds since the start of this process; 0 while no call is in the instance
-	overdue  func()       // called once when the end of the deadline did not end the call, for what nothing else can end
+	deadline atomic.Int64 // nanoseconds since epoch; 0 before the first call
+	overdue  func()       // called once if a call exceeds its deadline by OverdueGrace
 }
 
 // killSwitch returns a switch for a new instance.

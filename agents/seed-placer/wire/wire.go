@@ -1,6 +1,6 @@
-// Package wire is what the agent and its workers say to each other: the agent writes tables to a worker's standard
-// input, the worker reports to its standard output, each a line of JSON. A table says all that the worker shall do; it
-// replaces the one before.
+// Package wire is the protocol between the agent and its workers: the agent writes configurations to a worker's
+// standard input, the worker writes reports to its standard output, each as a line of JSON. A configuration is
+// complete; it replaces the previous one.
 package wire
 
 import (
@@ -10,109 +10,105 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Table is everything that a worker shall do.
-type Table struct {
+// Config is the complete configuration of a worker.
+type Config struct {
 	Node   string `json:"node"`
 	Zone   string `json:"zone,omitempty"`
-	Blobs  string `json:"blobs"`            // folder of the blobs of this node
-	Cache  string `json:"cache"`            // folder of compiled code, the worker's own
-	Memory int64  `json:"memory,omitempty"` // bytes that the instances of all seeds may have together; 0 for no bound
-	Times
-	Seeds  []Seed `json:"seeds"`
-	Sites  []Site `json:"sites,omitempty"`
-	Routes Routes `json:"routes,omitempty"` // where else seeds are ready
-	Sealed Sealed `json:"sealed"`
-}
-
-// Times are how long seeds may take.
-type Times struct {
-	// Calm is for how long a seed must have had less to do before it gives replicas and idle instances back.
+	Blobs  string `json:"blobs"`            // directory of this node's blobs
+	Cache  string `json:"cache"`            // directory of compiled code, private to the worker
+	Memory int64  `json:"memory,omitempty"` // limit in bytes of all instances together; 0 for none
+	// Calm is how long a seed must have had less to do before it gives replicas and idle instances back.
 	Calm time.Duration `json:"calm,omitempty"`
-	// Compile is the processor time that any module may take to be compiled; large ones have more.
-	Compile time.Duration `json:"compile,omitempty"`
+	// CompileTime is the processor time that any module may take to be compiled; large modules get more.
+	CompileTime time.Duration `json:"compile,omitempty"`
+	Seeds       []Seed        `json:"seeds"`
+	Sites       []Site        `json:"sites,omitempty"`
+	Routes      Routes        `json:"routes,omitempty"` // other nodes that have seeds ready
+	TLS         TLS           `json:"sealed"`
 }
 
-// Sealed is what a worker needs where nodes have certificates.
-type Sealed struct {
-	Proof   *seal.Public `json:"proof,omitempty"`   // what the node shows; nil: it has none
-	Uploads string       `json:"uploads,omitempty"` // the agent's socket, to which blobs are handed that come with a certificate
+// TLS is the TLS configuration of a worker. It is empty without certificates.
+type TLS struct {
+	Identity     *seal.PublicIdentity `json:"proof,omitempty"`   // what the node presents; nil without certificates
+	UploadSocket string               `json:"uploads,omitempty"` // the agent's socket, to which authenticated uploads are forwarded
 }
 
-// What a worker finds open besides its three standard files, in the order in which its arguments name them.
+// Files that a worker inherits besides the standard ones. Its arguments name them in order.
 const (
-	Plain     = "plain"     // the listener for everybody
-	Nodes     = "nodes"     // the listener for who has a certificate
-	Notes     = "notes"     // what the worker is at work on, for the agent to see when it has ended
-	Questions = "questions" // where to ask for signatures
-	Answers   = "answers"   // where they come from
+	PlainListener = "plain"     // listener without TLS
+	TLSListener   = "nodes"     // listener for clients with a certificate
+	Activity      = "notes"     // file of active seeds, read by the agent after a crash
+	SignRequests  = "questions" // pipe of signing requests
+	SignReplies   = "answers"   // pipe of signatures
 )
 
-// Seed is one that the worker shall have ready.
+// Seed is a seed that the worker must run.
 type Seed struct {
 	Name   string `json:"name"`
 	Digest string `json:"digest"`
 	Seed   intent.Seed
 }
 
-// Site is one that the worker shall serve.
+// Site is a site that the worker must serve.
 type Site struct {
 	Name string `json:"name"`
 	Site intent.Site
-	// Peers hold the manifest, and likely the files, for as long as this node does not have all of them.
+	// Peers hold the manifest, and probably the files, while this node lacks some of them.
 	Peers []Peer `json:"peers,omitempty"`
 }
 
-// Routes are, by seed, the other nodes that have it ready.
+// Routes are the other nodes that have a seed ready, by seed.
 type Routes map[string][]Peer
 
 // Peer is a node that answers calls of a seed.
 type Peer struct {
 	Node    string `json:"node"`
-	Address string `json:"address"` // host:port, with https:// before it where only certificates are answered
+	Address string `json:"address"` // host:port, with the prefix https:// if a certificate is required
 	Zone    string `json:"zone,omitempty"`
 }
 
-// Report is what a worker says of itself, at least every [Beat].
+// Report is the state of a worker, sent at least every [ReportInterval].
 type Report struct {
 	Seeds map[string]Status `json:"seeds"`
 	Sites map[string]string `json:"sites,omitempty"` // what is wrong with a site, or ""
 }
 
-// Beat is how often a worker reports when nothing changes; one that says nothing for Silence is stuck, and is killed.
+// ReportInterval is how often a worker reports without changes. A worker that does not report for ReportTimeout is
+// stuck, and is killed.
 const (
-	Beat    = time.Second
-	Silence = 10 * time.Second
+	ReportInterval = time.Second
+	ReportTimeout  = 10 * time.Second
 )
 
-// Status is how one seed of a worker is.
+// Status is the state of one seed of a worker.
 type Status struct {
 	Digest string `json:"digest"`
 	State  State  `json:"state"`
-	Stage  string `json:"stage,omitempty"` // what a loading one waits for
+	Stage  string `json:"stage,omitempty"` // what a loading seed waits for
 	Error  string `json:"error,omitempty"`
 	Load   Load   `json:"load"`
 	ABI    string `json:"abi,omitempty"`
-	Serves bool   `json:"serves,omitempty"` // a module answers, maybe one of before
+	Serves bool   `json:"serves,omitempty"` // a module answers calls, maybe the previous one
 	// Address is where the worker listens; the agent fills it in.
 	Address string `json:"-"`
 }
 
-// State is how far a seed of a worker is.
+// State is the load state of a seed.
 type State string
 
-// The states.
+// The load states.
 const (
 	Loading State = "loading"
 	Ready   State = "ready"
 	Failed  State = "failed"
 )
 
-// Load is how much a seed has to do. The counters only grow while the worker lives.
+// Load is the load of a seed. The counters only grow while the worker lives.
 type Load struct {
-	InFlight int    `json:"in_flight"`
-	Queued   int    `json:"queued"`
-	Wants    int    `json:"wants"` // percent of what one replica should have to do, in steps; it falls a minute after the load
-	Calls    uint64 `json:"calls"`
-	Failed   uint64 `json:"failed"`
-	Refused  uint64 `json:"refused"`
+	InFlight   int    `json:"in_flight"`
+	Queued     int    `json:"queued"`
+	TargetLoad int    `json:"wants"` // percent of one replica's target, in steps; it falls only after Config.Calm
+	Calls      uint64 `json:"calls"`
+	Failed     uint64 `json:"failed"`
+	Refused    uint64 `json:"refused"`
 }

@@ -14,26 +14,26 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/gate"
 )
 
-// maxDepth bounds how many seeds call each other in one chain.
+// maxDepth limits how many seeds one call may pass through.
 const maxDepth = 16
 
-// overloadedFor is how long who was refused had better wait.
-const overloadedFor = time.Second
+// retryAfter is the retry delay suggested to rejected callers.
+const retryAfter = time.Second
 
-// Call implements engine.Outside: a seed calls another. It keeps its instance meanwhile, and gives its processor up.
+// Call implements engine.Host: a seed calls another. It keeps its instance meanwhile, and releases its processor.
 func (w *Worker) Call(ctx context.Context, from *engine.Call, uri string, input []byte) (output []byte, err error) {
-	w.Idle(func() { output, err = w.onward(ctx, from, uri, input) })
+	w.Idle(func() { output, err = w.callOther(ctx, from, uri, input) })
 	return output, err
 }
 
-// onward makes the call of a seed that holds no processor.
-func (w *Worker) onward(ctx context.Context, from *engine.Call, uri string, input []byte) ([]byte, error) {
+// callOther makes the call of a seed that has released its processor.
+func (w *Worker) callOther(ctx context.Context, from *engine.Call, uri string, input []byte) ([]byte, error) {
 	caller := from.Meta.Chain[len(from.Meta.Chain)-1]
 	name, function, err := parseURI(uri)
 	if err != nil {
 		return nil, err
 	}
-	if r := w.running(caller); r == nil || !r.spec.Seed.Allows(name) {
+	if r := w.loadedSeed(caller); r == nil || !r.spec.Seed.Allows(name) {
 		return nil, &engine.Error{Code: engine.Denied, Text: fmt.Sprintf("%s may not call %s: list it in \"calls\"", caller, name)}
 	}
 	c := &engine.Call{Function: function, Input: input, Meta: from.Meta, Deadline: from.Deadline}
@@ -55,16 +55,16 @@ func parseURI(uri string) (name, function string, err error) {
 	return name, function, nil
 }
 
-// where says where a call may go.
-type where bool
+// routeScope is where a call may run.
+type routeScope bool
 
 const (
-	anywhere where = true
-	hereOnly where = false // it came from another worker
+	anywhere routeScope = true
+	hereOnly routeScope = false // another worker forwarded it
 )
 
-// route makes a call: here, where the seed is ready and has room, else at another node.
-func (w *Worker) route(ctx context.Context, name string, c *engine.Call, to where) error {
+// route runs a call here if the seed is ready and has capacity, and otherwise at another node.
+func (w *Worker) route(ctx context.Context, name string, c *engine.Call, scope routeScope) error {
 	if slices.Contains(c.Meta.Chain, name) {
 		return &engine.Error{Code: engine.Cycle, Text: fmt.Sprintf("the call goes in a circle: %s, %s", strings.Join(c.Meta.Chain, ", "), name)}
 	}
@@ -75,58 +75,58 @@ func (w *Worker) route(ctx context.Context, name string, c *engine.Call, to wher
 	if !now.Before(c.Deadline) {
 		return &engine.Error{Code: engine.Deadline, Text: "the time for the call is over"}
 	}
-	r := w.running(name)
-	if r != nil && r.gate.TryEnter() {
-		return w.inside(ctx, r, c, now)
+	r := w.loadedSeed(name)
+	if r != nil && r.limiter.TryAcquire() {
+		return w.run(ctx, r, c, now)
 	}
-	elsewhere := to == anywhere && w.peers.has(name)
+	elsewhere := scope == anywhere && w.peers.hasRoute(name)
 	switch {
-	case r != nil && !elsewhere && r.gate.Enter(patience(now, c.Deadline)) == nil:
-		return w.inside(ctx, r, c, now)
+	case r != nil && !elsewhere && r.limiter.Acquire(waitLimits(now, c.Deadline)) == nil:
+		return w.run(ctx, r, c, now)
 	case elsewhere && c.Env != nil:
-		return errElsewhere // a plain call would lose what the environment holds of the request
+		return errElsewhere // a plain call would lose the HTTP request that is in the environment
 	case elsewhere:
 		return w.peers.call(ctx, w.zone(), name, c)
 	case r != nil:
-		return &engine.Error{Code: engine.Overloaded, Text: name + " has too much to do", RetryAfter: overloadedFor}
+		return &engine.Error{Code: engine.Overloaded, Text: name + " has too much to do", RetryAfter: retryAfter}
 	}
-	if to == hereOnly {
-		w.log.seldom(name, engine.Warn, "another node sent a call here, where it is not ready")
+	if scope == hereOnly {
+		w.log.writeRarely(name, engine.Warn, "another node sent a call here, where it is not ready")
 	}
-	return w.absent(name)
+	return w.unavailable(name)
 }
 
-// errElsewhere is returned for an HTTP request to a command that another node should answer: it must get there as HTTP.
+// errElsewhere is returned for an HTTP request to a command that another node must answer: it is relayed as HTTP.
 var errElsewhere = errors.New("this request is for another node")
 
-// patience is how long a call that came at a moment may wait for its turn. While there is too much to do it is short, so
-// that who cannot be served may ask somebody else; who came last goes first then, so that few wait even that long. It is
-// not the same for all, for who was refused at once with many others would come back with them.
-func patience(came, deadline time.Time) gate.Patience {
-	half := deadline.Sub(came) / 2
-	return gate.Patience{Burst: half, Overload: min(half, gate.Standing/10+rand.N(gate.Standing/5))}
+// waitLimits returns how long a call may wait in the queue. The overload limit is short, so that a rejected caller
+// can try elsewhere; the queue is LIFO then, so few calls wait that long. It is jittered, so that rejected callers do
+// not retry together.
+func waitLimits(arrived, deadline time.Time) gate.MaxWait {
+	half := deadline.Sub(arrived) / 2
+	return gate.MaxWait{Burst: half, Overload: min(half, gate.OverloadAfter/10+rand.N(gate.OverloadAfter/5))}
 }
 
-// maxRunnable bounds how many calls wait for a processor, over all seeds.
+// maxRunnable limits how many calls wait for a processor, over all seeds.
 const maxRunnable = 1024
 
-// Idle implements engine.Idler: while a seed waits, others may have its processor.
+// Idle implements engine.Idler: while a seed waits, other calls may use its processor.
 func (w *Worker) Idle(wait func()) {
-	w.cpu.Leave()
+	w.cpu.Release()
 	wait()
-	w.cpu.Force() // it goes on whoever else computes: what has begun is brought to its end
+	w.cpu.AcquireNow() // above the limit: a call that has begun is finished
 }
 
-// inside makes a call that the gate let in, and hands it on when the seed says so.
-func (w *Worker) inside(ctx context.Context, r *running, c *engine.Call, came time.Time) error {
-	r.uses.Add(1)
+// run makes an admitted call, and the tail call that the seed may ask for.
+func (w *Worker) run(ctx context.Context, r *loadedSeed, c *engine.Call, arrived time.Time) error {
+	r.calls.Add(1)
 	c.Meta.Chain = append(slices.Clip(c.Meta.Chain), r.Name)
-	if limit := came.Add(time.Duration(r.Timeout)); limit.Before(c.Deadline) {
+	if limit := arrived.Add(time.Duration(r.Timeout)); limit.Before(c.Deadline) {
 		c.Deadline = limit
 	}
-	err := w.compute(ctx, r, c, came)
-	r.uses.Done()
-	r.gate.Leave()
+	err := w.runOnCPU(ctx, r, c, arrived)
+	r.calls.Done()
+	r.limiter.Release()
 	r.slot.calls.Add(1)
 	if err != nil {
 		r.slot.failed.Add(1)
@@ -135,38 +135,38 @@ func (w *Worker) inside(ctx context.Context, r *running, c *engine.Call, came ti
 		return err
 	}
 	tail := c.Tail
-	onward := &engine.Call{Input: tail.Input, Meta: c.Meta, Deadline: c.Deadline}
-	c.Output, err = w.onward(ctx, onward, tail.URI, tail.Input)
+	next := &engine.Call{Input: tail.Input, Meta: c.Meta, Deadline: c.Deadline}
+	c.Output, err = w.callOther(ctx, next, tail.URI, tail.Input)
 	return err
 }
 
-// compute runs a call once there is a processor for it. The first call of a seed never waits: however much others have
-// to do, each seed goes on, and the scheduler shares the processors among them.
-func (w *Worker) compute(ctx context.Context, r *running, c *engine.Call, came time.Time) error {
-	defer r.computing.Add(-1)
-	if r.computing.Add(1) == 1 {
-		w.cpu.Force()
-	} else if !w.cpu.TryEnter() {
-		waited := time.Since(came) // at the gate of the seed
-		if w.cpu.Enter(patience(came, c.Deadline).Less(waited)) != nil {
-			return &engine.Error{Code: engine.Overloaded, Text: "there is no processor free for " + r.Name, RetryAfter: overloadedFor}
+// runOnCPU runs a call once a processor is free. The first call of a seed never waits, so that every seed makes
+// progress whatever the load of others; the scheduler shares the processors.
+func (w *Worker) runOnCPU(ctx context.Context, r *loadedSeed, c *engine.Call, arrived time.Time) error {
+	defer r.runnable.Add(-1)
+	if r.runnable.Add(1) == 1 {
+		w.cpu.AcquireNow()
+	} else if !w.cpu.TryAcquire() {
+		waited := time.Since(arrived) // in the seed's queue
+		if w.cpu.Acquire(waitLimits(arrived, c.Deadline).Minus(waited)) != nil {
+			return &engine.Error{Code: engine.Overloaded, Text: "there is no processor free for " + r.Name, RetryAfter: retryAfter}
 		}
 	}
-	r.note.calls.Add(1)
+	r.activity.calls.Add(1)
 	err := r.Do(ctx, c)
-	r.note.calls.Add(-1)
-	w.cpu.Leave()
+	r.activity.calls.Add(-1)
+	w.cpu.Release()
 	return err
 }
 
-// absent says why nobody answers for a seed.
-func (w *Worker) absent(name string) error {
+// unavailable returns the error for a seed that no worker can run.
+func (w *Worker) unavailable(name string) error {
 	if s := w.slot(name); s != nil {
 		status := s.status()
 		if status.Error != "" {
-			return &engine.Error{Code: engine.Unavailable, Text: name + " cannot run: " + status.Error, RetryAfter: overloadedFor}
+			return &engine.Error{Code: engine.Unavailable, Text: name + " cannot run: " + status.Error, RetryAfter: retryAfter}
 		}
-		return &engine.Error{Code: engine.Unavailable, Text: name + " is not ready yet", RetryAfter: overloadedFor}
+		return &engine.Error{Code: engine.Unavailable, Text: name + " is not ready yet", RetryAfter: retryAfter}
 	}
 	return &engine.Error{Code: engine.NotFound, Text: fmt.Sprintf("no seed %q is ready anywhere", name)}
 }
@@ -177,7 +177,7 @@ func (w *Worker) slot(name string) *slot {
 	return w.seeds[name]
 }
 
-func (w *Worker) running(name string) *running {
+func (w *Worker) loadedSeed(name string) *loadedSeed {
 	if s := w.slot(name); s != nil {
 		return s.current.Load()
 	}
@@ -187,5 +187,5 @@ func (w *Worker) running(name string) *running {
 func (w *Worker) zone() string {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	return w.table.Zone
+	return w.config.Zone
 }

@@ -17,21 +17,21 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// CompileWord is the first argument of a process that compiles one module for a worker and ends.
-const CompileWord = "compile"
+// CompileSubcommand is the first argument of a process that compiles one module for a worker.
+const CompileSubcommand = "compile"
 
-// Bounds of such a process, besides the processor time that any module has.
+// Limits of a compile process, besides the processor time that every module has.
 const (
 	defaultCompile = 30 * time.Second
 	compilePerMiB  = 10 * time.Second // processor time for each MiB of the module
 	compileMemory  = 1 << 30          // bytes
 	memoryPerByte  = 64               // bytes for each byte of the module
-	wallFactor     = 10               // how much longer it may take by the clock, on a machine that is busy
+	wallFactor     = 10               // wall-clock limit as a multiple of the processor time, for busy machines
 )
 
-// CompileMain is a process that compiles the module on its standard input into a folder, and returns its exit code. Its
-// arguments are the folder, the name of the seed, the digest of the module, "trusted" or "checked", the memory of an
-// instance, and the processor time that it may take.
+// CompileMain is the main function of a process that compiles the module on its standard input into a directory. It
+// returns the exit code. The arguments are the directory, the name of the seed, the digest of the module, "trusted"
+// or "checked", the memory of an instance, and the limit of processor time.
 func CompileMain() int {
 	if err := compileArgs(os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -66,7 +66,7 @@ func compileArgs(args []string) error {
 	return engine.Compile(context.Background(), args[0], spec, module)
 }
 
-// compileTime is the processor time that a module may take.
+// compileTime returns the limit of processor time for a module.
 func compileTime(limit time.Duration, module []byte) time.Duration {
 	if limit <= 0 {
 		limit = defaultCompile
@@ -74,7 +74,7 @@ func compileTime(limit time.Duration, module []byte) time.Duration {
 	return limit + compilePerMiB*time.Duration(len(module)>>20)
 }
 
-// compileApart compiles a module in a process of its own, which ends in time whatever the module is.
+// compileApart compiles a module in a separate process, which ends within its limits whatever the module contains.
 func compileApart(ctx context.Context, dir string, spec engine.Spec, module []byte, limit time.Duration) error {
 	program, err := ownProgram()
 	if err != nil {
@@ -87,12 +87,12 @@ func compileApart(ctx context.Context, dir string, spec engine.Spec, module []by
 	if spec.Trusted {
 		kind = "trusted"
 	}
-	cmd := exec.CommandContext(late, program, CompileWord, dir, spec.Name, spec.Digest, kind,
+	cmd := exec.CommandContext(late, program, CompileSubcommand, dir, spec.Name, spec.Digest, kind,
 		fmt.Sprint(int64(spec.Memory)), limit.String())
-	words := &tail{}
-	cmd.Args[0], cmd.Env, cmd.Stdin, cmd.Stderr, cmd.SysProcAttr = os.Args[0], []string{}, bytes.NewReader(module), words, endsWithParent()
+	stderr := &firstLine{}
+	cmd.Args[0], cmd.Env, cmd.Stdin, cmd.Stderr, cmd.SysProcAttr = os.Args[0], []string{}, bytes.NewReader(module), stderr, parentDeathSignal()
 	cmd.WaitDelay = time.Second
-	runtime.LockOSThread() // the process ends with the thread that started it
+	runtime.LockOSThread() // the parent death signal is bound to this thread
 	err = cmd.Run()
 	runtime.UnlockOSThread()
 	switch used := cmd.ProcessState; {
@@ -102,22 +102,22 @@ func compileApart(ctx context.Context, dir string, spec engine.Spec, module []by
 		return ctx.Err()
 	case late.Err() != nil, used != nil && used.UserTime()+used.SystemTime() > limit-time.Second && !used.Exited():
 		return fmt.Errorf("%w: more than %v of processor time, which it may have (--compile-time)", engine.ErrTooLong, limit)
-	case words.text() != "":
-		return errors.New(words.text())
+	case stderr.text() != "":
+		return errors.New(stderr.text())
 	}
 	return fmt.Errorf("the process that compiles ended: %w", err)
 }
 
-// tail keeps the first line of what a process writes, up to a bound.
-type tail struct{ data []byte }
+// firstLine keeps the first line written to it, up to 1000 bytes of output.
+type firstLine struct{ data []byte }
 
 // Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
+func (t *firstLine) Write(p []byte) (int, error) {
 	t.data = append(t.data, p[:min(len(p), 1000-min(len(t.data), 1000))]...)
 	return len(p), nil
 }
 
-func (t *tail) text() string {
+func (t *firstLine) text() string {
 	line, _, _ := strings.Cut(string(t.data), "\n")
 	return strings.TrimPrefix(strings.ToValidUTF8(line, "?"), "compile: ")
 }

@@ -16,11 +16,11 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Fetch implements engine.Outside: a seed makes an HTTP request. The origin must be granted, and the very address that
-// is connected to must be one that may be: a name is looked up once, here, and never again between check and use.
+// Fetch implements engine.Host: a seed makes an HTTP request. Both the origin and the address that is dialled must be
+// allowed. The name is resolved once, here, so that it cannot change between check and use.
 func (w *Worker) Fetch(ctx context.Context, from *engine.Call, raw []byte) ([]byte, error) {
 	caller := from.Meta.Chain[len(from.Meta.Chain)-1]
-	r := w.running(caller)
+	r := w.loadedSeed(caller)
 	if r == nil {
 		return nil, &engine.Error{Code: engine.Denied, Text: "the seed is being taken away"}
 	}
@@ -34,13 +34,14 @@ func (w *Worker) Fetch(ctx context.Context, from *engine.Call, raw []byte) ([]by
 	w.Idle(func() { answer, err = fetch(request, r.spec.Seed.Grants) })
 	if err != nil {
 		e := engine.AsError(err)
-		w.log.say(caller, engine.Warn, fmt.Sprintf("fetch %s://%s: %v", request.URL.Scheme, request.URL.Host, e.Text))
+		w.log.write(caller, engine.Warn, fmt.Sprintf("fetch %s://%s: %v", request.URL.Scheme, request.URL.Host, e.Text))
 		return nil, e
 	}
 	return answer, nil
 }
 
-// fetch makes one request. A redirect is an answer like any other: who follows it asks again, and is checked again.
+// fetch makes one request. It returns redirects as responses: a seed that follows one makes a new request, which is
+// checked again.
 func fetch(request *http.Request, grants intent.Grants) ([]byte, error) {
 	u := request.URL
 	port := map[string]int{"http": 80, "https": 443}[u.Scheme]
@@ -74,7 +75,7 @@ func fetch(request *http.Request, grants intent.Grants) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// dial looks a name up and connects to the first address that may be dialled.
+// dial resolves a name and connects to its first allowed address.
 func dial(ctx context.Context, network, address string, grants intent.Grants) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -107,7 +108,7 @@ func portOf(text string) uint16 {
 	return uint16(n)
 }
 
-// asFetchError gives an error of the network a code.
+// asFetchError converts a network error to an engine error.
 func asFetchError(err error) error {
 	if e := engine.AsError(err); e.Code != engine.CalleeFailed {
 		return e

@@ -13,24 +13,24 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// The headers that one worker sends another, and a client gets back.
+// Headers between workers, and of responses to clients.
 const (
-	headerDeadline = "Platypus-Deadline-Ms" // what is left of the time for the call
-	headerChain    = "Platypus-Chain"       // the seeds that the call went through
-	headerRequest  = "Platypus-Request"     // identifies the call that came from outside
-	headerHop      = "Platypus-Hop"         // it comes from another worker, and shall not be sent on
-	headerClient   = "Platypus-Client"      // the address of the client that the other worker answers
-	headerError    = "Platypus-Error"       // the code of an error, in a word
-	headerLoad     = "Platypus-Load"        // calls that are inside or wait
+	headerDeadline = "Platypus-Deadline-Ms" // milliseconds left for the call
+	headerChain    = "Platypus-Chain"       // seeds that the call went through
+	headerRequest  = "Platypus-Request"     // ID of the external request
+	headerHop      = "Platypus-Hop"         // forwarded by another worker; must not be forwarded again
+	headerClient   = "Platypus-Client"      // address of the original client
+	headerError    = "Platypus-Error"       // error code as a word
+	headerLoad     = "Platypus-Load"        // running and waiting calls
 )
 
-// maxWait is how long a call may take when nobody says otherwise.
-const maxWait = time.Minute
+// defaultCallTimeout limits a call without a deadline.
+const defaultCallTimeout = time.Minute
 
 var statuses = map[engine.Code]int{engine.NotFound: 404, engine.Overloaded: 429, engine.Deadline: 504, engine.Denied: 403,
 	engine.Cycle: 508, engine.TooLarge: 413, engine.CalleeFailed: 502, engine.Unavailable: 503}
 
-// ServeHTTP answers everything that arrives at the node's address.
+// ServeHTTP answers all requests at the node's address.
 func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch {
@@ -53,14 +53,14 @@ func (w *Worker) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// callOf reads a call off a request.
-func callOf(r *http.Request, h *held) (*engine.Call, where, error) {
-	c := &engine.Call{Deadline: time.Now().Add(maxWait)}
-	to := anywhere
-	if ms := r.Header[headerDeadline]; len(ms) > 0 { // the names are as net/http writes them
+// readCall reads a call from a request.
+func readCall(r *http.Request, h *reservation) (*engine.Call, routeScope, error) {
+	c := &engine.Call{Deadline: time.Now().Add(defaultCallTimeout)}
+	scope := anywhere
+	if ms := r.Header[headerDeadline]; len(ms) > 0 { // the constants are in canonical form
 		n, err := strconv.ParseInt(ms[0], 10, 32)
 		if err != nil || n <= 0 {
-			return nil, to, &engine.Error{Code: engine.Deadline, Text: "the time for the call is over"}
+			return nil, scope, &engine.Error{Code: engine.Deadline, Text: "the time for the call is over"}
 		}
 		c.Deadline = time.Now().Add(min(time.Duration(n)*time.Millisecond, time.Hour))
 	}
@@ -72,49 +72,49 @@ func callOf(r *http.Request, h *held) (*engine.Call, where, error) {
 		c.Meta.Request = request[0]
 	}
 	if len(r.Header[headerHop]) > 0 {
-		to = hereOnly
+		scope = hereOnly
 	}
 	var err error
 	c.Input, err = readBody(r, h)
-	return c, to, err
+	return c, scope, err
 }
 
-// serveCall is a plain call: input and output are bodies.
+// serveCall serves a plain call: input and output are bodies.
 func (w *Worker) serveCall(rw http.ResponseWriter, r *http.Request, name, function string) {
 	if r.Method != http.MethodPost {
 		rw.Header().Set("Allow", http.MethodPost)
 		http.Error(rw, "a call is a POST", http.StatusMethodNotAllowed)
 		return
 	}
-	h := held{flight: w.flight, client: r.RemoteAddr}
+	h := reservation{byteLimiter: w.inFlight, client: r.RemoteAddr}
 	defer h.release()
 	var c *engine.Call
-	var to where
-	err := w.admits(r, name)
+	var scope routeScope
+	err := w.precheck(r, name)
 	if err == nil {
-		c, to, err = callOf(r, &h)
+		c, scope, err = readCall(r, &h)
 	}
 	if err == nil {
 		c.Function = function
-		err = w.route(r.Context(), name, c, to)
-		spend(c.Input)
+		err = w.route(r.Context(), name, c, scope)
+		putBuffer(c.Input)
 	}
 	if err == nil {
-		err = holdAnswer(&h, c.Output)
+		err = reserveOutput(&h, c.Output)
 	}
-	if running := w.running(name); running != nil {
-		inside, waiting, _ := running.gate.Counts()
+	if running := w.loadedSeed(name); running != nil {
+		inside, waiting, _ := running.limiter.Counts()
 		rw.Header().Set(headerLoad, strconv.Itoa(inside+waiting))
 	}
 	if err != nil {
-		refuse(rw, err)
+		sendError(rw, err)
 		return
 	}
-	answer(rw, c.Output)
+	sendOutput(rw, c.Output)
 }
 
-// answer sends what a seed said, as what cannot be taken for a page.
-func answer(rw http.ResponseWriter, output []byte) {
+// sendOutput sends a seed's output, with a type that no browser renders as a page.
+func sendOutput(rw http.ResponseWriter, output []byte) {
 	h := rw.Header()
 	h["Content-Type"] = plainText
 	h["X-Content-Type-Options"] = noSniff
@@ -127,8 +127,8 @@ var (
 	noSniff   = []string{"nosniff"}
 )
 
-// refuse tells of an error, with its code for programs.
-func refuse(rw http.ResponseWriter, err error) {
+// sendError sends an error with its code.
+func sendError(rw http.ResponseWriter, err error) {
 	if errors.Is(err, errStalled) {
 		rw.Header().Set("Connection", "close")
 		http.Error(rw, err.Error(), http.StatusRequestTimeout)
@@ -145,71 +145,71 @@ func refuse(rw http.ResponseWriter, err error) {
 	_ = json.NewEncoder(rw).Encode(map[string]any{"code": e.Code.String(), "error": e.Text, "retry_after_ms": e.RetryAfter.Milliseconds()})
 }
 
-// serveSeed is an HTTP request to a seed: by CGI to a command, on the wire to a reactor that takes it so, and otherwise
-// the body to the function that the path names.
+// serveSeed serves an HTTP request to a seed: commands get it by CGI, reactors with an HTTP function in wire format,
+// and other functions get the body.
 func (w *Worker) serveSeed(rw http.ResponseWriter, r *http.Request, name, rest string) {
-	running := w.running(name)
+	running := w.loadedSeed(name)
 	if running == nil {
 		w.forward(rw, r, name)
 		return
 	}
-	h := held{flight: w.flight, client: r.RemoteAddr}
+	h := reservation{byteLimiter: w.inFlight, client: r.RemoteAddr}
 	defer h.release()
-	if err := w.admits(r, name); err != nil {
-		refuse(rw, err)
+	if err := w.precheck(r, name); err != nil {
+		sendError(rw, err)
 		return
 	}
-	c, to, err := callOf(r, &h)
+	c, scope, err := readCall(r, &h)
 	if err != nil {
-		refuse(rw, err)
+		sendError(rw, err)
 		return
 	}
-	kind := kindOf(running)
+	kind := formOf(running)
 	switch kind {
 	case overWire:
 		body := c.Input
-		c.Function, c.Input = httpFunction, onWire(r, rest, body)
-		spend(body)
+		c.Function, c.Input = httpFunction, wireRequest(r, rest, body)
+		putBuffer(body)
 	case overCGI:
 		c.Env = cgiEnv(r, name, rest, len(c.Input))
 	default:
 		c.Function = strings.TrimSuffix(rest, "/")
 	}
-	err = w.route(r.Context(), name, c, to)
+	err = w.route(r.Context(), name, c, scope)
 	if errors.Is(err, errElsewhere) {
 		w.relaySeed(rw, r, name, c)
 		return
 	}
-	spend(c.Input)
+	putBuffer(c.Input)
 	if err == nil {
-		err = holdAnswer(&h, c.Output)
+		err = reserveOutput(&h, c.Output)
 	}
 	if err != nil {
-		refuse(rw, err)
+		sendError(rw, err)
 		return
 	}
 	switch kind {
 	case overWire:
-		sendWire(rw, r, c.Output)
+		sendWireResponse(rw, r, c.Output)
 	case overCGI:
 		sendCGI(rw, c.Output)
 	default:
-		answer(rw, c.Output)
+		sendOutput(rw, c.Output)
 	}
 }
 
-// kind is how an HTTP request reaches a seed.
-type kind int
+// requestForm is the form in which a seed gets an HTTP request.
+type requestForm int
 
 const (
-	overBody kind = iota
+	overBody requestForm = iota
 	overCGI
 	overWire
 )
 
-func kindOf(r *running) kind {
+func formOf(r *loadedSeed) requestForm {
 	switch {
-	case r.ABI == intent.ABIReactor && r.Facts.Offers(httpFunction, entry):
+	case r.ABI == intent.ABIReactor && r.Facts.Offers(httpFunction, entryType):
 		return overWire
 	case r.ABI == intent.ABICommand && r.Facts.CGI:
 		return overCGI
@@ -217,7 +217,7 @@ func kindOf(r *running) kind {
 	return overBody
 }
 
-// hopByHop are the headers that concern one connection alone, and those that are the worker's own to say.
+// hopByHop are the headers of a single connection, and those that only workers may set.
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
 	"Transfer-Encoding", "Upgrade", headerDeadline, headerChain, headerRequest, headerHop, headerClient}
 

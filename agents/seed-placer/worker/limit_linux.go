@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeOnExec keeps a file that this process got from its parent from its children.
+// closeOnExec hides an inherited file from child processes.
 func closeOnExec(fd int) { unix.CloseOnExec(fd) }
 
-// limitCompiling bounds the processor time and the memory of this process, which does nothing but compile. The kernel
-// ends it when either is used up. Calls of seeds go first.
+// limitCompiling limits the processor time and the memory of a compile process, and lowers its priority below that of
+// calls. The kernel kills a process that exceeds them.
 func limitCompiling(processor time.Duration, memory uint64) error {
 	for resource, most := range map[int]uint64{unix.RLIMIT_CPU: uint64((processor + time.Second - 1) / time.Second), unix.RLIMIT_DATA: memory} {
 		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: most, Max: most}); err != nil {
@@ -23,8 +23,8 @@ func limitCompiling(processor time.Duration, memory uint64) error {
 	return unix.Setpriority(unix.PRIO_PROCESS, 0, 10)
 }
 
-// limitMemory bounds what this process may have in all: the kernel refuses the rest, and the process ends rather than
-// another of this machine.
+// limitMemory limits the memory of this process: it must crash before the kernel kills another process of the
+// machine.
 func limitMemory(bytes uint64) {
 	var now unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_DATA, &now) == nil {
@@ -33,7 +33,7 @@ func limitMemory(bytes uint64) {
 	}
 }
 
-// maxFiles is how many files this process may have open.
+// maxFiles returns how many files this process may open.
 func maxFiles() int {
 	var now unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &now) != nil {
@@ -42,14 +42,16 @@ func maxFiles() int {
 	return int(min(now.Cur, defaultFiles))
 }
 
-// ownProgram is the program of this process, even when its file was replaced.
+// ownProgram returns the path of the running program, even if its file was replaced.
 func ownProgram() (string, error) { return "/proc/self/exe", nil }
 
-// endsWithParent has a process end with the thread that started it.
-func endsWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+// parentDeathSignal makes a child end with the thread that started it.
+func parentDeathSignal() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
 
-// limitProcess takes from this process what a seed that broke out of its engine would like to have: core dumps, debugging
-// by others, new privileges, and files and processes without bound. It ends with the agent that started it.
+// limitProcess removes what code that escapes the engine could use: core dumps, debugging by others, new privileges,
+// the environment, and unlimited files.
 func limitProcess() error {
 	for resource, most := range map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: defaultFiles, unix.RLIMIT_FSIZE: 1 << 30} {
 		var now unix.Rlimit

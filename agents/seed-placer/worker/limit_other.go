@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// limitProcess does what can be done without Linux: nothing of the environment stays. Limits of resources need Linux.
+// limitProcess clears the environment. Resource limits need Linux.
 func limitProcess() error {
 	os.Clearenv()
 	return nil
@@ -24,4 +24,4 @@ func maxFiles() int { return defaultFiles }
 
 func ownProgram() (string, error) { return os.Executable() }
 
-func endsWithParent() *syscall.SysProcAttr { return nil }
+func parentDeathSignal() *syscall.SysProcAttr { return nil }

@@ -7,16 +7,16 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// beside is what a worker may need beside the memory of its seeds before its garbage is collected more eagerly, in bytes:
-// compiled code, and answers that are being made. What is under way, [flight] counts.
-const beside = 256 << 20
+// overheadMemory is the memory, in bytes, that a worker may use beyond that of its seeds before the garbage collector
+// works harder: compiled code and responses. Inputs and outputs in progress are limited by [byteLimiter].
+const overheadMemory = 256 << 20
 
-// uncollected is how much garbage, in bytes, and what Go itself needs may come on top before the kernel refuses memory.
-// It only keeps a worker from taking the machine down, and is far from what any worker has by right.
-const uncollected = 1 << 30
+// garbageAllowance is the memory, in bytes, for garbage and the Go runtime that is allowed on top before the kernel
+// refuses more. It only protects the machine, and is far above normal use.
+const garbageAllowance = 1 << 30
 
-// ration bounds the memory that seeds may have. It must be called with the lock held.
-func (w *Worker) ration(t wire.Table) {
+// divideMemory sets the memory limits of the seeds and of the process. The lock must be held.
+func (w *Worker) divideMemory(t wire.Config) {
 	parts := map[string]int64{}
 	for _, s := range t.Seeds {
 		parts[s.Name] = int64(s.Seed.Need())
@@ -24,17 +24,17 @@ func (w *Worker) ration(t wire.Table) {
 	w.engine.Memory.Set(t.Memory, parts)
 	limit := int64(math.MaxInt64)
 	if t.Memory > 0 {
-		limit = t.Memory + t.Memory/4 + beside + flightOf(t.Memory)
+		limit = t.Memory + t.Memory/4 + overheadMemory + inFlightLimit(t.Memory)
 	}
-	w.flight.set(flightOf(t.Memory))
+	w.inFlight.setLimit(inFlightLimit(t.Memory))
 	debug.SetMemoryLimit(limit)
-	if t.Memory > 0 && w.doors.apart {
-		limitMemory(2*uint64(limit) + uncollected)
+	if t.Memory > 0 && w.listeners.separateProcess {
+		limitMemory(2*uint64(limit) + garbageAllowance)
 	}
 }
 
-// reclaim ends the instances that no call is in, of all seeds: one that is called has more need of their memory.
-func (w *Worker) reclaim() {
+// trimIdle ends all idle instances of all seeds, to free memory for a seed that is called.
+func (w *Worker) trimIdle() {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	for _, s := range w.seeds {

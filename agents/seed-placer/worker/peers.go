@@ -23,50 +23,50 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// How other nodes are asked.
+// How other nodes are called.
 const (
 	dialTimeout = 2 * time.Second
-	ejected     = 2 * time.Second // for how long a node that cannot be reached is asked only when nobody else is left
+	ejectTime   = 2 * time.Second // how long an unreachable node is only a last resort
 )
 
-// peers are the other nodes, and how much of what was asked of each is under way.
+// peers are the other nodes and their load.
 type peers struct {
-	mu     sync.RWMutex
-	routes wire.Routes
-	known  map[string]*peer // by address
-	link   atomic.Pointer[link]
-	say    func(text string)
-	budget atomic.Int64 // of second tries, in tenths of a call: each call adds one, each second try takes ten
+	mu          sync.RWMutex
+	routes      wire.Routes
+	byAddress   map[string]*peer // by address
+	client      atomic.Pointer[peerClient]
+	warn        func(text string)
+	retryBudget atomic.Int64 // budget of retries in tenths of a call: each call adds one, each retry takes ten
 }
 
 type peer struct {
-	out     atomic.Int64 // calls that this worker waits for
-	load    atomic.Int64 // what the peer last said of itself
-	ejected atomic.Int64 // until when, in Unix milliseconds
-	said    atomic.Pointer[string]
+	pending      atomic.Int64 // calls that wait for the peer
+	load         atomic.Int64 // as the peer last reported it
+	ejectedUntil atomic.Int64 // Unix milliseconds
+	lastProblem  atomic.Pointer[string]
 }
 
-// link is how other nodes are reached with what this node proves itself with, if it does.
-type link struct {
-	proven *proven
+// peerClient is the HTTP client for other nodes and the TLS state that it uses.
+type peerClient struct {
+	tls    *tlsState
 	client *http.Client
 }
 
 func newPeers(say func(text string)) *peers {
-	return &peers{known: map[string]*peer{}, say: say}
+	return &peers{byAddress: map[string]*peer{}, warn: say}
 }
 
-// prove makes new connections with what this node proves itself with from now on. Calls under way end as they began.
-func (p *peers) prove(now *proven) {
-	before := p.link.Load()
-	if before != nil && before.proven == now {
+// setTLS makes new connections use the state. Calls in progress are not affected.
+func (p *peers) setTLS(now *tlsState) {
+	previous := p.client.Load()
+	if previous != nil && previous.tls == now {
 		return
 	}
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, MaxIdleConnsPerHost: 64,
 		IdleConnTimeout: time.Minute, DisableCompression: true, TLSClientConfig: now.client, TLSHandshakeTimeout: 2 * dialTimeout}
-	p.link.Store(&link{now, &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}})
-	if before != nil {
-		before.client.CloseIdleConnections()
+	p.client.Store(&peerClient{now, &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}})
+	if previous != nil {
+		previous.client.CloseIdleConnections()
 	}
 }
 
@@ -76,37 +76,37 @@ func (p *peers) set(routes wire.Routes) {
 	known := map[string]*peer{}
 	for _, all := range routes {
 		for _, to := range all {
-			if known[to.Address] = p.known[to.Address]; known[to.Address] == nil {
+			if known[to.Address] = p.byAddress[to.Address]; known[to.Address] == nil {
 				known[to.Address] = &peer{}
 			}
 		}
 	}
-	p.routes, p.known = routes, known
+	p.routes, p.byAddress = routes, known
 }
 
-func (p *peers) has(name string) bool {
+func (p *peers) hasRoute(name string) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return len(p.routes[name]) > 0
 }
 
-// choice is a peer that was picked.
+// choice is a picked peer.
 type choice struct {
 	wire.Peer
 	*peer
 }
 
-// pick takes the less loaded of two peers picked at random, of this zone where it has any.
+// pick returns the less loaded of two random peers, of this zone if possible.
 func (p *peers) pick(name, zone, not string) (choice, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	now := time.Now().UnixMilli()
 	var near, far, last []choice
 	for _, to := range p.routes[name] {
-		c := choice{to, p.known[to.Address]}
+		c := choice{to, p.byAddress[to.Address]}
 		switch {
 		case to.Address == not:
-		case c.ejected.Load() > now:
+		case c.ejectedUntil.Load() > now:
 			last = append(last, c)
 		case to.Zone == zone:
 			near = append(near, c)
@@ -119,7 +119,7 @@ func (p *peers) pick(name, zone, not string) (choice, bool) {
 			continue
 		}
 		a, b := of[rand.IntN(len(of))], of[rand.IntN(len(of))]
-		if b.out.Load()+b.load.Load() < a.out.Load()+a.load.Load() {
+		if b.pending.Load()+b.load.Load() < a.pending.Load()+a.load.Load() {
 			a = b
 		}
 		return a, true
@@ -127,65 +127,65 @@ func (p *peers) pick(name, zone, not string) (choice, bool) {
 	return choice{}, false
 }
 
-// call makes a call at another node, and at a second one when the first could not be reached or had too much to do. The
-// input is gone after that: a connection may go on sending it when there is an answer already.
+// call makes a call at another node, and retries at a second one if the first could not be reached or was overloaded.
+// It clears the input, because a connection may still be sending it after the response.
 func (p *peers) call(ctx context.Context, zone, name string, c *engine.Call) error {
 	defer func() { c.Input = nil }()
-	p.earnRepeat()
+	p.earnRetry()
 	first, ok := p.pick(name, zone, "")
 	if !ok {
-		return &engine.Error{Code: engine.Unavailable, Text: "nobody has " + name + " ready", RetryAfter: overloadedFor}
+		return &engine.Error{Code: engine.Unavailable, Text: "nobody has " + name + " ready", RetryAfter: retryAfter}
 	}
 	again, err := p.ask(ctx, first, name, c)
 	if !again || time.Until(c.Deadline) <= 0 {
 		return err
 	}
 	second, ok := p.pick(name, zone, first.Address)
-	if !ok || !p.mayRepeat(engine.AsError(err).Code == engine.Overloaded) {
+	if !ok || !p.mayRetry(engine.AsError(err).Code == engine.Overloaded) {
 		return err
 	}
 	_, err = p.ask(ctx, second, name, c)
 	return err
 }
 
-// earnRepeat adds a call to the budget of second tries.
-func (p *peers) earnRepeat() {
-	if p.budget.Load() < 100 {
-		p.budget.Add(1)
+// earnRetry adds a call to the retry budget.
+func (p *peers) earnRetry() {
+	if p.retryBudget.Load() < 100 {
+		p.retryBudget.Add(1)
 	}
 }
 
-// mayRepeat takes a second try out of the budget. One whose first node did not refuse for load is always allowed.
-func (p *peers) mayRepeat(refused bool) bool {
-	if p.budget.Add(-10) < 0 && refused {
-		p.budget.Add(10)
+// mayRetry takes a retry from the budget. It always allows one if the first node did not refuse for overload.
+func (p *peers) mayRetry(refused bool) bool {
+	if p.retryBudget.Add(-10) < 0 && refused {
+		p.retryBudget.Add(10)
 		return false
 	}
 	return true
 }
 
-// ask makes a call at one peer. again says that it certainly did not run there.
-func (p *peers) ask(ctx context.Context, to choice, name string, c *engine.Call) (again bool, err error) {
+// ask makes a call at one peer. retry is true only if the call certainly did not run there.
+func (p *peers) ask(ctx context.Context, to choice, name string, c *engine.Call) (retry bool, err error) {
 	ctx, cancel := context.WithDeadline(ctx, c.Deadline)
 	defer cancel()
 	path := "/call/" + url.PathEscape(name) + "/" + url.PathEscape(c.Function)
-	link := p.link.Load()
-	target, err := link.proven.proof.URL(to.Node, to.Address, path)
+	client := p.client.Load()
+	target, err := client.tls.identity.URL(to.Node, to.Address, path)
 	if err != nil {
-		return p.unreachable(link, to, err)
+		return p.recordFailure(client, to, err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(c.Input))
 	if err != nil {
 		return false, &engine.Error{Code: engine.NotFound, Text: err.Error()}
 	}
-	stamp(request.Header, c)
-	to.out.Add(1)
-	response, err := link.client.Do(request)
-	to.out.Add(-1)
+	setCallHeaders(request.Header, c)
+	to.pending.Add(1)
+	response, err := client.client.Do(request)
+	to.pending.Add(-1)
 	if err != nil {
-		return p.unreachable(link, to, err)
+		return p.recordFailure(client, to, err)
 	}
-	to.said.Store(nil)
+	to.lastProblem.Store(nil)
 	defer response.Body.Close()
 	if n, err := strconv.ParseInt(response.Header.Get(headerLoad), 10, 32); err == nil {
 		to.load.Store(n)
@@ -200,12 +200,12 @@ func (p *peers) ask(ctx context.Context, to choice, name string, c *engine.Call)
 		c.Output = body
 		return false, nil
 	}
-	e := errorOf(response, body)
+	e := readError(response, body)
 	return e.Code == engine.Overloaded || e.Code == engine.Unavailable, e
 }
 
-// stamp writes what a call carries along.
-func stamp(h http.Header, c *engine.Call) {
+// setCallHeaders encodes the metadata of a call.
+func setCallHeaders(h http.Header, c *engine.Call) {
 	h.Set(headerDeadline, strconv.FormatInt(max(1, time.Until(c.Deadline).Milliseconds()), 10))
 	h.Set(headerHop, "1")
 	if len(c.Meta.Chain) > 0 {
@@ -216,37 +216,36 @@ func stamp(h http.Header, c *engine.Call) {
 	}
 }
 
-// unreachable notes that a peer did not answer. A call that could not even connect, or whose certificate was not
-// accepted, did not run.
-func (p *peers) unreachable(l *link, c choice, err error) (again bool, _ error) {
-	var fault *seal.Fault
-	if !errors.As(err, &fault) {
-		fault = l.proven.proof.Explain(err, c.Node, c.Address)
+// recordFailure ejects a peer that did not answer. A call whose connection or TLS handshake failed did not run.
+func (p *peers) recordFailure(l *peerClient, c choice, err error) (retry bool, _ error) {
+	var certErr *seal.CertError
+	if !errors.As(err, &certErr) {
+		certErr = l.tls.identity.Explain(err, c.Node, c.Address)
 	}
 	var dial *net.OpError
-	again = errors.As(err, &dial) && (dial.Op == "dial" || fault != nil && dial.Op == "remote error")
-	if fault == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+	retry = errors.As(err, &dial) && (dial.Op == "dial" || certErr != nil && dial.Op == "remote error")
+	if certErr == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
 		return false, engine.AsError(err)
 	}
-	c.ejected.Store(time.Now().Add(ejected).UnixMilli())
-	if fault == nil {
-		return again, &engine.Error{Code: engine.Unavailable, Text: fmt.Sprintf("%s does not answer", c.Node), RetryAfter: overloadedFor}
+	c.ejectedUntil.Store(time.Now().Add(ejectTime).UnixMilli())
+	if certErr == nil {
+		return retry, &engine.Error{Code: engine.Unavailable, Text: fmt.Sprintf("%s does not answer", c.Node), RetryAfter: retryAfter}
 	}
-	text := fault.Error()
-	if before := c.said.Swap(&text); before == nil || *before != text {
-		p.say(text)
+	text := certErr.Error()
+	if before := c.lastProblem.Swap(&text); before == nil || *before != text {
+		p.warn(text)
 	}
-	return again || !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE), &engine.Error{Code: engine.Unavailable, Text: text, RetryAfter: overloadedFor}
+	return retry || !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE), &engine.Error{Code: engine.Unavailable, Text: text, RetryAfter: retryAfter}
 }
 
-// errorOf reads the error that a worker answered with.
-func errorOf(response *http.Response, body []byte) *engine.Error {
-	var said struct {
+// readError decodes an error response of a worker.
+func readError(response *http.Response, body []byte) *engine.Error {
+	var content struct {
 		Error string `json:"error"`
 		After int64  `json:"retry_after_ms"`
 	}
-	if json.Unmarshal(body, &said) != nil || response.Header.Get(headerError) == "" {
+	if json.Unmarshal(body, &content) != nil || response.Header.Get(headerError) == "" {
 		return &engine.Error{Code: engine.Unavailable, Text: "the other node answered " + response.Status}
 	}
-	return &engine.Error{Code: engine.CodeOf(response.Header.Get(headerError)), Text: said.Error, RetryAfter: time.Duration(said.After) * time.Millisecond}
+	return &engine.Error{Code: engine.CodeOf(response.Header.Get(headerError)), Text: content.Error, RetryAfter: time.Duration(content.After) * time.Millisecond}
 }

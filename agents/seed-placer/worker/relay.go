@@ -16,41 +16,41 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// relay passes an HTTP request on to another node as it came. When the first node cannot be reached or refuses it, and
-// nothing of the body was lost, a second one is asked.
+// relay forwards an HTTP request to another node as it is. If the first node is unreachable or rejects it, a second
+// one is asked, provided that the body is still complete.
 type relay struct {
-	peers *peers
-	pick  func(not string) (choice, bool)
-	body  []byte // of the request, where it was read already
-	read  bool   // it was read
+	peers    *peers
+	pick     func(not string) (choice, bool)
+	body     []byte // of the request, if it was read
+	bodyRead bool   // body holds the whole body
 }
 
-// forward passes a request on to a node that has the seed, with its body as it comes.
+// forward relays a request to a node that has the seed, and streams its body.
 func (w *Worker) forward(rw http.ResponseWriter, r *http.Request, name string) {
-	if r.Header.Get(headerHop) != "" || !w.peers.has(name) {
-		refuse(rw, w.absent(name))
+	if r.Header.Get(headerHop) != "" || !w.peers.hasRoute(name) {
+		sendError(rw, w.unavailable(name))
 		return
 	}
-	w.relayTo(rw, r, &relay{peers: w.peers, pick: w.pickerOf(name)})
+	w.relayTo(rw, r, &relay{peers: w.peers, pick: w.picker(name)})
 }
 
-// relaySeed passes a request on whose body was read into c, in the time that is left for the call.
+// relaySeed relays a request whose body was read into c, within the deadline of c.
 func (w *Worker) relaySeed(rw http.ResponseWriter, r *http.Request, name string, c *engine.Call) {
 	ctx, cancel := context.WithDeadline(r.Context(), c.Deadline)
 	defer cancel()
 	r = r.WithContext(ctx)
 	r.Header.Set(headerDeadline, strconv.FormatInt(max(1, time.Until(c.Deadline).Milliseconds()), 10))
-	w.relayTo(rw, r, &relay{peers: w.peers, pick: w.pickerOf(name), body: c.Input, read: true})
+	w.relayTo(rw, r, &relay{peers: w.peers, pick: w.picker(name), body: c.Input, bodyRead: true})
 }
 
-func (w *Worker) pickerOf(name string) func(not string) (choice, bool) {
+func (w *Worker) picker(name string) func(not string) (choice, bool) {
 	zone := w.zone()
 	return func(not string) (choice, bool) { return w.peers.pick(name, zone, not) }
 }
 
 func (w *Worker) relayTo(rw http.ResponseWriter, r *http.Request, to *relay) {
 	proxy := to.proxy()
-	proxy.ErrorLog = w.log.standard()
+	proxy.ErrorLog = w.log.stdLogger()
 	proxy.ServeHTTP(rw, r)
 }
 
@@ -60,31 +60,31 @@ func (t *relay) proxy() *httputil.ReverseProxy {
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", "node", p.In.Host
 			p.Out.Header.Set(headerHop, "1")
-			p.Out.Header.Set(headerClient, client(p.In))
+			p.Out.Header.Set(headerClient, clientAddress(p.In))
 			for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-				if values := p.In.Header[name]; len(values) > 0 { // what the client sent goes on
+				if values := p.In.Header[name]; len(values) > 0 { // keep what the client sent
 					p.Out.Header[name] = values
 				}
 			}
 		},
-		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, err error) { refuse(rw, err) },
+		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, err error) { sendError(rw, err) },
 	}
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *relay) RoundTrip(r *http.Request) (*http.Response, error) {
-	t.peers.earnRepeat()
+	t.peers.earnRetry()
 	first, ok := t.pick("")
 	if !ok {
-		return nil, &engine.Error{Code: engine.Unavailable, Text: "no other node has it ready", RetryAfter: overloadedFor}
+		return nil, &engine.Error{Code: engine.Unavailable, Text: "no other node has it ready", RetryAfter: retryAfter}
 	}
-	whole := t.read || r.Body == nil || r.Body == http.NoBody
+	whole := t.bodyRead || r.Body == nil || r.Body == http.NoBody
 	response, again, err := t.ask(r, first)
 	if !again || !whole || r.Context().Err() != nil {
 		return response, err
 	}
 	second, ok := t.pick(first.Address)
-	if !ok || !t.peers.mayRepeat(err == nil) {
+	if !ok || !t.peers.mayRetry(err == nil) {
 		return response, err
 	}
 	if response != nil {
@@ -94,41 +94,41 @@ func (t *relay) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// ask passes the request on to one node. again reports that it certainly did not run there.
-func (t *relay) ask(r *http.Request, to choice) (response *http.Response, again bool, err error) {
-	link := t.peers.link.Load()
-	target, err := link.proven.proof.URL(to.Node, to.Address, "")
+// ask sends the request to one node. retry is true only if the request certainly did not run there.
+func (t *relay) ask(r *http.Request, to choice) (response *http.Response, retry bool, err error) {
+	client := t.peers.client.Load()
+	target, err := client.tls.identity.URL(to.Node, to.Address, "")
 	if err != nil {
-		again, err = t.peers.unreachable(link, to, err)
-		return nil, again, err
+		retry, err = t.peers.recordFailure(client, to, err)
+		return nil, retry, err
 	}
 	r = r.Clone(r.Context())
 	r.URL.Scheme, r.URL.Host, _ = strings.Cut(target, "://")
-	if t.read {
+	if t.bodyRead {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(t.body)), int64(len(t.body))
 		r.TransferEncoding = nil
 		if len(t.body) == 0 {
 			r.Body = http.NoBody
 		}
 	}
-	to.out.Add(1)
-	response, err = link.client.Transport.RoundTrip(r)
-	to.out.Add(-1)
+	to.pending.Add(1)
+	response, err = client.client.Transport.RoundTrip(r)
+	to.pending.Add(-1)
 	if err != nil {
-		again, err = t.peers.unreachable(link, to, err)
-		return nil, again, err
+		retry, err = t.peers.recordFailure(client, to, err)
+		return nil, retry, err
 	}
-	to.said.Store(nil)
+	to.lastProblem.Store(nil)
 	refused := response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable
 	return response, refused && response.Header.Get(headerError) != "", nil
 }
 
-// of returns the peers of a list as choices.
-func (p *peers) of(list []wire.Peer) (choices []choice) {
+// choices returns the peers of a list with their state.
+func (p *peers) choices(list []wire.Peer) (choices []choice) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for _, to := range list {
-		known := p.known[to.Address]
+		known := p.byAddress[to.Address]
 		if known == nil {
 			known = &peer{}
 		}
@@ -137,12 +137,12 @@ func (p *peers) of(list []wire.Peer) (choices []choice) {
 	return choices
 }
 
-// sendSite passes a request for a site on whose manifest is not here, and reports whether there was anybody to ask.
+// sendSite relays a request for a site whose manifest is not here, and reports whether there was a peer to ask.
 func (p *peers) sendSite(rw http.ResponseWriter, r *http.Request, from []wire.Peer) bool {
 	if p == nil || len(from) == 0 || len(r.Header[headerHop]) > 0 {
 		return false
 	}
-	choices := p.of(from)
+	choices := p.choices(from)
 	t := &relay{peers: p, pick: func(not string) (choice, bool) {
 		i := slices.IndexFunc(choices, func(c choice) bool { return c.Address != not })
 		if i < 0 {
@@ -154,15 +154,15 @@ func (p *peers) sendSite(rw http.ResponseWriter, r *http.Request, from []wire.Pe
 	return true
 }
 
-// blobTimeout is how long a node that holds a blob may take until it begins to send it.
+// blobTimeout is how long a node may take to start sending a blob.
 const blobTimeout = 10 * time.Second
 
-// sendBlob sends a blob that another node holds, with the headers that rw has already, and reports whether one had it.
+// sendBlob relays a blob from another node with the headers already set in rw, and reports whether one had it.
 func (p *peers) sendBlob(rw http.ResponseWriter, r *http.Request, from []wire.Peer, digest string) bool {
 	if p == nil || len(r.Header[headerHop]) > 0 {
 		return false
 	}
-	for _, to := range p.of(from) {
+	for _, to := range p.choices(from) {
 		ctx, cancel := context.WithCancel(r.Context())
 		late := time.AfterFunc(blobTimeout, cancel)
 		response, err := p.askBlob(ctx, r, to, digest)
@@ -177,12 +177,12 @@ func (p *peers) sendBlob(rw http.ResponseWriter, r *http.Request, from []wire.Pe
 	return false
 }
 
-// errNoBlob is returned when a node does not have the blob after all.
+// errNoBlob is returned when a node does not have the blob.
 var errNoBlob = errors.New("the node does not have the blob")
 
 func (p *peers) askBlob(ctx context.Context, r *http.Request, to choice, digest string) (*http.Response, error) {
-	link := p.link.Load()
-	target, err := link.proven.proof.URL(to.Node, to.Address, "/blob/"+digest)
+	client := p.client.Load()
+	target, err := client.tls.identity.URL(to.Node, to.Address, "/blob/"+digest)
 	if err != nil {
 		return nil, err
 	}
@@ -195,9 +195,9 @@ func (p *peers) askBlob(ctx context.Context, r *http.Request, to choice, digest 
 			request.Header.Set(name, value)
 		}
 	}
-	response, err := link.client.Do(request)
+	response, err := client.client.Do(request)
 	if err != nil {
-		_, err = p.unreachable(link, to, err)
+		_, err = p.recordFailure(client, to, err)
 		return nil, err
 	}
 	switch response.StatusCode {

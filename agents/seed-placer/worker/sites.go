@@ -17,45 +17,45 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// maxManifest is the largest manifest of a site, in bytes.
+// maxManifest limits the manifest of a site, in bytes.
 const maxManifest = 32 << 20
 
-// sites are the static sites of the node, by host.
+// sites are the static sites of the node.
 type sites struct {
 	mu     sync.RWMutex
 	blobs  *blob.Store
-	peers  *peers           // who is asked for what is not here; nil for nobody
-	known  map[string]*site // by name
+	peers  *peers           // asked for missing files; nil for none
+	byName map[string]*site // by name
 	byHost map[string]*site
 }
 
 type site struct {
 	wire.Site
-	files map[string]intent.File
-	fault string
+	files   map[string]intent.File
+	problem string
 }
 
-// set makes the node serve these sites. A site whose manifest cannot be read is known by name, and serves nothing.
+// set replaces the sites. A site with an unreadable manifest is kept without files.
 func (s *sites) set(wanted []wire.Site, blobs *blob.Store) {
-	known, byHost := map[string]*site{}, map[string]*site{}
+	byName, byHost := map[string]*site{}, map[string]*site{}
 	for _, w := range wanted {
-		one := reopen(s.find(w.Name), w, blobs)
-		known[w.Name] = one
+		opened := reopen(s.find(w.Name), w, blobs)
+		byName[w.Name] = opened
 		for _, host := range append([]string{w.Name}, w.Site.Hosts...) {
 			if host = strings.ToLower(host); byHost[host] == nil {
-				byHost[host] = one
+				byHost[host] = opened
 			}
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.blobs, s.known, s.byHost = blobs, known, byHost
+	s.blobs, s.byName, s.byHost = blobs, byName, byHost
 }
 
-// reopen returns a site as it is served from now on. A manifest that was read already is not read again.
+// reopen returns a site as it must be served now. It does not read a manifest again that was read already.
 func reopen(before *site, now wire.Site, blobs *blob.Store) *site {
-	if before == nil || before.fault != "" || before.Site.Site.Digest() != now.Site.Digest() {
-		return open(now, blobs)
+	if before == nil || before.problem != "" || before.Site.Site.Digest() != now.Site.Digest() {
+		return openSite(now, blobs)
 	}
 	if reflect.DeepEqual(before.Site, now) {
 		return before
@@ -66,10 +66,10 @@ func reopen(before *site, now wire.Site, blobs *blob.Store) *site {
 func (s *sites) find(name string) *site {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.known[name]
+	return s.byName[name]
 }
 
-func open(w wire.Site, blobs *blob.Store) *site {
+func openSite(w wire.Site, blobs *blob.Store) *site {
 	one := &site{Site: w}
 	data, err := blobs.Read(w.Site.Digest(), maxManifest)
 	var m intent.Manifest
@@ -77,25 +77,25 @@ func open(w wire.Site, blobs *blob.Store) *site {
 		err = json.Unmarshal(data, &m)
 	}
 	if err != nil {
-		one.fault = err.Error()
+		one.problem = err.Error()
 		return one
 	}
 	one.files = m.Files
 	return one
 }
 
-func (s *sites) faults() map[string]string {
+func (s *sites) problems() map[string]string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	all := map[string]string{}
-	for name, one := range s.known {
-		all[name] = one.fault
+	for name, one := range s.byName {
+		all[name] = one.problem
 	}
 	return all
 }
 
-// hostOf is the host that a request is for: lower case, without port and last dot.
-func hostOf(r *http.Request) string {
+// requestHost returns the host of a request in lower case, without port and trailing dot.
+func requestHost(r *http.Request) string {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -105,7 +105,7 @@ func hostOf(r *http.Request) string {
 
 func (s *sites) serve(rw http.ResponseWriter, r *http.Request) {
 	s.mu.RLock()
-	one := s.byHost[hostOf(r)]
+	one := s.byHost[requestHost(r)]
 	s.mu.RUnlock()
 	rw.Header()["X-Content-Type-Options"] = noSniff
 	switch {
@@ -114,8 +114,8 @@ func (s *sites) serve(rw http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		rw.Header().Set("Allow", "GET, HEAD")
 		http.Error(rw, "405 a site is only read", http.StatusMethodNotAllowed)
-	case one.fault != "" && s.peers.sendSite(rw, r, one.Peers):
-	case one.fault != "":
+	case one.problem != "" && s.peers.sendSite(rw, r, one.Peers):
+	case one.problem != "":
 		rw.Header().Set("Retry-After", "1")
 		http.Error(rw, "503 the site is not here yet", http.StatusServiceUnavailable)
 	default:
@@ -123,7 +123,8 @@ func (s *sites) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve looks a path up in the manifest. It is a key, never joined to a folder: what is not declared cannot be named.
+// serve looks the path up in the manifest. The path is a key and never joined to a directory, so undeclared files
+// cannot be reached.
 func (s *site) serve(rw http.ResponseWriter, r *http.Request, from *sites) {
 	at := r.URL.Path
 	if to, ok := s.Site.Site.Redirects[at]; ok {
@@ -144,7 +145,7 @@ func (s *site) serve(rw http.ResponseWriter, r *http.Request, from *sites) {
 	}
 	status := http.StatusOK
 	if !ok {
-		file, status, ok = s.absent()
+		file, status, ok = s.fallbackPage()
 	}
 	if !ok {
 		http.Error(rw, "404 there is no such page", http.StatusNotFound)
@@ -153,8 +154,8 @@ func (s *site) serve(rw http.ResponseWriter, r *http.Request, from *sites) {
 	s.send(rw, r, from, file, status)
 }
 
-// absent is what answers for a path that the site does not have.
-func (s *site) absent() (file intent.File, status int, ok bool) {
+// fallbackPage returns the file for a path that the site does not have.
+func (s *site) fallbackPage() (file intent.File, status int, ok bool) {
 	if page := s.Site.Site.Fallback; page != "" {
 		if file, ok = s.files[page]; !ok {
 			file, ok = s.files[strings.TrimSuffix(page, "/")+"/index.html"]
@@ -169,7 +170,7 @@ func (s *site) absent() (file intent.File, status int, ok bool) {
 	return file, http.StatusNotFound, ok
 }
 
-// send sends a file, from this node or from one that holds it.
+// send sends a file from this node, or from a peer that holds it.
 func (s *site) send(rw http.ResponseWriter, r *http.Request, from *sites, file intent.File, status int) {
 	h := rw.Header()
 	h.Set("Content-Type", file.Type)
@@ -184,7 +185,7 @@ func (s *site) send(rw http.ResponseWriter, r *http.Request, from *sites, file i
 	}
 	h.Set("ETag", strconv.Quote(digest))
 	if status != http.StatusOK {
-		r = r.Clone(r.Context()) // a page that says 404 has no parts and is never "not modified"
+		r = r.Clone(r.Context()) // a 404 page has no ranges and is never "not modified"
 		for _, name := range []string{"Range", "If-None-Match", "If-Match", "If-Range", "If-Modified-Since"} {
 			r.Header.Del(name)
 		}
@@ -208,7 +209,7 @@ func (s *site) send(rw http.ResponseWriter, r *http.Request, from *sites, file i
 	http.Error(rw, "503 this page is not here yet", http.StatusServiceUnavailable)
 }
 
-// fixedStatus answers with a status of its own.
+// fixedStatus overrides the status of a response.
 type fixedStatus struct {
 	http.ResponseWriter
 	status int
@@ -228,7 +229,7 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// serveBlob gives a blob to who knows its digest, whole or in parts.
+// serveBlob sends a blob or a range of it. Knowing the digest is the permission.
 func (w *Worker) serveBlob(rw http.ResponseWriter, r *http.Request, digest string) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		rw.Header().Set("Allow", "GET, HEAD, PUT")

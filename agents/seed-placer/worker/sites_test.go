@@ -145,7 +145,7 @@ func TestPrecompressed(t *testing.T) {
 // TestHalfASite: what is not here yet is 503, and nothing else is served in its place.
 func TestHalfASite(t *testing.T) {
 	s := serveSite(t, pages, nil)
-	digest := s.known["docs"].files["/index.html"].SHA256
+	digest := s.byName["docs"].files["/index.html"].SHA256
 	if err := s.blobs.Remove(digest); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestHalfASite(t *testing.T) {
 		t.Errorf("its sibling: %d", w.Code)
 	}
 	s.set([]wire.Site{{Name: "docs", Site: intent.Site{Manifest: "sha256:" + strings.Repeat("0", 64)}}}, s.blobs)
-	if w := get(s, "docs", "/a/"); w.Code != http.StatusServiceUnavailable || s.faults()["docs"] == "" {
-		t.Errorf("without a manifest: %d, %v", w.Code, s.faults())
+	if w := get(s, "docs", "/a/"); w.Code != http.StatusServiceUnavailable || s.problems()["docs"] == "" {
+		t.Errorf("without a manifest: %d, %v", w.Code, s.problems())
 	}
 }

@@ -15,50 +15,45 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// maxModule is the largest module, in bytes.
+// maxModule limits a module, in bytes.
 const maxModule = 256 << 20
 
-// slot is one seed of the worker: what is wanted, and what runs.
+// slot is one seed of the worker: its configuration and the loaded version.
 type slot struct {
 	want    wire.Seed
-	cancel  context.CancelFunc // of the load under way
-	current atomic.Pointer[running]
+	cancel  context.CancelFunc // of the load in progress
+	current atomic.Pointer[loadedSeed]
 
-	mu sync.Mutex
-	progress
+	mu    sync.Mutex
+	state wire.State
+	stage string // what a loading seed waits for
+	err   string
 
 	calls, failed atomic.Uint64
-	quiet         quiet
-	pressure      pressure
+	idle          stableCounter
+	load          loadAverage
 }
 
-// progress is how far a seed is.
-type progress struct {
-	state wire.State
-	stage string // what it waits for while it is loaded
-	err   string
-}
-
-// running is a seed that answers.
-type running struct {
+// loadedSeed is a seed that can be called.
+type loadedSeed struct {
 	*engine.Seed
-	slot *slot
-	spec wire.Seed
-	gate *gate.Gate
-	note *note
-	uses sync.WaitGroup // calls under way
-	// computing counts the calls that have a processor or wait for one.
-	computing atomic.Int64
+	slot     *slot
+	spec     wire.Seed
+	limiter  *gate.Limiter
+	activity *seedActivity
+	calls    sync.WaitGroup // in progress
+	// runnable counts the calls that have a processor or wait for one.
+	runnable atomic.Int64
 }
 
-// apply makes the worker follow a table: what is new or changed is loaded while what runs goes on.
-func (w *Worker) apply(t wire.Table) {
+// applyConfig makes the worker follow a configuration. New and changed seeds load while the running versions stay.
+func (w *Worker) applyConfig(t wire.Config) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.table = t
+	w.config = t
 	w.sites.set(t.Sites, w.blobs)
 	w.peers.set(t.Routes)
-	w.ration(t)
+	w.divideMemory(t)
 	wanted := map[string]bool{}
 	for _, seed := range t.Seeds {
 		wanted[seed.Name] = true
@@ -71,7 +66,7 @@ func (w *Worker) apply(t wire.Table) {
 			w.load(s, seed)
 		}
 		s.want = seed
-		s.pressure.fall(t.Calm)
+		s.load.setCalm(t.Calm)
 	}
 	for name, s := range w.seeds {
 		if !wanted[name] {
@@ -80,16 +75,16 @@ func (w *Worker) apply(t wire.Table) {
 			s.retire(s.current.Swap(nil))
 		}
 	}
-	w.tell()
+	w.requestReport()
 }
 
-// sameModule reports whether what runs need not be loaded anew.
+// sameModule reports whether the change from a to b needs no reload.
 func sameModule(a, b wire.Seed) bool {
 	a.Seed.Replication = b.Seed.Replication
 	return reflect.DeepEqual(a, b)
 }
 
-// load brings a seed up beside what runs now, and puts it in its place once it is ready.
+// load loads a seed and replaces the running version once it is ready.
 func (w *Worker) load(s *slot, seed wire.Seed) {
 	if s.cancel != nil {
 		s.cancel()
@@ -98,13 +93,13 @@ func (w *Worker) load(s *slot, seed wire.Seed) {
 	s.cancel = cancel
 	s.set(wire.Loading, nil)
 	go func() {
-		loaded, err := w.loaded(ctx, s, seed)
-		for try := 1; err != nil && !errors.Is(err, engine.ErrTooLong) && ctx.Err() == nil && try < tries; try++ {
-			wait := time.Duration(float64(firstTry<<(try-1)) * (0.8 + 0.4*rand.Float64()))
-			s.set(wire.Failed, fmt.Errorf("%w; try %d of %d failed, the next in %v", err, try, tries, wait.Round(100*time.Millisecond)))
-			w.tell()
+		loaded, err := w.loadOnce(ctx, s, seed)
+		for try := 1; err != nil && !errors.Is(err, engine.ErrTooLong) && ctx.Err() == nil && try < maxTries; try++ {
+			wait := time.Duration(float64(firstRetryWait<<(try-1)) * (0.8 + 0.4*rand.Float64()))
+			s.set(wire.Failed, fmt.Errorf("%w; try %d of %d failed, the next in %v", err, try, maxTries, wait.Round(100*time.Millisecond)))
+			w.requestReport()
 			pause(ctx, wait)
-			loaded, err = w.loaded(ctx, s, seed)
+			loaded, err = w.loadOnce(ctx, s, seed)
 		}
 		if ctx.Err() != nil {
 			if loaded != nil {
@@ -114,39 +109,39 @@ func (w *Worker) load(s *slot, seed wire.Seed) {
 		}
 		if err == nil {
 			bounds := seed.Seed.Bounds.Or()
-			s.retire(s.current.Swap(&running{Seed: loaded, slot: s, spec: seed, note: w.notes.of(seed.Name), gate: gate.New(bounds.Concurrency, bounds.Queue)}))
+			s.retire(s.current.Swap(&loadedSeed{Seed: loaded, slot: s, spec: seed, activity: w.activity.forSeed(seed.Name), limiter: gate.New(bounds.Concurrency, bounds.Queue)}))
 			s.set(wire.Ready, nil)
 		} else if errors.Is(err, engine.ErrTooLong) {
 			s.set(wire.Failed, fmt.Errorf("%w; it is parked until its intent or its module changes", err))
 		} else {
-			s.set(wire.Failed, fmt.Errorf("%w; it failed %d times and is parked until its intent or its module changes", err, tries))
+			s.set(wire.Failed, fmt.Errorf("%w; it failed %d times and is parked until its intent or its module changes", err, maxTries))
 		}
-		w.tell()
+		w.requestReport()
 	}()
 }
 
-// A seed that cannot be made ready is tried so often, and then waits for another intent.
+// Retries of a failing load, after which the seed waits for a changed intent.
 const (
-	tries    = 5
-	firstTry = time.Second // until the second try; it doubles, a fifth more or less
+	maxTries       = 5
+	firstRetryWait = time.Second // before the second try; it doubles, with 20 % jitter
 )
 
-// loaded makes a seed ready once.
-func (w *Worker) loaded(ctx context.Context, s *slot, seed wire.Seed) (*engine.Seed, error) {
+// loadOnce tries to load a seed once.
+func (w *Worker) loadOnce(ctx context.Context, s *slot, seed wire.Seed) (*engine.Seed, error) {
 	module, err := w.blobs.Read(seed.Digest, maxModule)
 	if err != nil {
 		return nil, err
 	}
-	note := w.notes.of(seed.Name)
+	note := w.activity.forSeed(seed.Name)
 	note.loads.Add(1)
 	defer note.loads.Add(-1)
-	w.log.say(seed.Name, engine.Debug, "it is being made ready")
-	spec := specOf(seed)
+	w.log.write(seed.Name, engine.Debug, "it is being made ready")
+	spec := engineSpec(seed)
 	spec.Progress = func(stage string) {
 		s.mu.Lock()
 		s.stage = stage
 		s.mu.Unlock()
-		w.tell()
+		w.requestReport()
 	}
 	return w.engine.Load(ctx, spec, module)
 }
@@ -158,7 +153,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func specOf(s wire.Seed) engine.Spec {
+func engineSpec(s wire.Seed) engine.Spec {
 	return engine.Spec{Name: s.Name, Digest: s.Digest, Bounds: s.Seed.Bounds, Instance: s.Seed.Instance, ABI: s.Seed.ABI, Env: s.Seed.Env,
 		Trusted: s.Seed.Trusted, Egress: len(s.Seed.Egress) > 0}
 }
@@ -171,14 +166,14 @@ func (s *slot) set(state wire.State, err error) {
 	}
 }
 
-// retire ends what no longer answers, once its last call is over.
-func (s *slot) retire(r *running) {
+// retire closes a replaced version after its last call.
+func (s *slot) retire(r *loadedSeed) {
 	if r == nil {
 		return
 	}
 	go func() {
-		time.Sleep(time.Second) // for who has just looked it up and not entered yet
-		r.uses.Wait()
+		time.Sleep(time.Second) // for calls that have looked it up but not entered it yet
+		r.calls.Wait()
 		r.Close()
 	}()
 }
@@ -188,32 +183,32 @@ func (s *slot) status() wire.Status {
 	status := wire.Status{Digest: s.want.Digest, State: s.state, Stage: s.stage, Error: s.err}
 	s.mu.Unlock()
 	if r := s.current.Load(); r != nil {
-		inside, waiting, refused := r.gate.Counts()
-		calm := s.pressure.falls()
-		if s.quiet.since(s.calls.Load()+uint64(inside), time.Now()) >= calm && r.Idle() > 0 {
-			r.Say(engine.Debug, fmt.Sprintf("nobody called it for %v: %d idle instances were ended, %d are left", calm, r.Idle(), r.Trim(0)))
+		inside, waiting, refused := r.limiter.Counts()
+		calm := s.load.calmTime()
+		if s.idle.stableFor(s.calls.Load()+uint64(inside), time.Now()) >= calm && r.Idle() > 0 {
+			r.Log(engine.Debug, fmt.Sprintf("nobody called it for %v: %d idle instances were ended, %d are left", calm, r.Idle(), r.Trim(0)))
 		}
 		status.ABI = string(r.ABI)
 		status.Load = wire.Load{InFlight: inside, Queued: waiting, Refused: refused,
-			Wants: s.pressure.of(inside+waiting, r.Concurrency, time.Now())}
+			TargetLoad: s.load.sample(inside+waiting, r.Concurrency, time.Now())}
 		status.Serves = true
 	}
 	status.Load.Calls, status.Load.Failed = s.calls.Load(), s.failed.Load()
 	return status
 }
 
-// quiet is for how long a number has stayed the same.
-type quiet struct {
-	mu     sync.Mutex
-	number uint64
-	from   time.Time
+// stableCounter measures how long a number has not changed.
+type stableCounter struct {
+	mu    sync.Mutex
+	value uint64
+	since time.Time
 }
 
-func (q *quiet) since(number uint64, now time.Time) time.Duration {
+func (q *stableCounter) stableFor(number uint64, now time.Time) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if number != q.number || q.from.IsZero() {
-		q.number, q.from = number, now
+	if number != q.value || q.since.IsZero() {
+		q.value, q.since = number, now
 	}
-	return now.Sub(q.from)
+	return now.Sub(q.since)
 }

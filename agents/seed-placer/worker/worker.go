@@ -1,6 +1,6 @@
-// Package worker is the process in which seeds run. It is told what to do by a table on its standard input and reports on
-// its standard output; it owns the listeners that calls arrive at, so that a call passes through no other process. It has
-// no access to the store, nothing secret in its environment, and no key: see [Doors].
+// Package worker is the process in which seeds run. It reads its configuration from standard input and writes reports
+// to standard output. It owns the listeners, so that a call passes through no other process. It has no access to the
+// store, no secret in its environment, and no key: see [Listeners].
 package worker
 
 import (
@@ -21,10 +21,10 @@ import (
 	"github.com/platypus-platform/platypus/agents/seed-placer/wire"
 )
 
-// Word is the first argument of a process that shall be a worker.
-const Word = "worker"
+// Subcommand is the first argument of a worker process.
+const Subcommand = "worker"
 
-// Main is a worker. It ends when its standard input does, and returns the exit code of the process.
+// Main is the main function of a worker. It returns the exit code when standard input ends.
 func Main() int {
 	if err := limitProcess(); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
@@ -32,112 +32,102 @@ func Main() int {
 	}
 	files := map[string]*os.File{}
 	for i, name := range os.Args[2:] {
-		closeOnExec(3 + i) // no process that compiles gets them
+		closeOnExec(3 + i) // compile processes must not inherit it
 		files[name] = os.NewFile(uintptr(3+i), name)
 	}
-	d, err := openDoors(files)
+	l, err := openListeners(files)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "worker: it is started by seed-placer, not by hand:", err)
 		return 64
 	}
-	notes, err := openNotes(files[wire.Notes])
+	activity, err := openActivity(files[wire.Activity])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}
-	if err := run(context.Background(), os.Stdin, os.Stdout, os.Stderr, d, notes); err != nil {
+	if err := run(context.Background(), os.Stdin, os.Stdout, os.Stderr, l, activity); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
 	}
 	return 0
 }
 
-// Worker is a running worker.
+// Worker runs the seeds and sites of its configuration.
 type Worker struct {
-	mu     sync.RWMutex
-	table  wire.Table
-	seeds  map[string]*slot
-	sites  *sites
-	engine *engine.Engine
-	blobs  *blob.Store
-	ways
-	news chan struct{} // asks for a report
-	log  *lines
-	ledger
+	mu             sync.RWMutex
+	config         wire.Config
+	seeds          map[string]*slot
+	sites          *sites
+	engine         *engine.Engine
+	blobs          *blob.Store
+	peers          *peers
+	listeners      *Listeners
+	reportRequests chan struct{} // asks for a report
+	log            *logWriter
+	inFlight       *byteLimiter
+	cpu            *gate.Limiter // limits how many seeds compute at once
+	activity       *activity
 }
 
-// ledger is who computes, who is called, and what is under way.
-type ledger struct {
-	flight *flight
-	cpu    *gate.Gate // bounds how many seeds compute at once
-	notes  *notes
+// Run applies the configurations that it reads from in until in ends.
+func Run(ctx context.Context, in io.Reader, out, log io.Writer, listeners *Listeners) error {
+	return run(ctx, in, out, log, listeners, nil)
 }
 
-// ways are how a worker reaches others and is reached.
-type ways struct {
-	peers *peers
-	doors *Doors
-}
-
-// Run works on the tables that it reads from in until that ends.
-func Run(ctx context.Context, in io.Reader, out, log io.Writer, doors *Doors) error {
-	return run(ctx, in, out, log, doors, nil)
-}
-
-// processors is how many seeds may compute at once: one for each processor. Go gets one thread more than that, for what goes
-// in and out: it takes a thread on which a seed computes for nothing else until that call is over.
+// processors returns how many seeds may compute at once: one per processor. Go gets one more for I/O, because a
+// computing seed does not yield its thread until its call ends.
 var processors = sync.OnceValue(func() int {
 	n := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(n + 1)
 	return n
 })
 
-func run(ctx context.Context, in io.Reader, out, log io.Writer, doors *Doors, notes *notes) error {
+func run(ctx context.Context, in io.Reader, out, log io.Writer, listeners *Listeners, activity *activity) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	tables := bufio.NewReaderSize(in, 1<<16)
-	first, err := readTable(tables)
+	configs := bufio.NewReaderSize(in, 1<<16)
+	first, err := readConfig(configs)
 	if err != nil {
 		return err
 	}
-	w, err := begin(first, log, doors, notes)
+	w, err := newWorker(first, log, listeners, activity)
 	if err != nil {
 		return err
 	}
 	overdue := make(chan string, 1)
-	w.engine.Memory.Reclaim, w.engine.Overdue = w.reclaim, func(seed string) {
+	w.engine.Memory.Reclaim, w.engine.Overdue = w.trimIdle, func(seed string) {
 		select {
 		case overdue <- seed:
 		default:
 		}
 	}
-	if err := w.take(first); err != nil {
+	if err := w.update(first); err != nil {
 		return err
 	}
-	defer w.serve().Close()
+	defer w.startServers().Close()
 	go w.report(ctx, json.NewEncoder(out))
 	ended := make(chan error, 1)
-	go func() { ended <- w.follow(tables) }()
+	go func() { ended <- w.followConfigs(configs) }()
 	select {
 	case err := <-ended:
 		return err
 	case seed := <-overdue:
-		return fmt.Errorf("a call of %s goes on %v after its deadline", seed, engine.Mercy)
+		return fmt.Errorf("a call of %s goes on %v after its deadline", seed, engine.OverdueGrace)
 	}
 }
 
-// begin returns a worker that has not begun with its first table.
-func begin(first wire.Table, log io.Writer, doors *Doors, notes *notes) (w *Worker, err error) {
-	said := &lines{out: log}
-	others := newPeers(func(text string) { said.say("-", engine.Warn, text) })
-	w = &Worker{seeds: map[string]*slot{}, news: make(chan struct{}, 1), log: said, sites: &sites{peers: others},
-		ways:   ways{others, doors},
-		ledger: ledger{cpu: gate.New(processors(), maxRunnable), notes: notes, flight: newFlight()}}
+// newWorker returns a worker that has not applied its first configuration.
+func newWorker(first wire.Config, log io.Writer, listeners *Listeners, activity *activity) (w *Worker, err error) {
+	logger := &logWriter{out: log}
+	peers := newPeers(func(text string) { logger.write("-", engine.Warn, text) })
+	w = &Worker{seeds: map[string]*slot{}, reportRequests: make(chan struct{}, 1), log: logger, sites: &sites{peers: peers},
+		peers: peers, listeners: listeners,
+		cpu: gate.New(processors(), maxRunnable), activity: activity, inFlight: newByteLimiter()}
 	if w.blobs, err = blob.Open(first.Blobs); err != nil {
 		return nil, err
 	}
-	if w.engine, err = engine.New(first.Cache, w); err == nil && doors.apart {
-		limit := first.Compile
+	if w.engine, err = engine.New(first.Cache, w); err == nil && listeners.separateProcess {
+		limit := first.CompileTime
 		w.engine.Compile = func(ctx context.Context, dir string, spec engine.Spec, module []byte) error {
 			return compileApart(ctx, dir, spec, module, limit)
 		}
@@ -145,40 +135,40 @@ func begin(first wire.Table, log io.Writer, doors *Doors, notes *notes) (w *Work
 	return w, err
 }
 
-// follow works on tables until they end.
-func (w *Worker) follow(tables *bufio.Reader) error {
+// followConfigs applies configurations until they end.
+func (w *Worker) followConfigs(configs *bufio.Reader) error {
 	for {
-		table, err := readTable(tables)
+		config, err := readConfig(configs)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if err := w.take(table); err != nil {
+		if err := w.update(config); err != nil {
 			return err
 		}
 	}
 }
 
-// take does what a table says.
-func (w *Worker) take(t wire.Table) error {
-	proven, err := w.doors.prove(t.Sealed)
+// update applies a configuration.
+func (w *Worker) update(t wire.Config) error {
+	state, err := w.listeners.setTLS(t.TLS)
 	if err != nil {
 		return err
 	}
-	w.peers.prove(proven)
-	w.apply(t)
+	w.peers.setTLS(state)
+	w.applyConfig(t)
 	return nil
 }
 
-// maxTable bounds a table, in bytes.
-const maxTable = 64 << 20
+// maxConfig limits a configuration, in bytes.
+const maxConfig = 64 << 20
 
-func readTable(from *bufio.Reader) (t wire.Table, err error) {
+func readConfig(from *bufio.Reader) (t wire.Config, err error) {
 	line, err := from.ReadSlice('\n')
 	var long []byte
-	for errors.Is(err, bufio.ErrBufferFull) && len(long) < maxTable {
+	for errors.Is(err, bufio.ErrBufferFull) && len(long) < maxConfig {
 		long = append(long, line...)
 		line, err = from.ReadSlice('\n')
 	}
@@ -188,14 +178,14 @@ func readTable(from *bufio.Reader) (t wire.Table, err error) {
 	return t, json.Unmarshal(append(long, line...), &t)
 }
 
-// report writes a report whenever there is news, and every second.
+// report writes a report after each change, and every second.
 func (w *Worker) report(ctx context.Context, to *json.Encoder) {
-	beat := time.NewTicker(wire.Beat)
+	beat := time.NewTicker(wire.ReportInterval)
 	defer beat.Stop()
 	for {
 		select {
 		case <-beat.C:
-		case <-w.news:
+		case <-w.reportRequests:
 		case <-ctx.Done():
 			return
 		}
@@ -205,9 +195,9 @@ func (w *Worker) report(ctx context.Context, to *json.Encoder) {
 	}
 }
 
-func (w *Worker) tell() {
+func (w *Worker) requestReport() {
 	select {
-	case w.news <- struct{}{}:
+	case w.reportRequests <- struct{}{}:
 	default:
 	}
 }
@@ -215,7 +205,7 @@ func (w *Worker) tell() {
 func (w *Worker) status() wire.Report {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	r := wire.Report{Seeds: map[string]wire.Status{}, Sites: w.sites.faults()}
+	r := wire.Report{Seeds: map[string]wire.Status{}, Sites: w.sites.problems()}
 	for name, s := range w.seeds {
 		r.Seeds[name] = s.status()
 	}
