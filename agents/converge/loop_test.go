@@ -13,7 +13,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/converge"
 )
 
-func TestNothingHappensBeforeIntentIsKnown(t *testing.T) {
+func TestRun_NoIntentYet_DoesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
 		h.has["a"] = true
@@ -30,7 +30,7 @@ func TestNothingHappensBeforeIntentIsKnown(t *testing.T) {
 	})
 }
 
-func TestClosedChannelsKeepTheLastIntentAndDoNotSpin(t *testing.T) {
+func TestRun_ChannelsClosed_KeepsLastIntent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, wake := newHost(), make(chan struct{})
 		l := h.loop()
@@ -48,7 +48,7 @@ func TestClosedChannelsKeepTheLastIntentAndDoNotSpin(t *testing.T) {
 }
 
 // TestNewestWinsAmidAStep: the step under way is finished, the rest of its plan is not done, and what is newer is.
-func TestNewestWinsAmidAStep(t *testing.T) {
+func TestRun_NewIntentDuringStep_ReplansAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lock sync.Mutex
 		var did []string
@@ -91,7 +91,7 @@ func TestNewestWinsAmidAStep(t *testing.T) {
 	})
 }
 
-func TestBackOffEndsAtAMinute(t *testing.T) {
+func TestBackOff_Repeated_CapsAtOneMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
 		h.broken["a"] = errors.New("no")
@@ -111,7 +111,7 @@ func TestBackOffEndsAtAMinute(t *testing.T) {
 }
 
 // TestStaleFailureDoesNotDelayNewIntent: what failed was a step of a plan that is no longer the one.
-func TestStaleFailureDoesNotDelayNewIntent(t *testing.T) {
+func TestRun_OutdatedStepFails_NewIntentIsNotDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
 		h.broken["a"], h.slow["a"] = errors.New("no"), 10*time.Second
@@ -127,7 +127,7 @@ func TestStaleFailureDoesNotDelayNewIntent(t *testing.T) {
 }
 
 // TestPlanThatNeverGetsEmptyBacksOff: without it, a step that changes nothing would be done thousands of times a second.
-func TestPlanThatNeverGetsEmptyBacksOff(t *testing.T) {
+func TestRun_PlanNeverEmpty_BacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
 		h.stuck["a"] = true
@@ -150,7 +150,7 @@ func TestPlanThatNeverGetsEmptyBacksOff(t *testing.T) {
 	})
 }
 
-func TestOnceGivesUpOnWhatNeverSettles(t *testing.T) {
+func TestOnce_PlanNeverEmpty_GivesUp(t *testing.T) {
 	h := newHost()
 	h.stuck["a"] = true
 	p := h.loop().Once(t.Context(), []string{"a", "b"})
@@ -159,7 +159,7 @@ func TestOnceGivesUpOnWhatNeverSettles(t *testing.T) {
 	}
 }
 
-func TestOnceWaitsForWhatMoves(t *testing.T) {
+func TestOnce_SubjectMoves_Waits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		l := newHost().loop()
@@ -175,7 +175,7 @@ func TestOnceWaitsForWhatMoves(t *testing.T) {
 	})
 }
 
-func TestFairnessOfFewWorkers(t *testing.T) {
+func TestRun_FewWorkers_NoSubjectStarves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
 		names := []string{"a", "b", "c", "d", "e"}
@@ -198,7 +198,7 @@ func TestFairnessOfFewWorkers(t *testing.T) {
 	})
 }
 
-func TestObserveErrorsBackOffAndNothingIsPlanned(t *testing.T) {
+func TestRun_ObserveFails_BacksOffWithoutPlanning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, log := newHost(), &logged{}
 		h.blind = errors.New("iptables-save: not found")
@@ -218,7 +218,7 @@ func TestObserveErrorsBackOffAndNothingIsPlanned(t *testing.T) {
 	})
 }
 
-func TestResyncIsJitteredAndSilent(t *testing.T) {
+func TestRun_SteadyState_ResyncIsJitteredAndSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, log := newHost(), &logged{}
 		h.has["a"] = true
@@ -247,7 +247,7 @@ func TestResyncIsJitteredAndSilent(t *testing.T) {
 	})
 }
 
-func TestWakeAsksForAPass(t *testing.T) {
+func TestRun_Wake_MakesAPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, wake := newHost(), make(chan struct{}, 1)
 		l := h.loop()
@@ -264,7 +264,7 @@ func TestWakeAsksForAPass(t *testing.T) {
 }
 
 // TestChattyWakeDoesNotKeepPassesFromHappening: passes come while wake-ups are still waiting, not after the last one.
-func TestChattyWakeDoesNotKeepPassesFromHappening(t *testing.T) {
+func TestRun_ConstantWake_StillMakesPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wake := make(chan struct{}, 10_000)
 		for range cap(wake) {
@@ -281,7 +281,7 @@ func TestChattyWakeDoesNotKeepPassesFromHappening(t *testing.T) {
 	})
 }
 
-func TestStopWaitsForTheStepUnderWayAndNotForEver(t *testing.T) {
+func TestRun_Stop_WaitsForRunningStepAtMostGrace(t *testing.T) {
 	for _, test := range []struct {
 		step, within time.Duration
 		finished     bool
@@ -309,7 +309,7 @@ func TestStopWaitsForTheStepUnderWayAndNotForEver(t *testing.T) {
 	}
 }
 
-func TestStoppingIsNoFault(t *testing.T) {
+func TestRun_StepFailsWhileStopping_NoFault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &logged{}
 		l := newHost().loop()
@@ -329,7 +329,7 @@ func TestStoppingIsNoFault(t *testing.T) {
 	})
 }
 
-func TestDryRunChangesNothing(t *testing.T) {
+func TestDryRun_WithSteps_ChangesNothing(t *testing.T) {
 	h := newHost()
 	h.has["z"] = true
 	l := h.loop()
@@ -345,8 +345,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 	}
 }
 
-// TestReportOfAFailingSubject stays put while it is tried again.
-func TestReportOfAFailingSubject(t *testing.T) {
+func TestReport_SubjectFails_StaysFailedDuringRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
 		h.broken["a"], h.slow["a"] = errors.New("no"), time.Second
@@ -372,7 +371,7 @@ func TestReportOfAFailingSubject(t *testing.T) {
 }
 
 // TestDueSubjectOnAnUnseenHostDoesNotSpin: a try that is due cannot be made while Observe fails.
-func TestDueSubjectOnAnUnseenHostDoesNotSpin(t *testing.T) {
+func TestRun_DueSubjectWhileObserveFails_DoesNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
 		h.broken["a"] = errors.New("no")
@@ -388,7 +387,7 @@ func TestDueSubjectOnAnUnseenHostDoesNotSpin(t *testing.T) {
 	})
 }
 
-func TestFailedStepEndsTheStepsOfItsSubject(t *testing.T) {
+func TestRun_StepFails_SkipsRestOfSubject(t *testing.T) {
 	l := newHost().loop()
 	l.Plan = func([]string, map[string]bool) []step {
 		return []step{{"a", "stop"}, {"b", "stop"}, {"a", "flip"}, {"b", "flip"}}
