@@ -10,8 +10,8 @@
 //
 //   - No pass happens before the first complete desired state.
 //   - The steps of one subject run in order, those of different subjects concurrently; a slow subject delays no other.
-//   - A failed step ends the steps of its own subject in this pass. The subject is retried after one second, doubling to
-//     one minute, with 20 % jitter; new intent resets the back-off.
+//   - A failed step ends the steps of its own subject in this pass. The subject is retried after one second, doubling
+//     to one minute, with 20 % jitter; new intent resets the back-off.
 //   - When new intent arrives during a subject's steps, the current step finishes, then the plan is made again.
 //   - The steady state logs nothing. A step is one Info line, however often it is tried; a repeated fault is one Warn
 //     line and, when it ends, a count.

@@ -86,7 +86,8 @@ func (g *Guard[D, A]) suspectReason(d D, a A, vanished []string, all bool) strin
 	return g.Suspect(d, a, vanished, all)
 }
 
-// storeEmpty reports whether the store looks like a new or a wrong one. A read error counts as no: Gone then fails, too.
+// storeEmpty reports whether the store looks like a new or a wrong one. A read error counts as no: Gone then fails,
+// too.
 func (g *Guard[D, A]) storeEmpty(ctx context.Context) bool {
 	if g.Blank == nil {
 		return false

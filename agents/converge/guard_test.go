@@ -150,7 +150,7 @@ func TestGuard_RandomStates_MatchTheStatedRule(t *testing.T) {
 	})
 }
 
-// TestOneOfOneIsHeldWhileTheStoreIsBlank: a store that declares nothing for anybody is more likely a new or a wrong one
+// A store that declares nothing for anybody is more likely a new or a wrong one
 // than a wish, also for a host that has but one subject.
 func TestGuard_StoreEmpty_HoldsOneOfOne(t *testing.T) {
 	for _, blank := range []bool{true, false} {
@@ -179,7 +179,7 @@ func TestGuard_StoreEmpty_HoldsOneOfOne(t *testing.T) {
 	}
 }
 
-// TestDryRunSaysWhatIsHeld: printing no step at all would read like "nothing to do".
+// Printing no step at all would read like "nothing to do".
 func TestDryRun_Held_IsLogged(t *testing.T) {
 	h := newHost()
 	h.has["a"], h.has["b"] = true, true

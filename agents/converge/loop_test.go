@@ -47,7 +47,7 @@ func TestRun_ChannelsClosed_KeepsLastIntent(t *testing.T) {
 	})
 }
 
-// TestNewestWinsAmidAStep: the step under way is finished, the rest of its plan is not done, and what is newer is.
+// The step under way is finished, the rest of its plan is not done, and what is newer is.
 func TestRun_NewIntentDuringStep_ReplansAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lock sync.Mutex
@@ -110,7 +110,7 @@ func TestBackOff_Repeated_CapsAtOneMinute(t *testing.T) {
 	})
 }
 
-// TestStaleFailureDoesNotDelayNewIntent: what failed was a step of a plan that is no longer the one.
+// What failed was a step of a plan that is no longer the one.
 func TestRun_OutdatedStepFails_NewIntentIsNotDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
@@ -126,7 +126,7 @@ func TestRun_OutdatedStepFails_NewIntentIsNotDelayed(t *testing.T) {
 	})
 }
 
-// TestPlanThatNeverGetsEmptyBacksOff: without it, a step that changes nothing would be done thousands of times a second.
+// Without it, a step that changes nothing would be done thousands of times a second.
 func TestRun_PlanNeverEmpty_BacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
@@ -263,7 +263,7 @@ func TestRun_Wake_MakesAPass(t *testing.T) {
 	})
 }
 
-// TestChattyWakeDoesNotKeepPassesFromHappening: passes come while wake-ups are still waiting, not after the last one.
+// Passes come while wake-ups are still waiting, not after the last one.
 func TestRun_ConstantWake_StillMakesPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wake := make(chan struct{}, 10_000)
@@ -370,7 +370,7 @@ func TestReport_SubjectFails_StaysFailedDuringRetries(t *testing.T) {
 	})
 }
 
-// TestDueSubjectOnAnUnseenHostDoesNotSpin: a try that is due cannot be made while Observe fails.
+// A try that is due cannot be made while Observe fails.
 func TestRun_DueSubjectWhileObserveFails_DoesNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()

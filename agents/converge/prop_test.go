@@ -31,8 +31,8 @@ func events() *rapid.Generator[event] {
 	})
 }
 
-// Intent changes, steps fail or are slow, and others change the host; once all of that ends, the host must be as desired
-// last, and the rules of the workers must have held throughout.
+// Intent changes, steps fail or are slow, and others change the host; once all of that ends, the host must be as
+// desired last, and the rules of the workers must have held throughout.
 func TestRun_RandomEvents_Converges(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		happens := rapid.SliceOfN(events(), 1, 15).Draw(rt, "events")

@@ -17,10 +17,10 @@ password before it when others shall reach it.
 It reads intent/regions, intent/machines, intent/vms, ledger, placement, status, alive and history, and writes nothing.`
 
 func main() {
-	agent.Onlooker{
+	agent.Viewer{
 		Name: "dashboard", Usage: "show regions, machines, vms and apps on one live page", Text: manual,
 		Listen: "127.0.0.1:4000", Examples: []string{"dashboard", "dashboard --listen unix:/run/platypus/dashboard.sock"},
-		Open: func(c *cli.Context, a *agent.Agent) (agent.Sight, error) {
+		Open: func(c *cli.Context, a *agent.Agent) (agent.View, error) {
 			return newSight(a, c.String("listen")), nil
 		},
 	}.Main()

@@ -11,8 +11,8 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// cached is the last good intent as it is kept in the state directory.
-type cached struct {
+// cachedIntent is the last good intent, as stored in the state directory.
+type cachedIntent struct {
 	Node intent.Name
 	Root intent.Prefix
 	store.Snapshot
@@ -20,24 +20,24 @@ type cached struct {
 
 func (a *Agent) cachePath() string { return filepath.Join(a.StateDir, "intent.json") }
 
-// remember keeps intent for a start without a store.
-func (a *Agent) remember(s store.Snapshot) {
-	if err := host.WriteCache(a.cachePath(), cached{a.Node, a.Tree.Intent(), s}); err != nil {
+// saveIntent stores intent for a start while the store is unreachable.
+func (a *Agent) saveIntent(s store.Snapshot) {
+	if err := host.WriteCache(a.cachePath(), cachedIntent{a.Node, a.Tree.Intent(), s}); err != nil {
 		a.Log.Warn("", fmt.Sprintf("remember intent: %v", err))
 	}
 }
 
-// remembered returns the last good intent, if it is of this node.
-func (a *Agent) remembered() (store.Snapshot, bool) {
-	var c cached
-	if !a.recall(a.cachePath(), &c) || c.Node != a.Node || c.Root != a.Tree.Intent() {
+// loadIntent returns the last good intent, if it belongs to this node and root.
+func (a *Agent) loadIntent() (store.Snapshot, bool) {
+	var c cachedIntent
+	if !a.loadCache(a.cachePath(), &c) || c.Node != a.Node || c.Root != a.Tree.Intent() {
 		return store.Snapshot{}, false
 	}
 	return c.Snapshot, true
 }
 
-// recall reads a cache of the state directory. A damaged file is moved aside: it is only a cache.
-func (a *Agent) recall(path string, v any) bool {
+// loadCache reads a cache of the state directory. A damaged file is moved aside: it is only a cache.
+func (a *Agent) loadCache(path string, v any) bool {
 	err := host.ReadCache(path, v)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return err == nil

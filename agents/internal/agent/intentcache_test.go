@@ -14,7 +14,7 @@ func lastGoodIntent(t *testing.T, path string, good []byte) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if agent.Remembers(filepath.Dir(path), "web1") {
+		if agent.HasCachedIntent(filepath.Dir(path), "web1") {
 			t.Errorf("%s at %d of %d is believed", what, at, len(good))
 		}
 		if _, err := os.Stat(path); err == nil {
@@ -37,7 +37,7 @@ func lastGoodIntent(t *testing.T, path string, good []byte) {
 	if err := os.WriteFile(path, good, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if !agent.Remembers(filepath.Dir(path), "web1") || agent.Remembers(filepath.Dir(path), "web2") {
+	if !agent.HasCachedIntent(filepath.Dir(path), "web1") || agent.HasCachedIntent(filepath.Dir(path), "web2") {
 		t.Error("the good one is not believed, or for another node")
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-func TestNobodyElseMakesLinesInTheLog(t *testing.T) {
+func TestLog_ControlCharacters_StayOnOneLine(t *testing.T) {
 	var b bytes.Buffer
 	log, err := newLog(&b, "debug", "text")
 	if err != nil {
@@ -38,7 +38,7 @@ func TestNobodyElseMakesLinesInTheLog(t *testing.T) {
 	}
 }
 
-func TestLevels(t *testing.T) {
+func TestLog_Levels(t *testing.T) {
 	var b bytes.Buffer
 	log, err := newLog(&b, "warn", "text")
 	if err != nil {
@@ -57,42 +57,41 @@ func TestLevels(t *testing.T) {
 	}
 }
 
-// TestWatchdogBitesALoopThatIsStuck and no other.
-func TestWatchdogBitesALoopThatIsStuck(t *testing.T) {
+func TestWatchdog_StuckLoop_IsUnhealthy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pulse{start: time.Now(), stuck: stuck}
+		p := &watchdog{start: time.Now(), timeout: watchdogTimeout}
 		time.Sleep(24 * time.Hour)
-		if !p.turns() {
+		if !p.healthy() {
 			t.Error("a loop that waits for its first intent is called stuck")
 		}
 		p.beat()
-		time.Sleep(stuck - time.Second)
-		if !p.turns() {
+		time.Sleep(watchdogTimeout - time.Second)
+		if !p.healthy() {
 			t.Error("too early")
 		}
 		time.Sleep(2 * time.Second)
-		if p.turns() {
+		if p.healthy() {
 			t.Error("a stuck loop turns")
 		}
 		p.beat()
-		if !p.turns() {
+		if !p.healthy() {
 			t.Error("it turns again")
 		}
 	})
 }
 
-func TestUpstreamForgetsWhatIsNoLongerFollowed(t *testing.T) {
+func TestStoreHealth_PrefixNoLongerFollowed_Forgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
 		log, _ := newLog(&b, "info", "text")
-		u := newUpstream(log)
-		u.heard("a/", errors.New("denied"))
+		u := newStoreHealth(log)
+		u.record("a/", errors.New("denied"))
 		time.Sleep(time.Minute)
-		u.heard("b/", nil)
+		u.record("b/", nil)
 		if down, err := u.down(); err == nil || down != time.Minute {
 			t.Errorf("down for %s: %v", down, err)
 		}
-		u.heard("a/", nil)
+		u.record("a/", nil)
 		if down, err := u.down(); err != nil || down != 0 {
 			t.Errorf("down for %s: %v", down, err)
 		}
@@ -102,13 +101,13 @@ func TestUpstreamForgetsWhatIsNoLongerFollowed(t *testing.T) {
 	})
 }
 
-// TestReadyUntilTheStoreIsAwayForAMinute: a change of leader is shorter than that, and must not take an agent out of
+// TestReadyz_StoreDownForAMinute_Fails: a change of leader is shorter than that, and must not take an agent out of
 // anybody's rotation; what comes back is ready at once.
-func TestReadyUntilTheStoreIsAwayForAMinute(t *testing.T) {
+func TestReadyz_StoreDownForAMinute_Fails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, _ := newLog(&bytes.Buffer{}, "info", "text")
-		u := newUpstream(log)
-		m := newMeters(&Agent{Name: "toy", Log: log}, u)
+		u := newStoreHealth(log)
+		m := newMetrics(&Agent{Name: "toy", Log: log}, u)
 		ready := func(want int) {
 			t.Helper()
 			w := httptest.NewRecorder()
@@ -120,17 +119,17 @@ func TestReadyUntilTheStoreIsAwayForAMinute(t *testing.T) {
 		ready(http.StatusServiceUnavailable) // before the first pass
 		m.pass(converge.Pass{})
 		ready(http.StatusOK)
-		u.heard("a/", errors.New("no leader"))
+		u.record("a/", errors.New("no leader"))
 		time.Sleep(time.Minute)
 		ready(http.StatusOK)
-		u.heard("b/", errors.New("no leader")) // the outage is that of the first
+		u.record("b/", errors.New("no leader")) // the outage is that of the first
 		time.Sleep(2 * time.Second)
 		ready(http.StatusServiceUnavailable)
-		u.heard("b/", nil)
+		u.record("b/", nil)
 		ready(http.StatusServiceUnavailable)
-		u.heard("a/", nil)
+		u.record("a/", nil)
 		ready(http.StatusOK)
-		u.heard("a/", errors.New("no leader")) // and a new outage begins anew
+		u.record("a/", errors.New("no leader")) // a new outage starts from zero
 		time.Sleep(time.Second)
 		ready(http.StatusOK)
 		m.pass(converge.Pass{Err: errors.New("blind")})
@@ -138,8 +137,9 @@ func TestReadyUntilTheStoreIsAwayForAMinute(t *testing.T) {
 	})
 }
 
-// TestIdentity: what is remembered is believed only when it is whole, and changes only when nothing is left to mistake.
-func TestIdentity(t *testing.T) {
+// TestIdentity_ChangesOnlyWhenAccepted: what is remembered is believed only when it is whole, and changes only when
+// nothing is left to mistake.
+func TestIdentity_ChangesOnlyWhenAccepted(t *testing.T) {
 	log, _ := newLog(&bytes.Buffer{}, "info", "text")
 	tree, _ := intent.ParseRoot(intent.DefaultRoot)
 	other, _ := intent.ParseRoot("test")
@@ -148,15 +148,15 @@ func TestIdentity(t *testing.T) {
 		return newIdentity(&Agent{Name: "toy", Node: node, Tree: tree, StateDir: dir, Log: log})
 	}
 	is := of("web1", tree)
-	if why := is.moved(); why != "" {
+	if why := is.changeReason(); why != "" {
 		t.Errorf("a host that nothing is known of has moved: %s", why)
 	}
-	is.settled(0)
-	if why := of("web1", tree).moved(); why != "" {
+	is.acceptCurrent(0)
+	if why := of("web1", tree).changeReason(); why != "" {
 		t.Error(why)
 	}
 	for _, moved := range []*identity{of("web2", tree), of("web1", other)} {
-		if why := moved.moved(); !strings.Contains(why, "web1") {
+		if why := moved.changeReason(); !strings.Contains(why, "web1") {
 			t.Errorf("not held: %q", why)
 		}
 	}
@@ -171,20 +171,20 @@ func TestIdentity(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if why := of("web1", tree).moved(); why != "" {
+		if why := of("web1", tree).changeReason(); why != "" {
 			t.Fatalf("byte %d: a damaged memory is believed: %s", i, why)
 		}
 	}
 	is = of("web2", tree)
-	is.settled(0)
-	if why := of("web1", tree).moved(); !strings.Contains(why, "web2") {
+	is.acceptCurrent(0)
+	if why := of("web1", tree).changeReason(); !strings.Contains(why, "web2") {
 		t.Errorf("not held: %q", why)
 	}
 }
 
-// TestConfirmationsDoNotLast: they are of a person's clock, and count by this host's for an hour. A clock that was set,
-// here or there, makes one count for less, never for something else or for ever.
-func TestConfirmationsDoNotLast(t *testing.T) {
+// TestConfirmed_AfterAnHour_Expires: they are of a person's clock, and count by this host's for an hour. A clock that
+// was set, here or there, makes one count for less, never for something else or for ever.
+func TestConfirmed_AfterAnHour_Expires(t *testing.T) {
 	s, err := store.Open(store.Config{Address: embedtest.Start(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -219,14 +219,14 @@ func TestConfirmationsDoNotLast(t *testing.T) {
 	}
 }
 
-func TestListenTakesOnlyASocketsPlace(t *testing.T) {
+func TestListen_PathIsNotASocket_Refused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "precious")
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	log, _ := newLog(&bytes.Buffer{}, "info", "text")
 	a := &Agent{Name: "toy", Log: log}
-	if err := newMeters(a, newUpstream(log)).serve(t.Context(), "unix:"+path); err == nil {
+	if err := newMetrics(a, newStoreHealth(log)).serve(t.Context(), "unix:"+path); err == nil {
 		t.Error("it listens in place of a file")
 	}
 	if _, err := os.Stat(path); err != nil {
@@ -234,7 +234,7 @@ func TestListenTakesOnlyASocketsPlace(t *testing.T) {
 	}
 }
 
-// stalled is a log whose reader has stopped until it is let go on.
+// stalled is a writer that blocks until it is released.
 type stalled struct {
 	goOn chan struct{}
 	mu   sync.Mutex
@@ -248,14 +248,14 @@ func (s *stalled) Write(p []byte) (int, error) {
 	return s.got.Write(p)
 }
 
-// TestDroppedLinesAreCounted once there is a reader again, in one line and behind all that came before.
-func TestDroppedLinesAreCounted(t *testing.T) {
+// The count comes in one line, after all queued lines, once there is a reader again.
+func TestLogQueue_Full_CountsDroppedLines(t *testing.T) {
 	out := &stalled{goOn: make(chan struct{})}
 	log, err := newLog(io.Discard, "info", "text")
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.queue(out)
+	log.setQueuedOutput(out)
 	const lines = 30_000 // of 60 bytes and more: some 2 MB
 	for i := range lines {
 		log.Info("slug", fmt.Sprintf("line %05d", i))

@@ -8,19 +8,19 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// upstream is how the reads of the store go. It is safe for use by many goroutines.
-type upstream struct {
+// storeHealth records the errors of store reads. It is safe for concurrent use.
+type storeHealth struct {
 	mu    sync.Mutex
 	errs  map[intent.Prefix]error
-	since time.Time // when the first of errs came, zero when all is well
+	since time.Time // when the first of errs occurred; zero without errors
 	log   *Log
 }
 
-func newUpstream(log *Log) *upstream {
-	return &upstream{errs: map[intent.Prefix]error{}, log: log}
+func newStoreHealth(log *Log) *storeHealth {
+	return &storeHealth{errs: map[intent.Prefix]error{}, log: log}
 }
 
-func (u *upstream) heard(prefix intent.Prefix, err error) {
+func (u *storeHealth) record(prefix intent.Prefix, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if err == nil {
@@ -38,8 +38,8 @@ func (u *upstream) heard(prefix intent.Prefix, err error) {
 	}
 }
 
-// down returns for how long the store has not answered, and what it says.
-func (u *upstream) down() (time.Duration, error) {
+// down returns for how long reads have failed, and an error; nil when the store answers.
+func (u *storeHealth) down() (time.Duration, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, err := range u.errs {

@@ -82,8 +82,8 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// world is a store and a toy agent that runs as a process.
-type world struct {
+// harness is a store and a toy agent that runs as a process.
+type harness struct {
 	t      *testing.T
 	server *httptest.Server
 	gate   sync.RWMutex
@@ -97,8 +97,8 @@ type world struct {
 	logs   sync.Mutex
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), behind: embedtest.Open(t)}
+func newHarness(t *testing.T) *harness {
+	w := &harness{t: t, dir: t.TempDir(), behind: embedtest.Open(t)}
 	w.server = embedtest.Serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.gate.RLock()
 		shut, handler := w.shut, w.behind
@@ -120,30 +120,30 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+func (w *harness) path(name string) string { return filepath.Join(w.dir, name) }
 
-func (w *world) reach(yes bool) {
+func (w *harness) setReachable(yes bool) {
 	w.gate.Lock()
 	w.shut = !yes
 	w.gate.Unlock()
 	w.server.CloseClientConnections()
 }
 
-func (w *world) put(key, value string) {
+func (w *harness) put(key, value string) {
 	w.t.Helper()
 	if err := w.store.Put(w.t.Context(), key, []byte(value)); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-func (w *world) assign(app intent.Name, version string) {
+func (w *harness) assign(app intent.Name, version string) {
 	w.put(w.tree.Config(app, "c"), fmt.Sprintf(`{"versions":{%q:"active"}}`, version))
 	w.put(w.tree.DeployConfig(app, "c"), fmt.Sprintf(`{"basedir":"/srv/%s"}`, app))
 	w.put(w.tree.Assignment("web1", app), `{"cluster":"c"}`)
 }
 
-// start runs the toy until the test ends.
-func (w *world) start(args ...string) {
+// start runs the toy agent until the test ends.
+func (w *harness) start(args ...string) {
 	w.cmd = exec.Command("toy", append([]string{"--node=web1", "--dir=" + w.path("host"), "--state-dir=" + w.path("state"), "--resync=1s"}, args...)...)
 	w.cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+w.server.URL)
 	w.cmd.Stderr = w
@@ -155,57 +155,57 @@ func (w *world) start(args ...string) {
 }
 
 // Write collects the log.
-func (w *world) Write(p []byte) (int, error) {
+func (w *harness) Write(p []byte) (int, error) {
 	w.logs.Lock()
 	defer w.logs.Unlock()
 	return w.log.Write(p)
 }
 
-func (w *world) said() string { w.logs.Lock(); defer w.logs.Unlock(); return w.log.String() }
+func (w *harness) logText() string { w.logs.Lock(); defer w.logs.Unlock(); return w.log.String() }
 
-// stop ends the toy by TERM and returns how long that took.
-func (w *world) stop() time.Duration {
+// stop ends the toy agent with TERM and returns how long that took.
+func (w *harness) stop() time.Duration {
 	w.t.Helper()
 	begin := time.Now()
 	_ = w.cmd.Process.Signal(syscall.SIGTERM)
 	if err := w.cmd.Wait(); err != nil {
-		w.t.Fatalf("stopped with %v:\n%s", err, w.said())
+		w.t.Fatalf("stopped with %v:\n%s", err, w.logText())
 	}
 	return time.Since(begin)
 }
 
-func (w *world) until(what string, holds func() bool) {
+func (w *harness) until(what string, holds func() bool) {
 	w.t.Helper()
 	for begin := time.Now(); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > hang {
-			w.t.Fatalf("never %s; it said:\n%s", what, w.said())
+			w.t.Fatalf("never %s; it said:\n%s", what, w.logText())
 		}
 	}
 }
 
-func (w *world) has(app, version string) func() bool {
+func (w *harness) has(app, version string) func() bool {
 	return func() bool {
 		data, _ := os.ReadFile(filepath.Join(w.path("host"), app))
 		return string(data) == version
 	}
 }
 
-func (w *world) report() (r intent.Report) {
+func (w *harness) report() (r intent.Report) {
 	pair, _, _ := w.store.Get(w.t.Context(), w.tree.Status("toy", "web1"), store.Consistent)
 	_ = json.Unmarshal(pair.Value, &r)
 	return r
 }
 
-func (w *world) alive() bool {
+func (w *harness) alive() bool {
 	_, there, err := w.store.Get(w.t.Context(), w.tree.Alive("web1", "toy"), store.Consistent)
 	return there && err == nil
 }
 
 var line2014 = regexp.MustCompile(`^(INFO |WARN |FATAL|DEBUG) \[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\] .+$`)
 
-// TestALife follows one agent from its start to its end.
-func TestALife(t *testing.T) {
-	w := newWorld(t)
+// TestAgent_StartToStop follows one agent from its start to its end.
+func TestAgent_StartToStop(t *testing.T) {
+	w := newHarness(t)
 	w.assign("slug", "v1")
 	w.put(w.tree.Assignment("web1", "odd"), `{"cluster":7}`)
 	w.start("--listen=unix:" + w.path("sock"))
@@ -247,9 +247,9 @@ func TestALife(t *testing.T) {
 		}
 	}
 	w.until("reported", func() bool { return w.report().Subjects["slug"].Have == "v2" }) // which is when all is said of it
-	quiet := w.said()
+	quiet := w.logText()
 	time.Sleep(2500 * time.Millisecond) // more than two passes
-	if now := w.said(); now != quiet {
+	if now := w.logText(); now != quiet {
 		t.Errorf("the steady state is not silent: %s", strings.TrimPrefix(now, quiet))
 	}
 	if took := w.stop(); took > hang {
@@ -258,16 +258,16 @@ func TestALife(t *testing.T) {
 	if w.alive() {
 		t.Error("the alive key outlives the agent")
 	}
-	for _, line := range strings.Split(strings.TrimSpace(w.said()), "\n") {
+	for _, line := range strings.Split(strings.TrimSpace(w.logText()), "\n") {
 		if !line2014.MatchString(line) {
 			t.Errorf("line %q", line)
 		}
 	}
 }
 
-// TestWarningsAreSaidOncePerChange: they come with every snapshot, and only news is news.
-func TestWarningsAreSaidOncePerChange(t *testing.T) {
-	w := newWorld(t)
+// TestWarnings_Repeated_LoggedOncePerChange: they come with every snapshot, and only news is news.
+func TestWarnings_Repeated_LoggedOncePerChange(t *testing.T) {
+	w := newHarness(t)
 	w.put(w.tree.Config("slug", "c"), `{"versions":{"v1":"active"},"colour":"red"}`)
 	w.put(w.tree.DeployConfig("slug", "c"), `{"basedir":"/srv/slug"}`)
 	w.put(w.tree.Assignment("web1", "slug"), `{"cluster":"c"}`)
@@ -277,19 +277,19 @@ func TestWarningsAreSaidOncePerChange(t *testing.T) {
 		w.until("the next version", w.has("slug", fmt.Sprint("v", i)))
 	}
 	w.stop()
-	if n := strings.Count(w.said(), `unknown member "colour"`); n != 1 {
-		t.Errorf("said %d times:\n%s", n, w.said())
+	if n := strings.Count(w.logText(), `unknown member "colour"`); n != 1 {
+		t.Errorf("said %d times:\n%s", n, w.logText())
 	}
 }
 
-// TestStoreDown lets the store go away and an agent start without it.
-func TestStoreDown(t *testing.T) {
-	w := newWorld(t)
+// The store goes away, and an agent starts without it.
+func TestAgent_StoreDown_UsesCache(t *testing.T) {
+	w := newHarness(t)
 	w.assign("slug", "v1")
 	w.start()
 	w.until("slug at v1", w.has("slug", "v1"))
-	w.reach(false)
-	w.until("said", func() bool { return strings.Contains(w.said(), "everything stays as it is") })
+	w.setReachable(false)
+	w.until("said", func() bool { return strings.Contains(w.logText(), "everything stays as it is") })
 	if err := os.Remove(filepath.Join(w.path("host"), "slug")); err != nil {
 		t.Fatal(err)
 	}
@@ -312,11 +312,11 @@ func TestStoreDown(t *testing.T) {
 	if !w.has("stranger", "v0")() {
 		t.Error("something is removed without the store's word")
 	}
-	w.reach(true)
+	w.setReachable(true)
 	w.until("the stranger gone", func() bool { return !w.has("stranger", "v0")() })
 	w.stop()
 	// And with neither: nothing is known, and nothing happens.
-	w.reach(false)
+	w.setReachable(false)
 	if err := os.RemoveAll(w.path("state")); err != nil {
 		t.Fatal(err)
 	}
@@ -328,9 +328,9 @@ func TestStoreDown(t *testing.T) {
 	w.stop()
 }
 
-// TestDamagedCache cuts the cache at every length, and changes each of its bytes: it is set aside, never believed.
-func TestDamagedCache(t *testing.T) {
-	w := newWorld(t)
+// The cache is cut at every length, and each of its bytes is changed: it is moved aside, never used.
+func TestIntentCache_Damaged_MovedAside(t *testing.T) {
+	w := newHarness(t)
 	w.assign("slug", "v1")
 	w.start()
 	w.until("slug at v1", w.has("slug", "v1"))
@@ -347,9 +347,9 @@ func TestDamagedCache(t *testing.T) {
 	}
 }
 
-// TestSystemd listens at a real socket.
-func TestSystemd(t *testing.T) {
-	w := newWorld(t)
+// TestAgent_NotifySocket_ReadyAndWatchdog listens at a real socket.
+func TestAgent_NotifySocket_ReadyAndWatchdog(t *testing.T) {
+	w := newHarness(t)
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: w.path("notify"), Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -380,26 +380,25 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
-// TestTermFinishesTheStepUnderWay and no more.
-func TestTermFinishesTheStepUnderWay(t *testing.T) {
-	w := newWorld(t)
+func TestAgent_TERM_FinishesRunningStep(t *testing.T) {
+	w := newHarness(t)
 	w.assign("slug", "v1")
 	w.start("--slow=2s")
-	w.until("begun", func() bool { return strings.Contains(w.said(), "slug: write v1") })
+	w.until("begun", func() bool { return strings.Contains(w.logText(), "slug: write v1") })
 	if took := w.stop(); took > hang || !w.has("slug", "v1")() {
 		t.Errorf("stopped after %s, slug is there: %v", took, w.has("slug", "v1")())
 	}
 	w.assign("slug", "v2")
 	w.start("--slow=1h")
-	w.until("begun", func() bool { return strings.Contains(w.said(), "slug: write v2") })
+	w.until("begun", func() bool { return strings.Contains(w.logText(), "slug: write v2") })
 	if took := w.stop(); took > hang {
 		t.Errorf("stopped after %s with a step that hangs", took)
 	}
 }
 
-// TestHangUpReadsTheTokenAgain asks the store which token it is shown.
-func TestHangUpReadsTheTokenAgain(t *testing.T) {
-	w := newWorld(t)
+// TestAgent_HUP_ReloadsToken asks the store which token it is shown.
+func TestAgent_HUP_ReloadsToken(t *testing.T) {
+	w := newHarness(t)
 	var lock sync.Mutex
 	tokens := map[string]bool{}
 	behind := w.server.Config.Handler
@@ -423,18 +422,18 @@ func TestHangUpReadsTheTokenAgain(t *testing.T) {
 	write("second-secret")
 	w.until("listening to signals", w.alive)
 	_ = w.cmd.Process.Signal(syscall.SIGHUP)
-	w.until("reloaded", func() bool { return strings.Contains(w.said(), "reloaded") })
+	w.until("reloaded", func() bool { return strings.Contains(w.logText(), "reloaded") })
 	w.assign("slug", "v1")
 	w.until("shown the second", shown("second-secret"))
 	w.stop()
-	if strings.Contains(w.said(), "secret") {
-		t.Errorf("a token is in the log:\n%s", w.said())
+	if strings.Contains(w.logText(), "secret") {
+		t.Errorf("a token is in the log:\n%s", w.logText())
 	}
 }
 
-// TestARefusedTokenIsReadAgain: who rotates tokens need not know which agents to tell.
-func TestARefusedTokenIsReadAgain(t *testing.T) {
-	w := newWorld(t)
+// TestAgent_TokenDenied_ReloadsToken: who rotates tokens need not know which agents to tell.
+func TestAgent_TokenDenied_ReloadsToken(t *testing.T) {
+	w := newHarness(t)
 	behind := w.server.Config.Handler
 	w.server.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Consul-Token") == "expired" {
@@ -451,15 +450,14 @@ func TestARefusedTokenIsReadAgain(t *testing.T) {
 	w.assign("slug", "v1")
 	write("expired")
 	w.start("--token-file=" + w.path("token"))
-	w.until("refused", func() bool { return strings.Contains(w.said(), "the store refuses") })
+	w.until("refused", func() bool { return strings.Contains(w.logText(), "the store refuses") })
 	write("fresh")
 	w.until("slug at v1", w.has("slug", "v1"))
 	w.stop()
 }
 
-// TestHangUpResyncs long before the next look is due.
-func TestHangUpResyncs(t *testing.T) {
-	w := newWorld(t)
+func TestAgent_HUP_MakesAPass(t *testing.T) {
+	w := newHarness(t)
 	w.assign("slug", "v1")
 	w.start("--resync=10h")
 	w.until("slug at v1", w.has("slug", "v1"))
@@ -472,9 +470,9 @@ func TestHangUpResyncs(t *testing.T) {
 	w.stop()
 }
 
-// TestFiveAtOnce: one works, four say who.
-func TestFiveAtOnce(t *testing.T) {
-	w := newWorld(t)
+// TestAgent_FiveCopies_OneRuns: one works, four say who.
+func TestAgent_FiveCopies_OneRuns(t *testing.T) {
+	w := newHarness(t)
 	type ended struct {
 		pid, code int
 		said      string

@@ -16,35 +16,35 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Onlooker is a program that watches the store and shows it. It brings nothing about and writes nothing, neither a report
-// nor a sign of life, so that a token that can only read is enough for it.
-type Onlooker struct {
+// Viewer is a program that watches the store and shows it. It writes nothing, neither a report nor an alive key, so a
+// read-only token is enough.
+type Viewer struct {
 	Name   string // of the binary and of its state directory
 	Usage  string // one line
 	Text   string // the manual below it
-	Listen string // where its page is, unless told otherwise
+	Listen string // the default of --listen
 	// Examples are command lines for --help.
 	Examples []string
 	Flags    []cli.Flag
-	Open     func(c *cli.Context, a *Agent) (Sight, error)
+	Open     func(c *cli.Context, a *Agent) (View, error)
 }
 
-// Sight is what an onlooker shows.
-type Sight interface {
-	// Print writes what there is to see at this moment.
+// View is what a [Viewer] shows.
+type View interface {
+	// Print writes the current state.
 	Print(ctx context.Context, w io.Writer) error
-	// Watch follows the store until ctx ends. Heard is told how each read went; seen is called, from one goroutine, for
-	// each state that is shown and at least every minute once there is one.
+	// Watch follows the store until ctx ends. heard receives the result of each read; seen is called, from one
+	// goroutine, for each state that is shown, and at least every minute after the first.
 	Watch(ctx context.Context, heard func(intent.Prefix, error), seen func())
-	// ServeHTTP is its page, which stands beside /healthz, /readyz and /metrics.
+	// Handler serves its page, beside /healthz, /readyz and /metrics.
 	http.Handler
 }
 
 // Main runs the program and ends the process.
-func (o Onlooker) Main() { os.Exit(o.Run(os.Args)) }
+func (o Viewer) Main() { os.Exit(o.Run(os.Args)) }
 
 // Run runs the program with args, whose first is its name, and returns its exit code.
-func (o Onlooker) Run(args []string) int {
+func (o Viewer) Run(args []string) int {
 	flags := commonFlags(o.Name)
 	for _, f := range flags {
 		switch f := f.(type) {
@@ -64,50 +64,50 @@ func (o Onlooker) Run(args []string) int {
 	return runApp(m, args, func(c *cli.Context) (int, error) { return o.run(c.Context, c) })
 }
 
-func (o Onlooker) run(ctx context.Context, c *cli.Context) (int, error) {
+func (o Viewer) run(ctx context.Context, c *cli.Context) (int, error) {
 	a, err := open(c, o.Name)
 	if err != nil {
 		return ExitUsage, err
 	}
 	defer a.Log.flush()
-	sight, err := o.Open(c, a)
+	view, err := o.Open(c, a)
 	switch {
 	case err != nil:
 		return ExitFailed, err
 	case a.DryRun:
-		return 0, sight.Print(ctx, io.Discard)
+		return 0, view.Print(ctx, io.Discard)
 	case a.Once:
-		return 0, sight.Print(ctx, os.Stdout)
+		return 0, view.Print(ctx, os.Stdout)
 	}
 	lock, err := lockDir(a.StateDir, o.Name)
 	if err != nil {
 		return ExitFailed, err
 	}
 	defer lock.Close()
-	return 0, a.look(ctx, c.String("listen"), sight)
+	return 0, a.runViewer(ctx, c.String("listen"), view)
 }
 
-// look shows what there is to see until ctx ends.
-func (a *Agent) look(ctx context.Context, listen string, sight Sight) error {
-	up := newUpstream(a.Log)
-	m := newMeters(a, up)
-	m.page = sight
+// runViewer serves the view until ctx ends.
+func (a *Agent) runViewer(ctx context.Context, listen string, view View) error {
+	health := newStoreHealth(a.Log)
+	m := newMetrics(a, health)
+	m.page = view
 	if err := m.serve(ctx, listen); err != nil {
 		return err
 	}
 	a.Log.Info("", fmt.Sprintf("showing %s at %s", a.Store.Address(), listen))
-	pulse := &pulse{start: time.Now(), stuck: stuck}
+	watchdog := &watchdog{start: time.Now(), timeout: watchdogTimeout}
 	reload := make(chan struct{}, 1)
-	var side sync.WaitGroup
-	side.Go(func() { a.reloadOnHUP(ctx, reload) })
-	side.Go(func() { pulse.run(ctx, up) })
+	var background sync.WaitGroup
+	background.Go(func() { a.reloadOnHUP(ctx, reload) })
+	background.Go(func() { watchdog.run(ctx, health) })
 	seen := func() {
-		pulse.beat()
+		watchdog.beat()
 		m.pass(converge.Pass{})
 	}
-	sight.Watch(ctx, up.heard, seen)
+	view.Watch(ctx, health.record, seen)
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	a.Log.Info("", "stopped")
-	side.Wait()
+	background.Wait()
 	return nil
 }

@@ -18,25 +18,25 @@ import (
 	"github.com/platypus-platform/platypus/agents/converge"
 )
 
-// unreadyAfter is how long the store may be away before an agent calls itself unready: a change of leader is shorter.
+// unreadyAfter is how long the store may be unreachable before /readyz fails: a leader election is shorter.
 const unreadyAfter = time.Minute
 
-// meters are an agent's numbers and its page of health.
-type meters struct {
+// metrics holds an agent's metrics and serves its health pages.
+type metrics struct {
 	agent    *Agent
-	up       *upstream
+	health   *storeHealth
 	registry *prometheus.Registry
 	passes   *prometheus.CounterVec
 	seconds  prometheus.Histogram
 	subjects *prometheus.GaugeVec
 	success  prometheus.Gauge
-	passed   atomic.Bool
-	page     http.Handler // what else is served beside health and metrics, if anything
+	ready    atomic.Bool
+	page     http.Handler // served at /, if set
 }
 
-func newMeters(a *Agent, up *upstream) *meters {
+func newMetrics(a *Agent, health *storeHealth) *metrics {
 	labels := prometheus.Labels{"agent": a.Name}
-	m := &meters{agent: a, up: up, registry: prometheus.NewRegistry()}
+	m := &metrics{agent: a, health: health, registry: prometheus.NewRegistry()}
 	m.passes = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "platypus_reconcile_total",
 		Help: "Passes by result: converged, pending or failed.", ConstLabels: labels}, []string{"result"})
 	m.seconds = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "platypus_reconcile_seconds",
@@ -55,14 +55,14 @@ func newMeters(a *Agent, up *upstream) *meters {
 	return m
 }
 
-func (m *meters) storeUp() float64 {
-	if _, err := m.up.down(); err != nil {
+func (m *metrics) storeUp() float64 {
+	if _, err := m.health.down(); err != nil {
 		return 0
 	}
 	return 1
 }
 
-func (m *meters) pass(p converge.Pass) {
+func (m *metrics) pass(p converge.Pass) {
 	result := "pending"
 	switch {
 	case p.Failed():
@@ -72,7 +72,7 @@ func (m *meters) pass(p converge.Pass) {
 		m.success.SetToCurrentTime()
 	}
 	m.passes.WithLabelValues(result).Inc()
-	m.passed.Store(p.Err == nil)
+	m.ready.Store(p.Err == nil)
 	if p.Err != nil {
 		return
 	}
@@ -82,8 +82,8 @@ func (m *meters) pass(p converge.Pass) {
 	}
 }
 
-// serve opens the page at unix:PATH or HOST:PORT, until ctx ends. An empty address opens nothing.
-func (m *meters) serve(ctx context.Context, address string) error {
+// serve listens at unix:PATH or HOST:PORT until ctx ends. With an empty address it does nothing.
+func (m *metrics) serve(ctx context.Context, address string) error {
 	if address == "" {
 		return nil
 	}
@@ -91,7 +91,7 @@ func (m *meters) serve(ctx context.Context, address string) error {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		network, address = "unix", path
 		if at, err := os.Lstat(path); err == nil && at.Mode()&os.ModeSocket != 0 {
-			_ = os.Remove(path) // left by a predecessor; the lock says that it is gone
+			_ = os.Remove(path) // left by a previous process, which has ended: this one holds the lock
 		}
 	}
 	listener, err := net.Listen(network, address)
@@ -104,15 +104,15 @@ func (m *meters) serve(ctx context.Context, address string) error {
 	return nil
 }
 
-func (m *meters) pages() http.Handler {
+func (m *metrics) pages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if down, err := m.up.down(); err != nil && down > unreadyAfter {
+		if down, err := m.health.down(); err != nil && down > unreadyAfter {
 			http.Error(w, fmt.Sprintf("the store has not answered for %s: %v", down.Round(time.Second), err), http.StatusServiceUnavailable)
 			return
 		}
-		if !m.passed.Load() {
+		if !m.ready.Load() {
 			http.Error(w, "no pass has succeeded yet", http.StatusServiceUnavailable)
 			return
 		}
@@ -125,8 +125,8 @@ func (m *meters) pages() http.Handler {
 	return mux
 }
 
-// timed measures each observation of the host.
-func timed[A any](m *meters, observe func(context.Context) (A, error)) func(context.Context) (A, error) {
+// timeObserve measures each observation of the host.
+func timeObserve[A any](m *metrics, observe func(context.Context) (A, error)) func(context.Context) (A, error) {
 	return func(ctx context.Context) (A, error) {
 		defer prometheus.NewTimer(m.seconds).ObserveDuration()
 		return observe(ctx)
