@@ -16,10 +16,10 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// TestPruningRestsOnAConsistentRead: a server that lags behind a leader's change still says that v2 is not wanted. It is
+// TestPrune_StaleServer_NeedsConsistentRead: a server that lags behind a leader's change still says that v2 is not wanted. It is
 // not believed, and what it asks for besides that is done.
-func TestPruningRestsOnAConsistentRead(t *testing.T) {
-	r := newRig(t)
+func TestPrune_StaleServer_NeedsConsistentRead(t *testing.T) {
+	r := newHarness(t)
 	past := embedtest.Open(t)
 	r.publish("v1", "v2", "v3")
 	once := func(code int, says string) {
@@ -36,26 +36,26 @@ func TestPruningRestsOnAConsistentRead(t *testing.T) {
 	once(0, "")
 
 	behind := embedtest.Serve(t, past)
-	lag := &rig{T: t, api: behind}
+	lag := &harness{T: t, api: behind}
 	for key, value := range map[string]string{"nodes/web1/slug": `{"cluster":"c"}`, "clusters/slug/c/deploy_config": deploy, "clusters/slug/c/config": `{"versions":{"v1":"active","v3":"prep"}}`} {
 		lag.put(key, value)
 	}
 	r.stale.Store(&past)
 	once(1, "slug/v2: held: the store's newest intent does not ask for it")
-	if got := fmt.Sprint(r.whole("stale")); got != "[slug_v1 slug_v2 slug_v3]" {
+	if got := fmt.Sprint(r.requireUsable("stale")); got != "[slug_v1 slug_v2 slug_v3]" {
 		t.Errorf("installs are %s", got)
 	}
 	r.stale.Store(nil)
 	r.put("clusters/slug/c/config", `{"versions":{"v1":"active","v3":"prep"}}`)
 	once(0, "")
-	if got := fmt.Sprint(r.whole("agreed")); got != "[slug_v1 slug_v3]" {
+	if got := fmt.Sprint(r.requireUsable("agreed")); got != "[slug_v1 slug_v3]" {
 		t.Errorf("installs are %s", got)
 	}
 }
 
-// TestTermAmidAnExtraction: the agent ends at once and well, nothing half done is visible, and the next one succeeds.
-func TestTermAmidAnExtraction(t *testing.T) {
-	r := newRig(t)
+// TestTERM_DuringExtraction_LeavesNothingHalfDone: the agent ends at once and well, nothing half done is visible, and the next one succeeds.
+func TestTERM_DuringExtraction_LeavesNothingHalfDone(t *testing.T) {
+	r := newHarness(t)
 	const files = 60_000
 	var buf bytes.Buffer
 	z := gzip.NewWriter(&buf)

@@ -13,18 +13,18 @@ const (
 	spareInodes = 256      // fewer free ones than that, and an install is not begun
 )
 
-// room refuses what certainly has no room below dir: need is in bytes. A file system that counts no inodes says 0.
-func room(dir string, need int64) error {
+// checkSpace refuses what certainly has no room below dir: need is in bytes. A file system that counts no inodes says 0.
+func checkSpace(dir string, need int64) error {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return os.NewSyscallError("statfs", err)
 	}
 	free := int64(st.Bavail) * int64(st.Bsize)
 	if free < need+spareBytes {
-		return troublef(NoSpace, "%s needs %s and has less", dir, bytesText(need+spareBytes))
+		return stepErrorf(NoSpace, "%s needs %s and has less", dir, bytesText(need+spareBytes))
 	}
 	if st.Files > 0 && int64(st.Ffree) < spareInodes {
-		return troublef(NoSpace, "%s has hardly any inodes left", dir)
+		return stepErrorf(NoSpace, "%s has hardly any inodes left", dir)
 	}
 	return nil
 }

@@ -31,52 +31,52 @@ const (
 	Failure        Reason = "failed"          // anything else
 )
 
-// trouble is a step's error with its reason in front, the same text for the same fault every time.
-type trouble struct {
+// stepError is a step's error with its reason in front, the same text for the same fault every time.
+type stepError struct {
 	Reason Reason
 	Err    error
 	Parked bool // another fetch of the same thing would find the same
 }
 
-// whyParked tells people that nothing more is fetched, and what changes that.
-const whyParked = "it is not fetched again until it, what vouches for it, its intent or the policy changes"
+// reasonParked tells people that nothing more is fetched, and what changes that.
+const reasonParked = "it is not fetched again until it, what vouches for it, its intent or the policy changes"
 
-func (t *trouble) Error() string { return fmt.Sprintf("%s: %v", t.Reason, t.Err) }
-func (t *trouble) Unwrap() error { return t.Err }
+func (t *stepError) Error() string { return fmt.Sprintf("%s: %v", t.Reason, t.Err) }
+func (t *stepError) Unwrap() error { return t.Err }
 
-func troublef(r Reason, format string, args ...any) error {
-	return &trouble{Reason: r, Err: fmt.Errorf(format, args...)}
+func stepErrorf(r Reason, format string, args ...any) error {
+	return &stepError{Reason: r, Err: fmt.Errorf(format, args...)}
 }
 
 // classify gives err its reason.
 func classify(err error) error {
-	var known *trouble
+	var known *stepError
 	var refused *unpack.Error
 	var fetched *fetch.Error
 	switch {
 	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return &trouble{Reason: NoSpace, Err: errors.New("the disk filled up while writing")}
+		return &stepError{Reason: NoSpace, Err: errors.New("the disk filled up while writing")}
 	case errors.Is(err, syscall.EROFS):
-		return &trouble{Reason: ReadOnly, Err: err}
+		return &stepError{Reason: ReadOnly, Err: err}
 	case errors.Is(err, syscall.EXDEV):
-		return &trouble{Reason: InTheWay, Err: fmt.Errorf("installs/, .staging/ and .trash/ must lie on one file system; unmount what is mounted on one of them: %w", err)}
+		return &stepError{Reason: InTheWay, Err: fmt.Errorf("installs/, .staging/ and .trash/ must lie on one file system; unmount what is mounted on one of them: %w", err)}
 	case errors.As(err, &refused):
-		return &trouble{Reason: BadArchive, Err: err}
+		return &stepError{Reason: BadArchive, Err: err}
 	case errors.As(err, &fetched) && fetched.Reason != fetch.Disk:
-		return &trouble{Reason: Reason(fetched.Reason), Err: err}
+		return &stepError{Reason: Reason(fetched.Reason), Err: err}
 	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
-		return &trouble{Reason: NotPermitted, Err: fmt.Errorf("%w: run as root, or choose a basedir of yours", err)}
+		return &stepError{Reason: NotPermitted, Err: fmt.Errorf("%w: run as root, or choose a basedir of yours", err)}
 	case errors.Is(err, fs.ErrPermission):
-		return &trouble{Reason: NotPermitted, Err: err}
+		return &stepError{Reason: NotPermitted, Err: err}
 	default:
-		return &trouble{Reason: Failure, Err: err}
+		return &stepError{Reason: Failure, Err: err}
 	}
 }
 
-// located gives the paths in an error, which are those below a basedir that is open, their beginning.
-func located(basedir string, err error) error {
+// withBasedir gives the paths in an error, which are those below a basedir that is open, their beginning.
+func withBasedir(basedir string, err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) && !filepath.IsAbs(p.Path) {
 		return fmt.Errorf("%s: %w", filepath.Join(basedir, p.Path), p.Err)
@@ -85,7 +85,7 @@ func located(basedir string, err error) error {
 }
 
 func reasonOf(err error) Reason {
-	var t *trouble
+	var t *stepError
 	if errors.As(err, &t) {
 		return t.Reason
 	}

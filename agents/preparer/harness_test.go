@@ -20,8 +20,8 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// rig is a host, a store and a web server on which the agent runs as a process that may be killed.
-type rig struct {
+// harness is a host, a store and a web server on which the agent runs as a process that may be killed.
+type harness struct {
 	*testing.T
 	dir   string
 	api   *httptest.Server
@@ -31,9 +31,9 @@ type rig struct {
 	asked sync.Map                     // "GET /slug/…": how often, as *atomic.Int64
 }
 
-func newRig(t *testing.T) *rig {
+func newHarness(t *testing.T) *harness {
 	dir, err := os.MkdirTemp("", "preparer-") // t.TempDir spells the name of the test, which is no plain path
-	r := &rig{T: t, dir: dir}
+	r := &harness{T: t, dir: dir}
 	r.check(err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	r.check(os.Chmod(r.dir, 0o755))
@@ -55,9 +55,9 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-func (r *rig) basedir() string { return filepath.Join(r.dir, "srv/slug") }
+func (r *harness) basedir() string { return filepath.Join(r.dir, "srv/slug") }
 
-func (r *rig) check(err error) {
+func (r *harness) check(err error) {
 	r.Helper()
 	if err != nil {
 		r.Fatal(err)
@@ -65,7 +65,7 @@ func (r *rig) check(err error) {
 }
 
 // serve sends artifacts with tags, so that they can be resumed.
-func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
+func (r *harness) serve(w http.ResponseWriter, req *http.Request) {
 	many, _ := r.asked.LoadOrStore(req.Method+" "+req.URL.Path, new(atomic.Int64))
 	many.(*atomic.Int64).Add(1)
 	data, err := os.ReadFile(filepath.Join(r.dir, "repo", filepath.Clean(req.URL.Path)))
@@ -87,7 +87,7 @@ func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
 	http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))
 }
 
-func (r *rig) put(key, value string) {
+func (r *harness) put(key, value string) {
 	r.Helper()
 	req, err := http.NewRequest(http.MethodPut, r.api.URL+"/v1/kv/platypus/intent/"+key, strings.NewReader(value))
 	r.check(err)
@@ -97,7 +97,7 @@ func (r *rig) put(key, value string) {
 }
 
 // publish packs versions with their digests beside them.
-func (r *rig) publish(versions ...string) {
+func (r *harness) publish(versions ...string) {
 	r.Helper()
 	for _, v := range versions {
 		data, err := packed(".tar.gz", v, "#!/bin/sh\nexec sleep 1000\n")
@@ -112,14 +112,14 @@ func (r *rig) publish(versions ...string) {
 }
 
 // replace puts another content in place of a file that the agent may be reading just now: it finds the one or the other.
-func (r *rig) replace(path string, data []byte) {
+func (r *harness) replace(path string, data []byte) {
 	r.Helper()
 	r.check(os.WriteFile(path+".new", data, 0o644))
 	r.check(os.Rename(path+".new", path))
 }
 
 // agent is the agent as a process: this very test binary, which TestMain turns into it.
-func (r *rig) agent(wrapper []string, args ...string) *exec.Cmd {
+func (r *harness) agent(wrapper []string, args ...string) *exec.Cmd {
 	self, err := os.Executable()
 	r.check(err)
 	argv := append(append(wrapper, self), args...)
@@ -133,7 +133,7 @@ func (r *rig) agent(wrapper []string, args ...string) *exec.Cmd {
 const hang = 2 * time.Minute
 
 // eventually waits until ok.
-func (r *rig) eventually(what string, ok func() bool) {
+func (r *harness) eventually(what string, ok func() bool) {
 	r.Helper()
 	for end := time.Now().Add(hang); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -143,7 +143,7 @@ func (r *rig) eventually(what string, ok func() bool) {
 }
 
 // state is what the agent's report says of the app.
-func (r *rig) state() (s intent.State) {
+func (r *harness) state() (s intent.State) {
 	resp, err := http.Get(r.api.URL + "/v1/kv/platypus/status/preparer/web1?raw")
 	r.check(err)
 	defer resp.Body.Close()
@@ -153,7 +153,7 @@ func (r *rig) state() (s intent.State) {
 }
 
 // run starts the agent for good; the test ends it.
-func (r *rig) run(args ...string) (cmd *exec.Cmd, out *bytes.Buffer, ended chan error) {
+func (r *harness) run(args ...string) (cmd *exec.Cmd, out *bytes.Buffer, ended chan error) {
 	cmd, out, ended = r.agent(nil, args...), &bytes.Buffer{}, make(chan error, 1)
 	cmd.Stdout, cmd.Stderr = out, out
 	r.check(cmd.Start())
@@ -162,10 +162,10 @@ func (r *rig) run(args ...string) (cmd *exec.Cmd, out *bytes.Buffer, ended chan 
 	return cmd, out, ended
 }
 
-// TestSlowFetch lets the download of one version hang. The other version comes all the same, the report says how far
+// TestFetch_Slow_DelaysNoOtherVersion lets the download of one version hang. The other version comes all the same, the report says how far
 // the slow one is, the agent stops in time, and the next one asks only for the rest.
-func TestSlowFetch(t *testing.T) {
-	r := newRig(t)
+func TestFetch_Slow_DelaysNoOtherVersion(t *testing.T) {
+	r := newHarness(t)
 	r.publish("v1", "v2")
 	r.slow = make(chan struct{})
 	r.put("clusters/slug/c/config", `{"versions":{"v1":"active","v2":"prep"}}`)
@@ -189,15 +189,15 @@ func TestSlowFetch(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v: %s", err, text)
 	}
-	if got := fmt.Sprint(r.whole("resumed")); got != "[slug_v1 slug_v2]" {
+	if got := fmt.Sprint(r.requireUsable("resumed")); got != "[slug_v1 slug_v2]" {
 		t.Errorf("installs are %s", got)
 	}
 }
 
-// TestAFaultIsToldOnce leaves an artifact damaged for a while. The agent says so once, goes on trying, and installs it
+// TestFault_Repeated_LoggedOnce leaves an artifact damaged for a while. The agent says so once, goes on trying, and installs it
 // when it is whole.
-func TestAFaultIsToldOnce(t *testing.T) {
-	r := newRig(t)
+func TestFault_Repeated_LoggedOnce(t *testing.T) {
+	r := newHarness(t)
 	r.publish("v2")
 	path := filepath.Join(r.dir, "repo/slug/slug_v2.tar.gz")
 	good, err := os.ReadFile(path)

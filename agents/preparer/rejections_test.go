@@ -16,7 +16,7 @@ import (
 )
 
 // requests is how often something was asked for, such as "GET /slug/slug_v1.tar.gz".
-func (r *rig) requests(what string) int64 {
+func (r *harness) requests(what string) int64 {
 	if many, ok := r.asked.Load(what); ok {
 		return many.(*atomic.Int64).Load()
 	}
@@ -24,14 +24,14 @@ func (r *rig) requests(what string) int64 {
 }
 
 // nudge declares the same with another user_config: new intent, so that everything is tried at once.
-func (r *rig) nudge(n int) {
+func (r *harness) nudge(n int) {
 	r.put("clusters/slug/c/config", fmt.Sprintf(`{"versions":{"v1":"active"},"user_config":{"n":%d}}`, n))
 }
 
-// TestABadArtifactIsParked: it is fetched twice, to be sure, and from then on only looked at, also by the next process,
+// TestRejections_BadArtifact_NotFetchedAgain: it is fetched twice, to be sure, and from then on only looked at, also by the next process,
 // until it, what vouches for it, or the policy changes.
-func TestABadArtifactIsParked(t *testing.T) {
-	r := newRig(t)
+func TestRejections_BadArtifact_NotFetchedAgain(t *testing.T) {
+	r := newHarness(t)
 	r.publish("v1")
 	path, get, head := filepath.Join(r.dir, "repo/slug/slug_v1.tar.gz"), "GET /slug/slug_v1.tar.gz", "HEAD /slug/slug_v1.tar.gz"
 	good, err := os.ReadFile(path)
@@ -42,7 +42,7 @@ func TestABadArtifactIsParked(t *testing.T) {
 	var s intent.State
 	r.eventually("it is parked", func() bool {
 		s = r.state()
-		return s.Phase == "failed" && strings.HasPrefix(s.Reason, "v1: digest_mismatch: ") && strings.HasSuffix(s.Reason, whyParked)
+		return s.Phase == "failed" && strings.HasPrefix(s.Reason, "v1: digest_mismatch: ") && strings.HasSuffix(s.Reason, reasonParked)
 	})
 	if s.Attempts < 2 || !s.NextTry.After(time.Now().Add(-time.Minute)) || s.Error == "" {
 		t.Errorf("state %+v", s)
@@ -83,7 +83,7 @@ func TestABadArtifactIsParked(t *testing.T) {
 		t.Errorf("set aside: %v", aside)
 	}
 	r.publish("v1") // mended
-	if text, err := r.agent(nil, "--once").CombinedOutput(); err != nil || fmt.Sprint(r.whole("mended")) != "[slug_v1]" {
+	if text, err := r.agent(nil, "--once").CombinedOutput(); err != nil || fmt.Sprint(r.requireUsable("mended")) != "[slug_v1]" {
 		t.Errorf("%v: %s", err, text)
 	}
 	if data, err := os.ReadFile(filepath.Join(r.dir, "state/verdicts.json")); err != nil || !strings.HasSuffix(string(data), "\n{}") {
@@ -91,9 +91,9 @@ func TestABadArtifactIsParked(t *testing.T) {
 	}
 }
 
-// TestABadLocalArtifactIsParked: a local one is not read through every minute either, and is known by its times.
-func TestABadLocalArtifactIsParked(t *testing.T) {
-	r := newRig(t)
+// TestRejections_BadLocalArtifact_NotReadAgain: a local one is not read through every minute either, and is known by its times.
+func TestRejections_BadLocalArtifact_NotReadAgain(t *testing.T) {
+	r := newHarness(t)
 	r.publish("v1")
 	path := filepath.Join(r.dir, "repo/slug/slug_v1.tar.gz")
 	good, err := os.ReadFile(path)
@@ -115,32 +115,32 @@ func TestABadLocalArtifactIsParked(t *testing.T) {
 			t.Errorf("it says %s", out)
 		}
 	}
-	if s := r.state(); !strings.Contains(s.Reason, whyParked) {
+	if s := r.state(); !strings.Contains(s.Reason, reasonParked) {
 		t.Errorf("state %+v", s)
 	}
-	if out := try(good, time.Now()); fmt.Sprint(r.whole("mended")) != "[slug_v1]" {
+	if out := try(good, time.Now()); fmt.Sprint(r.requireUsable("mended")) != "[slug_v1]" {
 		t.Error(out)
 	}
 }
 
-// TestVerdicts goes through what makes one stand, and what does not.
-func TestVerdicts(t *testing.T) {
-	bad := &trouble{Reason: BadArchive, Err: errors.New("no")}
-	about := verdict{Address: "a", Is: fetch.Identity{ETag: `"1"`, Size: 3}, Against: "x"}
-	stands := func(v *verdicts, now verdict) bool { return v.standing("s", now) != nil }
-	content := func(sum string) verdict { now := about; now.SHA256 = sum; return now }
+// TestRejections_Record goes through what makes one stand, and what does not.
+func TestRejections_Record(t *testing.T) {
+	bad := &stepError{Reason: BadArchive, Err: errors.New("no")}
+	about := rejection{Address: "a", Is: fetch.Identity{ETag: `"1"`, Size: 3}, Against: "x"}
+	stands := func(v *rejections, now rejection) bool { return v.known("s", now) != nil }
+	content := func(sum string) rejection { now := about; now.SHA256 = sum; return now }
 
-	v := openVerdicts(t.TempDir(), false)
-	if v.pass("s", content("1"), bad); stands(v, about) {
+	v := openRejections(t.TempDir(), false)
+	if v.record("s", content("1"), bad); stands(v, about) {
 		t.Error("it stands after one fetch, which may have been damaged on the way")
 	}
-	if v.pass("s", content("2"), bad); stands(v, about) {
+	if v.record("s", content("2"), bad); stands(v, about) {
 		t.Error("it stands although each time something else came")
 	}
-	if v.pass("s", content("2"), bad); !stands(v, about) {
+	if v.record("s", content("2"), bad); !stands(v, about) {
 		t.Error("it does not stand although the same came twice")
 	}
-	for _, other := range []verdict{
+	for _, other := range []rejection{
 		{Address: "b", Is: about.Is, Against: "x"}, {Address: "a", Is: fetch.Identity{ETag: `"2"`, Size: 3}, Against: "x"},
 		{Address: "a", Is: fetch.Identity{ETag: `"1"`, Size: 4}, Against: "x"}, {Address: "a", Is: about.Is, Against: "y"},
 	} {
@@ -149,38 +149,38 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 	for sum := range 10 {
-		v.pass("t", content(fmt.Sprint(sum)), bad)
+		v.record("t", content(fmt.Sprint(sum)), bad)
 	}
-	if v.standing("t", about) == nil {
+	if v.known("t", about) == nil {
 		t.Error("what comes differently each time is fetched for ever")
 	}
 	for _, passing := range []Reason{NoSpace, Reason(fetch.Unreachable), NotPermitted, Failure, InTheWay} {
 		for range 10 {
-			v.pass("u", about, &trouble{Reason: passing, Err: errors.New("no")})
+			v.record("u", about, &stepError{Reason: passing, Err: errors.New("no")})
 		}
-		if v.standing("u", about) != nil {
+		if v.known("u", about) != nil {
 			t.Errorf("%s stands, though it passes", passing)
 		}
 	}
 	// Without anything to know it by, it is fetched once an hour, whatever was done to the clock meanwhile.
-	blind := verdict{Address: "a", Is: fetch.Identity{Size: -1}}
+	blind := rejection{Address: "a", Is: fetch.Identity{Size: -1}}
 	for _, age := range []time.Duration{0, 59 * time.Minute, 61 * time.Minute, 10 * 365 * 24 * time.Hour, -10 * 365 * 24 * time.Hour} {
-		v.pass("w", blind, bad)
-		v.pass("w", blind, bad)
-		old := v.of["w"]
+		v.record("w", blind, bad)
+		v.record("w", blind, bad)
+		old := v.bySubject["w"]
 		old.At = time.Now().Add(-age)
-		v.of["w"] = old
-		if got := v.standing("w", blind) != nil; got != (age >= 0 && age < time.Hour) {
+		v.bySubject["w"] = old
+		if got := v.known("w", blind) != nil; got != (age >= 0 && age < time.Hour) {
 			t.Errorf("%s later it stands: %v", age, got)
 		}
 	}
-	for n := range 2 * maxVerdicts {
-		v.pass(fmt.Sprint("many", n), about, bad)
+	for n := range 2 * maxRejections {
+		v.record(fmt.Sprint("many", n), about, bad)
 	}
-	if len(v.of) != maxVerdicts || v.standing("s", about) != nil {
-		t.Errorf("%d are remembered", len(v.of))
+	if len(v.bySubject) != maxRejections || v.known("s", about) != nil {
+		t.Errorf("%d are remembered", len(v.bySubject))
 	}
-	if again := openVerdicts(filepath.Dir(v.path), false); len(again.of) != maxVerdicts {
-		t.Errorf("%d are remembered by the next process", len(again.of))
+	if again := openRejections(filepath.Dir(v.path), false); len(again.bySubject) != maxRejections {
+		t.Errorf("%d are remembered by the next process", len(again.bySubject))
 	}
 }

@@ -11,30 +11,30 @@ var (
 	errSlow    = errors.New("bytes come too slowly")
 )
 
-// pace measures how fast content comes, across the requests of one transfer.
-type pace struct {
+// rate measures how fast content comes, across the requests of one transfer.
+type rate struct {
 	since time.Time
 	bytes int64
 }
 
-// watch ends the context of one request when the server is silent or too slow.
-type watch struct {
-	*pace
+// stallTimer ends the context of one request when the server is silent or too slow.
+type stallTimer struct {
+	*rate
 	req    Request
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
 }
 
-func (p *pace) watch(ctx context.Context, req Request) (context.Context, *watch) {
+func (p *rate) watch(ctx context.Context, req Request) (context.Context, *stallTimer) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	if p.since.IsZero() {
 		p.since = time.Now()
 	}
-	return ctx, &watch{pace: p, req: req, cancel: cancel, timer: time.AfterFunc(req.Stall, func() { cancel(errStalled) })}
+	return ctx, &stallTimer{rate: p, req: req, cancel: cancel, timer: time.AfterFunc(req.Stall, func() { cancel(errStalled) })}
 }
 
-// got notes n bytes; a window that brought too few ends the request.
-func (w *watch) got(n int) {
+// add notes n bytes; a window that brought too few ends the request.
+func (w *stallTimer) add(n int) {
 	w.timer.Reset(w.req.Stall)
 	w.bytes += int64(n)
 	over := time.Since(w.since)
@@ -47,7 +47,7 @@ func (w *watch) got(n int) {
 	w.since, w.bytes = time.Now(), 0
 }
 
-func (w *watch) stop() {
+func (w *stallTimer) stop() {
 	w.timer.Stop()
 	w.cancel(nil)
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/platypus-platform/platypus/store/certtest"
 )
 
-// TestLook asks each kind of server what it has. None of them is made to send it.
-func TestLook(t *testing.T) {
+// TestStat_EachServer_Identity asks each kind of server what it has. None of them is made to send it.
+func TestStat_EachServer_Identity(t *testing.T) {
 	var sent atomic.Int64
 	body := func(w http.ResponseWriter, r *http.Request) {
 		for range 1000 {
@@ -80,7 +80,7 @@ func TestLook(t *testing.T) {
 			if c.want == Stalled {
 				req.Stall = 300 * time.Millisecond
 			}
-			is, err := Look(t.Context(), req)
+			is, err := Stat(t.Context(), req)
 			if is != c.is || ReasonOf(err) != c.want || c.want == "" && err != nil {
 				t.Errorf("%+v, %v; want %+v, %q", is, err, c.is, c.want)
 			}
@@ -93,7 +93,7 @@ func TestLook(t *testing.T) {
 		})
 	}
 	path := filepath.Join(t.TempDir(), "x")
-	if _, err := Look(t.Context(), Request{URL: path}); ReasonOf(err) != NotFound {
+	if _, err := Stat(t.Context(), Request{URL: path}); ReasonOf(err) != NotFound {
 		t.Error(err)
 	}
 	seen := map[Identity]bool{}
@@ -104,8 +104,8 @@ func TestLook(t *testing.T) {
 		if err := os.Rename(path+".new", path); err != nil {
 			t.Fatal(err)
 		}
-		is, err := Look(t.Context(), Request{URL: "file://" + path})
-		again, err2 := Look(t.Context(), Request{URL: path})
+		is, err := Stat(t.Context(), Request{URL: "file://" + path})
+		again, err2 := Stat(t.Context(), Request{URL: path})
 		if err != nil || err2 != nil || is != again || seen[is] || !is.Known() {
 			t.Errorf("%+v, %+v, %v, %v", is, again, err, err2)
 		}
@@ -113,9 +113,9 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestCertificates: a certificate that does not count is its own reason, for nobody's network is at fault. It is never
+// TestGet_BadCertificate_Untrusted: a certificate that does not count is its own reason, for nobody's network is at fault. It is never
 // overlooked.
-func TestCertificates(t *testing.T) {
+func TestGet_BadCertificate_Untrusted(t *testing.T) {
 	now := time.Now()
 	for name, c := range map[string]struct {
 		from, to time.Time
@@ -147,7 +147,7 @@ func TestCertificates(t *testing.T) {
 			if f != nil {
 				f.Close()
 			}
-			_, lookErr := Look(t.Context(), req)
+			_, lookErr := Stat(t.Context(), req)
 			_, smallErr := Small(t.Context(), req, 100)
 			for _, err := range []error{err, lookErr, smallErr} {
 				if ReasonOf(err) != c.want || (err == nil) != (c.want == "") {

@@ -16,30 +16,30 @@ import (
 	"sync"
 )
 
-// ours is the name of what lies beside a file or link while it comes to be: nobody else makes such names.
-var ours = regexp.MustCompile(`^\..+\.[0-9a-f]{16}\.platypus$`)
+// tempName is the name of what lies beside a file or link while it comes to be: nobody else makes such names.
+var tempName = regexp.MustCompile(`^\..+\.[0-9a-f]{16}\.platypus$`)
 
-// pending is what this process writes at this moment, and where it has written: [Sweep] must leave alone what a
+// inProgress is what this process writes at this moment, and where it has written: [RemoveLeftovers] must leave alone what a
 // neighbouring goroutine is about to rename.
-var pending = struct {
+var inProgress = struct {
 	sync.Mutex
 	files map[string]bool // paths under way
 	dirs  map[string]bool // directories that the list names
 	list  string          // see SweepAll; "" keeps none
 }{files: map[string]bool{}, dirs: map[string]bool{}}
 
-// beside lets write make something with a name of its own in path's directory, and brings it into path's place.
-func beside(path string, write func(temporary string) error) error {
+// replaceAtomically lets write make something with a name of its own in path's directory, and brings it into path's place.
+func replaceAtomically(path string, write func(temporary string) error) error {
 	dir, name := filepath.Split(filepath.Clean(path))
 	temporary := filepath.Join(dir, fmt.Sprintf(".%s.%016x.platypus", name, rand.Uint64()))
-	pending.Lock()
-	pending.files[temporary] = true
-	keep(filepath.Clean(dir))
-	pending.Unlock()
+	inProgress.Lock()
+	inProgress.files[temporary] = true
+	rememberDir(filepath.Clean(dir))
+	inProgress.Unlock()
 	defer func() {
-		pending.Lock()
-		delete(pending.files, temporary)
-		pending.Unlock()
+		inProgress.Lock()
+		delete(inProgress.files, temporary)
+		inProgress.Unlock()
 	}()
 	err := write(temporary)
 	if err == nil {
@@ -51,9 +51,9 @@ func beside(path string, write func(temporary string) error) error {
 	return err
 }
 
-// Sweep removes from dir, not from below it, the files and links that a killed process of ours left half done. What
+// RemoveLeftovers removes from dir, not from below it, the files and links that a killed process of ours left half done. What
 // this process has under way stays; should another one still be at work, its write fails and is tried again.
-func Sweep(dir string) error {
+func RemoveLeftovers(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil // then nothing of ours can be there
@@ -64,35 +64,35 @@ func Sweep(dir string) error {
 	var errs []error
 	for _, e := range entries {
 		path := filepath.Join(filepath.Clean(dir), e.Name())
-		if !ours.MatchString(e.Name()) || !e.Type().IsRegular() && e.Type()&fs.ModeSymlink == 0 {
+		if !tempName.MatchString(e.Name()) || !e.Type().IsRegular() && e.Type()&fs.ModeSymlink == 0 {
 			continue
 		}
-		pending.Lock()
-		if !pending.files[path] {
+		inProgress.Lock()
+		if !inProgress.files[path] {
 			err = os.Remove(path)
 		}
-		pending.Unlock()
+		inProgress.Unlock()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("sweep %s: %w", dir, bare(err)))
+			errs = append(errs, fmt.Errorf("sweep %s: %w", dir, withoutTempName(err)))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// UnderWay reports whether path is what this process is making at this moment, on its way to another name.
-func UnderWay(path string) bool {
-	pending.Lock()
-	defer pending.Unlock()
-	return pending.files[filepath.Clean(path)]
+// InProgress reports whether path is what this process is making at this moment, on its way to another name.
+func InProgress(path string) bool {
+	inProgress.Lock()
+	defer inProgress.Unlock()
+	return inProgress.files[filepath.Clean(path)]
 }
 
-// maxDirs bounds the list of directories that [SweepAll] goes through.
+// maxDirs bounds the list of directories that [RemoveAllLeftovers] goes through.
 const maxDirs = 4096
 
-// SweepAll sweeps every directory that the file list names, and from now on keeps there in which directories this
+// RemoveAllLeftovers sweeps every directory that the file list names, and from now on keeps there in which directories this
 // process writes, before it does. It is to be called once, when it is certain that the process before is gone. The
 // list is a cache: without it, what was left lies there until something is written beside it again.
-func SweepAll(list string) error {
+func RemoveAllLeftovers(list string) error {
 	var errs []error
 	dirs := map[string]bool{}
 	data, err := os.ReadFile(list)
@@ -105,27 +105,27 @@ func SweepAll(list string) error {
 			continue // gone, or a damaged line
 		}
 		dirs[dir] = true
-		errs = append(errs, Sweep(dir))
+		errs = append(errs, RemoveLeftovers(dir))
 	}
 	dirs[filepath.Dir(list)] = true
-	errs = append(errs, Sweep(filepath.Dir(list)))
+	errs = append(errs, RemoveLeftovers(filepath.Dir(list)))
 	if text := strings.Join(slices.Sorted(maps.Keys(dirs)), "\n") + "\n"; text != string(data) {
 		errs = append(errs, WriteFile(list, []byte(text), 0o600))
 	}
-	pending.Lock()
-	defer pending.Unlock()
-	pending.list, pending.dirs = list, dirs
+	inProgress.Lock()
+	defer inProgress.Unlock()
+	inProgress.list, inProgress.dirs = list, dirs
 	return errors.Join(errs...)
 }
 
-// keep adds a directory to the list, and sweeps it: it may be one that was forgotten. The caller holds the lock. That it
+// rememberDir adds a directory to the list, and sweeps it: it may be one that was forgotten. The caller holds the lock. That it
 // cannot be kept must not keep anything from being written.
-func keep(dir string) {
-	if pending.list == "" || pending.dirs[dir] || strings.Contains(dir, "\n") {
+func rememberDir(dir string) {
+	if inProgress.list == "" || inProgress.dirs[dir] || strings.Contains(dir, "\n") {
 		return
 	}
-	pending.dirs[dir] = true
-	f, err := os.OpenFile(pending.list, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	inProgress.dirs[dir] = true
+	f, err := os.OpenFile(inProgress.list, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return
 	}
@@ -134,8 +134,8 @@ func keep(dir string) {
 	_ = f.Sync()
 }
 
-// bare takes the random name out of an error, so that the same fault is told the same way every time.
-func bare(err error) error {
+// withoutTempName takes the random name out of an error, so that the same fault is told the same way every time.
+func withoutTempName(err error) error {
 	var p *fs.PathError
 	var l *os.LinkError
 	switch {

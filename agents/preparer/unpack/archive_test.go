@@ -33,8 +33,8 @@ func extractInto(t testing.TB, dir string, data []byte, lim Limits) (Result, err
 	return Archive(context.Background(), bytes.NewReader(data), root, lim)
 }
 
-// TestGoodArchives shows that what is odd but sound is taken, with the modes every install has.
-func TestGoodArchives(t *testing.T) {
+// TestArchive_UnusualButValid_Extracted shows that what is odd but sound is taken, with the modes every install has.
+func TestArchive_UnusualButValid_Extracted(t *testing.T) {
 	long := strings.Repeat("directory-with-a-long-name/", 20) + "file"
 	whole := tarball(t, launch(), reg("data", strings.Repeat("x", 100_000)))
 	cut := len(whole) / 2
@@ -124,7 +124,7 @@ func listing(t *testing.T, top string) string {
 	return strings.Join(lines, "|")
 }
 
-func TestContentTimesAndHardLinksSurvive(t *testing.T) {
+func TestArchive_KeepsContentTimesAndHardLinks(t *testing.T) {
 	top := t.TempDir()
 	big := strings.Repeat("all kinds of bytes \x00\xff", 200_000)
 	at := time.Date(2014, 8, 31, 2, 42, 58, 0, time.UTC)
@@ -146,8 +146,8 @@ func TestContentTimesAndHardLinksSurvive(t *testing.T) {
 	}
 }
 
-// TestTroubleIsNotARefusal keeps what is wrong with the disk, the source or the caller apart from bad archives.
-func TestTroubleIsNotARefusal(t *testing.T) {
+// TestArchive_DiskOrSourceError_IsNotARejection keeps what is wrong with the disk, the source or the caller apart from bad archives.
+func TestArchive_DiskOrSourceError_IsNotARejection(t *testing.T) {
 	good := archive(t, launch(), reg("data", strings.Repeat("x", 1<<20)))
 	cut := errors.New("connection cut")
 	ended, end := context.WithCancel(t.Context())

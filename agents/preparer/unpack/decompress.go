@@ -10,28 +10,28 @@ import (
 )
 
 const (
-	plainChunk  = 256 << 10
-	plainChunks = 12
-	zstdWindow  = 16 << 20 // enough for every level below --ultra; more would let an archive choose our memory
+	decompressChunk  = 256 << 10
+	decompressChunks = 12
+	zstdWindow       = 16 << 20 // enough for every level below --ultra; more would let an archive choose our memory
 )
 
-// plain decompresses ahead of the tar reader, in a goroutine of its own.
-type plain struct {
-	full   chan []byte
-	free   chan []byte
-	quit   chan struct{}
-	cur    []byte
-	whole  []byte
-	err    error // why the decompressor ended; valid once full is closed
-	read   int64 // plain bytes handed out
-	zeros  int64 // length of the run of zero bytes that what was handed out ends in
-	atMost int64
-	ratio  int64
-	from   *source
+// decompressor decompresses ahead of the tar reader, in a goroutine of its own.
+type decompressor struct {
+	full     chan []byte
+	free     chan []byte
+	quit     chan struct{}
+	unread   []byte
+	chunk    []byte
+	err      error // why the decompressor ended; valid once full is closed
+	read     int64 // plain bytes handed out
+	zeros    int64 // length of the run of zero bytes that what was handed out ends in
+	maxBytes int64
+	ratio    int64
+	source   *readAhead
 }
 
-// newPlain tells the format by its first bytes and starts to decompress. closed must be called at the end.
-func newPlain(s *source, lim Limits) (*plain, error) {
+// newDecompressor tells the format by its first bytes and starts to decompress. closed must be called at the end.
+func newDecompressor(s *readAhead, lim Limits) (*decompressor, error) {
 	head := bufio.NewReaderSize(s, 64<<10)
 	magic, err := head.Peek(4)
 	if err != nil && err != io.EOF {
@@ -48,27 +48,27 @@ func newPlain(s *source, lim Limits) (*plain, error) {
 			r = d.IOReadCloser()
 		}
 	default:
-		return nil, &Error{Reason: NotArchive, Detail: guess(magic)}
+		return nil, &Error{Reason: NotArchive, Detail: describeMagic(magic)}
 	}
 	if err != nil {
 		return nil, err
 	}
-	p := &plain{
-		full:   make(chan []byte, plainChunks),
-		free:   make(chan []byte, plainChunks),
-		quit:   make(chan struct{}),
-		atMost: lim.Bytes + int64(lim.Entries)*4096,
-		ratio:  lim.Ratio,
-		from:   s,
+	p := &decompressor{
+		full:     make(chan []byte, decompressChunks),
+		free:     make(chan []byte, decompressChunks),
+		quit:     make(chan struct{}),
+		maxBytes: lim.Bytes + int64(lim.Entries)*4096,
+		ratio:    lim.Ratio,
+		source:   s,
 	}
-	for range plainChunks {
-		p.free <- make([]byte, plainChunk)
+	for range decompressChunks {
+		p.free <- make([]byte, decompressChunk)
 	}
 	go p.pump(r)
 	return p, nil
 }
 
-func (p *plain) pump(r io.ReadCloser) {
+func (p *decompressor) pump(r io.ReadCloser) {
 	defer close(p.full)
 	defer r.Close()
 	for {
@@ -79,9 +79,9 @@ func (p *plain) pump(r io.ReadCloser) {
 			return
 		}
 		n, err := 0, error(nil)
-		for n < plainChunk && err == nil {
+		for n < decompressChunk && err == nil {
 			var more int
-			more, err = r.Read(buf[n:plainChunk])
+			more, err = r.Read(buf[n:decompressChunk])
 			n += more
 		}
 		if n > 0 {
@@ -95,37 +95,37 @@ func (p *plain) pump(r io.ReadCloser) {
 }
 
 // Read hands out plain bytes, and refuses to go on beyond the limits.
-func (p *plain) Read(b []byte) (int, error) {
-	if len(p.cur) == 0 {
-		if p.whole != nil {
-			p.free <- p.whole
-			p.whole = nil
+func (p *decompressor) Read(b []byte) (int, error) {
+	if len(p.unread) == 0 {
+		if p.chunk != nil {
+			p.free <- p.chunk
+			p.chunk = nil
 		}
 		buf, ok := <-p.full
 		if !ok {
 			return 0, p.err
 		}
-		p.cur, p.whole = buf, buf
+		p.unread, p.chunk = buf, buf
 	}
-	n := copy(b, p.cur)
-	p.cur = p.cur[n:]
+	n := copy(b, p.unread)
+	p.unread = p.unread[n:]
 	p.read += int64(n)
-	p.tally(b[:n])
-	if p.read > p.atMost {
-		return n, refusef("", TooBig, "more than %d plain bytes", p.atMost)
+	p.countZeros(b[:n])
+	if p.read > p.maxBytes {
+		return n, refusef("", TooBig, "more than %d plain bytes", p.maxBytes)
 	}
-	return n, p.dense(p.read)
+	return n, p.checkRatio(p.read)
 }
 
-// dense refuses when n plain bytes are too many for the compressed bytes read so far.
-func (p *plain) dense(n int64) error {
-	if in := p.from.consumed.Load(); n > RatioFrom && n/p.ratio > in {
+// checkRatio refuses when n plain bytes are too many for the compressed bytes read so far.
+func (p *decompressor) checkRatio(n int64) error {
+	if in := p.source.consumed.Load(); n > RatioFrom && n/p.ratio > in {
 		return refusef("", TooDense, "%d bytes from %d, limit %d", n, in, p.ratio)
 	}
 	return nil
 }
 
-func (p *plain) tally(b []byte) {
+func (p *decompressor) countZeros(b []byte) {
 	tail := bytes.TrimRight(b, "\x00")
 	if len(tail) > 0 {
 		p.zeros = 0
@@ -133,16 +133,16 @@ func (p *plain) tally(b []byte) {
 	p.zeros += int64(len(b) - len(tail))
 }
 
-// closed ends the decompressor and waits for it, so that the source is free again.
-func (p *plain) closed() {
+// stop ends the decompressor and waits for it, so that the source is free again.
+func (p *decompressor) stop() {
 	close(p.quit)
 	for range p.full {
 	}
 }
 
-// guess names what people put in the place of an archive, from its first bytes, which themselves are never told: they
+// describeMagic names what people put in the place of an archive, from its first bytes, which themselves are never told: they
 // may be of a file that was not meant to be read.
-func guess(magic []byte) string {
+func describeMagic(magic []byte) string {
 	switch {
 	case bytes.HasPrefix(magic, []byte("<")):
 		return "it looks like a web page"

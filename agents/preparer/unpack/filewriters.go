@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	smallFile  = 256 << 10 // files up to here are handed to a writer goroutine whole
-	smallFiles = 48        // how many may wait, so at most 12 MiB
-	streams    = 2         // writer goroutines; the work is the kernel's, more of them gain nothing
+	smallFile   = 256 << 10 // files up to here are handed to a writer goroutine whole
+	smallFiles  = 48        // how many may wait, so at most 12 MiB
+	writerCount = 2         // writer goroutines; the work is the kernel's, more of them gain nothing
 )
 
 // newFile is a regular file to be made.
@@ -27,30 +27,30 @@ type diskError struct{ err error }
 
 func (e *diskError) Error() string { return e.err.Error() }
 
-// writers makes what the archive holds. Directories and links are made at once, small files by goroutines, so that
+// fileWriters makes what the archive holds. Directories and links are made at once, small files by goroutines, so that
 // the kernel creates one file while the next is being decompressed. The files of one directory in a row go to one
 // goroutine, because the kernel lets only one of them create in it at a time.
-type writers struct {
-	into  *os.Root
-	jobs  [streams]chan job
-	slots chan []byte
-	group sync.WaitGroup // the goroutines
-	todo  sync.WaitGroup // the files handed to them
+type fileWriters struct {
+	into    *os.Root
+	jobs    [writerCount]chan job
+	slots   chan []byte
+	group   sync.WaitGroup // the goroutines
+	pending sync.WaitGroup // the files handed to them
 
 	mu   sync.Mutex
 	err  error
-	dir  *parent
+	dir  *dirHandle
 	copy []byte
 }
 
 type job struct {
 	newFile
-	dir *parent
+	dir *dirHandle
 	buf []byte
 }
 
-func newWriters(into *os.Root) *writers {
-	w := &writers{into: into, slots: make(chan []byte, smallFiles)}
+func newFileWriters(into *os.Root) *fileWriters {
+	w := &fileWriters{into: into, slots: make(chan []byte, smallFiles)}
 	for range smallFiles {
 		w.slots <- nil
 	}
@@ -61,7 +61,7 @@ func newWriters(into *os.Root) *writers {
 	return w
 }
 
-func (w *writers) run(jobs <-chan job) {
+func (w *fileWriters) run(jobs <-chan job) {
 	for j := range jobs {
 		if w.failed() == nil {
 			w.fail(j.make(func(f *os.File) error {
@@ -71,11 +71,11 @@ func (w *writers) run(jobs <-chan job) {
 		}
 		j.dir.release()
 		w.slots <- j.buf
-		w.todo.Done()
+		w.pending.Done()
 	}
 }
 
-func (w *writers) fail(err error) {
+func (w *fileWriters) fail(err error) {
 	if err == nil {
 		return
 	}
@@ -86,18 +86,18 @@ func (w *writers) fail(err error) {
 	}
 }
 
-func (w *writers) failed() error {
+func (w *fileWriters) failed() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
 // write makes one file from r. Its error is a *diskError or comes from r.
-func (w *writers) write(n newFile, r io.Reader) error {
+func (w *fileWriters) write(n newFile, r io.Reader) error {
 	if err := w.failed(); err != nil {
 		return &diskError{err}
 	}
-	dir, err := w.parent(path.Dir(n.name))
+	dir, err := w.openDir(path.Dir(n.name))
 	if err != nil {
 		return &diskError{err}
 	}
@@ -108,7 +108,7 @@ func (w *writers) write(n newFile, r io.Reader) error {
 	}
 	j.buf = <-w.slots
 	if int64(cap(j.buf)) < n.size {
-		j.buf = make([]byte, roomFor(n.size))
+		j.buf = make([]byte, bufferSize(n.size))
 	}
 	if _, err := io.ReadFull(r, j.buf[:n.size]); err != nil {
 		w.slots <- j.buf
@@ -118,13 +118,13 @@ func (w *writers) write(n newFile, r io.Reader) error {
 		}
 		return err
 	}
-	w.todo.Add(1)
+	w.pending.Add(1)
 	w.jobs[dir.writer] <- j
 	return nil
 }
 
-// roomFor rounds up, so that a buffer serves many files before it is replaced by a larger one.
-func roomFor(size int64) int64 {
+// bufferSize rounds up, so that a buffer serves many files before it is replaced by a larger one.
+func bufferSize(size int64) int64 {
 	room := int64(8 << 10)
 	for room < size {
 		room *= 2
@@ -132,7 +132,7 @@ func roomFor(size int64) int64 {
 	return room
 }
 
-func (w *writers) stream(j job, r io.Reader) error {
+func (w *fileWriters) stream(j job, r io.Reader) error {
 	if w.copy == nil {
 		w.copy = make([]byte, 256<<10)
 	}
@@ -185,7 +185,7 @@ func (j job) make(fill func(*os.File) error) error {
 	return err
 }
 
-func (w *writers) mkdir(name string, mode os.FileMode) error {
+func (w *fileWriters) mkdir(name string, mode os.FileMode) error {
 	if err := w.into.Mkdir(name, 0o700); err != nil {
 		return err
 	}
@@ -193,15 +193,15 @@ func (w *writers) mkdir(name string, mode os.FileMode) error {
 }
 
 // chmodDir leaves a directory as private as it was packed. Its owner can always write, for files are still to come.
-func (w *writers) chmodDir(name string, mode os.FileMode) error {
+func (w *fileWriters) chmodDir(name string, mode os.FileMode) error {
 	return w.into.Chmod(name, mode&0o755|0o700)
 }
 
-func (w *writers) symlink(target, name string) error { return w.into.Symlink(target, name) }
+func (w *fileWriters) symlink(target, name string) error { return w.into.Symlink(target, name) }
 
 // link waits for the files in flight, for the one to be linked may be among them.
-func (w *writers) link(old, name string) error {
-	w.todo.Wait()
+func (w *fileWriters) link(old, name string) error {
+	w.pending.Wait()
 	if err := w.failed(); err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (w *writers) link(old, name string) error {
 }
 
 // finish waits for all files and returns the first error any of them met.
-func (w *writers) finish() error {
+func (w *fileWriters) finish() error {
 	for _, jobs := range w.jobs {
 		close(jobs)
 	}

@@ -2,9 +2,9 @@ package unpack
 
 import "strings"
 
-// clean judges one name from an archive and returns it relative and slash-separated, without "./" and trailing
+// cleanName judges one name from an archive and returns it relative and slash-separated, without "./" and trailing
 // slashes; "." stands for the root of the tree. Names with ".." are refused even where they would stay inside.
-func clean(name string, lim Limits) (string, error) {
+func cleanName(name string, lim Limits) (string, error) {
 	if strings.HasPrefix(name, "/") {
 		return "", refuse(name, Absolute)
 	}
@@ -34,10 +34,10 @@ func clean(name string, lim Limits) (string, error) {
 	if tidy {
 		return name, nil
 	}
-	return rejoin(name), nil
+	return normalize(name), nil
 }
 
-func rejoin(name string) string {
+func normalize(name string) string {
 	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '/' })
 	kept := parts[:0]
 	for _, p := range parts {
@@ -51,12 +51,12 @@ func rejoin(name string) string {
 	return strings.Join(kept, "/")
 }
 
-// symlink judges the target of the symbolic link at name, a cleaned name whose parents are all real directories.
+// checkSymlink judges the target of the symbolic link at name, a cleaned name whose parents are all real directories.
 //
 // A target made of leading ".." and then names cannot leave the tree if it climbs no higher than the link is deep:
 // whatever link it meets on its way down obeys the same rule. A ".." behind a name is different, for that name may be
 // a link to somewhere shallower; late reports that it needs a second look when all links are known.
-func symlink(name, target string, lim Limits) (late bool, err error) {
+func checkSymlink(name, target string, lim Limits) (deferred bool, err error) {
 	switch {
 	case strings.HasPrefix(target, "/"):
 		return false, refusef(name, LinkAbsolute, "%.200q", target)
@@ -70,7 +70,7 @@ func symlink(name, target string, lim Limits) (late bool, err error) {
 		switch part {
 		case "", ".":
 		case "..":
-			late = late || descended
+			deferred = deferred || descended
 			if level--; level < 0 {
 				return false, refusef(name, LinkEscapes, "%.200q", target)
 			}
@@ -79,5 +79,5 @@ func symlink(name, target string, lim Limits) (late bool, err error) {
 			level++
 		}
 	}
-	return late, nil
+	return deferred, nil
 }

@@ -10,39 +10,39 @@ import (
 )
 
 const (
-	sourceChunk  = 256 << 10
-	sourceChunks = 6
+	readAheadChunk  = 256 << 10
+	readAheadChunks = 6
 )
 
-// source reads ahead of the decompressor in a goroutine of its own, and hashes there what it has read.
-type source struct {
+// readAhead reads ahead of the decompressor in a goroutine of its own, and hashes there what it has read.
+type readAhead struct {
 	full     chan []byte
 	free     chan []byte
 	quit     chan struct{}
 	done     chan struct{}
-	cur      []byte // what is left of the chunk in hand
-	whole    []byte // the chunk in hand
+	unread   []byte // what is left of the chunk in hand
+	chunk    []byte // the chunk in hand
 	sum      hash.Hash
 	err      error // why the pump ended; io.EOF at the end of the source. Valid once full is closed.
 	consumed atomic.Int64
 }
 
-func newSource(ctx context.Context, r io.Reader) *source {
-	s := &source{
-		full: make(chan []byte, sourceChunks),
-		free: make(chan []byte, sourceChunks),
+func newReadAhead(ctx context.Context, r io.Reader) *readAhead {
+	s := &readAhead{
+		full: make(chan []byte, readAheadChunks),
+		free: make(chan []byte, readAheadChunks),
 		quit: make(chan struct{}),
 		done: make(chan struct{}),
 		sum:  sha256.New(),
 	}
-	for range sourceChunks {
-		s.free <- make([]byte, sourceChunk)
+	for range readAheadChunks {
+		s.free <- make([]byte, readAheadChunk)
 	}
 	go s.pump(ctx, r)
 	return s
 }
 
-func (s *source) pump(ctx context.Context, r io.Reader) {
+func (s *readAhead) pump(ctx context.Context, r io.Reader) {
 	defer close(s.done)
 	defer close(s.full)
 	for {
@@ -71,39 +71,39 @@ func (s *source) pump(ctx context.Context, r io.Reader) {
 }
 
 // Read hands out what was read ahead.
-func (s *source) Read(p []byte) (int, error) {
-	if len(s.cur) == 0 {
-		if s.whole != nil {
-			s.free <- s.whole
-			s.whole = nil
+func (s *readAhead) Read(p []byte) (int, error) {
+	if len(s.unread) == 0 {
+		if s.chunk != nil {
+			s.free <- s.chunk
+			s.chunk = nil
 		}
 		buf, ok := <-s.full
 		if !ok {
 			return 0, s.err
 		}
-		s.cur, s.whole = buf, buf
+		s.unread, s.chunk = buf, buf
 	}
-	n := copy(p, s.cur)
-	s.cur = s.cur[n:]
+	n := copy(p, s.unread)
+	s.unread = s.unread[n:]
 	s.consumed.Add(int64(n))
 	return n, nil
 }
 
 // digest reads the source to its end, whatever became of the extraction, and returns its digest and size. Another
 // error than io.EOF is the source's own.
-func (s *source) digest() (string, int64, error) {
+func (s *readAhead) digest() (string, int64, error) {
 	for {
-		s.consumed.Add(int64(len(s.cur)))
-		s.cur = nil
-		if s.whole != nil {
-			s.free <- s.whole
-			s.whole = nil
+		s.consumed.Add(int64(len(s.unread)))
+		s.unread = nil
+		if s.chunk != nil {
+			s.free <- s.chunk
+			s.chunk = nil
 		}
 		buf, ok := <-s.full
 		if !ok {
 			break
 		}
-		s.cur, s.whole = buf, buf
+		s.unread, s.chunk = buf, buf
 	}
 	if s.err != io.EOF {
 		return "", s.consumed.Load(), s.err
@@ -112,7 +112,7 @@ func (s *source) digest() (string, int64, error) {
 }
 
 // stop ends the pump and waits for it.
-func (s *source) stop() {
+func (s *readAhead) stop() {
 	close(s.quit)
 	for range s.full {
 	}

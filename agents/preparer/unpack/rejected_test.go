@@ -132,8 +132,8 @@ func flip(data []byte, at int) []byte {
 	return out
 }
 
-// TestBadArchives shows that each is refused for its own reason, and that nothing beside the target has changed.
-func TestBadArchives(t *testing.T) {
+// TestArchive_Malformed_RejectedWithReason shows that each is refused for its own reason, and that nothing beside the target has changed.
+func TestArchive_Malformed_RejectedWithReason(t *testing.T) {
 	bad := badArchives(t)
 	if len(bad) < 40 {
 		t.Fatalf("only %d archives", len(bad))
