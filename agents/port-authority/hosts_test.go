@@ -182,8 +182,8 @@ func TestVerdict_AgreesWithPackets(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := Rule{Port: span{protocol, 8080, 8080}}
-				if said := dropped(r, arrivals(V4, r.Source), rules); (said == nil) != through {
+				r := Rule{Port: portRange{protocol, 8080, 8080}}
+				if said := dropped(r, ingressesFor(V4, r.Source), rules); (said == nil) != through {
 					t.Errorf("%s: said to be dropped by %+v, want through: %v", protocol, said, through)
 				}
 			}

@@ -208,12 +208,12 @@ func (k *kvs) put(b *testing.B, key, value string) {
 func rawMain() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	p := &authority{walls: []*firewall{newFirewall(V4, os.Args[1]), newFirewall(V6, os.Args[1])}}
+	p := &portAuthority{firewalls: []*firewall{newFirewall(V4, os.Args[1]), newFirewall(V6, os.Args[1])}}
 	k, index, jumps := newKV(os.Args[2], ""), "0", 0
 	for ctx.Err() == nil {
 		port, next, err := k.wait(ctx, os.Args[3], index)
 		if err == nil {
-			rules := map[intent.Name][]Rule{"slug": {{Port: span{intent.TCP, port, port}}}}
+			rules := map[intent.Name][]Rule{"slug": {{Port: portRange{intent.TCP, port, port}}}}
 			err = bothRaw(p, input(rules, jumps, "web1"), "-restore", "--noflush", "-w", "5")
 		}
 		if err != nil && ctx.Err() == nil {

@@ -18,23 +18,23 @@ const (
 	maxFile = 16 << 20 // bytes of one file: every port of both protocols takes 6 MB
 )
 
-// folder is the directory of 2014 and the command that reads it. The format leaves no room for a mark, so which files
+// compatDir is the directory of 2014 and the command that reads it. The format leaves no room for a mark, so which files
 // are this agent's is kept in its state directory: one empty file an app, made before the app's own. Should that be
 // lost, files of apps that are gone stay; nothing is removed by guessing.
-type folder struct {
+type compatDir struct {
 	dir     string
 	state   string
 	command string        // "" for none
 	timeout time.Duration // of one run of command
 }
 
-func (f *folder) path(app intent.Name) string { return filepath.Join(f.dir, string(app)+ending) }
-func (f *folder) mark(app intent.Name) string {
+func (f *compatDir) filePath(app intent.Name) string { return filepath.Join(f.dir, string(app)+ending) }
+func (f *compatDir) markerPath(app intent.Name) string {
 	return filepath.Join(f.state, "written", string(app))
 }
-func (f *folder) rebuilt() string { return filepath.Join(f.state, "rebuilt") }
+func (f *compatDir) digestPath() string { return filepath.Join(f.state, "rebuilt") }
 
-func (f *folder) observe() (*Files, error) {
+func (f *compatDir) read() (*Files, error) {
 	files := &Files{Content: map[intent.Name]string{}, Written: map[intent.Name]bool{}, Command: f.command != ""}
 	entries, err := os.ReadDir(f.dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -49,7 +49,7 @@ func (f *folder) observe() (*Files, error) {
 		if at, err := entry.Info(); err != nil || at.Size() > maxFile {
 			continue
 		}
-		content, err := os.ReadFile(f.path(app))
+		content, err := os.ReadFile(f.filePath(app))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("read ports of %s: %w", app, err)
 		}
@@ -66,7 +66,7 @@ func (f *folder) observe() (*Files, error) {
 			files.Written[app] = true
 		}
 	}
-	digest, err := os.ReadFile(f.rebuilt())
+	digest, err := os.ReadFile(f.digestPath())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read which files were rebuilt: %w", err)
 	}
@@ -74,20 +74,20 @@ func (f *folder) observe() (*Files, error) {
 	return files, nil
 }
 
-func (f *folder) write(s WriteFile) error {
+func (f *compatDir) write(s WriteFile) error {
 	for _, dir := range []string{f.dir, filepath.Join(f.state, "written")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("make directory: %w", err)
 		}
 	}
-	if err := host.WriteFile(f.mark(s.App), nil, 0o644); err != nil {
+	if err := host.WriteFile(f.markerPath(s.App), nil, 0o644); err != nil {
 		return err
 	}
-	return host.WriteFile(f.path(s.App), []byte(s.Content), 0o644)
+	return host.WriteFile(f.filePath(s.App), []byte(s.Content), 0o644)
 }
 
-func (f *folder) remove(s RemoveFile) error {
-	for _, path := range []string{f.path(s.App), f.mark(s.App)} {
+func (f *compatDir) remove(s RemoveFile) error {
+	for _, path := range []string{f.filePath(s.App), f.markerPath(s.App)} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove ports of %s: %w", s.App, err)
 		}
@@ -99,7 +99,7 @@ func (f *folder) remove(s RemoveFile) error {
 }
 
 // rebuild runs the command with everything it starts, for at most the timeout.
-func (f *folder) rebuild(ctx context.Context, s Rebuild) error {
+func (f *compatDir) rebuild(ctx context.Context, s Rebuild) error {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	if _, err := host.Run(ctx, nil, f.command, "rebuild"); err != nil {
@@ -108,5 +108,5 @@ func (f *folder) rebuild(ctx context.Context, s Rebuild) error {
 		}
 		return err
 	}
-	return host.WriteFile(f.rebuilt(), []byte(s.Digest), 0o644)
+	return host.WriteFile(f.digestPath(), []byte(s.Digest), 0o644)
 }

@@ -11,9 +11,9 @@ import (
 
 const localIn = 1 // the hook of chain INPUT
 
-// table is table filter of the legacy back-end as the kernel keeps it: entries one after the other, each a rule or the
+// xtable is table filter of the legacy back-end as the kernel keeps it: entries one after the other, each a rule or the
 // head of a chain.
-type table struct {
+type xtable struct {
 	family  Family
 	buffer  []byte // to be used again
 	entries []byte
@@ -37,8 +37,8 @@ const (
 	returns     = -5
 )
 
-// entry is one of a table.
-type entry struct {
+// xtEntry is one of a table.
+type xtEntry struct {
 	layout
 	at           int
 	ip           []byte // of addresses, interfaces, protocol and flags
@@ -49,7 +49,7 @@ type entry struct {
 }
 
 // next cuts the entry at an offset out of the table, ok is false when it is none.
-func (t table) next(at int) (e entry, end int, ok bool) {
+func (t xtable) next(at int) (e xtEntry, end int, ok bool) {
 	l, b := layouts[t.family], t.entries[at:]
 	if len(b) < l.elements+elementHead {
 		return e, 0, false
@@ -58,15 +58,15 @@ func (t table) next(at int) (e entry, end int, ok bool) {
 	if target < l.elements || next < target+elementHead || next > len(b) {
 		return e, 0, false
 	}
-	e = entry{layout: l, at: at, ip: b[:l.target-4], matches: b[l.elements:target], target: text(b[target+2 : target+31]), targetData: b[target+elementHead : next]}
+	e = xtEntry{layout: l, at: at, ip: b[:l.target-4], matches: b[l.elements:target], target: text(b[target+2 : target+31]), targetData: b[target+elementHead : next]}
 	if t.family == V6 {
 		e.flagsAllowed = 1 // that there is a protocol
 	}
 	return e, at + next, true
 }
 
-// settle blanks what the kernel counts and scribbles in each entry, so that equal rules are equal bytes.
-func (t table) settle() bool {
+// locateChain blanks what the kernel counts and scribbles in each entry, so that equal rules are equal bytes.
+func (t xtable) locateChain() bool {
 	l := layouts[t.family]
 	for at := 0; at < len(t.entries); {
 		_, end, ok := t.next(at)
@@ -82,10 +82,10 @@ func (t table) settle() bool {
 // parseTable returns what [parseChain] would of the same table. ok is false when something stands there that only
 // iptables-save can put into words: a rule in our chain that is not of our making, or one before the jump that may
 // matter.
-func parseTable(t table) (c *Chain, ok bool) {
+func parseTable(t xtable) (c *Chain, ok bool) {
 	c = &Chain{Rules: map[intent.Name][]Rule{}}
-	var chain []entry // of our chain, once its head was met
-	var input []entry
+	var chain []xtEntry // of our chain, once its head was met
+	var input []xtEntry
 	first, inOurs := -1, false
 	for at := 0; at < len(t.entries); {
 		e, end, ok := t.next(at)
@@ -107,7 +107,7 @@ func parseTable(t table) (c *Chain, ok bool) {
 	for _, e := range input {
 		verdict, standard := e.verdict()
 		switch {
-		case standard && c.Exists && verdict == first && e.plain():
+		case standard && c.Exists && verdict == first && e.isPlain():
 			c.Jumps++
 		case c.Jumps == 0 && (!standard || verdict != accept):
 			return nil, false
@@ -130,7 +130,7 @@ func parseTable(t table) (c *Chain, ok bool) {
 	return c, true
 }
 
-func (e entry) verdict() (int, bool) {
+func (e xtEntry) verdict() (int, bool) {
 	if e.target != "" || len(e.targetData) < 4 {
 		return 0, false
 	}
@@ -138,7 +138,7 @@ func (e entry) verdict() (int, bool) {
 }
 
 // mark reads the rule that names a node, ok is false for any other.
-func (e entry) mark() (node intent.Name, ok bool) {
+func (e xtEntry) mark() (node intent.Name, ok bool) {
 	verdict, standard := e.verdict()
 	comment, rest := element(e.matches, "comment")
 	if !standard || verdict != returns || !zero(e.ip) || len(comment) < 256 || len(rest) > 0 {
@@ -149,11 +149,11 @@ func (e entry) mark() (node intent.Name, ok bool) {
 	return node, marked && err == nil
 }
 
-// plain reports whether an entry is about every packet.
-func (e entry) plain() bool { return len(e.matches) == 0 && zero(e.ip) }
+// isPlain reports whether an entry is about every packet.
+func (e xtEntry) isPlain() bool { return len(e.matches) == 0 && zero(e.ip) }
 
 // rule reads an entry that this agent could have written.
-func (e entry) rule() (app intent.Name, r Rule, ok bool) {
+func (e xtEntry) rule() (app intent.Name, r Rule, ok bool) {
 	verdict, standard := e.verdict()
 	ip, a := e.ip, e.address
 	source, sound := prefixOf(ip[:a], ip[2*a:3*a])
@@ -174,7 +174,7 @@ func (e entry) rule() (app intent.Name, r Rule, ok bool) {
 	if number(0) != 0 || number(2) != 65535 || !zero(ports[8:]) || !marked || err != nil || number(4) == 0 {
 		return "", r, false
 	}
-	return app, Rule{Port: span{protocol, number(4), number(6)}, Source: source}, true
+	return app, Rule{Port: portRange{protocol, number(4), number(6)}, Source: source}, true
 }
 
 // element cuts the first of the matches off when it has that name and the first revision.
@@ -204,7 +204,7 @@ func prefixOf(address, mask []byte) (netip.Prefix, bool) {
 		}
 	}
 	a, ok := netip.AddrFromSlice(address)
-	return everybodyIfAll(netip.PrefixFrom(a, bits)), ok
+	return omitIfAll(netip.PrefixFrom(a, bits)), ok
 }
 
 // text is what stands before the first NUL.

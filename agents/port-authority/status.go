@@ -16,7 +16,7 @@ const Conflict = "conflict"
 
 // states tells where each app, each family and the command of 2014 stand.
 func states(n intent.Node, a Actual) map[string]converge.State {
-	c, all := settle(n, a), map[string]converge.State{}
+	c, all := resolve(n, a), map[string]converge.State{}
 	want, blocked := map[Family]map[intent.Name][]Rule{}, map[Family]string{}
 	for _, family := range families {
 		if chain := a.Chains[family]; chain != nil {
@@ -27,7 +27,7 @@ func states(n intent.Node, a Actual) map[string]converge.State {
 	for _, app := range n.Apps {
 		all[string(app.Name)] = appState(app, c, a, want, blocked)
 	}
-	if a.blind() != "" {
+	if a.unusableReason() != "" {
 		for subject, s := range all {
 			if s.Phase == converge.Waiting { // no other agent brings what is missing
 				s.Phase = converge.Failed
@@ -43,18 +43,18 @@ func states(n intent.Node, a Actual) map[string]converge.State {
 
 // state tells where one family stands, and why nothing can be done about it, when that is so.
 func (c *Chain) state(want map[intent.Name][]Rule, node intent.Name) (s converge.State, blocked string) {
-	s = converge.State{Phase: converge.Converged, Want: "1 jump, " + counted(want), Have: fmt.Sprintf("%d jumps, %s", c.Jumps, counted(c.Rules))}
+	s = converge.State{Phase: converge.Converged, Want: "1 jump, " + ruleCount(want), Have: fmt.Sprintf("%d jumps, %s", c.Jumps, ruleCount(c.Rules))}
 	if c.Jumps == 1 {
-		s.Have = "1 jump, " + counted(c.Rules)
+		s.Have = "1 jump, " + ruleCount(c.Rules)
 	}
 	switch {
 	case c.Absent:
-		return converge.State{Phase: converge.Converged, Reason: c.Off}, c.Off
-	case c.Off != "":
-		s.Phase, s.Reason, s.Have = converge.Waiting, c.Off, ""
-		return s, c.Off
-	case c.Elsewhere != "":
-		s.Phase, s.Reason = converge.Waiting, elsewhereText(c.Elsewhere)
+		return converge.State{Phase: converge.Converged, Reason: c.Unusable}, c.Unusable
+	case c.Unusable != "":
+		s.Phase, s.Reason, s.Have = converge.Waiting, c.Unusable, ""
+		return s, c.Unusable
+	case c.OtherBackend != "":
+		s.Phase, s.Reason = converge.Waiting, elsewhereText(c.OtherBackend)
 		return s, s.Reason
 	}
 	if why := c.drift(want, node); why != "" {
@@ -63,9 +63,9 @@ func (c *Chain) state(want map[intent.Name][]Rule, node intent.Name) (s converge
 		s.Want, s.Have = "nothing", "nothing"
 	} else if text := c.refusedText(want); text != "" {
 		s.Phase, s.Reason = converge.Failed, text
-	} else if c.Others.Unseen != "" {
-		s.Reason = "other chains of nftables cannot be read, and may refuse what is open here: " + c.Others.Unseen
-	} else if c.Ahead > 0 {
+	} else if c.OtherChains.Unreadable != "" {
+		s.Reason = "other chains of nftables cannot be read, and may refuse what is open here: " + c.OtherChains.Unreadable
+	} else if c.RulesBefore > 0 {
 		s.Reason = c.aheadText()
 	}
 	return s, ""
@@ -73,7 +73,7 @@ func (c *Chain) state(want map[intent.Name][]Rule, node intent.Name) (s converge
 
 // refusedText names what does not let packets through to ports that are open here, the first of each app.
 func (c *Chain) refusedText(want map[intent.Name][]Rule) string {
-	if len(c.Others.Refused) == 0 {
+	if len(c.OtherChains.Refused) == 0 {
 		return ""
 	}
 	var words []string
@@ -82,8 +82,8 @@ func (c *Chain) refusedText(want map[intent.Name][]Rule) string {
 			words = append(words, text)
 		}
 	}
-	if len(words) > most {
-		words = append(words[:most], fmt.Sprintf("and %d more", len(words)-most))
+	if len(words) > maxListed {
+		words = append(words[:maxListed], fmt.Sprintf("and %d more", len(words)-maxListed))
 	}
 	return notOpened + strings.Join(words, "; ")
 }
@@ -91,7 +91,7 @@ func (c *Chain) refusedText(want map[intent.Name][]Rule) string {
 // refused tells of the first of these rules that opens nothing why that is so, "" when each opens its port.
 func (c *Chain) refused(rules []Rule) string {
 	for _, r := range rules {
-		if text := c.Others.Refused[r]; text != "" {
+		if text := c.OtherChains.Refused[r]; text != "" {
 			return text
 		}
 	}
@@ -104,10 +104,10 @@ const notOpened = "not opened: "
 // aheadText warns of what others put before the jump. It stays there: its place is theirs to choose.
 func (c *Chain) aheadText() string {
 	rules := "1 rule of others stands"
-	if c.Ahead > 1 {
-		rules = fmt.Sprintf("%d rules of others stand", c.Ahead)
+	if c.RulesBefore > 1 {
+		rules = fmt.Sprintf("%d rules of others stand", c.RulesBefore)
 	}
-	return fmt.Sprintf("%s before the jump to %s and may refuse what is open here, the first: %s", rules, chainName, c.First)
+	return fmt.Sprintf("%s before the jump to %s and may refuse what is open here, the first: %s", rules, chainName, c.FirstBefore)
 }
 
 func elsewhereText(other string) string {
@@ -116,7 +116,7 @@ func elsewhereText(other string) string {
 		chainName, other)
 }
 
-func counted(rules map[intent.Name][]Rule) string {
+func ruleCount(rules map[intent.Name][]Rule) string {
 	n := 0
 	for _, of := range rules {
 		n += len(of)
@@ -134,7 +134,7 @@ func appState(app intent.App, c claims, a Actual, wanted map[Family]map[intent.N
 		s.Phase, s.Reason = app.Phase, app.Reason
 		return s
 	}
-	s.Want = cmp.Or(saidPorts(app.Deploy.Ports), "nothing")
+	s.Want = cmp.Or(portsText(app.Deploy.Ports), "nothing")
 	open, wanting := 0, 0
 	var reasons, notes []string
 	refused := map[Family]string{}
@@ -159,7 +159,7 @@ func appState(app intent.App, c claims, a Actual, wanted map[Family]map[intent.N
 			refused[family] = chain.refused(want)
 		}
 	}
-	if text := refusedIn(refused, open); text != "" && s.Phase == converge.Converged {
+	if text := refusedText(refused, open); text != "" && s.Phase == converge.Converged {
 		s.Phase, reasons = converge.Failed, append(reasons, text)
 	}
 	if wanting > 0 && open == 0 && len(notes) == wanting {
@@ -176,8 +176,8 @@ func appState(app intent.App, c claims, a Actual, wanted map[Family]map[intent.N
 	return s
 }
 
-// refusedIn tells why an app's ports are not open in the families that have rules for them.
-func refusedIn(refused map[Family]string, families int) string {
+// refusedText tells why an app's ports are not open in the families that have rules for them.
+func refusedText(refused map[Family]string, families int) string {
 	v4, v6 := refused[V4], refused[V6]
 	switch {
 	case v4 == "" && v6 == "":
@@ -199,11 +199,11 @@ func (a Actual) have(app intent.Name) string {
 	var rules []Rule
 	for _, family := range families {
 		if c := a.Chains[family]; c != nil && !slices.Equal(rules, c.Rules[app]) {
-			passing := slices.DeleteFunc(slices.Clone(c.Rules[app]), func(r Rule) bool { return c.Others.Refused[r] != "" })
+			passing := slices.DeleteFunc(slices.Clone(c.Rules[app]), func(r Rule) bool { return c.OtherChains.Refused[r] != "" })
 			rules = sorted(slices.Concat(rules, passing))
 		}
 	}
-	if text := said(rules); text != "" {
+	if text := rulesText(rules); text != "" {
 		return text
 	}
 	if a.Files != nil {
@@ -212,10 +212,10 @@ func (a Actual) have(app intent.Name) string {
 	return "nothing"
 }
 
-// saidPorts is how declared ports read: as the rules of both families do.
-func saidPorts(ports []intent.Port) string {
-	few := ports[:min(len(ports), most)]
-	text := said(sorted(slices.Concat(rulesOf(few, V4), rulesOf(few, V6))))
+// portsText is how declared ports read: as the rules of both families do.
+func portsText(ports []intent.Port) string {
+	few := ports[:min(len(ports), maxListed)]
+	text := rulesText(sorted(slices.Concat(rulesOf(few, V4), rulesOf(few, V6))))
 	if len(few) < len(ports) {
 		text += fmt.Sprintf(" and %d more", len(ports)-len(few))
 	}

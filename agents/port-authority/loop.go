@@ -15,7 +15,7 @@ import (
 
 // open makes the loop out of the flags.
 func open(_ context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[intent.Node, Actual, converge.Step], error) {
-	p, program, dir := &authority{told: map[Family]string{}, dryRun: a.DryRun}, c.String("iptables"), c.String("config-dir")
+	p, program, dir := &portAuthority{lastLogged: map[Family]string{}, dryRun: a.DryRun}, c.String("iptables"), c.String("config-dir")
 	p.warn = func(text string) { a.Log.Warn("", text) }
 	if !strings.HasPrefix(filepath.Base(program), "iptables") {
 		return nil, agent.Usage("--iptables %q is not a program named iptables or iptables-…", program)
@@ -24,12 +24,12 @@ func open(_ context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[int
 	case dir == "" && c.String("cmd") != "":
 		return nil, agent.Usage("--cmd needs --config-dir: it is run when files there changed")
 	case dir != "":
-		p.files = &folder{dir: dir, state: a.StateDir, command: c.String("cmd"), timeout: c.Duration("cmd-timeout")}
+		p.files = &compatDir{dir: dir, state: a.StateDir, command: c.String("cmd"), timeout: c.Duration("cmd-timeout")}
 	}
 	if c.Bool("chain") || dir == "" {
-		p.walls = []*firewall{newFirewall(V4, program), newFirewall(V6, program)}
+		p.firewalls = []*firewall{newFirewall(V4, program), newFirewall(V6, program)}
 		var err error
-		if p.good, err = openLastGood(a.StateDir, string(a.Tree.Node(a.Node))); err != nil {
+		if p.lastGood, err = openLastGood(a.StateDir, string(a.Tree.Node(a.Node))); err != nil {
 			p.warn(err.Error())
 		}
 	}

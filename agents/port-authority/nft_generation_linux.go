@@ -12,7 +12,7 @@ const (
 	newGen        = 10<<8 | 15 // NFT_MSG_NEWGEN
 	genID         = 1          // NFTA_GEN_ID
 	genHeader     = 4          // struct nfgenmsg
-	genPatience   = 1          // seconds
+	genTimeout    = 1          // seconds
 )
 
 // generation returns the number that the kernel raises with every commit to nftables in this network namespace. While
@@ -24,7 +24,7 @@ func generation() (id uint32, ok bool) {
 		return 0, false
 	}
 	defer syscall.Close(fd)
-	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: genPatience}); err != nil {
+	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: genTimeout}); err != nil {
 		return 0, false
 	}
 	ask := make([]byte, syscall.NLMSG_HDRLEN+genHeader)

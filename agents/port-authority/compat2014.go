@@ -115,20 +115,20 @@ const none2014 = "{}\n"
 // format has no word for a source. A port with sources is left out and counted, for leaving out the sources would open
 // it to everybody.
 func format2014(app intent.Name, ports []intent.Port) (content string, leftOut int) {
-	var all []span
+	var all []portRange
 	for _, p := range ports {
 		if len(p.Source) > 0 {
 			leftOut++
 			continue
 		}
 		for port := p.First; port <= p.Last; port++ {
-			all = append(all, span{p.Protocol, port, port})
+			all = append(all, portRange{p.Protocol, port, port})
 		}
 	}
 	if len(all) == 0 {
 		return none2014, leftOut
 	}
-	slices.SortFunc(all, func(x, y span) int {
+	slices.SortFunc(all, func(x, y portRange) int {
 		if x.First != y.First {
 			return x.First - y.First
 		}

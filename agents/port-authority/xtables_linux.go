@@ -27,7 +27,7 @@ var seed = maphash.MakeSeed()
 
 // readTable returns table filter of the legacy back-end as it is at one moment, in buffer when that is large enough. ok
 // is false when the kernel does not show it.
-func readTable(family Family, buffer []byte) (t table, ok bool) {
+func readTable(family Family, buffer []byte) (t xtable, ok bool) {
 	domain, level := syscall.AF_INET, syscall.SOL_IP
 	if family == V6 {
 		domain, level = syscall.AF_INET6, syscall.SOL_IPV6
@@ -58,10 +58,10 @@ func readTable(family Family, buffer []byte) (t table, ok bool) {
 	if !ask(fd, level, getEntries, buffer) || !ask(fd, level, getInfo, after[:]) || !bytes.Equal(before[:], after[:]) {
 		return t, false
 	}
-	t = table{family: family, buffer: buffer, entries: buffer[headSize:],
+	t = xtable{family: family, buffer: buffer, entries: buffer[headSize:],
 		input:  int(binary.NativeEndian.Uint32(before[36+4*localIn:])),
 		policy: int(binary.NativeEndian.Uint32(before[56+4*localIn:]))}
-	if !t.settle() {
+	if !t.locateChain() {
 		return t, false
 	}
 	t.sum = maphash.Bytes(seed, t.entries)

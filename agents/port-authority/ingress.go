@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// arrival is a way on which a packet may come to this host.
-type arrival struct {
+// ingress is a way on which a packet may come to this host.
+type ingress struct {
 	source, destination netip.Addr
 	name                string // of the interface; "" is unknown
 	index               int
 }
 
-// strangers are addresses all over the internet, of none of which anything is known.
-var strangers = map[Family][]netip.Addr{
+// probeAddresses are addresses all over the internet, of none of which anything is known.
+var probeAddresses = map[Family][]netip.Addr{
 	V4: addresses("23.45.67.89", "62.154.3.200", "91.198.7.21", "128.9.160.27", "155.133.40.5", "177.22.9.101", "196.25.1.77", "211.40.13.6"),
 	V6: addresses("2001:4860:1::77", "2400:cb00:2::9", "2600:1f00:3::5", "2804:14d:4::21", "2a02:26f0:5::33", "2c0f:fb50:6::8"),
 }
@@ -26,15 +26,15 @@ func addresses(all ...string) (list []netip.Addr) {
 	return list
 }
 
-// arrivals returns ways on which packets from a source would come, everybody when it is not valid: strangers on the
+// ingressesFor returns ways on which packets from a source would come, everybody when it is not valid: strangers on the
 // interface that leads to them, and neighbours on it. Where no route leads to them, every interface is one.
-func arrivals(family Family, source netip.Prefix) (ways []arrival) {
-	sources := strangers[family]
+func ingressesFor(family Family, source netip.Prefix) (ways []ingress) {
+	sources := probeAddresses[family]
 	if source.IsValid() {
-		sources = within(source)
+		sources = sampleAddresses(source)
 	}
 	locals := localAddresses(family)
-	if by, ok := towards(sources[0]); ok {
+	if by, ok := sourceFor(sources[0]); ok {
 		if at := slices.IndexFunc(locals, func(l localAddress) bool { return l.address == by }); at >= 0 {
 			locals = locals[at : at+1]
 		}
@@ -44,17 +44,17 @@ func arrivals(family Family, source netip.Prefix) (ways []arrival) {
 	}
 	for _, l := range locals {
 		if neighbour := l.address.Next(); !source.IsValid() && neighbour.IsValid() {
-			ways = append(ways, arrival{neighbour, l.address, l.name, l.index})
+			ways = append(ways, ingress{neighbour, l.address, l.name, l.index})
 		}
 		for _, s := range sources {
-			ways = append(ways, arrival{s, l.address, l.name, l.index})
+			ways = append(ways, ingress{s, l.address, l.name, l.index})
 		}
 	}
 	return ways
 }
 
-// within returns a few addresses of a network.
-func within(network netip.Prefix) (some []netip.Addr) {
+// sampleAddresses returns a few addresses of a network.
+func sampleAddresses(network netip.Prefix) (some []netip.Addr) {
 	network = network.Masked()
 	for _, pattern := range []byte{0x00, 0x55, 0xaa, 0xff} {
 		b := network.Addr().AsSlice()
@@ -70,8 +70,8 @@ func within(network netip.Prefix) (some []netip.Addr) {
 	return slices.Compact(some)
 }
 
-// towards returns the address that this host would use to talk to another. Nothing is sent.
-func towards(to netip.Addr) (from netip.Addr, ok bool) {
+// sourceFor returns the address that this host would use to talk to another. Nothing is sent.
+func sourceFor(to netip.Addr) (from netip.Addr, ok bool) {
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 9)))
 	if err != nil {
 		return from, false
