@@ -20,15 +20,15 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// rig is a store with one tree in it.
-type rig struct {
+// harness is a store with one tree in it.
+type harness struct {
 	testing.TB
 	address, state string
 	store          *store.Store
 	log            *history.Log
 }
 
-func newRig(t testing.TB, address string) rig {
+func newHarness(t testing.TB, address string) harness {
 	t.Setenv("CONSUL_HTTP_TOKEN", "")
 	s, err := store.Open(store.Config{Address: address})
 	if err != nil {
@@ -38,11 +38,11 @@ func newRig(t testing.TB, address string) rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rig{t, address, t.TempDir(), s, history.Open(s, tree)}
+	return harness{t, address, t.TempDir(), s, history.Open(s, tree)}
 }
 
 // recorder is the program as a process, not started yet.
-func (r rig) recorder(said io.Writer, args ...string) *exec.Cmd {
+func (r harness) recorder(said io.Writer, args ...string) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
 		r.Fatal(err)
@@ -54,7 +54,7 @@ func (r rig) recorder(said io.Writer, args ...string) *exec.Cmd {
 }
 
 // once runs it over what stands, and returns what it said.
-func (r rig) once() string {
+func (r harness) once() string {
 	r.Helper()
 	var said bytes.Buffer
 	if err := r.recorder(&said, "--once").Run(); err != nil {
@@ -64,7 +64,7 @@ func (r rig) once() string {
 }
 
 // put writes plainly and returns the index at which that happened.
-func (r rig) put(key, value string) uint64 {
+func (r harness) put(key, value string) uint64 {
 	index, err := r.store.Commit(context.Background(), []store.Change{{Verb: store.Set, Key: "platypus/intent/" + key, Value: []byte(value)}})
 	if err != nil {
 		r.Error(err)
@@ -72,7 +72,7 @@ func (r rig) put(key, value string) uint64 {
 	return index
 }
 
-func (r rig) lines() []string {
+func (r harness) lines() []string {
 	r.Helper()
 	all, err := lines(context.Background(), r.log)
 	if err != nil {
@@ -87,20 +87,20 @@ const (
 	puts    = 2500
 )
 
-// TestEveryObservedStateIsTrue writes ten thousand times at full speed while a recorder runs: whatever it says was there was
+// TestRecorder_ConcurrentWrites_RecordsTrueStates writes ten thousand times at full speed while a recorder runs: whatever it says was there was
 // there, within the indexes that it names; what stood last is recorded; and the history replayed is the tree, byte for byte.
-func TestEveryObservedStateIsTrue(t *testing.T) {
+func TestRecorder_ConcurrentWrites_RecordsTrueStates(t *testing.T) {
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, start(t))
+			r := newHarness(t, start(t))
 			var said bytes.Buffer
 			cmd := r.recorder(&said, "--resync", "1s")
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-			written, took := r.storm()
-			r.settled(&said)
+			written, took := r.writeConcurrently()
+			r.waitRecorded(&said)
 			states, kept := 0, map[string]int{}
 			for c, err := range r.log.Commits(context.Background(), history.Query{Oldest: true, Values: true}) {
 				if err != nil || c.Fault != nil || c.Kind != history.Observed {
@@ -123,13 +123,13 @@ func TestEveryObservedStateIsTrue(t *testing.T) {
 				}
 			}
 			t.Logf("%d of %d plain writes in %s were seen, in intervals of %s", states, writers*puts, took.Round(time.Millisecond), (took * writers / time.Duration(max(states, 1))).Round(time.Millisecond))
-			r.same()
+			r.checkReplay()
 		})
 	}
 }
 
-// storm writes, and returns the index of each value that ever stood.
-func (r rig) storm() (written map[string]uint64, took time.Duration) {
+// writeConcurrently writes, and returns the index of each value that ever stood.
+func (r harness) writeConcurrently() (written map[string]uint64, took time.Duration) {
 	written = map[string]uint64{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -149,8 +149,8 @@ func (r rig) storm() (written map[string]uint64, took time.Duration) {
 	return written, time.Since(began)
 }
 
-// settled waits until what stands is recorded.
-func (r rig) settled(said fmt.Stringer) {
+// waitRecorded waits until what stands is recorded.
+func (r harness) waitRecorded(said fmt.Stringer) {
 	for deadline := time.Now().Add(testhost.HangLimit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		s, err := r.log.Survey(context.Background())
 		if err != nil {
@@ -163,8 +163,8 @@ func (r rig) settled(said fmt.Stringer) {
 	r.Fatalf("not all is recorded after %s: %s", testhost.HangLimit, said)
 }
 
-// same holds the history replayed against the tree.
-func (r rig) same() {
+// checkReplay holds the history replayed against the tree.
+func (r harness) checkReplay() {
 	r.Helper()
 	ctx := context.Background()
 	head, err := r.log.Head(ctx)
@@ -192,10 +192,10 @@ func (r rig) same() {
 	}
 }
 
-// TestSnapshotRestored: Consul is put back to an earlier state, its history with it. That is told, and from then on all is
+// TestRecorder_SnapshotRestored_WarnsAndContinues: Consul is put back to an earlier state, its history with it. That is told, and from then on all is
 // recorded as it is.
-func TestSnapshotRestored(t *testing.T) {
-	r := newRig(t, testhost.Consul(t, "r1"))
+func TestRecorder_SnapshotRestored_WarnsAndContinues(t *testing.T) {
+	r := newHarness(t, testhost.Consul(t, "r1"))
 	r.put("nodes/n/a", "1")
 	r.once()
 	snapshot := r.http(http.MethodGet, "/v1/snapshot", nil)
@@ -214,13 +214,13 @@ func TestSnapshotRestored(t *testing.T) {
 	if got := strings.Join(r.lines(), "; "); got != "1 observed nodes/n/a=1; 2 observed nodes/n/a=3" {
 		t.Error(got)
 	}
-	r.same()
+	r.checkReplay()
 }
 
-// TestImported: all keys are carried to another Consul, as `consul kv export` and `import` do. All indexes are new and all
+// TestRecorder_KeysImported_RecordsNothing: all keys are carried to another Consul, as `consul kv export` and `import` do. All indexes are new and all
 // values are the same: nothing happened that would have to be recorded.
-func TestImported(t *testing.T) {
-	r := newRig(t, embedtest.Start(t))
+func TestRecorder_KeysImported_RecordsNothing(t *testing.T) {
+	r := newHarness(t, embedtest.Start(t))
 	r.put("nodes/n/a", "1")
 	r.put("nodes/n/b", "1")
 	r.once()
@@ -230,7 +230,7 @@ func TestImported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := newRig(t, testhost.Consul(t, "r1"))
+	other := newHarness(t, testhost.Consul(t, "r1"))
 	other.state = r.state
 	for _, pair := range pairs {
 		if strings.HasPrefix(pair.Key, "platypus/alive/") {
@@ -251,10 +251,10 @@ func TestImported(t *testing.T) {
 	if all := other.lines(); all[len(all)-1] != "3 observed nodes/n/b=2" {
 		t.Error(all)
 	}
-	other.same()
+	other.checkReplay()
 }
 
-func (r rig) http(method, path string, body []byte) []byte {
+func (r harness) http(method, path string, body []byte) []byte {
 	r.Helper()
 	request, err := http.NewRequest(method, "http://"+r.address+path, bytes.NewReader(body))
 	if err != nil {
