@@ -21,7 +21,7 @@ func main() {
 		Name: "dashboard", Usage: "show regions, machines, vms and apps on one live page", Text: manual,
 		Listen: "127.0.0.1:4000", Examples: []string{"dashboard", "dashboard --listen unix:/run/platypus/dashboard.sock"},
 		Open: func(c *cli.Context, a *agent.Agent) (agent.View, error) {
-			return newSight(a, c.String("listen")), nil
+			return newDashboard(a, c.String("listen")), nil
 		},
 	}.Main()
 }

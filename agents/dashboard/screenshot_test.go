@@ -37,7 +37,7 @@ func TestPictures(t *testing.T) {
 	draw("fault-phone", "/?machine=metal-01.iad.example.net", 390, 2600, "light")
 	draw("nodes-light", "/?region=-", 1440, 700, "light")
 	draw("nothing-found", "/?q=nosuchthing", 1440, 700, "light")
-	page.link.heard("", errGone)
+	page.status.record("", errGone)
 	b.dress(1440, 900, "light")
 	b.open("/")
 	b.until("down", "document.getElementById('link').dataset.state === 'down'")
@@ -105,12 +105,12 @@ func TestContrast(t *testing.T) {
 				t.Errorf("%s in %s is too faint:\n%s", path, scheme, strings.Join(list, "\n"))
 			}
 		}
-		page.link.heard("", errGone)
+		page.status.record("", errGone)
 		b.until("down", "document.getElementById('link').dataset.state === 'down'")
 		if list := ask[[]string](b, faint); len(list) > 0 {
 			t.Errorf("bad news in %s is too faint:\n%s", scheme, strings.Join(list, "\n"))
 		}
-		page.link.heard("", nil)
+		page.status.record("", nil)
 	}
 }
 

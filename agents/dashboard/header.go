@@ -8,9 +8,9 @@ import (
 	"github.com/platypus-platform/platypus/agents/dashboard/fleet"
 )
 
-// title is the head of the middle of the page.
-type title struct {
-	regionPart
+// header is the head of the middle of the page.
+type header struct {
+	regionView
 	Selection selection
 	All       bool   // the whole fleet
 	Regions   string // of it, in words
@@ -18,7 +18,7 @@ type title struct {
 	Bare      bool // there is no inventory: apps come before nodes
 	Missing   bool // what was asked for is not there
 	Waiting   int  // instances that wait and are found
-	Odds      []odd
+	Odds      []attention
 	pages
 }
 
@@ -28,24 +28,24 @@ type pages struct {
 	Prev, Next      string // addresses of the neighbouring pages
 }
 
-func titleOf(f *fleet.Fleet, s selection) title {
-	t := title{Selection: s, Bare: f.Bare(), All: s.whole()}
+func headerOf(f *fleet.Fleet, s selection) header {
+	t := header{Selection: s, Bare: f.Bare(), All: s.whole()}
 	if r := s.region(f); r != nil {
-		t.regionPart = regionPartOf(r, s)
+		t.regionView = regionViewOf(r, s)
 	} else {
-		t.regionPart = regionPart{Region: &fleet.Region{Code: s.Region}}
+		t.regionView = regionView{Region: &fleet.Region{Code: s.Region}}
 		t.Missing = s.Region != ""
 	}
 	if t.All && len(f.Machines) > 0 {
-		t.Regions = inWords(f)
+		t.Regions = sizeText(f)
 	}
 	if t.All {
-		t.Odds = oddsOf(f)
+		t.Odds = attentionOf(f)
 	}
 	found, _ := s.machines(f)
 	t.Found, t.Waiting = len(found), s.waiting(f)
 	t.Legend = t.All && slices.ContainsFunc(f.Regions, func(r *fleet.Region) bool { return r.Cores.Total > 0 }) || slices.ContainsFunc(found, func(m *fleet.Machine) bool { return m.Cores.Total > 0 })
-	_, t.From, t.To = paged(found, s.Page)
+	_, t.From, t.To = pageOf(found, s.Page)
 	if t.From > 1 {
 		t.Prev = withPage(s, s.Page-1)
 	}
@@ -55,12 +55,12 @@ func titleOf(f *fleet.Fleet, s selection) title {
 	return t
 }
 
-// inWords says how large the fleet is.
-func inWords(f *fleet.Fleet) string {
+// sizeText says how large the fleet is.
+func sizeText(f *fleet.Fleet) string {
 	used, all := 0, 0
 	for _, r := range f.Regions {
-		all += bit(r.Code != "")
-		used += bit(r.Code != "" && len(r.Machines) > 0)
+		all += boolToInt(r.Code != "")
+		used += boolToInt(r.Code != "" && len(r.Machines) > 0)
 	}
 	if all == 0 {
 		return plural(len(f.Machines), "node") + " on which agents run; there is no inventory of machines"
@@ -75,7 +75,7 @@ func inWords(f *fleet.Fleet) string {
 	return text
 }
 
-func bit(b bool) int {
+func boolToInt(b bool) int {
 	if b {
 		return 1
 	}
@@ -87,8 +87,8 @@ func withPage(s selection, page int) string {
 	return s.Href()
 }
 
-// odd is something that a person who opens the page should know first, and where more is told of it.
-type odd struct{ Text, Href, Tone string }
+// attention is something that a person who opens the page should know first, and where more is told of it.
+type attention struct{ Text, Href, Tone string }
 
 // Bounds of what is named: apps and seeds one by one, and letters of each.
 const (
@@ -96,17 +96,17 @@ const (
 	maxName = 40
 )
 
-// oddsOf says what is not as it should be, worst first.
-func oddsOf(f *fleet.Fleet) (all []odd) {
+// attentionOf says what is not as it should be, worst first.
+func attentionOf(f *fleet.Fleet) (all []attention) {
 	add := func(n int, text, href, tone string) {
 		if n > 0 {
-			all = append(all, odd{text, href, tone})
+			all = append(all, attention{text, href, tone})
 		}
 	}
 	over, held, standing := 0, 0, map[string]int{}
 	for _, m := range f.Machines {
-		over += bit(m.Over())
-		held += bit(m.Held())
+		over += boolToInt(m.Over())
+		held += boolToInt(m.Held())
 		standing[m.Standing]++
 	}
 	for _, word := range []string{"dead", "gone", "unreadable"} {
@@ -119,17 +119,17 @@ func oddsOf(f *fleet.Fleet) (all []odd) {
 	} else {
 		add(f.VMs.Unanswered, plural(f.VMs.Unanswered, "vm")+" not answered yet", "#pending", "wait")
 	}
-	for i, list := range [][]fleet.Running{f.Apps, f.Seeds, f.Agents} {
+	for i, list := range [][]fleet.Workload{f.Apps, f.Seeds, f.Agents} {
 		for _, r := range list {
 			if !wrong(r) {
 				continue
 			}
 			if more++; more <= maxOdds {
-				all = append(all, oddRun([]string{"app", "seed", "agent"}[i], r))
+				all = append(all, workloadAttention([]string{"app", "seed", "agent"}[i], r))
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(x, y odd) int { return cmp.Compare(x.Tone, y.Tone) }) // bad before wait
+	slices.SortStableFunc(all, func(x, y attention) int { return cmp.Compare(x.Tone, y.Tone) }) // bad before wait
 	add(max(0, more-maxOdds), "and "+plural(more-maxOdds, "more app or seed"), "#ill", "wait")
 	add(f.VMs.Pending, plural(f.VMs.Pending, "vm")+" pending", "#pending", "wait")
 	add(held, plural(held, "node")+" "+holding, selection{Query: holding}.Href(), "wait")
@@ -141,12 +141,12 @@ func oddsOf(f *fleet.Fleet) (all []odd) {
 	return all
 }
 
-func oddRun(kind string, r fleet.Running) odd {
+func workloadAttention(kind string, r fleet.Workload) attention {
 	name := r.Name
 	if letters := []rune(name); len(letters) > maxName {
 		name = string(letters[:maxName]) + "…"
 	}
-	o := odd{Text: fmt.Sprintf("%s not well on %s", name, plural(r.Wrong, "node")), Href: "#" + kind + "-" + digest(r.Name), Tone: "wait"}
+	o := attention{Text: fmt.Sprintf("%s not well on %s", name, plural(r.Wrong, "node")), Href: "#" + kind + "-" + digest(r.Name), Tone: "wait"}
 	if r.Nodes == 0 {
 		o.Text = name + " on no node"
 	}

@@ -34,7 +34,7 @@ type nodeTotals struct {
 func totalsOf(f *fleet.Fleet) totals {
 	t := totals{VMs: f.VMs, nodeTotals: nodeTotals{Bare: f.Bare(), Apps: len(f.Apps)}}
 	for _, r := range f.Apps {
-		t.Unwell += bit(r.Wrong > 0)
+		t.Unwell += boolToInt(r.Wrong > 0)
 	}
 	for _, r := range f.Regions {
 		if r.Code == "" {
@@ -54,8 +54,8 @@ func totalsOf(f *fleet.Fleet) totals {
 	return t
 }
 
-// regionPart is a region in the rail, and as a tile of the whole fleet.
-type regionPart struct {
+// regionView is a region in the rail, and as a tile of the whole fleet.
+type regionView struct {
 	*fleet.Region
 	Title               string
 	Href                string
@@ -63,9 +63,9 @@ type regionPart struct {
 	CoresBar, MemoryBar barShape
 }
 
-func regionPartOf(r *fleet.Region, s selection) regionPart {
+func regionViewOf(r *fleet.Region, s selection) regionView {
 	to := selection{Region: r.Code, All: r.Code == ""}
-	p := regionPart{Region: r, Title: r.Code, Href: to.Href(), Here: s.Region == r.Code && (r.Code != "" || s.All)}
+	p := regionView{Region: r, Title: r.Code, Href: to.Href(), Here: s.Region == r.Code && (r.Code != "" || s.All)}
 	if r.Code == "" {
 		p.Title = "Nodes"
 	}
@@ -75,13 +75,13 @@ func regionPartOf(r *fleet.Region, s selection) regionPart {
 
 func railOf(f *fleet.Fleet, s selection) (items []item) {
 	for _, r := range f.Regions {
-		items = append(items, draw("region", "r-"+r.Code, regionPartOf(r, s)))
+		items = append(items, draw("region", "r-"+r.Code, regionViewOf(r, s)))
 	}
 	return items
 }
 
-// paged is the page of a list, with the numbers of its first and last.
-func paged(all []*fleet.Machine, page int) (shown []*fleet.Machine, from, to int) {
+// pageOf is the page of a list, with the numbers of its first and last.
+func pageOf(all []*fleet.Machine, page int) (shown []*fleet.Machine, from, to int) {
 	first := min(page*maxCards, len(all))
 	last := min(first+maxCards, len(all))
 	return all[first:last], min(first+1, last), last
@@ -96,20 +96,20 @@ func cardsOf(f *fleet.Fleet, s selection) (items []item) {
 	if !asked {
 		for _, r := range f.Regions {
 			if len(r.Machines) > 0 {
-				items = append(items, draw("tile", "t-"+r.Code, regionPartOf(r, s)))
+				items = append(items, draw("tile", "t-"+r.Code, regionViewOf(r, s)))
 			}
 		}
 		return items
 	}
-	shown, _, _ := paged(found, s.Page)
+	shown, _, _ := pageOf(found, s.Page)
 	for _, m := range shown {
-		items = append(items, draw("card", "m-"+string(m.Name), machinePartOf(m, s)))
+		items = append(items, draw("card", "m-"+string(m.Name), machineViewOf(m, s)))
 	}
 	return items
 }
 
-// machinePart is one machine, as a card and in full.
-type machinePart struct {
+// machineView is one machine, as a card and in full.
+type machineView struct {
 	*fleet.Machine
 	Href, Back          string
 	Here                bool
@@ -126,14 +126,14 @@ type subject struct {
 	intent.State
 }
 
-func machinePartOf(m *fleet.Machine, s selection) machinePart {
+func machineViewOf(m *fleet.Machine, s selection) machineView {
 	to, back := s, s
 	to.Machine, back.Machine = m.Name, ""
 	where := ""
 	if s.Region == "" && !s.All {
 		where = m.Region
 	}
-	return machinePart{
+	return machineView{
 		Machine: m, Where: where, Href: to.Href() + "#detail", Back: back.Href(), Here: s.Machine == m.Name,
 		CoresBar: bar("cores", m.Cores, cores), MemoryBar: bar("memory", m.Memory, fleet.Bytes),
 	}
@@ -149,7 +149,7 @@ func detailOf(f *fleet.Fleet, s selection) []item {
 		back.Machine = ""
 		return []item{draw("nomachine", "d-none", map[string]string{"Name": string(s.Machine), "Back": back.Href()})}
 	}
-	p := machinePartOf(m, s)
+	p := machineViewOf(m, s)
 	for _, name := range slices.Sorted(maps.Keys(m.Noun.Labels)) {
 		p.Labels = append(p.Labels, string(name)+"="+m.Noun.Labels[name])
 	}
@@ -177,10 +177,10 @@ func urgency(s subject) int {
 }
 
 // wrong reports whether an app, a seed or an agent needs a look.
-func wrong(r fleet.Running) bool { return r.Wrong > 0 || r.Nodes == 0 && r.Why != "" }
+func wrong(r fleet.Workload) bool { return r.Wrong > 0 || r.Nodes == 0 && r.Why != "" }
 
 // runningOf are the apps or seeds with which something is wrong, or those with which nothing is.
-func runningOf(kind string, list []fleet.Running, ill bool) (items []item) {
+func runningOf(kind string, list []fleet.Workload, ill bool) (items []item) {
 	for _, r := range list {
 		if wrong(r) == ill && len(items) < maxCards {
 			items = append(items, draw("running", kind+"-"+digest(r.Name), runningPart{r, kind, ill}))
@@ -191,7 +191,7 @@ func runningOf(kind string, list []fleet.Running, ill bool) (items []item) {
 
 // runningPart is an app, a seed or an agent on all nodes. What needs a look is listed among others, so it says what it is.
 type runningPart struct {
-	fleet.Running
+	fleet.Workload
 	Kind string
 	Ill  bool
 }

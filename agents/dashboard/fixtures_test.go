@@ -181,17 +181,17 @@ func (s *shelf) putSeeds() {
 }
 
 // shown serves the pages of a shelf, without a store behind them.
-func (s *shelf) shown(t testing.TB) (*sight, *tab) {
+func (s *shelf) shown(t testing.TB) (*dashboard, *tab) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	listen := server.Listener.Addr().String()
-	page := newSight(&agent.Agent{Tree: s.tree}, listen)
+	page := newDashboard(&agent.Agent{Tree: s.tree}, listen)
 	server.Config.Handler = page
-	page.link.heard("", nil)
+	page.status.record("", nil)
 	page.publish(s.reader(time.Now).Fleet())
 	server.Start()
 	t.Cleanup(server.CloseClientConnections)
-	b := (&world{t: t, listen: listen}).browse(t)
+	b := (&harness{t: t, listen: listen}).browse(t)
 	return page, b
 }
 

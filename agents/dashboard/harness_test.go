@@ -20,8 +20,8 @@ import (
 
 const hang = 2 * time.Minute // more than any of this may ever take
 
-// world is a store, a dashboard on it, and what a person does to both.
-type world struct {
+// harness is a store, a dashboard on it, and what a person does to both.
+type harness struct {
 	t       testing.TB
 	store   *store.Store
 	tree    intent.Tree
@@ -33,15 +33,15 @@ type world struct {
 	log     *os.File
 }
 
-// newWorld starts an embedded store.
-func newWorld(t testing.TB) *world {
+// newHarness starts an embedded store.
+func newHarness(t testing.TB) *harness {
 	t.Helper()
-	return worldOn(t, embeddedServer(t))
+	return newHarnessOn(t, embeddedServer(t))
 }
 
-func worldOn(t testing.TB, s server) *world {
+func newHarnessOn(t testing.TB, s server) *harness {
 	t.Helper()
-	w := &world{t: t, data: t.TempDir(), server: s, address: s.address(), listen: freeAddress(t)}
+	w := &harness{t: t, data: t.TempDir(), server: s, address: s.address(), listen: freeAddress(t)}
 	w.tree, _ = intent.ParseRoot(intent.DefaultRoot)
 	var err error
 	if w.store, err = store.Open(store.Config{Address: w.address}); err != nil {
@@ -52,7 +52,7 @@ func worldOn(t testing.TB, s server) *world {
 }
 
 // startDashboard starts the program and waits until it shows the fleet.
-func (w *world) startDashboard() {
+func (w *harness) startDashboard() {
 	w.t.Helper()
 	var err error
 	if w.log, err = os.OpenFile(filepath.Join(w.data, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
@@ -70,11 +70,11 @@ func (w *world) startDashboard() {
 	})
 }
 
-func (w *world) environment() []string {
+func (w *harness) environment() []string {
 	return append(os.Environ(), "DASHBOARD_ITSELF=1", "CONSUL_HTTP_ADDR="+w.address)
 }
 
-func (w *world) stopDashboard() {
+func (w *harness) stopDashboard() {
 	if w.cmd == nil {
 		return
 	}
@@ -85,7 +85,7 @@ func (w *world) stopDashboard() {
 }
 
 // run runs the program to its end.
-func (w *world) run(args ...string) (out string, code int) {
+func (w *harness) run(args ...string) (out string, code int) {
 	cmd := exec.Command(os.Args[0], append(args, "--state-dir", filepath.Join(w.data, "other"))...)
 	cmd.Env = w.environment()
 	said, err := cmd.CombinedOutput()
@@ -95,7 +95,7 @@ func (w *world) run(args ...string) (out string, code int) {
 	return string(said), cmd.ProcessState.ExitCode()
 }
 
-func (w *world) get(path string) (code int, body string) {
+func (w *harness) get(path string) (code int, body string) {
 	response, err := http.Get("http://" + w.listen + path)
 	if err != nil {
 		return 0, err.Error()
@@ -105,7 +105,7 @@ func (w *world) get(path string) (code int, body string) {
 	return response.StatusCode, string(data)
 }
 
-func (w *world) until(what string, done func() bool) {
+func (w *harness) until(what string, done func() bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(hang); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if done() {
@@ -116,7 +116,7 @@ func (w *world) until(what string, done func() bool) {
 	w.t.Fatalf("never: %s\n%s", what, said)
 }
 
-func (w *world) put(key string, value any) {
+func (w *harness) put(key string, value any) {
 	w.t.Helper()
 	data, err := json.Marshal(value)
 	if raw, ok := value.(string); ok {
@@ -131,7 +131,7 @@ func (w *world) put(key string, value any) {
 }
 
 // hold puts n vms of four cores onto a machine.
-func (w *world) hold(region, machine intent.Name, n int) {
+func (w *harness) hold(region, machine intent.Name, n int) {
 	w.t.Helper()
 	ledger := intent.Ledger{Entries: []intent.Entry{}}
 	for i := range n {
@@ -141,7 +141,7 @@ func (w *world) hold(region, machine intent.Name, n int) {
 }
 
 // furnish declares two regions with three machines each, a vm that waits, and an app that runs on one of them.
-func (w *world) furnish() {
+func (w *harness) furnish() {
 	w.t.Helper()
 	for code, place := range map[intent.Name]string{"SIN": "Singapore", "NRT": "Tokyo, Japan"} {
 		w.put(w.tree.Region(code), intent.Region{Location: place, Status: "Operational"})
@@ -158,7 +158,7 @@ func (w *world) furnish() {
 }
 
 // index is where the whole store stands.
-func (w *world) index() uint64 {
+func (w *harness) index() uint64 {
 	w.t.Helper()
 	_, index, err := w.store.List(context.Background(), "", store.Consistent)
 	if err != nil {

@@ -15,24 +15,24 @@ type Commit struct {
 	Keys    []string // below the intent prefix
 }
 
-// near is how far apart the writing of a change and its noticing here may be.
-const near = 10 * time.Second
+// attributionWindow is how far apart the writing of a change and its noticing here may be.
+const attributionWindow = 10 * time.Second
 
-// Recall takes the newest commits of the history, newest first: who changed intent, and why. What was noticed here and
+// Attribute takes the newest commits of the history, newest first: who changed intent, and why. What was noticed here and
 // what the history tells of it are one change.
-func (r *Reader) Recall(commits []Commit) { r.commits = commits[:min(len(commits), maxChanges)] }
+func (r *Reader) Attribute(commits []Commit) { r.commits = commits[:min(len(commits), maxChanges)] }
 
 // kindsOfKeys are the kinds of change by the folder of a key.
 var kindsOfKeys = map[string]string{"regions": "region", "machines": "machine", "vms": "vm"}
 
-// recalled returns what was noticed with what the history adds to it, and the commits that nobody noticed.
-func (r *Reader) recalled() []Change {
-	list := append([]Change{}, r.noticed...)
+// attributed returns what was noticed with what the history adds to it, and the commits that nobody noticed.
+func (r *Reader) attributed() []Change {
+	list := append([]Change{}, r.changeLog...)
 	told := make([]bool, len(r.commits))
 	for i, seen := range list {
 		nearest := -1
 		for j, c := range r.commits {
-			if !c.tells(seen) {
+			if !c.matches(seen) {
 				continue
 			}
 			told[j] = true
@@ -52,9 +52,9 @@ func (r *Reader) recalled() []Change {
 	return list
 }
 
-// tells reports whether the commit is what was noticed.
-func (c Commit) tells(seen Change) bool {
-	if seen.At.Sub(c.At).Abs() > near || seen.Kind == "" {
+// matches reports whether the commit is what was noticed.
+func (c Commit) matches(seen Change) bool {
+	if seen.At.Sub(c.At).Abs() > attributionWindow || seen.Kind == "" {
 		return false
 	}
 	same := 0

@@ -24,7 +24,7 @@ func changed(key string, before, after any) []Change {
 	return nil
 }
 
-func one(kind, subject, phase, format string, args ...any) []Change {
+func newChange(kind, subject, phase, format string, args ...any) []Change {
 	return []Change{{Kind: kind, Subject: subject, Phase: phase, Text: fmt.Sprintf(format, args...)}}
 }
 
@@ -32,11 +32,11 @@ func regionChanged(code string, before any, r intent.Region, gone bool) []Change
 	old, had := before.(intent.Region)
 	switch {
 	case gone:
-		return one("region", code, "gone", "is no longer declared")
+		return newChange("region", code, "gone", "is no longer declared")
 	case !had:
-		return one("region", code, "", "declared: %s", r.Location)
+		return newChange("region", code, "", "declared: %s", r.Location)
 	case old.Status != r.Status:
-		return one("region", code, "", "%s, was %s", r.Status, old.Status)
+		return newChange("region", code, "", "%s, was %s", r.Status, old.Status)
 	}
 	return nil
 }
@@ -47,15 +47,15 @@ func machineChanged(key string, before any, m intent.Machine, gone bool) []Chang
 	var c []Change
 	switch {
 	case gone:
-		c = one("machine", name, "gone", "is no longer declared in %s", region)
+		c = newChange("machine", name, "gone", "is no longer declared in %s", region)
 	case !had:
-		c = one("machine", name, "", "declared in %s: %d cores, %s", region, m.Cores, Bytes(int64(m.Memory)))
+		c = newChange("machine", name, "", "declared in %s: %d cores, %s", region, m.Cores, Bytes(int64(m.Memory)))
 	case stateOf(old) != stateOf(m):
-		c = one("machine", name, stateOf(m), "%s, was %s", stateOf(m), stateOf(old))
+		c = newChange("machine", name, stateOf(m), "%s, was %s", stateOf(m), stateOf(old))
 	case old.Cores != m.Cores || old.Memory != m.Memory:
-		c = one("machine", name, "", "%d cores, %s; had %d cores, %s", m.Cores, Bytes(int64(m.Memory)), old.Cores, Bytes(int64(old.Memory)))
+		c = newChange("machine", name, "", "%d cores, %s; had %d cores, %s", m.Cores, Bytes(int64(m.Memory)), old.Cores, Bytes(int64(old.Memory)))
 	case old.Reserved != m.Reserved:
-		c = one("machine", name, "", "keeps %d cores, %s for itself", m.Reserved.Cores, Bytes(int64(m.Reserved.Memory)))
+		c = newChange("machine", name, "", "keeps %d cores, %s for itself", m.Reserved.Cores, Bytes(int64(m.Reserved.Memory)))
 	default:
 		return nil
 	}
@@ -69,13 +69,13 @@ func vmChanged(name string, before any, v intent.VM, gone bool) []Change {
 	old, had := before.(intent.VM)
 	switch {
 	case gone:
-		return one("vm", name, "gone", "is no longer wanted")
+		return newChange("vm", name, "gone", "is no longer wanted")
 	case !had:
-		return one("vm", name, "", "wanted: %s", wants(v))
+		return newChange("vm", name, "", "wanted: %s", wants(v))
 	case old.Count != v.Count:
-		return one("vm", name, "", "%d wanted, before %d", v.Count, old.Count)
+		return newChange("vm", name, "", "%d wanted, before %d", v.Count, old.Count)
 	}
-	return one("vm", name, "", "changed: %s", wants(v))
+	return newChange("vm", name, "", "changed: %s", wants(v))
 }
 
 func wants(v intent.VM) string {
@@ -90,13 +90,13 @@ func placementChanged(instance string, before any, p intent.Placement, gone bool
 	old, _ := before.(intent.Placement)
 	switch {
 	case gone:
-		return one("vm", instance, "gone", "released%s", from(p))
+		return newChange("vm", instance, "gone", "released%s", from(p))
 	case p.State == intent.Placed && old.Machine != p.Machine:
-		c := one("vm", instance, "placed", "placed on %s in %s", p.Machine, p.Region)
+		c := newChange("vm", instance, "placed", "placed on %s in %s", p.Machine, p.Region)
 		c[0].Machine = string(p.Machine)
 		return c
 	case p.State == intent.Pending && old.State != intent.Pending:
-		return one("vm", instance, "pending", "pending: %s", Clip(p.Reason))
+		return newChange("vm", instance, "pending", "pending: %s", Clip(p.Reason))
 	}
 	return nil
 }
@@ -108,25 +108,25 @@ func from(p intent.Placement) string {
 	return " from " + string(p.Machine)
 }
 
-// maxNews is how many changes of one kind are told one by one when they come at once.
-const maxNews = 12
+// maxListedChanges is how many changes of one kind are told one by one when they come at once.
+const maxListedChanges = 12
 
-// notice keeps the newest of what was seen to change. Many at once, such as an import, become one line.
-func (r *Reader) notice(news []Change) {
+// record keeps the newest of what was seen to change. Many at once, such as an import, become one line.
+func (r *Reader) record(news []Change) {
 	if len(news) == 0 {
 		return
 	}
 	slices.SortStableFunc(news, func(a, b Change) int { return cmp.Compare(a.Subject, b.Subject) })
-	if n := len(news); n > maxNews {
+	if n := len(news); n > maxListedChanges {
 		first := news[0]
-		news = one(first.Kind, fmt.Sprintf("%d %ss", n, first.Kind), "", "changed at once, such as %s: %s", first.Subject, first.Text)
+		news = newChange(first.Kind, fmt.Sprintf("%d %ss", n, first.Kind), "", "changed at once, such as %s: %s", first.Subject, first.Text)
 	}
 	now := r.now().UTC()
 	for i := range news {
 		news[i].At = now
 	}
-	r.noticed = append(news, r.noticed...)
-	r.noticed = r.noticed[:min(len(r.noticed), maxChanges)]
+	r.changeLog = append(news, r.changeLog...)
+	r.changeLog = r.changeLog[:min(len(r.changeLog), maxChanges)]
 }
 
 // Bytes is an amount of memory for a person: three digits and a decimal unit.

@@ -16,8 +16,8 @@ var gaps = regexp.MustCompile(`(<[^>]*>|\s)+`)
 // TestShown holds plain HTML, as it is without scripts, to all that the page is for.
 func TestShown(t *testing.T) {
 	s := busy()
-	page := newSight(&agent.Agent{Tree: s.tree}, "127.0.0.1:4000")
-	page.link.heard("", nil)
+	page := newDashboard(&agent.Agent{Tree: s.tree}, "127.0.0.1:4000")
+	page.status.record("", nil)
 	page.publish(s.reader(time.Now).Fleet())
 	for _, c := range []struct {
 		about string

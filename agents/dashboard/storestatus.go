@@ -13,51 +13,51 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// link is how the reads of the store go. It is safe for use by many goroutines.
-type link struct {
+// storeStatus is how the reads of the store go. It is safe for use by many goroutines.
+type storeStatus struct {
 	mu      sync.Mutex
 	faults  map[intent.Prefix]error
 	checked time.Time     // when the store last answered; zero before it ever did
-	turned  chan struct{} // closed when up or the fault changes
+	changed chan struct{} // closed when up or the fault changes
 }
 
-func newLink() *link {
-	return &link{faults: map[intent.Prefix]error{}, turned: make(chan struct{})}
+func newStoreStatus() *storeStatus {
+	return &storeStatus{faults: map[intent.Prefix]error{}, changed: make(chan struct{})}
 }
 
-// heard takes the outcome of one read.
-func (l *link) heard(prefix intent.Prefix, err error) {
+// record takes the outcome of one read.
+func (l *storeStatus) record(prefix intent.Prefix, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before, first := text(l.fault()), l.checked.IsZero()
+	before, first := errorText(l.fault()), l.checked.IsZero()
 	if delete(l.faults, prefix); err != nil {
 		l.faults[prefix] = err
 	} else {
 		l.checked = time.Now()
 	}
-	if text(l.fault()) != before || first && err == nil {
-		close(l.turned)
-		l.turned = make(chan struct{})
+	if errorText(l.fault()) != before || first && err == nil {
+		close(l.changed)
+		l.changed = make(chan struct{})
 	}
 }
 
 // fault is the first of the faults by prefix, so that it does not change back and forth.
-func (l *link) fault() error {
+func (l *storeStatus) fault() error {
 	for _, prefix := range slices.Sorted(maps.Keys(l.faults)) {
 		return l.faults[prefix]
 	}
 	return nil
 }
 
-func text(err error) string {
+func errorText(err error) string {
 	if err == nil {
 		return ""
 	}
 	return err.Error()
 }
 
-// linkState is what pages are told of the link.
-type linkState struct {
+// storeState is what pages are told of the link.
+type storeState struct {
 	Up    bool   `json:"up"`
 	Words string `json:"words"`
 	Error string `json:"error,omitempty"`
@@ -67,11 +67,11 @@ type linkState struct {
 }
 
 // state returns how things are, and a channel that is closed when that changes.
-func (l *link) state(now time.Time) (linkState, <-chan struct{}) {
+func (l *storeStatus) state(now time.Time) (storeState, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fault := l.fault()
-	s := linkState{Up: fault == nil && !l.checked.IsZero(), Words: "Live", Error: fleet.Clip(text(fault))}
+	s := storeState{Up: fault == nil && !l.checked.IsZero(), Words: "Live", Error: fleet.Clip(errorText(fault))}
 	switch {
 	case errors.Is(fault, store.ErrDenied):
 		s.Words = "The store refuses"
@@ -83,11 +83,11 @@ func (l *link) state(now time.Time) (linkState, <-chan struct{}) {
 	if !l.checked.IsZero() {
 		s.Age = now.Sub(l.checked).Milliseconds()
 	}
-	return s, l.turned
+	return s, l.changed
 }
 
-// trouble is a sentence for the page, or "".
-func (s linkState) trouble() string {
+// problem is a sentence for the page, or "".
+func (s storeState) problem() string {
 	if s.Up {
 		return ""
 	}

@@ -22,7 +22,7 @@ type tab struct {
 }
 
 // browse starts Chromium and returns its first tab.
-func (w *world) browse(t testing.TB) *tab {
+func (w *harness) browse(t testing.TB) *tab {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -47,9 +47,9 @@ func (w *world) browse(t testing.TB) *tab {
 }
 
 // openPage furnishes a store, starts the dashboard on it, and opens one of its pages in a browser until it is live.
-func openPage(t testing.TB, on func(testing.TB) server, path string) (*world, *tab) {
+func openPage(t testing.TB, on func(testing.TB) server, path string) (*harness, *tab) {
 	t.Helper()
-	w := worldOn(t, on(t))
+	w := newHarnessOn(t, on(t))
 	w.furnish()
 	w.startDashboard()
 	b := w.browse(t)

@@ -16,34 +16,34 @@ import (
 
 // The pace of the page.
 const (
-	settle = 10 * time.Millisecond  // one transaction arrives by several watches: what comes this close is one change
-	pause  = 150 * time.Millisecond // between two renderings, however fast the store changes: a browser that is sent more than it can paint falls behind
-	beat   = 5 * time.Second        // how often the store is asked whether it is there, and pages are told
+	coalesceDelay = 10 * time.Millisecond  // one transaction arrives by several watches: what comes this close is one change
+	renderPause   = 150 * time.Millisecond // between two renderings, however fast the store changes: a browser that is sent more than it can paint falls behind
+	heartbeat     = 5 * time.Second        // how often the store is asked whether it is there, and pages are told
 )
 
-// sight is the dashboard: it follows the store, draws what is looked at, and serves it.
-type sight struct {
-	agent *agent.Agent
-	mux   http.Handler
-	link  *link
-	build string
+// dashboard is the dashboard: it follows the store, draws what is looked at, and serves it.
+type dashboard struct {
+	agent  *agent.Agent
+	mux    http.Handler
+	status *storeStatus
+	build  string
 
-	mu    sync.Mutex
-	fleet *fleet.Fleet
-	views map[selection]*view // those that somebody looks at
+	mu            sync.Mutex
+	fleet         *fleet.Fleet
+	subscriptions map[selection]*subscription // those that somebody looks at
 }
 
-func newSight(a *agent.Agent, listen string) *sight {
-	s := &sight{agent: a, link: newLink(), build: buildOf(), fleet: &fleet.Fleet{}, views: map[selection]*view{}}
-	s.mux = guarded(listen, s.routes())
+func newDashboard(a *agent.Agent, listen string) *dashboard {
+	s := &dashboard{agent: a, status: newStoreStatus(), build: buildOf(), fleet: &fleet.Fleet{}, subscriptions: map[selection]*subscription{}}
+	s.mux = secured(listen, s.routes())
 	return s
 }
 
 // ServeHTTP serves the page, its stream and its assets.
-func (s *sight) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+func (s *dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 // Print writes the page as it is now.
-func (s *sight) Print(ctx context.Context, w io.Writer) error {
+func (s *dashboard) Print(ctx context.Context, w io.Writer) error {
 	reader := fleet.NewReader(s.agent.Tree, time.Now)
 	for _, prefix := range reader.Prefixes() {
 		pairs, index, err := s.agent.Store.List(ctx, prefix, store.Default)
@@ -52,25 +52,25 @@ func (s *sight) Print(ctx context.Context, w io.Writer) error {
 		}
 		reader.Take(prefix, store.Snapshot{Pairs: pairs, Index: index})
 	}
-	s.link.heard("", nil)
+	s.status.record("", nil)
 	s.publish(reader.Fleet())
 	return s.write(w, selection{})
 }
 
-// part is what one watch brought.
-type part struct {
+// update is what one watch brought.
+type update struct {
 	prefix intent.Prefix
 	store.Snapshot
 }
 
 // Watch follows the store until ctx ends: one watch a prefix, and one question whether the store is there.
-func (s *sight) Watch(ctx context.Context, heard func(intent.Prefix, error), seen func()) {
+func (s *dashboard) Watch(ctx context.Context, heard func(intent.Prefix, error), seen func()) {
 	reader := fleet.NewReader(s.agent.Tree, time.Now)
 	both := func(prefix intent.Prefix, err error) {
 		heard(prefix, err)
-		s.link.heard(prefix, err)
+		s.status.record(prefix, err)
 	}
-	in := make(chan part)
+	in := make(chan update)
 	for _, prefix := range reader.Prefixes() {
 		out := s.agent.Store.Watch(ctx, prefix, both)
 		go func() {
@@ -78,7 +78,7 @@ func (s *sight) Watch(ctx context.Context, heard func(intent.Prefix, error), see
 				select {
 				case snapshot := <-out:
 					select {
-					case in <- part{prefix, snapshot}:
+					case in <- update{prefix, snapshot}:
 					case <-ctx.Done():
 						return
 					}
@@ -88,30 +88,30 @@ func (s *sight) Watch(ctx context.Context, heard func(intent.Prefix, error), see
 			}
 		}()
 	}
-	go s.ask(ctx, both)
+	go s.probeStore(ctx, both)
 	asked, past := make(chan struct{}, 1), make(chan []fleet.Commit)
-	go s.remember(ctx, asked, past)
-	s.follow(ctx, reader, arrivals{in, asked, past}, seen)
+	go s.followHistory(ctx, asked, past)
+	s.follow(ctx, reader, updates{in, asked, past}, seen)
 }
 
-// arrivals are what comes from the store: what the watches bring and, whenever that is asked for, what the history tells.
-type arrivals struct {
-	parts <-chan part
+// updates are what comes from the store: what the watches bring and, whenever that is asked for, what the history tells.
+type updates struct {
+	parts <-chan update
 	asked chan<- struct{}
 	past  <-chan []fleet.Commit
 }
 
-// ask asks for the history; once is enough.
-func (a arrivals) ask() {
+// requestHistory asks for the history; once is enough.
+func (a updates) requestHistory() {
 	select {
 	case a.asked <- struct{}{}:
 	default:
 	}
 }
 
-// ask finds out within a beat that the store is gone or back: a watch of a host that fell silent does not.
-func (s *sight) ask(ctx context.Context, heard func(intent.Prefix, error)) {
-	tick := time.NewTicker(beat)
+// probeStore finds out within a beat that the store is gone or back: a watch of a host that fell silent does not.
+func (s *dashboard) probeStore(ctx context.Context, heard func(intent.Prefix, error)) {
+	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for {
 		select {
@@ -127,8 +127,8 @@ func (s *sight) ask(ctx context.Context, heard func(intent.Prefix, error)) {
 
 // follow draws a new fleet whenever something came. Before everything was read once it waits, but not for ever: what may
 // not be read must not hide the rest.
-func (s *sight) follow(ctx context.Context, reader *fleet.Reader, in arrivals, seen func()) {
-	tick := time.NewTicker(beat)
+func (s *dashboard) follow(ctx context.Context, reader *fleet.Reader, in updates, seen func()) {
+	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	read, late := false, false
 	for {
@@ -136,7 +136,7 @@ func (s *sight) follow(ctx context.Context, reader *fleet.Reader, in arrivals, s
 		case p := <-in.parts:
 			reader.Take(p.prefix, p.Snapshot)
 			read = true
-			for waiting := time.After(settle); waiting != nil; {
+			for waiting := time.After(coalesceDelay); waiting != nil; {
 				select {
 				case p := <-in.parts:
 					reader.Take(p.prefix, p.Snapshot)
@@ -147,11 +147,11 @@ func (s *sight) follow(ctx context.Context, reader *fleet.Reader, in arrivals, s
 			if reader.Complete() || late {
 				s.publish(reader.Fleet())
 				seen()
-				in.ask()
-				rest(ctx, pause)
+				in.requestHistory()
+				sleep(ctx, renderPause)
 			}
 		case commits := <-in.past:
-			reader.Recall(commits)
+			reader.Attribute(commits)
 			s.publish(reader.Fleet())
 		case <-tick.C:
 			if read && !late && !reader.Complete() {
@@ -166,8 +166,8 @@ func (s *sight) follow(ctx context.Context, reader *fleet.Reader, in arrivals, s
 	}
 }
 
-// rest waits for d or the end of ctx.
-func rest(ctx context.Context, d time.Duration) {
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():

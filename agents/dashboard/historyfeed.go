@@ -8,12 +8,12 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// maxPast is how many commits of the history are told.
-const maxPast = 40
+// maxCommits is how many commits of the history are told.
+const maxCommits = 40
 
-// remember reads the newest commits of the history whenever it is asked to, and hands them over when they are others. A
+// followHistory reads the newest commits of the history whenever it is asked to, and hands them over when they are others. A
 // store without a history, or a token that may not read it, has nothing to tell: the page then goes without.
-func (s *sight) remember(ctx context.Context, asked <-chan struct{}, out chan<- []fleet.Commit) {
+func (s *dashboard) followHistory(ctx context.Context, asked <-chan struct{}, out chan<- []fleet.Commit) {
 	log := history.Open(s.agent.Store, s.agent.Tree)
 	var newest uint64
 	for {
@@ -26,7 +26,7 @@ func (s *sight) remember(ctx context.Context, asked <-chan struct{}, out chan<- 
 		var commits []fleet.Commit
 		first := newest
 		for c, err := range log.Commits(reading, history.Query{}) {
-			if err != nil || len(commits) == maxPast || c.Seq == first && len(commits) == 0 {
+			if err != nil || len(commits) == maxCommits || c.Seq == first && len(commits) == 0 {
 				break
 			}
 			newest = max(newest, c.Seq)
