@@ -50,8 +50,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// world is a store, a supervisor and a place for everything on disk.
-type world struct {
+// harness is a store, a supervisor and a place for everything on disk.
+type harness struct {
 	testing.TB
 	bin     string
 	dir     string // scratch, seen alike inside and outside of a booted systemd
@@ -69,14 +69,14 @@ type process struct {
 	done chan struct{}
 }
 
-// newWorld sets up a world with the store (embedded or consul) and the supervisor (runit or systemd) named.
-func newWorld(t testing.TB, store, supervisor string) *world {
+// newHarness sets up a world with the store (embedded or consul) and the supervisor (runit or systemd) named.
+func newHarness(t testing.TB, store, supervisor string) *harness {
 	t.Helper()
 	bin, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{TB: t, bin: bin}
+	w := &harness{TB: t, bin: bin}
 	switch supervisor {
 	case "runit":
 		w.dir = t.TempDir()
@@ -91,7 +91,7 @@ func newWorld(t testing.TB, store, supervisor string) *world {
 	return w
 }
 
-func (w *world) startStore(kind string) {
+func (w *harness) startStore(kind string) {
 	w.Helper()
 	data := filepath.Join(w.dir, "store")
 	switch kind {
@@ -112,7 +112,7 @@ func freePort(t testing.TB) string {
 }
 
 // http talks to the store over its socket, as curl --unix-socket would.
-func (w *world) http() *http.Client {
+func (w *harness) http() *http.Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", w.socket)
 	}
@@ -120,7 +120,7 @@ func (w *world) http() *http.Client {
 }
 
 // try sends one request about a key and returns the answer.
-func (w *world) try(method, key, value string) (string, error) {
+func (w *harness) try(method, key, value string) (string, error) {
 	query := ""
 	if method == http.MethodGet {
 		query = "?raw"
@@ -142,7 +142,7 @@ func (w *world) try(method, key, value string) (string, error) {
 }
 
 // put declares intent as plain curl would.
-func (w *world) put(key, value string) {
+func (w *harness) put(key, value string) {
 	w.Helper()
 	if _, err := w.try(http.MethodPut, "platypus/intent/"+key, value); err != nil {
 		w.Fatal(err)
@@ -150,7 +150,7 @@ func (w *world) put(key, value string) {
 }
 
 // report reads what an agent says of itself.
-func (w *world) report(agent string) (r intent.Report, err error) {
+func (w *harness) report(agent string) (r intent.Report, err error) {
 	body, err := w.try(http.MethodGet, "platypus/status/"+agent+"/"+node, "")
 	if err == nil {
 		err = json.Unmarshal([]byte(body), &r)
@@ -159,7 +159,7 @@ func (w *world) report(agent string) (r intent.Report, err error) {
 }
 
 // command is a program of ours with the store in its environment. What needs the supervisor's world runs inside it.
-func (w *world) command(name string, args ...string) *exec.Cmd {
+func (w *harness) command(name string, args ...string) *exec.Cmd {
 	path := filepath.Join(w.bin, name)
 	var cmd *exec.Cmd
 	switch {
@@ -186,7 +186,7 @@ func (w *world) command(name string, args ...string) *exec.Cmd {
 }
 
 // flags are those that this world asks of an agent.
-func (w *world) flags(agent string) []string {
+func (w *harness) flags(agent string) []string {
 	args := []string{"--node", node, "--state-dir", filepath.Join(w.dir, "state", agent)}
 	switch {
 	case agent == "preparer":
@@ -200,13 +200,13 @@ func (w *world) flags(agent string) []string {
 }
 
 // agent starts an agent that runs for ever.
-func (w *world) agent(name string, more ...string) *process {
+func (w *harness) agent(name string, more ...string) *process {
 	w.Helper()
 	return w.start(name, append(w.flags(name), more...)...)
 }
 
 // once runs an agent once and returns its exit code and what it said.
-func (w *world) once(name string, more ...string) (int, string) {
+func (w *harness) once(name string, more ...string) (int, string) {
 	w.Helper()
 	cmd := w.command(name, append(w.flags(name), append(more, "--once")...)...)
 	out, err := cmd.CombinedOutput()
@@ -216,13 +216,13 @@ func (w *world) once(name string, more ...string) (int, string) {
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-func (w *world) start(name string, args ...string) *process {
+func (w *harness) start(name string, args ...string) *process {
 	w.Helper()
 	return w.run(w.command(name, args...))
 }
 
 // run starts a program that ends, at the latest, with the test.
-func (w *world) run(cmd *exec.Cmd) *process {
+func (w *harness) run(cmd *exec.Cmd) *process {
 	w.Helper()
 	p := &process{cmd: cmd, said: &consultest.Output{}, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.said, p.said
@@ -269,7 +269,7 @@ func (p *process) end(signal syscall.Signal) {
 }
 
 // platypus runs the CLI and returns its output; want is the exit code.
-func (w *world) platypus(want int, args ...string) string {
+func (w *harness) platypus(want int, args ...string) string {
 	w.Helper()
 	cmd := w.command("platypus", args...)
 	out, err := cmd.CombinedOutput()
@@ -279,7 +279,7 @@ func (w *world) platypus(want int, args ...string) string {
 	return string(out)
 }
 
-func (w *world) write(path, content string) {
+func (w *harness) write(path, content string) {
 	w.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		w.Fatal(err)
@@ -290,7 +290,7 @@ func (w *world) write(path, content string) {
 }
 
 // eventually waits until ok returns nil.
-func (w *world) eventually(what string, ok func() error) {
+func (w *harness) eventually(what string, ok func() error) {
 	w.Helper()
 	var err error
 	for end := time.Now().Add(testhost.HangLimit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
