@@ -158,7 +158,7 @@ func run[D, A any, S converge.Step](ctx context.Context, c *cli.Context, p Progr
 		}
 		defer lock.Close()
 		a.lock = lockID(lock)
-		if err := host.SweepAll(filepath.Join(a.StateDir, "written.list")); err != nil {
+		if err := host.RemoveAllLeftovers(filepath.Join(a.StateDir, "written.list")); err != nil {
 			a.Log.Warn("", err.Error())
 		}
 	}
