@@ -23,9 +23,9 @@ import (
 )
 
 // BenchmarkWriteToPaint measures from before the write of a ledger to the frame that shows it, in a real browser: both
-// clocks are this machine's. Writes are as far apart as people and allocators make them, from at once to most of a second,
-// so that some meet a watch that has to pause. Beside the whole it tells where the time goes: until the store has taken the
-// write, and until the news is on the wire.
+// clocks are this machine's. Writes are as far apart as people and allocators make them, from at once to most of a
+// second, so that some meet a watch that has to pause. Beside the whole it tells where the time goes: until the store
+// has taken the write, and until the news is on the wire.
 func BenchmarkWriteToPaint(b *testing.B) {
 	for _, kind := range []string{"embedded", "consul"} {
 		b.Run(kind, func(b *testing.B) {
@@ -65,8 +65,8 @@ func BenchmarkWriteToPaint(b *testing.B) {
 	}
 }
 
-// BenchmarkBusyToPaint measures a store in which one ledger is written ten times a second: how long until a page shows each
-// state or a later one, which is what somebody who looks at it can be behind.
+// BenchmarkBusyToPaint measures a store in which one ledger is written ten times a second: how long until a page shows
+// each state or a later one, which is what somebody who looks at it can be behind.
 func BenchmarkBusyToPaint(b *testing.B) {
 	for _, kind := range []string{"embedded", "consul"} {
 		b.Run(kind, func(b *testing.B) {
@@ -185,7 +185,8 @@ func (w *harness) resident() float64 {
 	return float64(kB) / 1024
 }
 
-// BenchmarkPageOfMany measures 5,000 machines: the first reading, one change until it is drawn, and what a browser gets.
+// BenchmarkPageOfMany measures 5,000 machines: the first reading, one change until it is drawn, and what a browser
+// gets.
 func BenchmarkPageOfMany(b *testing.B) {
 	s := large(5000)
 	var before, after runtime.MemStats

@@ -141,8 +141,8 @@ func TestKeyboard(t *testing.T) {
 	b.until("the region again", "!document.querySelector('.machine') && document.querySelectorAll('.card').length === 3")
 }
 
-// TestSizes looks at the page on a phone and on a desk, in light and in dark: nothing sticks out, and it is not the same
-// picture.
+// TestSizes looks at the page on a phone and on a desk, in light and in dark: nothing sticks out, and it is not the
+// same picture.
 func TestSizes(t *testing.T) {
 	w := newHarness(t)
 	w.furnish()

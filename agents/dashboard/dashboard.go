@@ -21,7 +21,7 @@ const (
 	heartbeat     = 5 * time.Second        // how often the store is asked whether it is there, and pages are told
 )
 
-// dashboard is the dashboard: it follows the store, draws what is looked at, and serves it.
+// dashboard follows the store, renders the selections that are open, and serves them.
 type dashboard struct {
 	agent  *agent.Agent
 	mux    http.Handler
@@ -94,7 +94,7 @@ func (s *dashboard) Watch(ctx context.Context, heard func(intent.Prefix, error),
 	s.follow(ctx, reader, updates{in, asked, past}, seen)
 }
 
-// updates are what comes from the store: what the watches bring and, whenever that is asked for, what the history tells.
+// updates are the channels from the store: the watches and, on request, the history.
 type updates struct {
 	parts <-chan update
 	asked chan<- struct{}
@@ -125,8 +125,8 @@ func (s *dashboard) probeStore(ctx context.Context, heard func(intent.Prefix, er
 	}
 }
 
-// follow draws a new fleet whenever something came. Before everything was read once it waits, but not for ever: what may
-// not be read must not hide the rest.
+// follow draws a new fleet whenever something came. Before everything was read once it waits, but not for ever: what
+// may not be read must not hide the rest.
 func (s *dashboard) follow(ctx context.Context, reader *fleet.Reader, in updates, seen func()) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()

@@ -103,8 +103,8 @@ func TestFirstPage_UnansweredVMs(t *testing.T) {
 	}
 }
 
-// TestFirstPage_FaultsComeFirst looks at the page as it is drawn: what fails is above what is well, on a phone as well, and
-// nothing of a reason is cut off.
+// TestFirstPage_FaultsComeFirst looks at the page as it is drawn: what fails is above what is well, on a phone as well,
+// and nothing of a reason is cut off.
 func TestFirstPage_FaultsComeFirst(t *testing.T) {
 	for name, s := range map[string]*shelf{"bare": bare(), "busy": busy(), "unanswered": unanswered()} {
 		_, b := s.shown(t)

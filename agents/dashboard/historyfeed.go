@@ -11,8 +11,8 @@ import (
 // maxCommits is how many commits of the history are told.
 const maxCommits = 40
 
-// followHistory reads the newest commits of the history whenever it is asked to, and hands them over when they are others. A
-// store without a history, or a token that may not read it, has nothing to tell: the page then goes without.
+// followHistory reads the newest commits of the history whenever it is asked to, and hands them over when they are
+// others. A store without a history, or a token that may not read it, has nothing to tell: the page then goes without.
 func (s *dashboard) followHistory(ctx context.Context, asked <-chan struct{}, out chan<- []fleet.Commit) {
 	log := history.Open(s.agent.Store, s.agent.Tree)
 	var newest uint64

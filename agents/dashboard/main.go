@@ -1,5 +1,6 @@
-// Program dashboard shows the fleet on one page: regions and machines with what is allocated, reserved and free, vms that
-// wait for a machine and why, apps and seeds on every node, and what changed last. The page follows the store by itself.
+// Program dashboard shows the fleet on one page: regions and machines with what is allocated, reserved and free, vms
+// that wait for a machine and why, apps and seeds on every node, and what changed last. The page follows the store by
+// itself.
 //
 // It is an onlooker: it brings nothing about, owns nothing on its host and writes nothing to the store. Everything that
 // it shows was written by others and counts as hostile until it is escaped and bounded.

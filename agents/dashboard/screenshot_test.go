@@ -146,7 +146,8 @@ func TestOdds(t *testing.T) {
 	}
 }
 
-// TestFocusOrder follows the tab key: nothing is skipped, the focus can be seen, and the head of the page never hides it.
+// TestFocusOrder follows the tab key: nothing is skipped, the focus can be seen, and the head of the page never hides
+// it.
 func TestFocusOrder(t *testing.T) {
 	_, b := busy().shown(t)
 	b.dress(1440, 1000, "light")

@@ -19,8 +19,8 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/agent"
 )
 
-// policy lets the page load nothing but its own style, script and mark, and lets nobody frame it. Text of the store that
-// slipped through as markup could still neither run nor call anywhere.
+// policy lets the page load nothing but its own style, script and mark, and lets nobody frame it. Text of the store
+// that slipped through as markup could still neither run nor call anywhere.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 

@@ -13,7 +13,7 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// storeStatus is how the reads of the store go. It is safe for use by many goroutines.
+// storeStatus records the results of store reads. It is safe for concurrent use.
 type storeStatus struct {
 	mu      sync.Mutex
 	faults  map[intent.Prefix]error

@@ -139,8 +139,8 @@ func (s *dashboard) unsubscribe(chosen selection) {
 	}
 }
 
-// deltaSince returns what brings a page with the rendering last up to date, and nil when it is; and the channel that tells of
-// the next rendering.
+// deltaSince returns what brings a page with the rendering last up to date, and nil when it is; and the channel that
+// tells of the next rendering.
 func (s *dashboard) deltaSince(v *subscription, last string) (id string, data []byte, index uint64, turned <-chan struct{}) {
 	s.mu.Lock()
 	now := v.rendering

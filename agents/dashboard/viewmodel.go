@@ -189,7 +189,8 @@ func runningOf(kind string, list []fleet.Workload, ill bool) (items []item) {
 	return items
 }
 
-// runningPart is an app, a seed or an agent on all nodes. What needs a look is listed among others, so it says what it is.
+// runningPart is an app, a seed or an agent on all nodes. What needs a look is listed among others, so it says what it
+// is.
 type runningPart struct {
 	fleet.Workload
 	Kind string

@@ -79,8 +79,8 @@ func planFiles(n intent.Node, c claims, f Files) (steps []converge.Step) {
 	return steps
 }
 
-// closes reports whether the file of an app says a port that content does not, or anything at all that this agent did not
-// write.
+// closes reports whether the file of an app says a port that content does not, or anything at all that this agent did
+// not write.
 func (f Files) closes(app intent.Name, content string) bool {
 	before, there := f.Content[app]
 	if !there || before == none2014 {

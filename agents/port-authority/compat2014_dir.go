@@ -18,9 +18,9 @@ const (
 	maxFile = 16 << 20 // bytes of one file: every port of both protocols takes 6 MB
 )
 
-// compatDir is the directory of 2014 and the command that reads it. The format leaves no room for a mark, so which files
-// are this agent's is kept in its state directory: one empty file an app, made before the app's own. Should that be
-// lost, files of apps that are gone stay; nothing is removed by guessing.
+// compatDir is the directory of 2014 and the command that reads it. The format leaves no room for a mark, so which
+// files are this agent's is kept in its state directory: one empty file an app, made before the app's own. Should that
+// be lost, files of apps that are gone stay; nothing is removed by guessing.
 type compatDir struct {
 	dir     string
 	state   string

@@ -57,8 +57,8 @@ func resolve(n intent.Node, a Actual) claims {
 	return c
 }
 
-// claimedPorts holds, for each protocol and port, one more than the number of the app that has it. It comes in pages of 256
-// ports, for most hosts open a few: all at once would be half a MiB to be had and given back at every pass.
+// claimedPorts holds, for each protocol and port, one more than the number of the app that has it. It comes in pages of
+// 256 ports, for most hosts open a few: all at once would be half a MiB to be had and given back at every pass.
 type claimedPorts struct{ tcp, udp [256]*[256]int32 }
 
 func (t *claimedPorts) pagesOf(protocol intent.Protocol) *[256]*[256]int32 {

@@ -16,8 +16,9 @@ type chainCheck struct {
 	since time.Time
 }
 
-// checkOtherChains adds to a chain which of its rules open nothing, because a base chain of nftables drops what they accept. It
-// looks again when the chain or anything in nftables has changed, and now and then, for routes change as well.
+// checkOtherChains adds to a chain which of its rules open nothing, because a base chain of nftables drops what they
+// accept. It looks again when the chain or anything in nftables has changed, and now and then, for routes change as
+// well.
 func (w *firewall) checkOtherChains(chain *Chain) *Chain {
 	at, known := generation()
 	if !known || chain.Unusable != "" || len(chain.Rules) == 0 {

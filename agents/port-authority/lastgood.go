@@ -12,9 +12,9 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// lastGood are the ports that intent last asked for soundly, by app. The kernel forgets them at a flush and at a reboot,
-// and intent no longer says them while it cannot be used; so they are kept in the state directory, as a cache that may be
-// lost. Only an app without a single rule of a family gets them back: what the kernel still has is newer.
+// lastGood are the ports that intent last asked for soundly, by app. The kernel forgets them at a flush and at a
+// reboot, and intent no longer says them while it cannot be used; so they are kept in the state directory, as a cache
+// that may be lost. Only an app without a single rule of a family gets them back: what the kernel still has is newer.
 type lastGood struct {
 	path  string
 	of    string // node and root: what was kept for another is nobody's

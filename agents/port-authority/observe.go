@@ -95,8 +95,8 @@ func (w *firewall) observe(ctx context.Context) *Chain {
 	return chain
 }
 
-// readXtables looks at the table of the legacy back-end without a program. It returns nil when iptables-save is to be asked:
-// also once in a while, so that nobody relies on it alone.
+// readXtables looks at the table of the legacy back-end without a program. It returns nil when iptables-save is to be
+// asked: also once in a while, so that nobody relies on it alone.
 func (w *firewall) readXtables() *Chain {
 	if !w.xtables {
 		return nil
@@ -179,8 +179,9 @@ func mayRefuse(rule string) bool {
 	return true
 }
 
-// checkOtherBackend returns the program of the back-end that is not in use when that holds our chain: rules of two back-ends
-// do not add up, since a packet must pass both. A look must not load what is not loaded, hence the look into /proc.
+// checkOtherBackend returns the program of the back-end that is not in use when that holds our chain: rules of two
+// back-ends do not add up, since a packet must pass both. A look must not load what is not loaded, hence the look into
+// /proc.
 func (w *firewall) checkOtherBackend(ctx context.Context, saved string) string {
 	dir, base := filepath.Split(w.program)
 	base, _, _ = strings.Cut(base, "-")

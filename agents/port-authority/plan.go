@@ -120,9 +120,9 @@ func plan(n intent.Node, a Actual) (steps []converge.Step) {
 	return steps
 }
 
-// rebuild returns what makes a chain hold the rules in want. All is opened first, and what an app that the node still has
-// loses is closed after that, in a step of its own, so that nothing waits until the closing is confirmed. That of apps
-// that left the node is confirmed already.
+// rebuild returns what makes a chain hold the rules in want. All is opened first, and what an app that the node still
+// has loses is closed after that, in a step of its own, so that nothing waits until the closing is confirmed. That of
+// apps that left the node is confirmed already.
 func rebuild(family Family, chain *Chain, n intent.Node, want map[intent.Name][]Rule) (steps []converge.Step) {
 	first, node := withoutClosing(n, chain.Rules, want), ownerOf(n, chain)
 	if why := chain.drift(first, node); why != "" {

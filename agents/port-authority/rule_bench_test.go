@@ -24,8 +24,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// pairs is how often each is measured, and pause what lies between two changes: no watch is then asked to slow down, and
-// what the agent does after a port is open is over.
+// pairs is how often each is measured, and pause what lies between two changes: no watch is then asked to slow down,
+// and what the agent does after a port is open is over.
 const (
 	pairs = 30
 	pause = 400 * time.Millisecond
@@ -204,7 +204,8 @@ func (k *kvs) put(b *testing.B, key, value string) {
 	response.Body.Close()
 }
 
-// rawMain is a program that watches one key and restores one chain in each family: raw-port-authority BACKEND SOCKET URL.
+// rawMain is a program that watches one key and restores one chain in each family: raw-port-authority BACKEND SOCKET
+// URL.
 func rawMain() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()

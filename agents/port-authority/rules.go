@@ -50,8 +50,8 @@ func (s portRange) String() string {
 	return intent.Port{First: s.First, Last: s.Last, Protocol: s.Protocol}.String()
 }
 
-// rulesOf returns what a family needs for these ports, sorted, so that neither the order in a list nor a repetition in it
-// makes a difference. A port whose sources are all of the other family opens nothing.
+// rulesOf returns what a family needs for these ports, sorted, so that neither the order in a list nor a repetition in
+// it makes a difference. A port whose sources are all of the other family opens nothing.
 func rulesOf(ports []intent.Port, family Family) []Rule {
 	rules := make([]Rule, 0, len(ports))
 	for _, p := range ports {

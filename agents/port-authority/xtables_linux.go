@@ -9,9 +9,9 @@ import (
 	"unsafe"
 )
 
-// What the legacy back-end has in the kernel is one block of memory for each table, which a raw socket shows. To read it
-// takes no program, so that a pass costs next to nothing; [parseTable] understands of it just what this agent writes.
-// Whatever else stands there, iptables-save is asked.
+// What the legacy back-end has in the kernel is one block of memory for each table, which a raw socket shows. To read
+// it takes no program, so that a pass costs next to nothing; [parseTable] understands of it just what this agent
+// writes. Whatever else stands there, iptables-save is asked.
 
 // The numbers of the kernel's interface.
 const (

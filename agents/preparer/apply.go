@@ -48,7 +48,8 @@ func (h *preparer) applyStep(ctx context.Context, s Step) error {
 	return fmt.Errorf("step of unknown kind %q", s.Kind)
 }
 
-// recordResult remembers what a step met, for reports, and whether the disk is full, which lets the plan give up spare installs.
+// recordResult remembers what a step met, for reports, and whether the disk is full, which lets the plan give up spare
+// installs.
 func (h *preparer) recordResult(s Step, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -24,8 +24,8 @@ const (
 // what is installed must be readable by whoever runs it.
 var ownDirs = map[string]fs.FileMode{"installs": 0o755, staging: 0o700, trash: 0o700}
 
-// checkSafe refuses a basedir through which somebody else could make us write elsewhere: as root, every directory on the
-// way must be writable by root alone (or sticky, as /tmp is), and no link on the way may be another's. Directories
+// checkSafe refuses a basedir through which somebody else could make us write elsewhere: as root, every directory on
+// the way must be writable by root alone (or sticky, as /tmp is), and no link on the way may be another's. Directories
 // that are not there yet are no danger, for whoever may make them was checked before.
 func checkSafe(basedir string) error {
 	for path := basedir; ; path = filepath.Dir(path) {

@@ -16,8 +16,8 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// TestPrune_StaleServer_NeedsConsistentRead: a server that lags behind a leader's change still says that v2 is not wanted. It is
-// not believed, and what it asks for besides that is done.
+// TestPrune_StaleServer_NeedsConsistentRead: a server that lags behind a leader's change still says that v2 is not
+// wanted. It is not believed, and what it asks for besides that is done.
 func TestPrune_StaleServer_NeedsConsistentRead(t *testing.T) {
 	r := newHarness(t)
 	past := embedtest.Open(t)
@@ -53,7 +53,8 @@ func TestPrune_StaleServer_NeedsConsistentRead(t *testing.T) {
 	}
 }
 
-// TestTERM_DuringExtraction_LeavesNothingHalfDone: the agent ends at once and well, nothing half done is visible, and the next one succeeds.
+// TestTERM_DuringExtraction_LeavesNothingHalfDone: the agent ends at once and well, nothing half done is visible, and
+// the next one succeeds.
 func TestTERM_DuringExtraction_LeavesNothingHalfDone(t *testing.T) {
 	r := newHarness(t)
 	const files = 60_000

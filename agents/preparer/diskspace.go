@@ -13,7 +13,8 @@ const (
 	spareInodes = 256      // fewer free ones than that, and an install is not begun
 )
 
-// checkSpace refuses what certainly has no room below dir: need is in bytes. A file system that counts no inodes says 0.
+// checkSpace refuses what certainly has no room below dir: need is in bytes. A file system that counts no inodes says
+// 0.
 func checkSpace(dir string, need int64) error {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {

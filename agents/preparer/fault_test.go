@@ -59,7 +59,8 @@ func (r *harness) requireUsable(when string) []string {
 	return names
 }
 
-// requireConverged runs the agent once, undisturbed, and demands that everything is as it would be had nothing happened.
+// requireConverged runs the agent once, undisturbed, and demands that everything is as it would be had nothing
+// happened.
 func (r *harness) requireConverged(when string) {
 	r.Helper()
 	out, err := r.agent(nil, "--once").CombinedOutput()
@@ -94,9 +95,9 @@ func (r *harness) requireNoTempFiles(when string) {
 	r.check(err)
 }
 
-// TestFaults_EachCall_InstallsStayWhole kills the agent at the N-th call of each kind that changes something, or lets that call fail, and
-// runs it once more. At any moment each install is whole or absent; afterwards nothing tells that anything happened.
-// The normal run takes a handful of the points, PLATYPUS_FAULTS=1 all of them.
+// TestFaults_EachCall_InstallsStayWhole kills the agent at the N-th call of each kind that changes something, or lets
+// that call fail, and runs it once more. At any moment each install is whole or absent; afterwards nothing tells that
+// anything happened. The normal run takes a handful of the points, PLATYPUS_FAULTS=1 all of them.
 func TestFaults_EachCall_InstallsStayWhole(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("needs strace")

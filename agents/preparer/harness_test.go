@@ -111,7 +111,8 @@ func (r *harness) publish(versions ...string) {
 	}
 }
 
-// replace puts another content in place of a file that the agent may be reading just now: it finds the one or the other.
+// replace puts another content in place of a file that the agent may be reading just now: it finds the one or the
+// other.
 func (r *harness) replace(path string, data []byte) {
 	r.Helper()
 	r.check(os.WriteFile(path+".new", data, 0o644))
@@ -162,8 +163,8 @@ func (r *harness) run(args ...string) (cmd *exec.Cmd, out *bytes.Buffer, ended c
 	return cmd, out, ended
 }
 
-// TestFetch_Slow_DelaysNoOtherVersion lets the download of one version hang. The other version comes all the same, the report says how far
-// the slow one is, the agent stops in time, and the next one asks only for the rest.
+// TestFetch_Slow_DelaysNoOtherVersion lets the download of one version hang. The other version comes all the same, the
+// report says how far the slow one is, the agent stops in time, and the next one asks only for the rest.
 func TestFetch_Slow_DelaysNoOtherVersion(t *testing.T) {
 	r := newHarness(t)
 	r.publish("v1", "v2")
@@ -194,8 +195,8 @@ func TestFetch_Slow_DelaysNoOtherVersion(t *testing.T) {
 	}
 }
 
-// TestFault_Repeated_LoggedOnce leaves an artifact damaged for a while. The agent says so once, goes on trying, and installs it
-// when it is whole.
+// TestFault_Repeated_LoggedOnce leaves an artifact damaged for a while. The agent says so once, goes on trying, and
+// installs it when it is whole.
 func TestFault_Repeated_LoggedOnce(t *testing.T) {
 	r := newHarness(t)
 	r.publish("v2")

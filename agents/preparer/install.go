@@ -41,8 +41,8 @@ func (h *preparer) install(ctx context.Context, s Step) error {
 	return nil
 }
 
-// fetchAndExtract does what is left of an install once it is clear what is wanted. It returns the digest of the content as far as
-// that is known.
+// fetchAndExtract does what is left of an install once it is clear what is wanted. It returns the digest of the content
+// as far as that is known.
 func (h *preparer) fetchAndExtract(ctx context.Context, s Step, a artifact, want verification) (sum string, err error) {
 	if err := h.registry.add(location{s.App, s.Basedir, h.node}); err != nil {
 		return "", err
@@ -197,7 +197,8 @@ func (g *stage) commit(s Step, r Record) error {
 	return host.SyncDir(intent.Installs(s.Basedir))
 }
 
-// withoutTempName takes the random name of the staging directory out of an error, so that the same fault is told once.
+// withoutTempName removes the random name of the staging directory from an error, so that a repeated fault is logged
+// once.
 func withoutTempName(err error) error {
 	var p *fs.PathError
 	var l *os.LinkError

@@ -93,7 +93,8 @@ func TestMemory_BigArtifact_IsBounded(t *testing.T) {
 	}
 }
 
-// TestFileDescriptors_Exhausted_Reported: with hardly any file descriptors it says so rather than doing half of it, and with enough it goes on.
+// TestFileDescriptors_Exhausted_Reported: with hardly any file descriptors it says so rather than doing half of it, and
+// with enough it goes on.
 func TestFileDescriptors_Exhausted_Reported(t *testing.T) {
 	r := newHarness(t)
 	r.publish("v1", "v2", "v3", "v4")
@@ -113,8 +114,8 @@ func TestFileDescriptors_Exhausted_Reported(t *testing.T) {
 	r.requireNoTempFiles("few files")
 }
 
-// TestTwoAgents_SameBasedir_InstallsStayWhole lets agents with state directories of their own, which no lock keeps apart, work on one basedir. They may
-// wait for each other; what comes of it is whole.
+// TestTwoAgents_SameBasedir_InstallsStayWhole lets agents with state directories of their own, which no lock keeps
+// apart, work on one basedir. They may wait for each other; what comes of it is whole.
 func TestTwoAgents_SameBasedir_InstallsStayWhole(t *testing.T) {
 	r := newHarness(t)
 	r.publish("v1", "v2", "v3")

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// withStagingLock runs do while no other copy of this agent, nor another goroutine of this one, makes a staging directory
-// or judges one. It is held for a few system calls at a time: without it, a directory could be taken for a leftover
-// between its making and its locking.
+// withStagingLock runs do while no other copy of this agent, nor another goroutine of this one, makes a staging
+// directory or judges one. It is held for a few system calls at a time: without it, a directory could be taken for a
+// leftover between its making and its locking.
 func withStagingLock(root *os.Root, do func() error) error {
 	f, err := root.Open(staging)
 	if err != nil {

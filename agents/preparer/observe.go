@@ -23,7 +23,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// preparer is the agent's hands and eyes on this host.
+// preparer holds what observe and apply need.
 type preparer struct {
 	options      options
 	node         intent.Name
@@ -186,8 +186,8 @@ func readRecord(root *os.Root, dir string) (Record, bool) {
 	return decodeRecord(data)
 }
 
-// linkedVersions returns the versions that a link may mean: as it is written, and where it ends when followed. A link that
-// leads elsewhere or nowhere means none of ours.
+// linkedVersions returns the versions that a link may mean: as it is written, and where it ends when followed. A link
+// that leads elsewhere or nowhere means none of ours.
 func linkedVersions(app intent.Name, link string) (versions []intent.Name, err error) {
 	target, err := os.Readlink(link)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EINVAL) {

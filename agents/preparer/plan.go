@@ -141,8 +141,8 @@ func (a Actual) appDir(app intent.Name, basedir string) AppDir {
 	return AppDir{App: app, Basedir: basedir}
 }
 
-// abandoned reports whether the app has moved out for certain: it is gone from intent, or sound and elsewhere. An app that
-// cannot be judged stays as it is.
+// abandoned reports whether the app has moved out for certain: it is gone from intent, or sound and elsewhere. An app
+// that cannot be judged stays as it is.
 func (p AppDir) abandoned(node intent.Node) bool {
 	app, declared := node.App(p.App)
 	return !declared || app.Sound() && app.Deploy.Basedir != p.Basedir
@@ -261,8 +261,8 @@ func (p AppDir) planPrune(c intent.Config, keep int) (steps []Step) {
 	return steps
 }
 
-// planRemoval removes what an app has in a basedir that it has left. The install that current points to stays until whoever
-// owns that link has taken it away: its processes may still run.
+// planRemoval removes what an app has in a basedir that it has left. The install that current points to stays until
+// whoever owns that link has taken it away: its processes may still run.
 func (p AppDir) planRemoval() (steps []Step) {
 	if p.Fault != "" {
 		return []Step{p.refuse("", p.Fault)}

@@ -151,8 +151,8 @@ func TestPlan_AnyState_StepsAreSafe(t *testing.T) {
 	})
 }
 
-// TestPlan_SpareInstalls_KeepsNewest: of the spare installs, those that stay are no older than those that go, and as many as may
-// stay do, unless the disk is full.
+// TestPlan_SpareInstalls_KeepsNewest: of the spare installs, those that stay are no older than those that go, and as
+// many as may stay do, unless the disk is full.
 func TestPlan_SpareInstalls_KeepsNewest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		node, a := drawNode(t), drawActual(t)

@@ -22,8 +22,8 @@ const (
 	unidentifiedRetry = time.Hour // between two fetches of a bad artifact of which the server says nothing to know it by
 )
 
-// rejection is what was found of an artifact whose content only its publisher can mend. While the server still has the
-// same thing, and it would be held against the same, it is not fetched again.
+// rejection records an artifact whose content only its publisher can fix. It is not fetched again while the server
+// still has the same content and the checks are the same.
 type rejection struct {
 	Reason  Reason         `json:"reason"`
 	Text    string         `json:"text"`

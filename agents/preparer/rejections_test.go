@@ -28,8 +28,8 @@ func (r *harness) nudge(n int) {
 	r.put("clusters/slug/c/config", fmt.Sprintf(`{"versions":{"v1":"active"},"user_config":{"n":%d}}`, n))
 }
 
-// TestRejections_BadArtifact_NotFetchedAgain: it is fetched twice, to be sure, and from then on only looked at, also by the next process,
-// until it, what vouches for it, or the policy changes.
+// TestRejections_BadArtifact_NotFetchedAgain: it is fetched twice, to be sure, and from then on only looked at, also by
+// the next process, until it, what vouches for it, or the policy changes.
 func TestRejections_BadArtifact_NotFetchedAgain(t *testing.T) {
 	r := newHarness(t)
 	r.publish("v1")
@@ -91,7 +91,8 @@ func TestRejections_BadArtifact_NotFetchedAgain(t *testing.T) {
 	}
 }
 
-// TestRejections_BadLocalArtifact_NotReadAgain: a local one is not read through every minute either, and is known by its times.
+// TestRejections_BadLocalArtifact_NotReadAgain: a local one is not read through every minute either, and is known by
+// its times.
 func TestRejections_BadLocalArtifact_NotReadAgain(t *testing.T) {
 	r := newHarness(t)
 	r.publish("v1")

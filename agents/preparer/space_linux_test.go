@@ -55,8 +55,8 @@ func (r *harness) installed() string {
 	return fmt.Sprint(names)
 }
 
-// TestDisk_Full_PrunesSpares runs out of bytes: the spare install gives way to the wanted one; what is live stays, and when nothing
-// can give way, the reason is told and nothing half done is left.
+// TestDisk_Full_PrunesSpares runs out of bytes: the spare install gives way to the wanted one; what is live stays, and
+// when nothing can give way, the reason is told and nothing half done is left.
 func TestDisk_Full_PrunesSpares(t *testing.T) {
 	r := newHarness(t)
 	r.mount("size=64m")
@@ -86,8 +86,8 @@ func TestDisk_Full_PrunesSpares(t *testing.T) {
 	}
 }
 
-// TestBasedir_MountInside_Refused: a basedir may lie on another file system than the state directory, but nothing may be mounted on
-// what we rename to.
+// TestBasedir_MountInside_Refused: a basedir may lie on another file system than the state directory, but nothing may
+// be mounted on what we rename to.
 func TestBasedir_MountInside_Refused(t *testing.T) {
 	r := newHarness(t)
 	r.mount("size=64m")
@@ -116,7 +116,8 @@ func TestBasedir_MountInside_Refused(t *testing.T) {
 	}
 }
 
-// TestDisk_ReadOnly_RecoversLater: the reason is told, what is there stays, and all goes on once it can be written again.
+// TestDisk_ReadOnly_RecoversLater: the reason is told, what is there stays, and all goes on once it can be written
+// again.
 func TestDisk_ReadOnly_RecoversLater(t *testing.T) {
 	r := newHarness(t)
 	r.mount("size=64m")

@@ -22,8 +22,8 @@ func (r *recorder) apply(ctx context.Context, step converge.Step) error {
 	return fmt.Errorf("apply %T: not a step of this agent", step)
 }
 
-// record tells the history how the tree was found. Another recorder, or the writer itself, may have been faster; then there
-// is nothing left to tell. Pacing keeps a key that is written all the time from filling the history.
+// record tells the history how the tree was found. Another recorder, or the writer itself, may have been faster; then
+// there is nothing left to tell. Pacing keeps a key that is written all the time from filling the history.
 func (r *recorder) record(ctx context.Context) error {
 	r.mu.Lock()
 	s := r.lastRead

@@ -87,8 +87,9 @@ const (
 	puts    = 2500
 )
 
-// TestRecorder_ConcurrentWrites_RecordsTrueStates writes ten thousand times at full speed while a recorder runs: whatever it says was there was
-// there, within the indexes that it names; what stood last is recorded; and the history replayed is the tree, byte for byte.
+// TestRecorder_ConcurrentWrites_RecordsTrueStates writes ten thousand times at full speed while a recorder runs:
+// whatever it says was there was there, within the indexes that it names; what stood last is recorded; and the history
+// replayed is the tree, byte for byte.
 func TestRecorder_ConcurrentWrites_RecordsTrueStates(t *testing.T) {
 	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
@@ -192,8 +193,8 @@ func (r harness) checkReplay() {
 	}
 }
 
-// TestRecorder_SnapshotRestored_WarnsAndContinues: Consul is put back to an earlier state, its history with it. That is told, and from then on all is
-// recorded as it is.
+// TestRecorder_SnapshotRestored_WarnsAndContinues: Consul is put back to an earlier state, its history with it. That is
+// told, and from then on all is recorded as it is.
 func TestRecorder_SnapshotRestored_WarnsAndContinues(t *testing.T) {
 	r := newHarness(t, testhost.Consul(t, "r1"))
 	r.put("nodes/n/a", "1")
@@ -217,8 +218,8 @@ func TestRecorder_SnapshotRestored_WarnsAndContinues(t *testing.T) {
 	r.checkReplay()
 }
 
-// TestRecorder_KeysImported_RecordsNothing: all keys are carried to another Consul, as `consul kv export` and `import` do. All indexes are new and all
-// values are the same: nothing happened that would have to be recorded.
+// TestRecorder_KeysImported_RecordsNothing: all keys are carried to another Consul, as `consul kv export` and `import`
+// do. All indexes are new and all values are the same: nothing happened that would have to be recorded.
 func TestRecorder_KeysImported_RecordsNothing(t *testing.T) {
 	r := newHarness(t, embedtest.Start(t))
 	r.put("nodes/n/a", "1")

@@ -41,7 +41,7 @@ type retentionState struct {
 	pin    string // what keeps more commits than was asked for
 }
 
-// headFile is the file with the newest commit that was seen.
+// headFile is the path of the file that records the newest commit that was seen.
 func (r *recorder) headFile() string { return filepath.Join(r.agent.StateDir, "head.json") }
 
 // source wakes the loop when the tree changes.
@@ -184,7 +184,8 @@ func (r *recorder) confirmHead(ctx context.Context, head history.Head) error {
 	return nil
 }
 
-// warnRewound raises the alarm: nobody who writes a history makes it shorter, so a snapshot was restored or somebody forged.
+// warnRewound raises the alarm: nobody who writes a history makes it shorter, so a snapshot was restored or somebody
+// forged.
 func (r *recorder) warnRewound(why error) {
 	r.agent.Log.Warn(recording, why.Error()+": a snapshot of the store was restored, or somebody rewrote the history; what is declared now is recorded from here on")
 }

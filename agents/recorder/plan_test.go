@@ -70,8 +70,8 @@ func (w *model) do(s converge.Step) {
 
 var keep = Desired{Keep: Keep{Commits: 10, Age: time.Hour}}
 
-// TestPlan_AnyState_Converges: all steps lead to a tree that is recorded and a history that is no longer than it must be, and then nothing is
-// left to do. A prefix of the steps, and each step alone, does no harm.
+// TestPlan_AnyState_Converges: all steps lead to a tree that is recorded and a history that is no longer than it must
+// be, and then nothing is left to do. A prefix of the steps, and each step alone, does no harm.
 func TestPlan_AnyState_Converges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawModel(t)
@@ -100,7 +100,8 @@ func TestPlan_AnyState_Converges(t *testing.T) {
 	})
 }
 
-// TestPlan_AnyState_KeepsRequired: nothing that must be kept goes, nothing goes when all is to be kept, and nothing is recorded twice.
+// TestPlan_AnyState_KeepsRequired: nothing that must be kept goes, nothing goes when all is to be kept, and nothing is
+// recorded twice.
 func TestPlan_AnyState_KeepsRequired(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawModel(t)

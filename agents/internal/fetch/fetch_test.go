@@ -108,8 +108,8 @@ func check(t *testing.T, f *File, err error, want Reason, status int) {
 	}
 }
 
-// TestGet_CutTransfer_ResumesAfterRestart cuts a fetch for good, and shows that the next one asks only for the rest, unless the
-// content or the address has changed or the state is damaged.
+// TestGet_CutTransfer_ResumesAfterRestart cuts a fetch for good, and shows that the next one asks only for the rest,
+// unless the content or the address has changed or the state is damaged.
 func TestGet_CutTransfer_ResumesAfterRestart(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -115,8 +115,8 @@ func openAt(dir *os.File, name string, flags int) (*os.File, error) {
 	}
 }
 
-// checkNotForeign refuses another name of a file that belongs neither to the directory's owner nor to everybody's eyes. A
-// kernel with fs.protected_hardlinks lets nobody make one; that is a setting.
+// checkNotForeign refuses another name of a file that belongs neither to the directory's owner nor to everybody's eyes.
+// A kernel with fs.protected_hardlinks lets nobody make one; that is a setting.
 func checkNotForeign(dir, file *os.File) error {
 	in, err := dir.Stat()
 	if err != nil {

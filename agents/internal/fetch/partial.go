@@ -53,7 +53,8 @@ func openPartial(path, url string) (*partial, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The lock keeps a second transfer, of this process or of another, from mixing its bytes in. It falls with the file.
+	// The lock keeps a second transfer, of this process or of another, from mixing its bytes in. It falls with the
+	// file.
 	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
 		f.Close()
 		return nil, errors.New("another transfer writes the partial file")

@@ -113,8 +113,8 @@ func TestStat_EachServer_Identity(t *testing.T) {
 	}
 }
 
-// TestGet_BadCertificate_Untrusted: a certificate that does not count is its own reason, for nobody's network is at fault. It is never
-// overlooked.
+// TestGet_BadCertificate_Untrusted: a certificate that does not count is its own reason, for nobody's network is at
+// fault. It is never overlooked.
 func TestGet_BadCertificate_Untrusted(t *testing.T) {
 	now := time.Now()
 	for name, c := range map[string]struct {

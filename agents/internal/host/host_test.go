@@ -185,7 +185,8 @@ func TestRemoveLeftovers_OnlyTemporaryFiles(t *testing.T) {
 	}
 }
 
-// TestRemoveLeftovers_ConcurrentWrites_Kept: a goroutine that sweeps and others that write do not get into each other's way.
+// TestRemoveLeftovers_ConcurrentWrites_Kept: a goroutine that sweeps and others that write do not get into each other's
+// way.
 func TestRemoveLeftovers_ConcurrentWrites_Kept(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan struct{})

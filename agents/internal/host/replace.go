@@ -16,19 +16,19 @@ import (
 	"sync"
 )
 
-// tempName is the name of what lies beside a file or link while it comes to be: nobody else makes such names.
+// tempName matches the temporary names of files and links that are being written. No other program makes such names.
 var tempName = regexp.MustCompile(`^\..+\.[0-9a-f]{16}\.platypus$`)
 
-// inProgress is what this process writes at this moment, and where it has written: [RemoveLeftovers] must leave alone what a
-// neighbouring goroutine is about to rename.
+// inProgress holds what this process is writing, and where it has written: [RemoveLeftovers] must not remove what
+// another goroutine is about to rename.
 var inProgress = struct {
 	sync.Mutex
-	files map[string]bool // paths under way
+	files map[string]bool // temporary paths
 	dirs  map[string]bool // directories that the list names
-	list  string          // see SweepAll; "" keeps none
+	list  string          // see RemoveAllLeftovers; "" keeps none
 }{files: map[string]bool{}, dirs: map[string]bool{}}
 
-// replaceAtomically lets write make something with a name of its own in path's directory, and brings it into path's place.
+// replaceAtomically lets write create a temporary entry in path's directory, and renames it to path.
 func replaceAtomically(path string, write func(temporary string) error) error {
 	dir, name := filepath.Split(filepath.Clean(path))
 	temporary := filepath.Join(dir, fmt.Sprintf(".%s.%016x.platypus", name, rand.Uint64()))
@@ -46,17 +46,17 @@ func replaceAtomically(path string, write func(temporary string) error) error {
 		err = os.Rename(temporary, path)
 	}
 	if err != nil {
-		_ = os.Remove(temporary) // what stays is swept later
+		_ = os.Remove(temporary) // a leftover is removed later
 	}
 	return err
 }
 
-// RemoveLeftovers removes from dir, not from below it, the files and links that a killed process of ours left half done. What
-// this process has under way stays; should another one still be at work, its write fails and is tried again.
+// RemoveLeftovers removes from dir, not from below it, the temporary files and links that a killed agent left. Those
+// that this process is writing stay; if another process is still writing, its write fails and is retried.
 func RemoveLeftovers(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		return nil // then nothing of ours can be there
+		return nil // then no leftover of this user is there
 	}
 	if err != nil {
 		return fmt.Errorf("sweep %s: %w", dir, err)
@@ -79,7 +79,7 @@ func RemoveLeftovers(dir string) error {
 	return errors.Join(errs...)
 }
 
-// InProgress reports whether path is what this process is making at this moment, on its way to another name.
+// InProgress reports whether path is a temporary entry that this process is writing.
 func InProgress(path string) bool {
 	inProgress.Lock()
 	defer inProgress.Unlock()
@@ -89,9 +89,9 @@ func InProgress(path string) bool {
 // maxDirs bounds the list of directories that [RemoveAllLeftovers] goes through.
 const maxDirs = 4096
 
-// RemoveAllLeftovers sweeps every directory that the file list names, and from now on keeps there in which directories this
-// process writes, before it does. It is to be called once, when it is certain that the process before is gone. The
-// list is a cache: without it, what was left lies there until something is written beside it again.
+// RemoveAllLeftovers calls [RemoveLeftovers] for every directory that the file list names, and from now on records
+// there the directories that this process writes to. Call it once, when the previous process has certainly ended. The
+// list is a cache: without it, a leftover stays until something is written to its directory again.
 func RemoveAllLeftovers(list string) error {
 	var errs []error
 	dirs := map[string]bool{}
@@ -118,8 +118,7 @@ func RemoveAllLeftovers(list string) error {
 	return errors.Join(errs...)
 }
 
-// rememberDir adds a directory to the list, and sweeps it: it may be one that was forgotten. The caller holds the lock. That it
-// cannot be kept must not keep anything from being written.
+// rememberDir adds a directory to the list. The caller holds the lock. A failure must not prevent the write.
 func rememberDir(dir string) {
 	if inProgress.list == "" || inProgress.dirs[dir] || strings.Contains(dir, "\n") {
 		return
@@ -134,7 +133,7 @@ func rememberDir(dir string) {
 	_ = f.Sync()
 }
 
-// withoutTempName takes the random name out of an error, so that the same fault is told the same way every time.
+// withoutTempName removes the random name from an error, so that a repeated fault has the same text.
 func withoutTempName(err error) error {
 	var p *fs.PathError
 	var l *os.LinkError

@@ -21,8 +21,8 @@ func unsafef(format string, args ...any) error { return unsafeError(fmt.Sprintf(
 func (u unsafeError) Error() string        { return string(u) }
 func (u unsafeError) Is(target error) bool { return target == ErrUnsafe }
 
-// Trust checks whether only trusted users can change what is at a path. It remembers its answers, so use one for one look
-// at the host. It is not safe for concurrent use.
+// Trust checks whether only trusted users can change what is at a path. It remembers its answers, so use one for one
+// look at the host. It is not safe for concurrent use.
 type Trust struct {
 	users   []uint32
 	results map[string]error
@@ -35,10 +35,10 @@ func NewTrust(users ...uint32) *Trust {
 	return &Trust{users: slices.Compact(all), results: map[string]error{}}
 }
 
-// Check returns nil when path and each of its parents belong to trusted users and nobody else can write to them, by mode,
-// by group or by POSIX ACL. A directory with the sticky bit, as /tmp, may be open to all: its entries are checked. A
-// symbolic link is followed, and its target is checked as well. What does not exist yet cannot be changed: whoever may
-// create it was checked before. The error is [ErrUnsafe], or that of the look itself.
+// Check returns nil when path and each of its parents belong to trusted users and nobody else can write to them, by
+// mode, by group or by POSIX ACL. A directory with the sticky bit, as /tmp, may be open to all: its entries are
+// checked. A symbolic link is followed, and its target is checked as well. What does not exist yet cannot be changed:
+// whoever may create it was checked before. The error is [ErrUnsafe], or that of the look itself.
 func (t *Trust) Check(path string) error { return t.check(filepath.Clean(path), 0) }
 
 // maxLinks bounds the symbolic links on the way to one path.
