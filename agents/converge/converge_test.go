@@ -18,8 +18,7 @@ type step struct{ name, what string }
 func (s step) Subject() string { return s.name }
 func (s step) String() string  { return s.what + " " + s.name }
 
-// host is a set of names; the loop is to make it equal to what is desired: a list of names, or of "name:n" for a name
-// that needs n steps.
+// host is a set of names. The desired state is a list of names, or of "name:n" for a name that needs n steps.
 type host struct {
 	sync.Mutex
 	has    map[string]bool
@@ -103,7 +102,7 @@ func (h *host) set(change func()) { h.Lock(); defer h.Unlock(); change() }
 
 func (h *host) tried(name string) int { h.Lock(); defer h.Unlock(); return h.tries[name] }
 
-// running runs a loop in the bubble of a test until the test ends, and returns where to send what is desired.
+// running runs a loop in a synctest bubble until the test ends, and returns the channel for desired states.
 func running(t *testing.T, l *loop, first ...string) chan<- []string {
 	desired := make(chan []string, 1)
 	if first != nil {
@@ -120,7 +119,7 @@ func running(t *testing.T, l *loop, first ...string) chan<- []string {
 	return desired
 }
 
-// after lets time pass and everything come to rest.
+// after lets time pass and waits until every goroutine is blocked.
 func after(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -128,7 +127,7 @@ func after(d time.Duration) {
 
 func (h *host) holds(name string) bool { h.Lock(); defer h.Unlock(); return h.has[name] }
 
-func TestOnceConverges(t *testing.T) {
+func TestOnce_Converges(t *testing.T) {
 	h := newHost()
 	p := h.loop().Once(t.Context(), []string{"a", "b"})
 	if !p.Converged() || !h.holds("a") || !h.holds("b") {
@@ -136,7 +135,7 @@ func TestOnceConverges(t *testing.T) {
 	}
 }
 
-func TestOnceReportsFailureAndFinishesTheOthers(t *testing.T) {
+func TestOnce_OneSubjectFails_OthersFinish(t *testing.T) {
 	h := newHost()
 	h.broken["a"] = errors.New("no")
 	p := h.loop().Once(t.Context(), []string{"a", "b"})
@@ -145,7 +144,7 @@ func TestOnceReportsFailureAndFinishesTheOthers(t *testing.T) {
 	}
 }
 
-func TestSlowSubjectDelaysNoOther(t *testing.T) {
+func TestRun_SlowSubject_DelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
 		h.slow["slow"] = time.Hour
@@ -171,7 +170,7 @@ func TestSlowSubjectDelaysNoOther(t *testing.T) {
 	})
 }
 
-func TestBackOffDoublesAndNewIntentResetsIt(t *testing.T) {
+func TestBackOff_NewIntent_ResetsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost()
 		h.broken["a"] = errors.New("no")
@@ -205,7 +204,7 @@ func (l *logged) Info(subject, text string) { l.add("INFO " + subject + ": " + t
 func (l *logged) Warn(subject, text string) { l.add("WARN " + subject + ": " + text) }
 func (l *logged) add(line string)           { l.Lock(); l.lines = append(l.lines, line); l.Unlock() }
 
-func TestSteadyStateIsSilentAndFaultsAreCounted(t *testing.T) {
+func TestLog_RepeatedFault_LoggedOnceAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, log := newHost(), &logged{}
 		h.broken["a"] = errors.New("no room")

@@ -7,39 +7,41 @@ import (
 	"slices"
 )
 
-// Guard keeps removals from happening by mistake: an empty or refused answer is not an order to delete.
+// Guard prevents removals by mistake: an empty or denied answer is not an order to delete.
 //
-// A subject that the agent owns on the host and that intent no longer names has vanished. It may be removed only when
-// Gone says so, from a consistent read of its own key. Everything is held until a person confirms when
+// A subject that the agent owns on the host and that intent no longer names has vanished. It may be removed only after
+// Gone, a consistent read of its own key, confirms it. All removals are held until a person confirms when
 //   - more than half of what is owned, and at least two, vanish at once;
 //   - all of it vanishes, even one of one, while the store declares nothing for anybody (Blank);
-//   - the agent has a reason of its own to think it a mistake (Suspect).
+//   - the agent itself has a reason to suspect a mistake (Suspect).
 type Guard[D, A any] struct {
-	Owned     func(A) []string                                          // subjects recognisable on the host as this agent's
-	Wanted    func(D) []string                                          // subjects that intent names, usable or not
-	Gone      func(ctx context.Context, subject string) (bool, error)   // false: it is still declared
+	Owned  func(A) []string // subjects recognisable on the host as this agent's
+	Wanted func(D) []string // subjects that intent names, usable or not
+	// Gone is a consistent read of one key; false means that the subject is still declared.
+	Gone      func(ctx context.Context, subject string) (bool, error)
 	Confirmed func(ctx context.Context, removes []string) (bool, error) // a person agreed to these removals
-	Blank     func(ctx context.Context) (bool, error)                   // optional: the store declares nothing for anybody
-	Settled   func(D)                                                   // optional: called when nothing that is owned has vanished
-	Reread    func(ctx context.Context) (D, error)                      // optional: a consistent read, before anything is destroyed
-	Hold      func(d D, subjects map[string]string, everything *Held) D // marks what must be left as it is, with the reason
+	Blank     func(ctx context.Context) (bool, error)                   // optional: the store declares nothing at all
+	Settled   func(D)                                                   // optional: called when no owned subject has vanished
+	Reread    func(ctx context.Context) (D, error)                      // optional: a consistent read before a destructive step
+	// Hold marks what must not be touched, with the reason.
+	Hold func(d D, subjects map[string]string, everything *Held) D
 
-	// Suspect, optional, says why the removal of what vanished is likely a mistake, "" when nothing speaks against it. all
-	// says that it is everything the agent owns.
+	// Suspect is optional. It returns why the removal is likely a mistake, or "". all is set when everything the agent
+	// owns has vanished.
 	Suspect func(d D, a A, vanished []string, all bool) string
-	// Confirm is the command by which a person confirms; "platypus confirm" when empty.
+	// Confirm is the command with which a person confirms; "platypus confirm" when empty.
 	Confirm string
 }
 
-// Held says what is held back.
+// Held describes removals that wait for a person.
 type Held struct {
 	Removes []string // what would be removed, sorted
 	Owned   int      // how many subjects the agent owns in all
-	Why     string   // what makes a mistake likely, besides their number
-	Confirm string   // the command by which a person confirms
+	Why     string   // why a mistake is likely, besides their number
+	Confirm string   // the command with which a person confirms
 }
 
-// String says why, and what to do next.
+// String returns the reason and the next step.
 func (h Held) String() string {
 	why := ""
 	if h.Why != "" {
@@ -49,13 +51,13 @@ func (h Held) String() string {
 		len(h.Removes), h.Owned, why, cmp.Or(h.Confirm, "platypus confirm"))
 }
 
-// check returns d with everything marked that must be left alone, and what is held back as a whole.
+// check returns d with everything marked that must not be touched, and the removals that are held as a whole, if any.
 func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 	if g == nil {
 		return d, nil
 	}
 	owned := slices.Compact(slices.Sorted(slices.Values(g.Owned(a))))
-	vanished := without(owned, g.Wanted(d))
+	vanished := difference(owned, g.Wanted(d))
 	if len(vanished) == 0 {
 		if g.Settled != nil {
 			g.Settled(d)
@@ -63,8 +65,8 @@ func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 		return d, nil
 	}
 	all := len(vanished) == len(owned)
-	why := g.suspicion(d, a, vanished, all)
-	if why != "" || len(vanished) >= 2 && 2*len(vanished) > len(owned) || all && g.blank(ctx) {
+	why := g.suspectReason(d, a, vanished, all)
+	if why != "" || len(vanished) >= 2 && 2*len(vanished) > len(owned) || all && g.storeEmpty(ctx) {
 		held := &Held{Removes: vanished, Owned: len(owned), Why: why, Confirm: g.Confirm}
 		confirmed, err := g.Confirmed(ctx, vanished)
 		switch {
@@ -77,15 +79,16 @@ func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 	return g.Hold(d, g.unconfirmed(ctx, vanished), nil), nil
 }
 
-func (g *Guard[D, A]) suspicion(d D, a A, vanished []string, all bool) string {
+func (g *Guard[D, A]) suspectReason(d D, a A, vanished []string, all bool) string {
 	if g.Suspect == nil {
 		return ""
 	}
 	return g.Suspect(d, a, vanished, all)
 }
 
-// blank reports whether the store looks like a new or a wrong one. When that cannot be read, neither can any Gone.
-func (g *Guard[D, A]) blank(ctx context.Context) bool {
+// storeEmpty reports whether the store looks like a new or a wrong one. A read error counts as no: Gone then fails,
+// too.
+func (g *Guard[D, A]) storeEmpty(ctx context.Context) bool {
 	if g.Blank == nil {
 		return false
 	}
@@ -93,8 +96,8 @@ func (g *Guard[D, A]) blank(ctx context.Context) bool {
 	return err == nil && blank
 }
 
-// without returns those of owned, in order, that are not wanted.
-func without(owned, wanted []string) (vanished []string) {
+// difference returns the owned subjects, in order, that are not wanted.
+func difference(owned, wanted []string) (vanished []string) {
 	stays := make(map[string]bool, len(wanted))
 	for _, subject := range wanted {
 		stays[subject] = true

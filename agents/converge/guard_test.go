@@ -14,7 +14,7 @@ import (
 	"github.com/platypus-platform/platypus/agents/converge"
 )
 
-// guarded gives the host's loop a guard that keeps what it holds: a name in held is added to what is desired.
+// guarded gives the host's loop a guard that keeps what it marks as held: such a name is added to the desired ones.
 func guarded(h *host, gone func(string) (bool, error), confirmed func([]string) (bool, error)) *loop {
 	l := h.loop()
 	l.Guard = &converge.Guard[[]string, map[string]bool]{
@@ -32,7 +32,7 @@ func guarded(h *host, gone func(string) (bool, error), confirmed func([]string) 
 	return l
 }
 
-func TestGuardHoldsMassRemoval(t *testing.T) {
+func TestGuard_MassRemoval_Held(t *testing.T) {
 	for _, test := range []struct {
 		owned, wanted []string
 		confirmed     bool
@@ -71,7 +71,7 @@ func TestGuardHoldsMassRemoval(t *testing.T) {
 	}
 }
 
-func TestGuardNeedsTheStoresWord(t *testing.T) {
+func TestGuard_NotConfirmedByStore_Kept(t *testing.T) {
 	denied := errors.New("permission denied")
 	for name, gone := range map[string]func(string) (bool, error){
 		"an error":       func(string) (bool, error) { return false, denied },
@@ -90,7 +90,7 @@ func TestGuardNeedsTheStoresWord(t *testing.T) {
 	}
 }
 
-func TestUnreadableConfirmationHolds(t *testing.T) {
+func TestGuard_ConfirmationUnreadable_Held(t *testing.T) {
 	h := newHost()
 	h.has["a"], h.has["b"] = true, true
 	l := guarded(h, func(string) (bool, error) { return true, nil }, func([]string) (bool, error) { return true, errors.New("no leader") })
@@ -103,9 +103,8 @@ func TestUnreadableConfirmationHolds(t *testing.T) {
 	}
 }
 
-// TestGuardNeverRemovesTooMuch compares with the rule in words: nothing goes without the store's word, and more than
-// half, at least two, not without a person's.
-func TestGuardNeverRemovesTooMuch(t *testing.T) {
+// Nothing is removed without the store's confirmation; more than half, and at least two, not without a person's.
+func TestGuard_RandomStates_MatchTheStatedRule(t *testing.T) {
 	name := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"})
 	rapid.Check(t, func(t *rapid.T) {
 		h := newHost()
@@ -151,9 +150,9 @@ func TestGuardNeverRemovesTooMuch(t *testing.T) {
 	})
 }
 
-// TestOneOfOneIsHeldWhileTheStoreIsBlank: a store that declares nothing for anybody is more likely a new or a wrong one
+// A store that declares nothing for anybody is more likely a new or a wrong one
 // than a wish, also for a host that has but one subject.
-func TestOneOfOneIsHeldWhileTheStoreIsBlank(t *testing.T) {
+func TestGuard_StoreEmpty_HoldsOneOfOne(t *testing.T) {
 	for _, blank := range []bool{true, false} {
 		kept := 0
 		l := &converge.Loop[[]string, []string, step]{
@@ -180,8 +179,8 @@ func TestOneOfOneIsHeldWhileTheStoreIsBlank(t *testing.T) {
 	}
 }
 
-// TestDryRunSaysWhatIsHeld: printing no step at all would read like "nothing to do".
-func TestDryRunSaysWhatIsHeld(t *testing.T) {
+// Printing no step at all would read like "nothing to do".
+func TestDryRun_Held_IsLogged(t *testing.T) {
 	h := newHost()
 	h.has["a"], h.has["b"] = true, true
 	l := guarded(h, func(string) (bool, error) { return true, nil }, func([]string) (bool, error) { return false, nil })
@@ -195,7 +194,7 @@ func TestDryRunSaysWhatIsHeld(t *testing.T) {
 	}
 }
 
-// lineLog collects what the loop says.
+// lineLog collects the log lines of the loop.
 type lineLog struct{ text string }
 
 func (l *lineLog) Info(_, text string) { l.text += text + "\n" }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// outcome puts what the agent says of its subjects together with what became of their steps.
+// outcome combines the agent's states of its subjects with the results of their steps.
 func (e *engine[D, A, S]) outcome(steps []S, planned map[string]bool, states map[string]State, held *Held) Pass {
 	p := Pass{Outcomes: make(map[string]Outcome, len(states)), Held: held}
 	for _, s := range steps {
@@ -16,32 +16,32 @@ func (e *engine[D, A, S]) outcome(steps []S, planned map[string]bool, states map
 		p.Outcomes[name] = e.subjectOutcome(name, state, planned[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.subjects)) {
-		if _, said := states[name]; said {
+		if _, known := states[name]; known {
 			continue
 		}
-		whole, part := wholeOf(name, states)
-		if !part {
+		parent, isPart := parentSubject(name, states)
+		if !isPart {
 			p.Outcomes[name] = e.subjectOutcome(name, State{}, true)
 			continue
 		}
-		p.Outcomes[whole] = e.with(p.Outcomes[whole], e.subjects[name])
+		p.Outcomes[parent] = e.mergePart(p.Outcomes[parent], e.subjects[name])
 	}
 	return p
 }
 
-// wholeOf finds the subject that "a/b" is a part of: an agent may work at several things of one subject side by side,
-// and to people they are one.
-func wholeOf(name string, states map[string]State) (string, bool) {
+// parentSubject returns "a" for "a/b" if the agent has a state for "a": an agent may work on several parts of one
+// subject concurrently, but reports show them as one.
+func parentSubject(name string, states map[string]State) (string, bool) {
 	at := strings.LastIndexByte(name, '/')
 	if at < 0 {
 		return "", false
 	}
-	_, said := states[name[:at]]
-	return name[:at], said
+	_, known := states[name[:at]]
+	return name[:at], known
 }
 
-// with adds to a subject what became of one of its parts: the worst of their tries, and the nearest of the next ones.
-func (e *engine[D, A, S]) with(o Outcome, part *subject) Outcome {
+// mergePart adds the state of one part to its subject: the most attempts, and the earliest next try.
+func (e *engine[D, A, S]) mergePart(o Outcome, part *subject) Outcome {
 	switch {
 	case part.err != nil:
 		o.Phase = phaseOf(part.err)
@@ -57,9 +57,9 @@ func (e *engine[D, A, S]) with(o Outcome, part *subject) Outcome {
 	return o
 }
 
-// phaseOf is where a subject stands whose last round ended with err.
+// phaseOf is the phase of a subject whose last round ended with err.
 func phaseOf(err error) string {
-	if doubtful(err) {
+	if isUnconfirmed(err) {
 		return Unconfirmed
 	}
 	return Failed
@@ -74,7 +74,7 @@ func (e *engine[D, A, S]) subjectOutcome(name string, state State, planned bool)
 	o.Err, o.Attempts, o.NextTry = s.err, s.attempts, s.nextTry
 	switch {
 	case s.err != nil:
-		o.Phase = phaseOf(s.err) // until a try goes well, so that a report does not flicker at each try
+		o.Phase = phaseOf(s.err) // until a try succeeds, so that the report does not flicker at each try
 	case (planned || s.running) && (o.Phase == "" || o.Phase == Converged):
 		o.Phase = Working
 	}

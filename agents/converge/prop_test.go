@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// event is something that happens to a running loop.
+// event is an external change during a run of the loop.
 type event struct {
 	pause time.Duration
 	kind  string
@@ -31,9 +31,9 @@ func events() *rapid.Generator[event] {
 	})
 }
 
-// TestWhateverHappens lets intent change, steps fail and drag, and others meddle with the host; once all of that ends
-// the host must be what was wanted last, and the rules of the workers must have held throughout.
-func TestWhateverHappens(t *testing.T) {
+// Intent changes, steps fail or are slow, and others change the host; once all of that ends, the host must be as
+// desired last, and the rules of the workers must have held throughout.
+func TestRun_RandomEvents_Converges(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		happens := rapid.SliceOfN(events(), 1, 15).Draw(rt, "events")
 		parallel := rapid.IntRange(0, 3).Draw(rt, "parallel")

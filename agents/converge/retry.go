@@ -6,29 +6,28 @@ import (
 	"time"
 )
 
-// Bounds of the back-off of one subject, and by which share of it a delay is longer or shorter at random: what fails on
-// many hosts at once must not be tried by all of them at once, for ever.
+// Bounds and jitter of the back-off of one subject. The jitter keeps hosts that failed together from retrying together.
 const (
 	firstRetry  = time.Second
 	lastRetry   = time.Minute
 	retryJitter = 0.2
 )
 
-// subject is what the loop remembers of one subject between two passes. All of it may be forgotten without harm.
+// subject is the state of one subject between two passes. Losing it is harmless.
 type subject struct {
-	running    bool
-	begun      time.Time // when its last worker began
-	rounds     int       // that went well, since its plan was empty, intent was new or one failed
-	err        error     // of its last round
-	failedStep string    // that err is of
-	attempts   int       // that failed, in a row
-	nextTry    time.Time // zero: as soon as there is a worker
+	running     bool
+	lastStarted time.Time // when its last worker started
+	rounds      int       // that succeeded since its plan was empty, intent changed or one failed
+	err         error     // of its last round
+	failedStep  string    // the step that returned err
+	attempts    int       // failed ones, in a row
+	nextTry     time.Time // zero: as soon as a worker is free
 }
 
 func (s *subject) succeeded() { s.err, s.failedStep, s.attempts, s.nextTry = nil, "", 0, time.Time{} }
 
-// renewed forgets what went wrong with a plan that is no longer the one.
-func (s *subject) renewed() {
+// reset clears the failures of an outdated plan.
+func (s *subject) reset() {
 	s.succeeded()
 	s.rounds = 0
 }
@@ -40,41 +39,41 @@ func (s *subject) failed(step string, err error, now time.Time) {
 	if s.attempts <= 6 {
 		delay = min(lastRetry, firstRetry<<(s.attempts-1))
 	}
-	s.nextTry = now.Add(jittered(delay, retryJitter)) // keeps the monotonic clock of now: a clock that is set moves no try
+	s.nextTry = now.Add(jittered(delay, retryJitter)) // keeps the monotonic reading: a clock step does not move the try
 }
 
-// jittered returns a delay that differs from d by at most the given share of it.
+// jittered returns d plus or minus a random part of at most share*d.
 func jittered(d time.Duration, share float64) time.Duration {
 	return d + time.Duration((rand.Float64()*2-1)*share*float64(d))
 }
 
-// faults lets the same fault be logged once and counted from then on.
-type faults struct {
-	log  Log
-	last map[string]string
-	many map[string]int
+// faultLog logs a repeated fault once and counts the repetitions.
+type faultLog struct {
+	log     Log
+	last    map[string]string
+	repeats map[string]int
 }
 
-func newFaults(log Log) *faults {
-	return &faults{log: log, last: map[string]string{}, many: map[string]int{}}
+func newFaultLog(log Log) *faultLog {
+	return &faultLog{log: log, last: map[string]string{}, repeats: map[string]int{}}
 }
 
-// heard logs err unless it is what the subject said before. A nil err closes the count.
-func (f *faults) heard(subject string, err error) {
+// record logs err unless it equals the subject's previous one. A nil err ends the count.
+func (f *faultLog) record(subject string, err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
 	if text == f.last[subject] {
 		if text != "" {
-			f.many[subject]++
+			f.repeats[subject]++
 		}
 		return
 	}
-	if n := f.many[subject]; n > 0 && f.log != nil {
+	if n := f.repeats[subject]; n > 0 && f.log != nil {
 		f.log.Warn(subject, fmt.Sprintf("repeated %d times: %s", n, f.last[subject]))
 	}
-	delete(f.many, subject)
+	delete(f.repeats, subject)
 	delete(f.last, subject)
 	if text == "" {
 		return

@@ -8,8 +8,8 @@ import (
 )
 
 // dispatch starts a worker for each subject that has steps, is idle and is not waiting for its next try.
-// Those steps that destroy something are done when certain has no objection.
-func (e *engine[D, A, S]) dispatch(ctx context.Context, steps []S, certain certainty[S]) (planned map[string]bool) {
+// It returns the subjects that have steps.
+func (e *engine[D, A, S]) dispatch(ctx context.Context, steps []S, confirm confirmFunc[S]) (planned map[string]bool) {
 	planned = map[string]bool{}
 	bySubject, now := map[string][]S{}, time.Now()
 	for _, s := range steps {
@@ -17,57 +17,58 @@ func (e *engine[D, A, S]) dispatch(ctx context.Context, steps []S, certain certa
 		bySubject[name] = append(bySubject[name], s)
 		planned[name] = true
 	}
-	for _, name := range e.inTurn(bySubject) {
+	for _, name := range e.leastRecentFirst(bySubject) {
 		s := e.subject(name)
 		if !now.Before(s.nextTry) {
-			s.nextTry = time.Time{} // due: from now on it only waits for a worker
+			s.nextTry = time.Time{} // due: it now only waits for a free worker
 		}
 		steps, waits := bySubject[name], !s.nextTry.IsZero()
-		held := waits && doubtful(s.err)
-		if held { // what comes before the step in doubt is done all the same
-			steps = harmless(steps)
+		held := waits && isUnconfirmed(s.err)
+		if held { // the steps before the unconfirmed one still run
+			steps = untilDestructive(steps)
 		}
 		switch {
 		case s.running || ctx.Err() != nil || waits && !held || len(steps) == 0 || e.once && s.err != nil:
 		case e.Parallel > 0 && e.running() >= e.Parallel:
 		default:
-			s.running, s.begun = true, now
-			go e.work(ctx, result{subject: name, generation: e.generation.Load(), held: held}, s.failedStep, steps, certain)
+			s.running, s.lastStarted = true, now
+			r := result{subject: name, generation: e.generation.Load(), held: held}
+			go e.work(ctx, r, s.failedStep, steps, confirm)
 		}
 	}
-	e.forget(planned)
+	e.dropIdle(planned)
 	return planned
 }
 
-// forget drops the idle subjects that have no steps any more.
-func (e *engine[D, A, S]) forget(planned map[string]bool) {
+// dropIdle removes the idle subjects that no longer have steps.
+func (e *engine[D, A, S]) dropIdle(planned map[string]bool) {
 	for name, s := range e.subjects {
 		if !planned[name] && !s.running {
-			e.faults.heard(name, nil) // whatever failed is no longer needed
+			e.faults.record(name, nil) // whatever failed is no longer needed
 			delete(e.subjects, name)
 		}
 	}
 }
 
-// harmless returns the steps before the first that destroys something.
-func harmless[S Step](steps []S) []S {
+// untilDestructive returns the steps before the first that destroys something.
+func untilDestructive[S Step](steps []S) []S {
 	if first := slices.IndexFunc(steps, destroys); first >= 0 {
 		return steps[:first]
 	}
 	return steps
 }
 
-// inTurn returns the subjects with those first that have not been worked on for the longest time, then by name: with
-// few workers a subject that always has steps must not keep the others waiting for ever.
-func (e *engine[D, A, S]) inTurn(bySubject map[string][]S) []string {
+// leastRecentFirst sorts the subjects by the time their last worker started, then by name: with few workers, a subject
+// that always has steps must not starve the others.
+func (e *engine[D, A, S]) leastRecentFirst(bySubject map[string][]S) []string {
 	names := slices.Sorted(maps.Keys(bySubject))
-	slices.SortStableFunc(names, func(a, b string) int { return e.subject(a).begun.Compare(e.subject(b).begun) })
+	slices.SortStableFunc(names, func(a, b string) int { return e.subject(a).lastStarted.Compare(e.subject(b).lastStarted) })
 	return names
 }
 
-// work runs the steps of one subject until one fails or there is newer intent. A step that failed before is not
-// announced at each new try.
-func (e *engine[D, A, S]) work(ctx context.Context, r result, failedStep string, steps []S, certain certainty[S]) {
+// work runs the steps of one subject until one fails or newer intent arrives. It does not log a step again that failed
+// at the previous try.
+func (e *engine[D, A, S]) work(ctx context.Context, r result, failedStep string, steps []S, confirm confirmFunc[S]) {
 	for i, step := range steps {
 		if r.err != nil || ctx.Err() != nil || i > 0 && e.generation.Load() != r.generation {
 			break
@@ -75,7 +76,7 @@ func (e *engine[D, A, S]) work(ctx context.Context, r result, failedStep string,
 		if r.step = step.String(); e.Log != nil && r.step != failedStep {
 			e.Log.Info(r.subject, r.step)
 		}
-		if r.err = certain(ctx, step); r.err == nil {
+		if r.err = confirm(ctx, step); r.err == nil {
 			r.err = e.Apply(ctx, step)
 		}
 	}
@@ -83,13 +84,13 @@ func (e *engine[D, A, S]) work(ctx context.Context, r result, failedStep string,
 	e.done <- r
 }
 
-// finish notes what became of a subject's steps. What fails because the agent is told to stop is no fault.
+// finish records the result of a subject's steps. An error while the agent is stopping is not a fault.
 func (e *engine[D, A, S]) finish(r result, stopping bool) {
 	s := e.subject(r.subject)
 	s.running = false
 	switch s.rounds++; {
 	case r.err != nil:
-		s.rounds = 0 // it backs off: those to come do not follow at once
+		s.rounds = 0 // the back-off spaces the next rounds
 	case s.rounds >= maxRounds:
 		r.err = ErrUnsettled
 	}
@@ -97,24 +98,24 @@ func (e *engine[D, A, S]) finish(r result, stopping bool) {
 		return
 	}
 	if r.err == nil && r.held {
-		return // the doubt stays, and when to ask again
+		return // the last step stays unconfirmed, with its next try
 	}
 	recovered := s.err != nil && r.err == nil
 	switch {
 	case r.err == nil:
 		s.succeeded()
 	case r.stale:
-		s.renewed() // the plan that failed is no longer the one
+		s.reset() // the failed plan is outdated
 	default:
 		s.failed(r.step, r.err, time.Now())
 	}
-	e.faults.heard(r.subject, r.err)
+	e.faults.record(r.subject, r.err)
 	if recovered && e.Log != nil {
 		e.Log.Info(r.subject, "went well: "+r.step)
 	}
 }
 
-// drain waits for the workers, for at most Grace.
+// drain waits for the workers, for at most [Grace].
 func (e *engine[D, A, S]) drain() {
 	timeout := time.After(Grace)
 	for e.running() > 0 {
@@ -122,7 +123,7 @@ func (e *engine[D, A, S]) drain() {
 		case r := <-e.done:
 			e.finish(r, true)
 		case <-timeout:
-			go func(late int) { // nobody else would take what the late workers send
+			go func(late int) { // else the late workers would block for ever on their send
 				for range late {
 					<-e.done
 				}

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 
 // TestProgram holds the dashboard to what holds for every agent.
 func TestProgram(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.furnish()
 	if out, code := w.run("--once"); code != 0 || !strings.Contains(out, "metal-1") && !strings.Contains(out, "Singapore") || !strings.HasSuffix(strings.TrimSpace(out), "</html>") {
 		t.Errorf("--once: %d %s", code, out)
@@ -73,7 +73,7 @@ func TestProgram(t *testing.T) {
 
 // TestGuard: the page is for this machine, and may load nothing from elsewhere.
 func TestGuard(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.startDashboard()
 	for host, want := range map[string]int{"localhost:4000": 200, "127.0.0.1": 200, "[::1]:4000": 200, "evil.example:4000": 421, "127.0.0.1.evil.example": 421, "": 421} {
 		request, err := http.NewRequest(http.MethodGet, "http://"+w.listen+"/", nil)

@@ -23,9 +23,9 @@ import (
 )
 
 // BenchmarkWriteToPaint measures from before the write of a ledger to the frame that shows it, in a real browser: both
-// clocks are this machine's. Writes are as far apart as people and allocators make them, from at once to most of a second,
-// so that some meet a watch that has to pause. Beside the whole it tells where the time goes: until the store has taken the
-// write, and until the news is on the wire.
+// clocks are this machine's. Writes are as far apart as people and allocators make them, from at once to most of a
+// second, so that some meet a watch that has to pause. Beside the whole it tells where the time goes: until the store
+// has taken the write, and until the news is on the wire.
 func BenchmarkWriteToPaint(b *testing.B) {
 	for _, kind := range []string{"embedded", "consul"} {
 		b.Run(kind, func(b *testing.B) {
@@ -65,8 +65,8 @@ func BenchmarkWriteToPaint(b *testing.B) {
 	}
 }
 
-// BenchmarkBusyToPaint measures a store in which one ledger is written ten times a second: how long until a page shows each
-// state or a later one, which is what somebody who looks at it can be behind.
+// BenchmarkBusyToPaint measures a store in which one ledger is written ten times a second: how long until a page shows
+// each state or a later one, which is what somebody who looks at it can be behind.
 func BenchmarkBusyToPaint(b *testing.B) {
 	for _, kind := range []string{"embedded", "consul"} {
 		b.Run(kind, func(b *testing.B) {
@@ -112,7 +112,7 @@ func report(b *testing.B, took []float64, of string, percentiles ...int) {
 }
 
 // listenTo reads a stream. What it returns says when a text first came since the text asked for before.
-func (w *world) listenTo(path string) (when func(text string) time.Time) {
+func (w *harness) listenTo(path string) (when func(text string) time.Time) {
 	w.t.Helper()
 	response, err := http.Get("http://" + w.listen + path)
 	if err != nil {
@@ -162,7 +162,7 @@ func BenchmarkOpenPage(b *testing.B) {
 }
 
 // cpu is what the dashboard has used of a processor.
-func (w *world) cpu() time.Duration {
+func (w *harness) cpu() time.Duration {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", w.cmd.Process.Pid))
 	if err != nil {
 		w.t.Skip("needs /proc")
@@ -174,7 +174,7 @@ func (w *world) cpu() time.Duration {
 }
 
 // resident is the memory that the dashboard holds, in MiB.
-func (w *world) resident() float64 {
+func (w *harness) resident() float64 {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.cmd.Process.Pid))
 	_, rest, _ := strings.Cut(string(data), "VmRSS:")
 	fields := strings.Fields(rest)
@@ -185,7 +185,8 @@ func (w *world) resident() float64 {
 	return float64(kB) / 1024
 }
 
-// BenchmarkPageOfMany measures 5,000 machines: the first reading, one change until it is drawn, and what a browser gets.
+// BenchmarkPageOfMany measures 5,000 machines: the first reading, one change until it is drawn, and what a browser
+// gets.
 func BenchmarkPageOfMany(b *testing.B) {
 	s := large(5000)
 	var before, after runtime.MemStats
@@ -198,7 +199,7 @@ func BenchmarkPageOfMany(b *testing.B) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	all, region := render(now, selection{}), render(now, selection{Region: "R07"})
-	whole, part := encoded(difference(rendering{}, all)), encoded(difference(rendering{}, region))
+	whole, part := encode(diff(rendering{}, all)), encode(diff(rendering{}, region))
 	ledgers := slices.Clone(s.parts[s.tree.Ledgers()])
 	const rounds = 30
 	sent := 0
@@ -208,7 +209,7 @@ func BenchmarkPageOfMany(b *testing.B) {
 		ledgers[7].Value, ledgers[7].ModifyIndex = value, uint64(1e6+round)
 		reader.Take(s.tree.Ledgers(), store.Snapshot{Pairs: ledgers, Index: uint64(1e6 + round)})
 		next := render(reader.Fleet(), selection{Region: "R07"})
-		sent += len(encoded(difference(region, next)))
+		sent += len(encode(diff(region, next)))
 		region = next
 	}
 	b.ReportMetric(float64(time.Since(began).Milliseconds())/float64(rounds), "ms-change")

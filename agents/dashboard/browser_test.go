@@ -17,7 +17,7 @@ import (
 
 // TestWithoutScripts: what matters is there before any script has run, and when none ever does.
 func TestWithoutScripts(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.furnish()
 	w.startDashboard()
 	b := w.browse(t)
@@ -141,10 +141,10 @@ func TestKeyboard(t *testing.T) {
 	b.until("the region again", "!document.querySelector('.machine') && document.querySelectorAll('.card').length === 3")
 }
 
-// TestSizes looks at the page on a phone and on a desk, in light and in dark: nothing sticks out, and it is not the same
-// picture.
+// TestSizes looks at the page on a phone and on a desk, in light and in dark: nothing sticks out, and it is not the
+// same picture.
 func TestSizes(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.furnish()
 	long := intent.Name("m-" + strings.Repeat("x", 120))
 	w.put(w.tree.Region("SIN"), intent.Region{Location: strings.Repeat("Llanfairpwllgwyngyll", 10), Status: strings.Repeat("Rainy ", 30)})
@@ -174,7 +174,7 @@ func TestSizes(t *testing.T) {
 
 // TestHostile fills the store with what must never become markup.
 func TestHostile(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.furnish()
 	evil := `</script><script>window.taken=1</script><img src=x onerror="window.taken=1">"'><svg onload=window.taken=1>{{.}}`
 	worse := evil + "\u202e\u2066\x00\x1b[31m\u200bزلابية 🦆" + strings.Repeat("W", 200)

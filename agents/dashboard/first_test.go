@@ -49,8 +49,8 @@ func unanswered() *shelf {
 // words are the visible words of a page without scripts.
 func words(t *testing.T, s *shelf, of selection) string {
 	t.Helper()
-	page := newSight(&agent.Agent{Tree: s.tree}, "127.0.0.1:4000")
-	page.link.heard("", nil)
+	page := newDashboard(&agent.Agent{Tree: s.tree}, "127.0.0.1:4000")
+	page.status.record("", nil)
 	page.publish(s.reader(time.Now).Fleet())
 	var b strings.Builder
 	if err := page.write(&b, of); err != nil {
@@ -103,8 +103,8 @@ func TestFirstPage_UnansweredVMs(t *testing.T) {
 	}
 }
 
-// TestFirstPage_FaultsComeFirst looks at the page as it is drawn: what fails is above what is well, on a phone as well, and
-// nothing of a reason is cut off.
+// TestFirstPage_FaultsComeFirst looks at the page as it is drawn: what fails is above what is well, on a phone as well,
+// and nothing of a reason is cut off.
 func TestFirstPage_FaultsComeFirst(t *testing.T) {
 	for name, s := range map[string]*shelf{"bare": bare(), "busy": busy(), "unanswered": unanswered()} {
 		_, b := s.shown(t)

@@ -45,7 +45,7 @@ func render(f *fleet.Fleet, s selection) rendering {
 	r := rendering{index: f.Index}
 	r.add("totals", draw("totals", "totals-row", totalsOf(f)))
 	r.add("rail", railOf(f, s)...)
-	r.add("title", draw("title", "title-row", titleOf(f, s)))
+	r.add("title", draw("title", "title-row", headerOf(f, s)))
 	r.add("detail", detailOf(f, s)...)
 	var ill, apps, seeds []item
 	if apps, seeds = runningOf("app", f.Apps, true), runningOf("seed", f.Seeds, true); s.whole() {

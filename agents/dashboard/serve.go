@@ -19,12 +19,12 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/agent"
 )
 
-// policy lets the page load nothing but its own style, script and mark, and lets nobody frame it. Text of the store that
-// slipped through as markup could still neither run nor call anywhere.
+// policy lets the page load nothing but its own style, script and mark, and lets nobody frame it. Text of the store
+// that slipped through as markup could still neither run nor call anywhere.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-func (s *sight) routes() http.Handler {
+func (s *dashboard) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", gzhttp.GzipHandler(http.HandlerFunc(s.page)))
 	mux.HandleFunc("GET /events", s.events)
@@ -32,9 +32,9 @@ func (s *sight) routes() http.Handler {
 	return mux
 }
 
-// guarded sets what holds for every answer. A page on the loopback address answers to names of that address alone: else
+// secured sets what holds for every answer. A page on the loopback address answers to names of that address alone: else
 // any site could let its own name point there, and read the page through the browser of whoever visits it.
-func guarded(listen string, next http.Handler) http.Handler {
+func secured(listen string, next http.Handler) http.Handler {
 	host, _, err := net.SplitHostPort(listen)
 	local := err == nil && loopback(host)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,8 +64,8 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// sheet is what the page template is filled with.
-type sheet struct {
+// pageData is what the page template is filled with.
+type pageData struct {
 	Build, Title, Query, Stream string
 	Link                        struct{ State, Words, Index, Trouble string }
 	Now                         time.Time
@@ -73,7 +73,7 @@ type sheet struct {
 }
 
 // Panel returns a panel by its id.
-func (s sheet) Panel(id string) map[string]any {
+func (s pageData) Panel(id string) map[string]any {
 	for _, p := range s.panels {
 		if p.id == id {
 			return map[string]any{"ID": p.id, "HTML": p.HTML()}
@@ -82,7 +82,7 @@ func (s sheet) Panel(id string) map[string]any {
 	return map[string]any{"ID": id, "HTML": template.HTML("")}
 }
 
-func (s *sight) page(w http.ResponseWriter, r *http.Request) {
+func (s *dashboard) page(w http.ResponseWriter, r *http.Request) {
 	var b bytes.Buffer
 	if err := s.write(&b, selected(r)); err != nil {
 		http.Error(w, "the page cannot be drawn", http.StatusInternalServerError)
@@ -94,17 +94,17 @@ func (s *sight) page(w http.ResponseWriter, r *http.Request) {
 }
 
 // write draws the whole page of a selection.
-func (s *sight) write(w io.Writer, chosen selection) error {
-	now := s.look(chosen)
-	state, _ := s.link.state(time.Now())
-	p := sheet{Build: s.build, Query: chosen.Query, Now: time.Now(), panels: now.panels}
+func (s *dashboard) write(w io.Writer, chosen selection) error {
+	now := s.current(chosen)
+	state, _ := s.status.state(time.Now())
+	p := pageData{Build: s.build, Query: chosen.Query, Now: time.Now(), panels: now.panels}
 	p.Stream = "/events?" + chosen.query() + "&from=" + url.QueryEscape(now.id)
 	for _, part := range []string{string(chosen.Machine), chosen.Region} {
 		if part != "" {
 			p.Title += part + " · "
 		}
 	}
-	p.Link.State, p.Link.Words, p.Link.Trouble = "page", state.Words, state.trouble()
+	p.Link.State, p.Link.Words, p.Link.Trouble = "page", state.Words, state.problem()
 	p.Link.Index = thousands(int64(now.index))
 	if state.Up {
 		p.Link.Words = "As of now"

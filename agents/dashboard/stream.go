@@ -14,45 +14,45 @@ import (
 
 // Bounds of the streams.
 const (
-	maxStreams = 256              // pages that are open at once; others stay as they were loaded
-	slow       = 10 * time.Second // a browser that takes longer than this for one message is let go
+	maxStreams  = 256              // pages that are open at once; others stay as they were loaded
+	sendTimeout = 10 * time.Second // a browser that takes longer than this for one message is let go
 )
 
-// view is one selection that somebody looks at: its newest rendering and how to get there from the one before.
-type view struct {
-	watchers int
-	now      rendering
-	before   string // id of the rendering that delta leads on from
-	delta    []byte
-	turned   chan struct{} // closed when there is a newer rendering
+// subscription is one selection that somebody looks at: its newest rendering and how to get there from the one before.
+type subscription struct {
+	watchers   int
+	rendering  rendering
+	previousID string // id of the rendering that delta leads on from
+	delta      []byte
+	changed    chan struct{} // closed when there is a newer rendering
 }
 
-// news is what a stream brings: all of a rendering, or what is new in it.
-type news struct {
-	Panels map[string]panelNews `json:"panels"`
+// delta is what a stream brings: all of a rendering, or what is new in it.
+type delta struct {
+	Panels map[string]panelDelta `json:"panels"`
 }
 
-type panelNews struct {
+type panelDelta struct {
 	Order []string          `json:"order,omitzero"` // ids of all items, when their order is not what it was
 	Items map[string]string `json:"items,omitempty"`
 }
 
-// difference is what leads from one rendering to another. From the zero rendering it is everything.
-func difference(from, to rendering) news {
-	n := news{map[string]panelNews{}}
+// diff is what leads from one rendering to another. From the zero rendering it is everything.
+func diff(from, to rendering) delta {
+	n := delta{map[string]panelDelta{}}
 	for i, p := range to.panels {
 		var old panel
 		if i < len(from.panels) {
 			old = from.panels[i]
 		}
-		if change, any := panelDifference(old, p, len(from.panels) == 0); any {
+		if change, any := diffPanel(old, p, len(from.panels) == 0); any {
 			n.Panels[p.id] = change
 		}
 	}
 	return n
 }
 
-func panelDifference(from, to panel, all bool) (change panelNews, any bool) {
+func diffPanel(from, to panel, all bool) (change panelDelta, any bool) {
 	had := make(map[string]string, len(from.items))
 	for _, i := range from.items {
 		had[i.id] = i.html
@@ -74,7 +74,7 @@ func panelDifference(from, to panel, all bool) (change panelNews, any bool) {
 	return change, change.Items != nil || change.Order != nil
 }
 
-func encoded(n news) []byte {
+func encode(n delta) []byte {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false) // it is read as JSON, never as a page
@@ -85,72 +85,72 @@ func encoded(n news) []byte {
 }
 
 // publish makes a fleet the one that is shown, and draws it anew for everybody who looks.
-func (s *sight) publish(f *fleet.Fleet) {
+func (s *dashboard) publish(f *fleet.Fleet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fleet = f
-	for chosen, v := range s.views {
+	for chosen, v := range s.subscriptions {
 		next := render(f, chosen)
-		if next.id == v.now.id {
+		if next.id == v.rendering.id {
 			continue
 		}
-		v.before, v.delta = v.now.id, encoded(difference(v.now, next))
-		v.now = next
-		close(v.turned)
-		v.turned = make(chan struct{})
+		v.previousID, v.delta = v.rendering.id, encode(diff(v.rendering, next))
+		v.rendering = next
+		close(v.changed)
+		v.changed = make(chan struct{})
 	}
 }
 
-// look returns what a selection shows now.
-func (s *sight) look(chosen selection) rendering {
+// current returns what a selection shows now.
+func (s *dashboard) current(chosen selection) rendering {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if v := s.views[chosen]; v != nil {
-		return v.now
+	if v := s.subscriptions[chosen]; v != nil {
+		return v.rendering
 	}
 	return render(s.fleet, chosen)
 }
 
-// enter begins to look at a selection, leave ends it. There is no view when too many look.
-func (s *sight) enter(chosen selection) *view {
+// subscribe begins to look at a selection, leave ends it. There is no view when too many look.
+func (s *dashboard) subscribe(chosen selection) *subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := 0
-	for _, v := range s.views {
+	for _, v := range s.subscriptions {
 		all += v.watchers
 	}
 	if all >= maxStreams {
 		return nil
 	}
-	if s.views[chosen] == nil {
-		s.views[chosen] = &view{now: render(s.fleet, chosen), turned: make(chan struct{})}
+	if s.subscriptions[chosen] == nil {
+		s.subscriptions[chosen] = &subscription{rendering: render(s.fleet, chosen), changed: make(chan struct{})}
 	}
-	s.views[chosen].watchers++
-	return s.views[chosen]
+	s.subscriptions[chosen].watchers++
+	return s.subscriptions[chosen]
 }
 
-func (s *sight) leave(chosen selection) {
+func (s *dashboard) unsubscribe(chosen selection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if v := s.views[chosen]; v != nil {
+	if v := s.subscriptions[chosen]; v != nil {
 		if v.watchers--; v.watchers == 0 {
-			delete(s.views, chosen)
+			delete(s.subscriptions, chosen)
 		}
 	}
 }
 
-// since returns what brings a page with the rendering last up to date, and nil when it is; and the channel that tells of
-// the next rendering.
-func (s *sight) since(v *view, last string) (id string, data []byte, index uint64, turned <-chan struct{}) {
+// deltaSince returns what brings a page with the rendering last up to date, and nil when it is; and the channel that
+// tells of the next rendering.
+func (s *dashboard) deltaSince(v *subscription, last string) (id string, data []byte, index uint64, turned <-chan struct{}) {
 	s.mu.Lock()
-	now := v.now
-	id, index, turned = now.id, now.index, v.turned
-	if last == v.before && v.before != "" {
+	now := v.rendering
+	id, index, turned = now.id, now.index, v.changed
+	if last == v.previousID && v.previousID != "" {
 		data = v.delta
 	}
 	s.mu.Unlock()
 	if data == nil && id != last {
-		data = encoded(difference(rendering{}, now))
+		data = encode(diff(rendering{}, now))
 	}
 	if id == last {
 		data = nil
@@ -160,15 +160,15 @@ func (s *sight) since(v *view, last string) (id string, data []byte, index uint6
 
 // events is the one stream of a page. Each message brings the page to the rendering that its id names; whoever comes
 // back names the last one that arrived, and gets all of the page unless that is still the newest.
-func (s *sight) events(w http.ResponseWriter, r *http.Request) {
+func (s *dashboard) events(w http.ResponseWriter, r *http.Request) {
 	chosen := selected(r)
-	v := s.enter(chosen)
+	v := s.subscribe(chosen)
 	if v == nil {
 		w.Header().Set("Retry-After", "30")
 		http.Error(w, "too many pages are open", http.StatusServiceUnavailable)
 		return
 	}
-	defer s.leave(chosen)
+	defer s.unsubscribe(chosen)
 	session, err := sse.Upgrade(w, r)
 	if err != nil {
 		http.Error(w, "this connection cannot carry a stream", http.StatusHTTPVersionNotSupported)
@@ -183,26 +183,26 @@ func (s *sight) events(w http.ResponseWriter, r *http.Request) {
 	s.stream(session, w, v, last)
 }
 
-func (s *sight) stream(session *sse.Session, w http.ResponseWriter, v *view, last string) {
+func (s *dashboard) stream(session *sse.Session, w http.ResponseWriter, v *subscription, last string) {
 	deadline := http.NewResponseController(w)
 	send := func(m *sse.Message) error {
-		_ = deadline.SetWriteDeadline(time.Now().Add(slow))
+		_ = deadline.SetWriteDeadline(time.Now().Add(sendTimeout))
 		if err := session.Send(m); err != nil {
 			return err
 		}
 		return session.Flush()
 	}
-	tick := time.NewTicker(beat)
+	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
 	for {
-		id, data, index, turned := s.since(v, last)
+		id, data, index, turned := s.deltaSince(v, last)
 		if data != nil {
 			if send(message("page", id, data)) != nil {
 				return
 			}
 			last = id
 		}
-		state, changed := s.link.state(time.Now())
+		state, changed := s.status.state(time.Now())
 		state.Index, state.Build = index, s.build
 		told, err := json.Marshal(state)
 		if err != nil || send(message("state", "", told)) != nil {

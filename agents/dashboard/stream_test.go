@@ -37,8 +37,8 @@ func TestDifferences(t *testing.T) {
 		if round%5 == 0 {
 			next = shown
 		}
-		var n news
-		if err := json.Unmarshal(encoded(difference(shown, next)), &n); err != nil {
+		var n delta
+		if err := json.Unmarshal(encode(diff(shown, next)), &n); err != nil {
 			t.Fatal(err)
 		}
 		if round%5 == 0 && round > 0 && len(n.Panels) > 0 {
@@ -52,7 +52,7 @@ func TestDifferences(t *testing.T) {
 }
 
 // laid does what the script of the page does.
-func laid(shown, next rendering, n news) (out rendering) {
+func laid(shown, next rendering, n delta) (out rendering) {
 	for i, p := range next.panels {
 		var items []item
 		if i < len(shown.panels) {
@@ -80,7 +80,7 @@ func laid(shown, next rendering, n news) (out rendering) {
 
 // TestStream speaks to the stream as a browser does: who is up to date hears of changes alone, who is not gets all.
 func TestStream(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.furnish()
 	w.startDashboard()
 	_, page := w.get("/?region=SIN")
@@ -148,7 +148,7 @@ func TestStream(t *testing.T) {
 
 // TestManyPages: no number of pages takes more than there is, and those that leave make room.
 func TestManyPages(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.put(w.tree.Region("SIN"), intent.Region{Location: "Singapore"})
 	w.startDashboard()
 	var open []*http.Response

@@ -140,7 +140,7 @@ func (s selection) waiting(f *fleet.Fleet) (n int) {
 	}
 	for _, p := range f.Pending {
 		for _, i := range p.Instances {
-			n += bit(strings.Contains(strings.ToLower(i), strings.ToLower(s.Query)))
+			n += boolToInt(strings.Contains(strings.ToLower(i), strings.ToLower(s.Query)))
 		}
 	}
 	return n

@@ -79,7 +79,8 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// network gives a story a network namespace, a lock of its own for iptables, and program "ns" to enter it, and "iptables"
+// network gives a story a network namespace, a lock of its own for iptables, and program "ns" to enter it, and
+// "iptables"
 func network(env *testscript.Env, backend, consul string) error {
 	holder := exec.Command("sleep", "infinity")
 	holder.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
@@ -244,9 +245,9 @@ func startConsul(t testing.TB) string {
 	}
 }
 
-// probe is a program that reports whether a TCP connection to PORT on the loopback address comes about:
-// probe 127.0.0.1 1212. It listens there itself, so only a firewall can be in the way. A third argument says how long it
-// tries, for a connection that is not to come about.
+// probe is a program that reports whether a TCP connection to PORT on the loopback address comes about: probe 127.0.0.1
+// 1212. It listens there itself, so only a firewall can be in the way. A third argument says how long it tries, for a
+// connection that is not to come about.
 func probe() {
 	port, _ := strconv.Atoi(os.Args[2])
 	l, err := net.Listen("tcp", net.JoinHostPort(os.Args[1], strconv.Itoa(port)))

@@ -17,75 +17,75 @@ import (
 
 // How long and how often another program's hold of the firewall is waited out before it is spoken of.
 const (
-	lockSeconds = "5"
-	lockTries   = 3
-	lastWords   = 3 * time.Second // for a commit under way when the agent is to stop
-	busy        = 4               // the exit code of iptables that says: try again
+	lockSeconds   = "5"
+	lockTries     = 3
+	commitTimeout = 3 * time.Second // for a commit under way when the agent is to stop
+	busy          = 4               // the exit code of iptables that says: try again
 )
 
-// authority is all that this agent writes to.
-type authority struct {
-	walls []*firewall
-	files *folder // nil: the files of 2014 are not written
-	good  *lastGood
-	warn  func(text string)
-	told  map[Family]string // what was warned of last
+// portAuthority is all that this agent writes to.
+type portAuthority struct {
+	firewalls  []*firewall
+	files      *compatDir // nil: the files of 2014 are not written
+	lastGood   *lastGood
+	warn       func(text string)
+	lastLogged map[Family]string // what was warned of last
 
 	dryRun bool
 }
 
-func (p *authority) observe(ctx context.Context) (a Actual, err error) {
-	if len(p.walls) > 0 {
-		if a.Chains, err = observe(ctx, p.walls); err != nil {
+func (p *portAuthority) observe(ctx context.Context) (a Actual, err error) {
+	if len(p.firewalls) > 0 {
+		if a.Chains, err = observe(ctx, p.firewalls); err != nil {
 			return a, err
 		}
-		if why := a.blind(); p.dryRun && why != "" {
+		if why := a.unusableReason(); p.dryRun && why != "" {
 			return a, errors.New(why) // an empty plan would say that all is well
 		}
 	}
-	if p.good != nil {
-		a.Good = p.good.good
+	if p.lastGood != nil {
+		a.LastGood = p.lastGood.ports
 	}
 	if p.files != nil {
-		a.Files, err = p.files.observe()
+		a.Files, err = p.files.read()
 	}
 	return a, err
 }
 
 // states is [states], and remembers what it is about: by now the steps are under way, and wait for no disk.
-func (p *authority) states(n intent.Node, a Actual) map[string]converge.State {
+func (p *portAuthority) states(n intent.Node, a Actual) map[string]converge.State {
 	all := states(n, a)
-	if p.good != nil {
+	if p.lastGood != nil {
 		text, busy := "", false
 		for family := range a.Chains {
 			busy = busy || all[chainSubject(family)].Phase == converge.Working
 		}
-		if err := p.good.keep(n, busy); err != nil {
+		if err := p.lastGood.save(n, busy); err != nil {
 			text = err.Error()
 		}
-		if text != p.good.told && text != "" {
+		if text != p.lastGood.told && text != "" {
 			p.warn(text)
 		}
-		p.good.told = text
+		p.lastGood.told = text
 	}
 	for family, chain := range a.Chains {
 		text, state := "", all[chainSubject(family)]
-		if state.Phase == converge.Failed || state.Phase == converge.Converged && (chain.Ahead > 0 || chain.Others.Unseen != "") {
+		if state.Phase == converge.Failed || state.Phase == converge.Converged && (chain.RulesBefore > 0 || chain.OtherChains.Unreadable != "") {
 			text = fmt.Sprintf("%s: %s", chainSubject(family), state.Reason)
 		}
-		if p.told[family] != text && text != "" {
+		if p.lastLogged[family] != text && text != "" {
 			p.warn(text)
 		}
-		p.told[family] = text
+		p.lastLogged[family] = text
 	}
 	return all
 }
 
 // apply does one step.
-func (p *authority) apply(ctx context.Context, step converge.Step) error {
+func (p *portAuthority) apply(ctx context.Context, step converge.Step) error {
 	switch s := step.(type) {
 	case Restore:
-		for _, w := range p.walls {
+		for _, w := range p.firewalls {
 			if w.family == s.Family {
 				return w.restore(ctx, s.Input)
 			}
@@ -106,7 +106,7 @@ func (p *authority) apply(ctx context.Context, step converge.Step) error {
 func (w *firewall) restore(ctx context.Context, input string) (err error) {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, cancel) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(commitTimeout, cancel) })()
 	for range lockTries {
 		_, err = host.Run(run, strings.NewReader(input), w.program+"-restore", "--noflush", "-w", lockSeconds)
 		var exit *exec.ExitError

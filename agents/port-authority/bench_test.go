@@ -32,7 +32,7 @@ func BenchmarkManyPorts(b *testing.B) {
 
 func manyPorts(b *testing.B, backend string) {
 	b.Setenv("XTABLES_LOCKFILE", filepath.Join(b.TempDir(), "lock"))
-	p := &authority{walls: []*firewall{newFirewall(V4, backend), newFirewall(V6, backend)}}
+	p := &portAuthority{firewalls: []*firewall{newFirewall(V4, backend), newFirewall(V6, backend)}}
 	app := intent.App{Name: "slug", Created: 1}
 	for port := 1; port <= 10000; port++ {
 		app.Deploy.Ports = append(app.Deploy.Ports, intent.Port{First: port, Last: port, Protocol: intent.TCP})
@@ -60,7 +60,7 @@ func manyPorts(b *testing.B, backend string) {
 }
 
 // pass looks, plans, says where things stand and applies, as one turn of the loop does.
-func pass(p *authority, node intent.Node, steps int) error {
+func pass(p *portAuthority, node intent.Node, steps int) error {
 	a, err := p.observe(context.Background())
 	if err != nil {
 		return err
@@ -73,9 +73,9 @@ func pass(p *authority, node intent.Node, steps int) error {
 	return beside(len(planned), func(i int) error { return p.apply(context.Background(), planned[i]) })
 }
 
-func bothRaw(p *authority, stdin, end string, args ...string) error {
-	return beside(len(p.walls), func(i int) error {
-		cmd := exec.Command(p.walls[i].program+end, args...)
+func bothRaw(p *portAuthority, stdin, end string, args ...string) error {
+	return beside(len(p.firewalls), func(i int) error {
+		cmd := exec.Command(p.firewalls[i].program+end, args...)
 		cmd.Stdin, cmd.Stdout = strings.NewReader(stdin), io.Discard
 		return cmd.Run()
 	})
@@ -99,8 +99,8 @@ func beside(n int, do func(int) error) error {
 }
 
 // wipe empties the firewall of this network namespace.
-func wipe(tb testing.TB, p *authority) {
-	for _, w := range p.walls {
+func wipe(tb testing.TB, p *portAuthority) {
+	for _, w := range p.firewalls {
 		for _, args := range [][]string{{"-F"}, {"-X"}} {
 			if out, err := exec.Command(w.program, args...).CombinedOutput(); err != nil {
 				tb.Fatalf("%s %v: %v: %s", w.program, args, err, out)

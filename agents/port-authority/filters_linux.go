@@ -8,40 +8,41 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// judgement is what other rules of nftables do to the ports that a chain opens.
-type judgement struct {
+// chainCheck is what other rules of nftables do to the ports that a chain opens.
+type chainCheck struct {
 	of    *Chain // as it was looked at
 	with  *Chain // the same, and what is refused
 	at    uint32 // the generation of nftables before the look
 	since time.Time
 }
 
-// judge adds to a chain which of its rules open nothing, because a base chain of nftables drops what they accept. It
-// looks again when the chain or anything in nftables has changed, and now and then, for routes change as well.
-func (w *firewall) judge(chain *Chain) *Chain {
+// checkOtherChains adds to a chain which of its rules open nothing, because a base chain of nftables drops what they
+// accept. It looks again when the chain or anything in nftables has changed, and now and then, for routes change as
+// well.
+func (w *firewall) checkOtherChains(chain *Chain) *Chain {
 	at, known := generation()
-	if !known || chain.Off != "" || len(chain.Rules) == 0 {
+	if !known || chain.Unusable != "" || len(chain.Rules) == 0 {
 		return chain
 	}
-	if j := w.judged; j.of == chain && j.at == at && time.Since(j.since) < between {
+	if j := w.judgement; j.of == chain && j.at == at && time.Since(j.since) < otherBackendPeriod {
 		return j.with
 	}
 	with := *chain
-	with.Others.Refused = nil
+	with.OtherChains.Refused = nil
 	rules, err := netfilter.Read(w.family == V6)
 	if err != nil {
-		with.Others.Unseen = err.Error()
+		with.OtherChains.Unreadable = err.Error()
 	} else {
-		with.Others.Refused = refusals(w.family, chain.Rules, rules)
+		with.OtherChains.Refused = refusals(w.family, chain.Rules, rules)
 	}
-	w.judged = judgement{of: chain, with: &with, at: at, since: time.Now()}
+	w.judgement = chainCheck{of: chain, with: &with, at: at, since: time.Now()}
 	return &with
 }
 
 // refusals returns the rules whose packets do not get through, and why.
 func refusals(family Family, open map[intent.Name][]Rule, rules *netfilter.Ruleset) map[Rule]string {
 	refused := map[Rule]string{}
-	ways := map[Rule][]arrival{} // by rules that are only a source
+	ways := map[Rule][]ingress{} // by rules that are only a source
 	for _, of := range open {
 		for _, r := range of {
 			if r.Raw != "" {
@@ -49,7 +50,7 @@ func refusals(family Family, open map[intent.Name][]Rule, rules *netfilter.Rules
 			}
 			from := Rule{Source: r.Source}
 			if ways[from] == nil {
-				ways[from] = arrivals(family, r.Source)
+				ways[from] = ingressesFor(family, r.Source)
 			}
 			if drop := dropped(r, ways[from], rules); drop != nil {
 				refused[r] = refusalText(drop, r.Port)
@@ -60,7 +61,7 @@ func refusals(family Family, open map[intent.Name][]Rule, rules *netfilter.Rules
 }
 
 // dropped returns what drops packets to one of the ports of a rule on all the ways on which they may come.
-func dropped(r Rule, ways []arrival, rules *netfilter.Ruleset) (drop *netfilter.Drop) {
+func dropped(r Rule, ways []ingress, rules *netfilter.Ruleset) (drop *netfilter.Drop) {
 	protocol := byte(6)
 	if r.Port.Protocol == intent.UDP {
 		protocol = 17
@@ -84,7 +85,7 @@ func dropped(r Rule, ways []arrival, rules *netfilter.Ruleset) (drop *netfilter.
 	return nil
 }
 
-func refusalText(d *netfilter.Drop, port span) string {
+func refusalText(d *netfilter.Drop, port portRange) string {
 	why := "policy drop, no rule accepts"
 	if !d.Policy {
 		why = fmt.Sprintf("a rule in chain %s refuses", d.By)

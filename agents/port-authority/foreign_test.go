@@ -25,14 +25,14 @@ func TestForeignRulesStay(t *testing.T) {
 	t.Setenv("XTABLES_LOCKFILE", filepath.Join(t.TempDir(), "lock"))
 	for _, backend := range backends {
 		t.Run(strings.TrimPrefix(backend, "iptables-"), func(t *testing.T) {
-			p := &authority{walls: []*firewall{newFirewall(V4, backend), newFirewall(V6, backend)}}
+			p := &portAuthority{firewalls: []*firewall{newFirewall(V4, backend), newFirewall(V6, backend)}}
 			defer wipe(t, p)
 			rapid.Check(t, func(r *rapid.T) { foreignRulesStay(t, r, p) })
 		})
 	}
 }
 
-func foreignRulesStay(t *testing.T, r *rapid.T, p *authority) {
+func foreignRulesStay(t *testing.T, r *rapid.T, p *portAuthority) {
 	wipe(t, p)
 	others := "*filter\n:OTHERS - [0:0]\n" + strings.Join(rapid.SliceOfN(rapid.Custom(drawForeign), 0, 12).Draw(r, "others"), "") + "COMMIT\n"
 	if err := bothRaw(p, others, "-restore", "--noflush"); err != nil {
@@ -74,8 +74,8 @@ func foreignRulesStay(t *testing.T, r *rapid.T, p *authority) {
 }
 
 // readAlike checks that the kernel's own table, where it can be read, says what iptables-save does.
-func readAlike(r *rapid.T, p *authority) {
-	for _, w := range p.walls {
+func readAlike(r *rapid.T, p *portAuthority) {
+	for _, w := range p.firewalls {
 		out, err := exec.Command(w.program+"-save", "-t", "filter").Output()
 		if err != nil {
 			r.Fatal(err)
@@ -86,7 +86,7 @@ func readAlike(r *rapid.T, p *authority) {
 		}
 		want := parseChain(string(out))
 		got, ok := parseTable(table)
-		known := want.Ahead == 0 && want.Strays == 0
+		known := want.RulesBefore == 0 && want.Strays == 0
 		for _, rules := range want.Rules {
 			known = known && !slices.ContainsFunc(rules, func(r Rule) bool { return r.Raw != "" })
 		}
@@ -100,8 +100,8 @@ func readAlike(r *rapid.T, p *authority) {
 }
 
 // saved is what both families hold of others.
-func saved(r *rapid.T, p *authority) (text string) {
-	for _, w := range p.walls {
+func saved(r *rapid.T, p *portAuthority) (text string) {
+	for _, w := range p.firewalls {
 		out, err := exec.Command(w.program+"-save", "-t", "filter").Output()
 		if err != nil {
 			r.Fatal(err)

@@ -23,7 +23,8 @@ import (
 // shortly is how long a connection is tried that a firewall drops. One that comes about takes far less.
 const shortly = time.Second
 
-// connectTo is program "reach" that connects from where it runs: reach ADDRESS PORT tcp|udp [LIMIT]. With udp it waits for an echo.
+// connectTo is program "reach" that connects from where it runs: reach ADDRESS PORT tcp|udp [LIMIT]. With udp it waits
+// for an echo.
 func connectTo() {
 	limit := testhost.HangLimit
 	if len(os.Args) > 4 {
@@ -141,7 +142,8 @@ func input0(rules string) string {
 	return "table inet f { chain input { type filter hook input priority 0; " + rules + " } }"
 }
 
-// TestVerdict_AgreesWithPackets: for each ruleset, what is said of a port is what happens to a client of another network.
+// TestVerdict_AgreesWithPackets: for each ruleset, what is said of a port is what happens to a client of another
+// network.
 func TestVerdict_AgreesWithPackets(t *testing.T) {
 	needFirewall(t)
 	if _, err := exec.LookPath("nft"); err != nil {
@@ -182,8 +184,8 @@ func TestVerdict_AgreesWithPackets(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := Rule{Port: span{protocol, 8080, 8080}}
-				if said := dropped(r, arrivals(V4, r.Source), rules); (said == nil) != through {
+				r := Rule{Port: portRange{protocol, 8080, 8080}}
+				if said := dropped(r, ingressesFor(V4, r.Source), rules); (said == nil) != through {
 					t.Errorf("%s: said to be dropped by %+v, want through: %v", protocol, said, through)
 				}
 			}

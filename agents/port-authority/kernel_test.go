@@ -79,7 +79,7 @@ func (k *kernel) of(app intent.Name) []string {
 type machine map[Family]*kernel
 
 func (m machine) actual(good map[intent.Name][]intent.Port) Actual {
-	a := Actual{Chains: map[Family]*Chain{}, Good: good}
+	a := Actual{Chains: map[Family]*Chain{}, LastGood: good}
 	for family, k := range m {
 		a.Chains[family] = parseChain(k.save())
 	}

@@ -3,8 +3,8 @@
 //
 // It owns the chain PLATYPUS-INPUT in table filter of IPv4 and of IPv6 and one rule that leads INPUT to it. The rules
 // in the chain are ACCEPTs that name their app in a comment, and one that does nothing but name the node. Everything
-// else in the firewall stays as it is: no policy, no rule and no chain of anybody else's is ever changed, and nothing is
-// ever dropped.
+// else in the firewall stays as it is: no policy, no rule and no chain of anybody else's is ever changed, and nothing
+// is ever dropped.
 package main
 
 import (

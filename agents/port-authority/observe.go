@@ -16,25 +16,25 @@ import (
 )
 
 const (
-	// patience bounds one look at the firewall.
-	patience = 20 * time.Second
-	// between is the time between two looks at the back-end that is not in use.
-	between = time.Minute
+	// observeTimeout bounds one look at the firewall.
+	observeTimeout = 20 * time.Second
+	// otherBackendPeriod is the time between two looks at the back-end that is not in use.
+	otherBackendPeriod = time.Minute
 )
 
 // firewall is the host's firewall in one family. One iptables-save shows the chain, its rules and the jump at one
 // moment; a library that runs iptables -S chain by chain would run more programs and could see two moments.
 type firewall struct {
-	family  Family
-	program string // iptables-save is this with "-save" behind it
-	looked  time.Time
-	other   string // the other back-end, when it held our chain as we last looked
-	seen    *Chain // what was seen last, while at or sum tell whether it still holds; nil when nothing can tell
-	at      uint32 // the generation of nftables just before seen was looked at
-	legacy  bool   // the back-end is legacy, and its table filter is there
-	sum     uint64 // of that table just before seen was looked at
-	buffer  []byte // for the next look at it
-	judged  judgement
+	family        Family
+	program       string // iptables-save is this with "-save" behind it
+	otherChecked  time.Time
+	otherBackend  string // the other back-end, when it held our chain as we last looked
+	cached        *Chain // what was seen last, while at or sum tell whether it still holds; nil when nothing can tell
+	nftGeneration uint32 // the generation of nftables just before seen was looked at
+	xtables       bool   // the back-end is legacy, and its table filter is there
+	tableSum      uint64 // of that table just before seen was looked at
+	buffer        []byte // for the next look at it
+	judgement     chainCheck
 }
 
 // newFirewall returns the firewall behind a program such as iptables, /sbin/iptables-nft or iptables-legacy.
@@ -47,15 +47,15 @@ func newFirewall(family Family, program string) *firewall {
 }
 
 // observe looks at both families at once.
-func observe(ctx context.Context, walls []*firewall) (map[Family]*Chain, error) {
+func observe(ctx context.Context, firewalls []*firewall) (map[Family]*Chain, error) {
 	var all sync.WaitGroup
-	seen := make([]*Chain, len(walls))
-	for i, w := range walls {
-		all.Go(func() { seen[i] = w.judge(w.observe(ctx)) })
+	seen := make([]*Chain, len(firewalls))
+	for i, w := range firewalls {
+		all.Go(func() { seen[i] = w.checkOtherChains(w.observe(ctx)) })
 	}
 	all.Wait()
 	chains := map[Family]*Chain{}
-	for i, w := range walls {
+	for i, w := range firewalls {
 		chains[w.family] = seen[i]
 	}
 	return chains, ctx.Err()
@@ -63,61 +63,61 @@ func observe(ctx context.Context, walls []*firewall) (map[Family]*Chain, error) 
 
 func (w *firewall) observe(ctx context.Context) *Chain {
 	if w.family == V6 && !speaksV6() {
-		return &Chain{Off: "this host does not speak IPv6", Absent: true}
+		return &Chain{Unusable: "this host does not speak IPv6", Absent: true}
 	}
 	at, known := generation()
-	if known && !w.legacy && w.seen != nil && at == w.at && time.Since(w.looked) < between {
-		return w.seen
+	if known && !w.xtables && w.cached != nil && at == w.nftGeneration && time.Since(w.otherChecked) < otherBackendPeriod {
+		return w.cached
 	}
-	if chain := w.direct(); chain != nil {
+	if chain := w.readXtables(); chain != nil {
 		return chain
 	}
-	w.seen, w.at = nil, at
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	w.cached, w.nftGeneration = nil, at
+	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
 	defer cancel()
 	out, err := host.Run(ctx, nil, w.program+"-save", "-t", "filter")
 	if err != nil {
-		return &Chain{Off: w.explain(err).Error()}
+		return &Chain{Unusable: w.explain(err).Error()}
 	}
 	text := string(out)
 	if strings.Contains(text, "is incompatible, use 'nft' tool") {
-		return &Chain{Off: "table filter was made by nft and not by iptables: rename that table, for two tools cannot share it"}
+		return &Chain{Unusable: "table filter was made by nft and not by iptables: rename that table, for two tools cannot share it"}
 	}
 	chain := parseChain(text)
-	if now := time.Now(); now.Sub(w.looked) > between || w.other != "" {
-		w.looked, w.other = now, w.elsewhere(ctx, text)
+	if now := time.Now(); now.Sub(w.otherChecked) > otherBackendPeriod || w.otherBackend != "" {
+		w.otherChecked, w.otherBackend = now, w.checkOtherBackend(ctx, text)
 	}
-	chain.Elsewhere = w.other
-	w.legacy = !nft(text) && strings.Contains(text, "*filter\n")
-	if known && nft(text) && w.other == "" || w.legacy {
-		w.seen = chain
+	chain.OtherBackend = w.otherBackend
+	w.xtables = !nft(text) && strings.Contains(text, "*filter\n")
+	if known && nft(text) && w.otherBackend == "" || w.xtables {
+		w.cached = chain
 	}
 	return chain
 }
 
-// direct looks at the table of the legacy back-end without a program. It returns nil when iptables-save is to be asked:
-// also once in a while, so that nobody relies on it alone.
-func (w *firewall) direct() *Chain {
-	if !w.legacy {
+// readXtables looks at the table of the legacy back-end without a program. It returns nil when iptables-save is to be
+// asked: also once in a while, so that nobody relies on it alone.
+func (w *firewall) readXtables() *Chain {
+	if !w.xtables {
 		return nil
 	}
-	was := w.sum
+	was := w.tableSum
 	table, ok := readTable(w.family, w.buffer)
-	if w.sum = 0; !ok {
+	if w.tableSum = 0; !ok {
 		return nil
 	}
-	w.buffer, w.sum = table.buffer, table.sum // also for what iptables-save is about to say: it is not older
+	w.buffer, w.tableSum = table.buffer, table.sum // also for what iptables-save is about to say: it is not older
 	switch {
-	case w.other != "" || time.Since(w.looked) > between:
+	case w.otherBackend != "" || time.Since(w.otherChecked) > otherBackendPeriod:
 		return nil
-	case w.seen != nil && was == table.sum:
-		return w.seen
+	case w.cached != nil && was == table.sum:
+		return w.cached
 	}
 	chain, ok := parseTable(table)
 	if !ok {
 		return nil
 	}
-	w.seen = chain
+	w.cached = chain
 	return chain
 }
 
@@ -143,13 +143,13 @@ func parseChain(text string) *Chain {
 		case strings.TrimSpace(line) == "-A "+jump:
 			c.Jumps++
 		case c.Jumps == 0 && strings.HasPrefix(line, "-A INPUT ") && mayRefuse(line):
-			if c.Ahead++; c.Ahead == 1 {
-				c.First = line
+			if c.RulesBefore++; c.RulesBefore == 1 {
+				c.FirstBefore = line
 			}
 		}
 	}
 	if c.Jumps == 0 {
-		c.Ahead, c.First = 0, "" // the jump will be made the first of all
+		c.RulesBefore, c.FirstBefore = 0, "" // the jump will be made the first of all
 	}
 	return c
 }
@@ -179,9 +179,10 @@ func mayRefuse(rule string) bool {
 	return true
 }
 
-// elsewhere returns the program of the back-end that is not in use when that holds our chain: rules of two back-ends
-// do not add up, since a packet must pass both. A look must not load what is not loaded, hence the look into /proc.
-func (w *firewall) elsewhere(ctx context.Context, saved string) string {
+// checkOtherBackend returns the program of the back-end that is not in use when that holds our chain: rules of two
+// back-ends do not add up, since a packet must pass both. A look must not load what is not loaded, hence the look into
+// /proc.
+func (w *firewall) checkOtherBackend(ctx context.Context, saved string) string {
 	dir, base := filepath.Split(w.program)
 	base, _, _ = strings.Cut(base, "-")
 	other := dir + base + "-nft"

@@ -12,48 +12,48 @@ import (
 
 // Actual is what was observed of the host. A part that the agent was told to leave alone is nil.
 type Actual struct {
-	Chains map[Family]*Chain
-	Files  *Files
-	Good   map[intent.Name][]intent.Port // what intent last asked for soundly
+	Chains   map[Family]*Chain
+	Files    *Files
+	LastGood map[intent.Name][]intent.Port // what intent last asked for soundly
 }
 
 // Chain is the firewall of one family, as far as it is this agent's.
 type Chain struct {
-	Off       string // why this family cannot be worked on; all else is then zero
-	Absent    bool   // with Off: the host does not speak this family at all, so nothing is missing
-	Elsewhere string // the other back-end, which holds a chain of this name as well: nothing is written then
-	Exists    bool
-	Node      intent.Name // whose chain it is, as a rule in it says; "" when none does
-	Jumps     int
-	Ahead     int                    // rules of others before the first jump that may refuse a packet
-	First     string                 // of these
-	Rules     map[intent.Name][]Rule // by the app that each names
-	Strays    int                    // rules in the chain that name no app
-	Others    others                 // what other base chains do to what is open here
+	Unusable     string // why this family cannot be worked on; all else is then zero
+	Absent       bool   // with Off: the host does not speak this family at all, so nothing is missing
+	OtherBackend string // the other back-end, which holds a chain of this name as well: nothing is written then
+	Exists       bool
+	Node         intent.Name // whose chain it is, as a rule in it says; "" when none does
+	Jumps        int
+	RulesBefore  int                    // rules of others before the first jump that may refuse a packet
+	FirstBefore  string                 // of these
+	Rules        map[intent.Name][]Rule // by the app that each names
+	Strays       int                    // rules in the chain that name no app
+	OtherChains  otherChains            // what other base chains do to what is open here
 }
 
-// others is what other base chains of nftables do to the ports of a chain.
-type others struct {
-	Refused map[Rule]string // rules of the chain that open nothing, with what drops their packets
-	Unseen  string          // why nobody knows
+// otherChains is what other base chains of nftables do to the ports of a chain.
+type otherChains struct {
+	Refused    map[Rule]string // rules of the chain that open nothing, with what drops their packets
+	Unreadable string          // why nobody knows
 }
 
-// blind tells why no family can be worked on, "" when one can or none is to be.
-func (a Actual) blind() (why string) {
+// unusableReason tells why no family can be worked on, "" when one can or none is to be.
+func (a Actual) unusableReason() (why string) {
 	for _, family := range families {
 		switch c := a.Chains[family]; {
 		case c == nil:
-		case c.Off == "":
+		case c.Unusable == "":
 			return ""
 		case why == "" && !c.Absent:
-			why = c.Off
+			why = c.Unusable
 		}
 	}
 	return why
 }
 
 // portsOf returns the ports that rules of an app open.
-func (a Actual) portsOf(app intent.Name) (spans []span) {
+func (a Actual) portsOf(app intent.Name) (spans []portRange) {
 	for _, family := range families {
 		if c := a.Chains[family]; c != nil {
 			for _, r := range c.Rules[app] {
@@ -79,7 +79,7 @@ func (a Actual) owned() []string {
 			apps[string(app)] = true
 		}
 	}
-	for app := range a.Good {
+	for app := range a.LastGood {
 		apps[string(app)] = true
 	}
 	return slices.Sorted(maps.Keys(apps))
@@ -106,7 +106,7 @@ func chainSubject(family Family) string { return "chain " + string(family) }
 
 // plan returns what brings the host to what intent asks for.
 func plan(n intent.Node, a Actual) (steps []converge.Step) {
-	c := settle(n, a)
+	c := resolve(n, a)
 	for _, family := range families {
 		chain := a.Chains[family]
 		if chain == nil || !chain.writable() {
@@ -120,11 +120,11 @@ func plan(n intent.Node, a Actual) (steps []converge.Step) {
 	return steps
 }
 
-// rebuild returns what makes a chain hold the rules in want. All is opened first, and what an app that the node still has
-// loses is closed after that, in a step of its own, so that nothing waits until the closing is confirmed. That of apps
-// that left the node is confirmed already.
+// rebuild returns what makes a chain hold the rules in want. All is opened first, and what an app that the node still
+// has loses is closed after that, in a step of its own, so that nothing waits until the closing is confirmed. That of
+// apps that left the node is confirmed already.
 func rebuild(family Family, chain *Chain, n intent.Node, want map[intent.Name][]Rule) (steps []converge.Step) {
-	first, node := widened(n, chain.Rules, want), ownerOf(n, chain)
+	first, node := withoutClosing(n, chain.Rules, want), ownerOf(n, chain)
 	if why := chain.drift(first, node); why != "" {
 		steps = append(steps, Restore{Family: family, Input: input(first, chain.Jumps, node), Why: why})
 		chain = &Chain{Exists: true, Node: node, Jumps: 1, Rules: first}
@@ -160,8 +160,8 @@ func nodeOf(a Actual, app string) intent.Name {
 	return ""
 }
 
-// widened adds to want what apps of the node would lose of their rules, those made by hand aside.
-func widened(n intent.Node, have, want map[intent.Name][]Rule) map[intent.Name][]Rule {
+// withoutClosing adds to want what apps of the node would lose of their rules, those made by hand aside.
+func withoutClosing(n intent.Node, have, want map[intent.Name][]Rule) map[intent.Name][]Rule {
 	all := maps.Clone(want)
 	for _, app := range n.Apps {
 		if slices.Equal(have[app.Name], want[app.Name]) {
@@ -175,7 +175,7 @@ func widened(n intent.Node, have, want map[intent.Name][]Rule) map[intent.Name][
 	return all
 }
 
-func (c *Chain) writable() bool { return c.Off == "" && c.Elsewhere == "" }
+func (c *Chain) writable() bool { return c.Unusable == "" && c.OtherBackend == "" }
 
 // wanted returns the rules that the chain should hold: of sound apps what they may have; of others what is there, or,
 // when nothing is, what they last could have.
@@ -228,22 +228,22 @@ func differences(have, want map[intent.Name][]Rule) (words []string) {
 		if slices.Equal(have[app], want[app]) {
 			continue
 		}
-		if changed++; changed > most {
+		if changed++; changed > maxListed {
 			continue
 		}
 		opened, closed := without(want[app], have[app]), without(have[app], want[app])
 		if len(opened) > 0 {
-			words = append(words, fmt.Sprintf("open for %s: %s", app, said(opened)))
+			words = append(words, fmt.Sprintf("open for %s: %s", app, rulesText(opened)))
 		}
 		if len(closed) > 0 {
-			words = append(words, fmt.Sprintf("close for %s: %s", app, said(closed)))
+			words = append(words, fmt.Sprintf("close for %s: %s", app, rulesText(closed)))
 		}
 		if len(opened)+len(closed) == 0 {
 			words = append(words, fmt.Sprintf("put the rules of %s in order", app))
 		}
 	}
-	if changed > most {
-		words = append(words, fmt.Sprintf("and %d more apps", changed-most))
+	if changed > maxListed {
+		words = append(words, fmt.Sprintf("and %d more apps", changed-maxListed))
 	}
 	return words
 }

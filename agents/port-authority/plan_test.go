@@ -196,7 +196,8 @@ func reached(t *rapid.T, n intent.Node, good map[intent.Name][]intent.Port, befo
 	}
 }
 
-// unharmed demands that a step takes nothing from an app that the node still has, unless it says so and takes something.
+// unharmed demands that a step takes nothing from an app that the node still has, unless it says so and takes
+// something.
 func unharmed(t *rapid.T, n intent.Node, step converge.Step, before, after machine) {
 	lost := false
 	for _, app := range n.Apps {

@@ -24,8 +24,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// pairs is how often each is measured, and pause what lies between two changes: no watch is then asked to slow down, and
-// what the agent does after a port is open is over.
+// pairs is how often each is measured, and pause what lies between two changes: no watch is then asked to slow down,
+// and what the agent does after a port is open is over.
 const (
 	pairs = 30
 	pause = 400 * time.Millisecond
@@ -204,16 +204,17 @@ func (k *kvs) put(b *testing.B, key, value string) {
 	response.Body.Close()
 }
 
-// rawMain is a program that watches one key and restores one chain in each family: raw-port-authority BACKEND SOCKET URL.
+// rawMain is a program that watches one key and restores one chain in each family: raw-port-authority BACKEND SOCKET
+// URL.
 func rawMain() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	p := &authority{walls: []*firewall{newFirewall(V4, os.Args[1]), newFirewall(V6, os.Args[1])}}
+	p := &portAuthority{firewalls: []*firewall{newFirewall(V4, os.Args[1]), newFirewall(V6, os.Args[1])}}
 	k, index, jumps := newKV(os.Args[2], ""), "0", 0
 	for ctx.Err() == nil {
 		port, next, err := k.wait(ctx, os.Args[3], index)
 		if err == nil {
-			rules := map[intent.Name][]Rule{"slug": {{Port: span{intent.TCP, port, port}}}}
+			rules := map[intent.Name][]Rule{"slug": {{Port: portRange{intent.TCP, port, port}}}}
 			err = bothRaw(p, input(rules, jumps, "web1"), "-restore", "--noflush", "-w", "5")
 		}
 		if err != nil && ctx.Err() == nil {

@@ -33,34 +33,34 @@ var families = []Family{V4, V6}
 
 // Rule opens one port or range to one source. Two rules that accept the same are equal, however they are spelled.
 type Rule struct {
-	Port   span
+	Port   portRange
 	Source netip.Prefix // the zero value is everybody
 	Raw    string       // the rule as it stands, when it is none that this agent would write; all else is then zero
 }
 
-// span is a port or a range of one protocol.
-type span struct {
+// portRange is a port or a range of one protocol.
+type portRange struct {
 	Protocol    intent.Protocol
 	First, Last int
 }
 
-func spanOf(p intent.Port) span { return span{p.Protocol, p.First, p.Last} }
+func portRangeOf(p intent.Port) portRange { return portRange{p.Protocol, p.First, p.Last} }
 
-func (s span) String() string {
+func (s portRange) String() string {
 	return intent.Port{First: s.First, Last: s.Last, Protocol: s.Protocol}.String()
 }
 
-// rulesOf returns what a family needs for these ports, sorted, so that neither the order in a list nor a repetition in it
-// makes a difference. A port whose sources are all of the other family opens nothing.
+// rulesOf returns what a family needs for these ports, sorted, so that neither the order in a list nor a repetition in
+// it makes a difference. A port whose sources are all of the other family opens nothing.
 func rulesOf(ports []intent.Port, family Family) []Rule {
 	rules := make([]Rule, 0, len(ports))
 	for _, p := range ports {
 		if len(p.Source) == 0 {
-			rules = append(rules, Rule{Port: spanOf(p)})
+			rules = append(rules, Rule{Port: portRangeOf(p)})
 		}
 		for _, source := range p.Source {
 			if source.Addr().Is4() == (family == V4) {
-				rules = append(rules, Rule{Port: spanOf(p), Source: everybodyIfAll(source)})
+				rules = append(rules, Rule{Port: portRangeOf(p), Source: omitIfAll(source)})
 			}
 		}
 	}
@@ -86,8 +86,8 @@ func compareRules(a, b Rule) int {
 	)
 }
 
-// everybodyIfAll spells the network of all addresses as iptables does: not at all.
-func everybodyIfAll(source netip.Prefix) netip.Prefix {
+// omitIfAll spells the network of all addresses as iptables does: not at all.
+func omitIfAll(source netip.Prefix) netip.Prefix {
 	if source.Bits() == 0 {
 		return netip.Prefix{}
 	}
@@ -147,7 +147,7 @@ func parseRule(text string) (app intent.Name, r Rule) {
 		switch key {
 		case "-s":
 			source, err := netip.ParsePrefix(value)
-			r.Source, known = everybodyIfAll(source), known && err == nil
+			r.Source, known = omitIfAll(source), known && err == nil
 		case "-p":
 			r.Port.Protocol = intent.Protocol(value)
 			known = known && (value == "tcp" || value == "udp")
@@ -174,7 +174,7 @@ func parseRule(text string) (app intent.Name, r Rule) {
 }
 
 // parse reads 80 or 8000:8010 and reports whether it could.
-func (s *span) parse(text string) bool {
+func (s *portRange) parse(text string) bool {
 	first, last, isRange := strings.Cut(text, ":")
 	if !isRange {
 		last = first
@@ -185,17 +185,17 @@ func (s *span) parse(text string) bool {
 	return err1 == nil && err2 == nil
 }
 
-// most is how many ports or apps are named in one line before the rest is counted.
-const most = 8
+// maxListed is how many ports or apps are named in one line before the rest is counted.
+const maxListed = 8
 
-// said is how sorted rules read to a person: 1212/tcp, 53/udp from 10.0.0.0/8+192.0.2.1/32.
-func said(rules []Rule) string {
+// rulesText is how sorted rules read to a person: 1212/tcp, 53/udp from 10.0.0.0/8+192.0.2.1/32.
+func rulesText(rules []Rule) string {
 	var words []string
 	for i, r := range rules {
 		switch {
 		case i > 0 && r.Raw == "" && r.Port == rules[i-1].Port && r.Source.IsValid() && rules[i-1].Source.IsValid():
 			words[len(words)-1] += "+" + r.Source.String()
-		case len(words) == most:
+		case len(words) == maxListed:
 			return strings.Join(words, ", ") + fmt.Sprintf(" and %d more", len(rules)-i)
 		case r.Raw != "":
 			words = append(words, "a rule made by hand")

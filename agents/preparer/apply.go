@@ -18,20 +18,20 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// whyLeft is the reason of steps that clear a place its app has left.
-const whyLeft = "the app has left this place"
+// reasonAbandoned is the reason of steps that clear a place its app has left.
+const reasonAbandoned = "the app has left this place"
 
 // apply does one step.
 func (h *preparer) apply(ctx context.Context, s Step) error {
-	err := classify(located(s.Basedir, h.do(ctx, s)))
-	h.note(s, err)
+	err := classify(withBasedir(s.Basedir, h.applyStep(ctx, s)))
+	h.recordResult(s, err)
 	return err
 }
 
-func (h *preparer) do(ctx context.Context, s Step) error {
+func (h *preparer) applyStep(ctx context.Context, s Step) error {
 	switch s.Kind {
 	case Adopt:
-		return h.registry.add(spot{s.App, s.Basedir, h.node})
+		return h.registry.add(location{s.App, s.Basedir, h.node})
 	case Fetch:
 		defer debug.FreeOSMemory() // the buffers of an extraction are many times what an idle agent needs
 		return h.install(ctx, s)
@@ -43,28 +43,29 @@ func (h *preparer) do(ctx context.Context, s Step) error {
 		return h.forget(s)
 	case Refusal:
 		reason, text, _ := strings.Cut(s.Why, ": ")
-		return &trouble{Reason: Reason(reason), Err: errors.New(text)}
+		return &stepError{Reason: Reason(reason), Err: errors.New(text)}
 	}
 	return fmt.Errorf("step of unknown kind %q", s.Kind)
 }
 
-// note remembers what a step met, for reports, and whether the disk is full, which lets the plan give up spare installs.
-func (h *preparer) note(s Step, err error) {
+// recordResult remembers what a step met, for reports, and whether the disk is full, which lets the plan give up spare
+// installs.
+func (h *preparer) recordResult(s Step, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.trouble, s.Subject())
+	delete(h.lastErrors, s.Subject())
 	if s.Kind == Fetch {
-		delete(h.tight, s.Basedir)
+		delete(h.diskFull, s.Basedir)
 	}
 	if err == nil || errors.Is(err, context.Canceled) {
 		return
 	}
-	h.trouble[s.Subject()] = err.Error()
-	if t := (*trouble)(nil); errors.As(err, &t) && t.Parked {
-		h.trouble[s.Subject()] += "; " + whyParked
+	h.lastErrors[s.Subject()] = err.Error()
+	if t := (*stepError)(nil); errors.As(err, &t) && t.Parked {
+		h.lastErrors[s.Subject()] += "; " + reasonParked
 	}
 	if reasonOf(err) == NoSpace {
-		h.tight[s.Basedir] = true
+		h.diskFull[s.Basedir] = true
 	}
 }
 
@@ -77,11 +78,11 @@ func prune(s Step) error {
 	}
 	defer root.Close()
 	links := []string{intent.Current(s.Basedir)}
-	if s.Why != whyLeft {
+	if s.Why != reasonAbandoned {
 		links = append(links, intent.Previous(s.Basedir))
 	}
 	for _, link := range links {
-		versions, err := pointedAt(s.App, link)
+		versions, err := linkedVersions(s.App, link)
 		if err != nil {
 			return err
 		}
@@ -111,7 +112,7 @@ func sweep(s Step) error {
 		return err
 	}
 	defer root.Close()
-	lock, err := takeLeftover(root, s.Path)
+	lock, err := lockLeftover(root, s.Path)
 	if errors.Is(err, errBusy) {
 		return nil
 	}
@@ -126,14 +127,14 @@ func sweep(s Step) error {
 
 // forget removes our own empty directories and the memory of the place. What is not empty is not ours to remove.
 func (h *preparer) forget(s Step) error {
-	if err := safe(s.Basedir); err != nil {
+	if err := checkSafe(s.Basedir); err != nil {
 		return err
 	}
-	for name := range ours {
+	for name := range ownDirs {
 		err := os.Remove(filepath.Join(s.Basedir, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, syscall.EEXIST) && !errors.Is(err, syscall.ENOTDIR) {
 			return err
 		}
 	}
-	return h.registry.drop(spot{App: s.App, Basedir: s.Basedir})
+	return h.registry.drop(location{App: s.App, Basedir: s.Basedir})
 }

@@ -34,20 +34,20 @@ func (a artifact) beside(suffix string) string {
 func (h *preparer) find(ctx context.Context, s Step) (artifact, error) {
 	repo, err := h.options.address()
 	if err != nil {
-		return artifact{}, troublef(Reason(fetch.BadAddress), "--repo cannot be parsed")
+		return artifact{}, stepErrorf(Reason(fetch.BadAddress), "--repo cannot be parsed")
 	}
 	var tried []string
 	for _, ending := range endings {
 		a := artifact{url: *repo.JoinPath(intent.ArtifactName(s.App, s.Version) + ending)}
 		var err error
-		if a.is, err = fetch.Look(ctx, h.request(a.String())); fetch.ReasonOf(err) != fetch.NotFound {
+		if a.is, err = fetch.Stat(ctx, h.request(a.String())); fetch.ReasonOf(err) != fetch.NotFound {
 			return a, err
 		}
 		if tried = append(tried, a.name()); len(tried) == 1 {
 			tried[0] = fetch.Redact(a.String())
 		}
 	}
-	return artifact{}, troublef(Reason(fetch.NotFound), "%s is not published: there is no %s, nor beside it %s",
+	return artifact{}, stepErrorf(Reason(fetch.NotFound), "%s is not published: there is no %s, nor beside it %s",
 		s.Version, tried[0], strings.Join(tried[1:], ", "))
 }
 
@@ -81,7 +81,7 @@ func (h *preparer) get(ctx context.Context, s Step, a artifact, part string) (*f
 		if !checked && total > 0 {
 			checked = true
 			// The artifact and what it unpacks to lie side by side for a while.
-			if err := room(s.Basedir, total-done+total); err != nil {
+			if err := checkSpace(s.Basedir, total-done+total); err != nil {
 				giveUp(err)
 			}
 		}
@@ -90,5 +90,5 @@ func (h *preparer) get(ctx context.Context, s Step, a artifact, part string) (*f
 	if err != nil {
 		return nil, err
 	}
-	return f, room(s.Basedir, unpackedSize(f))
+	return f, checkSpace(s.Basedir, unpackedSize(f))
 }

@@ -20,18 +20,18 @@ const (
 	trash   = ".trash"
 )
 
-// ours are the directories this agent makes below a basedir, with their modes: what is staged is nobody's business,
+// ownDirs are the directories this agent makes below a basedir, with their modes: what is staged is nobody's business,
 // what is installed must be readable by whoever runs it.
-var ours = map[string]fs.FileMode{"installs": 0o755, staging: 0o700, trash: 0o700}
+var ownDirs = map[string]fs.FileMode{"installs": 0o755, staging: 0o700, trash: 0o700}
 
-// safe refuses a basedir through which somebody else could make us write elsewhere: as root, every directory on the
-// way must be writable by root alone (or sticky, as /tmp is), and no link on the way may be another's. Directories
+// checkSafe refuses a basedir through which somebody else could make us write elsewhere: as root, every directory on
+// the way must be writable by root alone (or sticky, as /tmp is), and no link on the way may be another's. Directories
 // that are not there yet are no danger, for whoever may make them was checked before.
-func safe(basedir string) error {
+func checkSafe(basedir string) error {
 	for path := basedir; ; path = filepath.Dir(path) {
 		info, err := os.Stat(path)
 		if err == nil && !info.IsDir() {
-			return troublef(InTheWay, "%s is not a directory: move it away", path)
+			return stepErrorf(InTheWay, "%s is not a directory: move it away", path)
 		}
 		if err == nil || path == filepath.Dir(path) {
 			break
@@ -50,14 +50,14 @@ func trusted(path string) error {
 	}
 	err := host.NewTrust().Check(path)
 	if errors.Is(err, host.ErrUnsafe) {
-		return &trouble{Reason: Unsafe, Err: err}
+		return &stepError{Reason: Unsafe, Err: err}
 	}
 	return classify(err)
 }
 
 // openBasedir makes the basedir and what belongs to us below it, and opens it. Nothing of ours may be a link.
 func openBasedir(basedir string) (*os.Root, error) {
-	if err := safe(basedir); err != nil {
+	if err := checkSafe(basedir); err != nil {
 		return nil, err
 	}
 	if err := makeReadable(basedir); err != nil {
@@ -67,8 +67,8 @@ func openBasedir(basedir string) (*os.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(ours)) { // in order, so that a fault is the same each time
-		if err := makeOurs(root, name, ours[name]); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(ownDirs)) { // in order, so that a fault is the same each time
+		if err := makeOwn(root, name, ownDirs[name]); err != nil {
 			root.Close()
 			return nil, err
 		}
@@ -93,7 +93,7 @@ func makeReadable(dir string) error {
 	return err
 }
 
-func makeOurs(root *os.Root, name string, mode fs.FileMode) error {
+func makeOwn(root *os.Root, name string, mode fs.FileMode) error {
 	err := root.Mkdir(name, mode)
 	if err == nil {
 		return root.Chmod(name, mode)
@@ -101,18 +101,18 @@ func makeOurs(root *os.Root, name string, mode fs.FileMode) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return checkOurs(root, name)
+	return checkOwn(root, name)
 }
 
-// checkOurs refuses a link, a file, or another user's directory in the place of ours. It must exist.
-func checkOurs(root *os.Root, name string) error {
+// checkOwn refuses a link, a file, or another user's directory in the place of ours. It must exist.
+func checkOwn(root *os.Root, name string) error {
 	info, err := root.Lstat(name)
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(root.Name(), name)
 	if !info.IsDir() {
-		return troublef(InTheWay, "%s is not a directory: move it away", path)
+		return stepErrorf(InTheWay, "%s is not a directory: move it away", path)
 	}
 	return trusted(path)
 }

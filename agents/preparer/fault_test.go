@@ -18,7 +18,7 @@ import (
 )
 
 // stage brings the host to where all kinds of steps are due: two versions to fetch, one to prune, leftovers to sweep.
-func (r *rig) stage() {
+func (r *harness) stage() {
 	r.Helper()
 	r.publish("v0", "v1", "v2", "v3")
 	for _, versions := range []string{`"v0":"active"`, `"v1":"active"`} {
@@ -34,8 +34,8 @@ func (r *rig) stage() {
 	r.put("clusters/slug/c/config", `{"versions":{"v2":"active","v3":"prep"}}`)
 }
 
-// whole demands that every install is all there: what has a name is complete.
-func (r *rig) whole(when string) []string {
+// requireUsable demands that every install is all there: what has a name is complete.
+func (r *harness) requireUsable(when string) []string {
 	r.Helper()
 	entries, err := os.ReadDir(filepath.Join(r.basedir(), "installs"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -59,14 +59,15 @@ func (r *rig) whole(when string) []string {
 	return names
 }
 
-// healed runs the agent once, undisturbed, and demands that everything is as it would be had nothing happened.
-func (r *rig) healed(when string) {
+// requireConverged runs the agent once, undisturbed, and demands that everything is as it would be had nothing
+// happened.
+func (r *harness) requireConverged(when string) {
 	r.Helper()
 	out, err := r.agent(nil, "--once").CombinedOutput()
 	if err != nil {
 		r.Errorf("%s: next run: %v: %s", when, err, out)
 	}
-	got := fmt.Sprint(r.whole(when + ", next run"))
+	got := fmt.Sprint(r.requireUsable(when + ", next run"))
 	// A full disk costs spare installs, and which of them are left depends on when it was met.
 	full := strings.Contains(when, "ENOSPC") || strings.Contains(when, "EDQUOT")
 	tight := full && (got == "[slug_v0 slug_v2 slug_v3]" || got == "[slug_v2 slug_v3]")
@@ -79,11 +80,11 @@ func (r *rig) healed(when string) {
 			r.Errorf("%s: next run leaves %v in %s: %v", when, left, dir, err)
 		}
 	}
-	r.noneHalfDone(when)
+	r.requireNoTempFiles(when)
 }
 
-// noneHalfDone demands that no file or link lies about that was on its way to another name.
-func (r *rig) noneHalfDone(when string) {
+// requireNoTempFiles demands that no file or link lies about that was on its way to another name.
+func (r *harness) requireNoTempFiles(when string) {
 	r.Helper()
 	err := filepath.WalkDir(r.dir, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && strings.HasPrefix(e.Name(), ".") && strings.HasSuffix(e.Name(), ".platypus") {
@@ -94,10 +95,10 @@ func (r *rig) noneHalfDone(when string) {
 	r.check(err)
 }
 
-// TestFaultSweep kills the agent at the N-th call of each kind that changes something, or lets that call fail, and
-// runs it once more. At any moment each install is whole or absent; afterwards nothing tells that anything happened.
-// The normal run takes a handful of the points, PLATYPUS_FAULTS=1 all of them.
-func TestFaultSweep(t *testing.T) {
+// TestFaults_EachCall_InstallsStayWhole kills the agent at the N-th call of each kind that changes something, or lets
+// that call fail, and runs it once more. At any moment each install is whole or absent; afterwards nothing tells that
+// anything happened. The normal run takes a handful of the points, PLATYPUS_FAULTS=1 all of them.
+func TestFaults_EachCall_InstallsStayWhole(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("needs strace")
 	}
@@ -153,8 +154,8 @@ func upTo(n int) (all []int) {
 	return all
 }
 
-// toldAs is what a fault is called where it makes the agent fail.
-var toldAs = map[string]*regexp.Regexp{
+// faultText is what a fault is called where it makes the agent fail.
+var faultText = map[string]*regexp.Regexp{
 	"error=ENOSPC": regexp.MustCompile("no_space|no space left"),
 	"error=EDQUOT": regexp.MustCompile("no_space|quota exceeded"),
 	"error=EROFS":  regexp.MustCompile("read_only|read-only file system"),
@@ -163,7 +164,7 @@ var toldAs = map[string]*regexp.Regexp{
 
 // hit injects one fault and reports whether it took place.
 func hit(t *testing.T, call, fault string, n int) bool {
-	r := newRig(t)
+	r := newHarness(t)
 	r.stage()
 	log := filepath.Join(t.TempDir(), "strace")
 	cmd := r.agent([]string{"strace", "-f", "-o", log, "-e", "trace=" + call, "-e", fmt.Sprintf("inject=%s:%s:when=%d", call, fault, n)}, "--once")
@@ -176,10 +177,10 @@ func hit(t *testing.T, call, fault string, n int) bool {
 	trace, _ := os.ReadFile(log)
 	took := bytes.Contains(trace, []byte("(INJECTED)")) || bytes.Contains(trace, []byte("killed by SIGKILL"))
 	when := fmt.Sprintf("%s at the %d. %s (%v)", fault, n, call, err)
-	if says := toldAs[fault]; took && err != nil && says != nil && !says.Match(out) {
+	if says := faultText[fault]; took && err != nil && says != nil && !says.Match(out) {
 		t.Errorf("%s: it does not say so: %s", when, out)
 	}
-	r.whole(when)
-	r.healed(when)
+	r.requireUsable(when)
+	r.requireConverged(when)
 	return took
 }

@@ -26,25 +26,25 @@ func (h *preparer) install(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	want, err := h.gather(ctx, s, a)
+	want, err := h.expected(ctx, s, a)
 	if err != nil {
 		return err
 	}
-	now := h.question(s, a, want)
-	if err := h.verdicts.standing(s.Subject(), now); err != nil {
+	now := h.describe(s, a, want)
+	if err := h.rejections.known(s.Subject(), now); err != nil {
 		return err
 	}
-	if now.SHA256, err = h.bring(ctx, s, a, want); err != nil {
-		return h.verdicts.pass(s.Subject(), now, err)
+	if now.SHA256, err = h.fetchAndExtract(ctx, s, a, want); err != nil {
+		return h.rejections.record(s.Subject(), now, err)
 	}
-	h.verdicts.drop(s.Subject())
+	h.rejections.drop(s.Subject())
 	return nil
 }
 
-// bring does what is left of an install once it is clear what is wanted. It returns the digest of the content as far as
-// that is known.
-func (h *preparer) bring(ctx context.Context, s Step, a artifact, want proof) (sum string, err error) {
-	if err := h.registry.add(spot{s.App, s.Basedir, h.node}); err != nil {
+// fetchAndExtract does what is left of an install once it is clear what is wanted. It returns the digest of the content
+// as far as that is known.
+func (h *preparer) fetchAndExtract(ctx context.Context, s Step, a artifact, want verification) (sum string, err error) {
+	if err := h.registry.add(location{s.App, s.Basedir, h.node}); err != nil {
 		return "", err
 	}
 	root, err := openBasedir(s.Basedir)
@@ -72,13 +72,13 @@ func (h *preparer) bring(ctx context.Context, s Step, a artifact, want proof) (s
 
 // unpack extracts a fetched artifact into a staging directory, verifies it, and brings it into place. It returns the
 // digest of the artifact as far as that is known.
-func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact, want proof, file *fetch.File) (string, error) {
+func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact, want verification, file *fetch.File) (string, error) {
 	if file.SHA256 != "" && want.sha256 != "" && file.SHA256 != want.sha256 {
 		return file.SHA256, want.check(file.SHA256, nil, nil, a.name()) // known to be wrong before a byte of it is parsed
 	}
 	select {
-	case h.heavy <- struct{}{}:
-		defer func() { <-h.heavy }()
+	case h.extractSlots <- struct{}{}:
+		defer func() { <-h.extractSlots }()
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
@@ -88,7 +88,7 @@ func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact
 	}
 	defer stage.discard()
 	h.progress.begin(s.Subject(), "extracting")
-	src, signed := want.signed(&counted{file: file, tell: func(n int64) { h.progress.set(s.Subject(), n, file.Size) }})
+	src, signed := want.signedReader(&progressReader{file: file, report: func(n int64) { h.progress.set(s.Subject(), n, file.Size) }})
 	res, err := unpack.Archive(ctx, src, stage.dir, h.options.limits)
 	if res.SHA256 != "" {
 		// Damaged bytes are told from a bad archive by their digest, so the digest speaks first.
@@ -97,7 +97,7 @@ func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact
 		}
 	}
 	if err != nil {
-		return cmp.Or(res.SHA256, file.SHA256), stable(err)
+		return cmp.Or(res.SHA256, file.SHA256), withoutTempName(err)
 	}
 	if err := checkLaunch(stage.dir, s); err != nil {
 		return res.SHA256, err
@@ -108,17 +108,17 @@ func (h *preparer) unpack(ctx context.Context, s Step, root *os.Root, a artifact
 	})
 }
 
-// counted tells how much of a file was read.
-type counted struct {
-	file *fetch.File
-	read int64
-	tell func(int64)
+// progressReader tells how much of a file was read.
+type progressReader struct {
+	file   *fetch.File
+	read   int64
+	report func(int64)
 }
 
-func (c *counted) Read(p []byte) (int, error) {
+func (c *progressReader) Read(p []byte) (int, error) {
 	n, err := c.file.Read(p)
 	c.read += int64(n)
-	c.tell(c.read)
+	c.report(c.read)
 	return n, err
 }
 
@@ -134,7 +134,7 @@ type stage struct {
 func newStage(root *os.Root, s Step) (*stage, error) {
 	name := path.Join(staging, fmt.Sprintf("%s_%s.%d-%d", s.App, s.Version, os.Getpid(), time.Now().UnixNano()))
 	g := &stage{root: root, name: name}
-	err := undisturbed(root, func() error {
+	err := withStagingLock(root, func() error {
 		if err := root.Mkdir(name, 0o700); err != nil {
 			return err
 		}
@@ -142,12 +142,12 @@ func newStage(root *os.Root, s Step) (*stage, error) {
 		if g.dir, err = root.OpenRoot(name); err != nil {
 			return err
 		}
-		g.lock, err = take(root, name)
+		g.lock, err = lockEntry(root, name)
 		return err
 	})
 	if err != nil {
 		g.discard()
-		return nil, stable(err)
+		return nil, withoutTempName(err)
 	}
 	return g, nil
 }
@@ -172,33 +172,34 @@ func (g *stage) commit(s Step, r Record) error {
 		return err
 	}
 	if err := g.dir.RemoveAll(intent.Marker); err != nil { // an archive may hold one of its own
-		return stable(err)
+		return withoutTempName(err)
 	}
 	if err := g.dir.WriteFile(intent.Marker, data, 0o644); err != nil {
-		return stable(err)
+		return withoutTempName(err)
 	}
 	if err := g.dir.Chmod(intent.Marker, 0o644); err != nil {
-		return stable(err)
+		return withoutTempName(err)
 	}
 	if err := g.root.Chmod(g.name, 0o755); err != nil {
-		return stable(err)
+		return withoutTempName(err)
 	}
 	if err := unpack.Sync(filepath.Join(s.Basedir, g.name)); err != nil {
-		return stable(err)
+		return withoutTempName(err)
 	}
 	target := path.Join("installs", string(s.App)+"_"+string(s.Version))
 	if _, err := g.root.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
-		return troublef(InTheWay, "%s has appeared meanwhile", filepath.Join(s.Basedir, target))
+		return stepErrorf(InTheWay, "%s has appeared meanwhile", filepath.Join(s.Basedir, target))
 	}
 	if err := g.root.Rename(g.name, target); err != nil {
-		return stable(err)
+		return withoutTempName(err)
 	}
 	g.name = ""
 	return host.SyncDir(intent.Installs(s.Basedir))
 }
 
-// stable takes the random name of the staging directory out of an error, so that the same fault is told once.
-func stable(err error) error {
+// withoutTempName removes the random name of the staging directory from an error, so that a repeated fault is logged
+// once.
+func withoutTempName(err error) error {
 	var p *fs.PathError
 	var l *os.LinkError
 	switch {

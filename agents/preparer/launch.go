@@ -21,23 +21,23 @@ func checkLaunch(dir *os.Root, s Step) error {
 		if path.IsAbs(target) {
 			return nil // to a program of the host, which is not ours to judge
 		}
-		return troublef(NoLaunch, "%s is a link to %s, which is not in the archive", where, target)
+		return stepErrorf(NoLaunch, "%s is a link to %s, which is not in the archive", where, target)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return troublef(NoLaunch, "%s is not there%s", where, packedBelow(dir))
+		return stepErrorf(NoLaunch, "%s is not there%s", where, packHint(dir))
 	case err != nil:
-		return stable(err)
+		return withoutTempName(err)
 	case !info.Mode().IsRegular():
-		return troublef(NoLaunch, "%s is not a file (mode %s)", where, info.Mode())
+		return stepErrorf(NoLaunch, "%s is not a file (mode %s)", where, info.Mode())
 	case info.Mode()&0o111 == 0:
-		return troublef(NoLaunch, "%s is not executable (mode %04o): chmod 755 %s, and pack again", where, info.Mode().Perm(), intent.Launch)
+		return stepErrorf(NoLaunch, "%s is not executable (mode %04o): chmod 755 %s, and pack again", where, info.Mode().Perm(), intent.Launch)
 	}
 	return nil
 }
 
-// packedBelow tells how to pack when the program lies one directory too deep, and what is expected otherwise.
-func packedBelow(dir *os.Root) string {
+// packHint tells how to pack when the program lies one directory too deep, and what is expected otherwise.
+func packHint(dir *os.Root) string {
 	entries, err := list(dir, ".")
 	if err != nil {
 		return ""

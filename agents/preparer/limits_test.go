@@ -17,7 +17,7 @@ import (
 )
 
 // pack writes an artifact of one app for a repository on this host.
-func (r *rig) pack(version string, fill func(*tar.Writer)) {
+func (r *harness) pack(version string, fill func(*tar.Writer)) {
 	r.Helper()
 	var buf bytes.Buffer
 	z := gzip.NewWriter(&buf)
@@ -31,7 +31,7 @@ func (r *rig) pack(version string, fill func(*tar.Writer)) {
 
 // peak runs the agent to its end and returns what it said and the most memory it had, in kB. What the kernel counts for
 // the parent would include the memory of this test at the moment of its making.
-func (r *rig) peak(cmd *exec.Cmd) (string, int) {
+func (r *harness) peak(cmd *exec.Cmd) (string, int) {
 	r.Helper()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -56,9 +56,9 @@ func (r *rig) peak(cmd *exec.Cmd) (string, int) {
 	}
 }
 
-// TestLittleMemory: neither a big artifact nor a bomb makes the agent grow.
-func TestLittleMemory(t *testing.T) {
-	r := newRig(t)
+// TestMemory_BigArtifact_IsBounded: neither a big artifact nor a bomb makes the agent grow.
+func TestMemory_BigArtifact_IsBounded(t *testing.T) {
+	r := newHarness(t)
 	noise := make([]byte, 1<<20)
 	_, _ = rand.Read(noise)
 	r.pack("big", func(w *tar.Writer) {
@@ -93,30 +93,31 @@ func TestLittleMemory(t *testing.T) {
 	}
 }
 
-// TestFewFiles: with hardly any file descriptors it says so rather than doing half of it, and with enough it goes on.
-func TestFewFiles(t *testing.T) {
-	r := newRig(t)
+// TestFileDescriptors_Exhausted_Reported: with hardly any file descriptors it says so rather than doing half of it, and
+// with enough it goes on.
+func TestFileDescriptors_Exhausted_Reported(t *testing.T) {
+	r := newHarness(t)
 	r.publish("v1", "v2", "v3", "v4")
 	r.put("clusters/slug/c/config", `{"versions":{"v1":"active","v2":"prep","v3":"prep","v4":"prep"}}`)
 	for _, limit := range []int{12, 16, 20, 32, 64} {
 		cmd := r.agent([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, limit)}, "--once")
 		out, err := cmd.CombinedOutput()
-		got := r.whole(fmt.Sprint(limit, " files"))
+		got := r.requireUsable(fmt.Sprint(limit, " files"))
 		if err != nil && !strings.Contains(string(out), "too many open files") || err == nil && len(got) != 4 {
 			t.Errorf("%d files: %v: %v: %s", limit, err, got, out)
 		}
 		t.Logf("%d files: %v, %v", limit, err, got)
 	}
-	if got := r.whole("64 files"); len(got) != 4 {
+	if got := r.requireUsable("64 files"); len(got) != 4 {
 		t.Errorf("installs are %s", got)
 	}
-	r.noneHalfDone("few files")
+	r.requireNoTempFiles("few files")
 }
 
-// TestTwoCopies lets agents with state directories of their own, which no lock keeps apart, work on one basedir. They may
-// wait for each other; what comes of it is whole.
-func TestTwoCopies(t *testing.T) {
-	r := newRig(t)
+// TestTwoAgents_SameBasedir_InstallsStayWhole lets agents with state directories of their own, which no lock keeps
+// apart, work on one basedir. They may wait for each other; what comes of it is whole.
+func TestTwoAgents_SameBasedir_InstallsStayWhole(t *testing.T) {
+	r := newHarness(t)
 	r.publish("v1", "v2", "v3")
 	r.put("clusters/slug/c/config", `{"versions":{"v1":"active","v2":"prep","v3":"prep"}}`)
 	var all sync.WaitGroup
@@ -125,11 +126,11 @@ func TestTwoCopies(t *testing.T) {
 		all.Go(func() { _, _ = cmd.CombinedOutput() })
 	}
 	all.Wait()
-	r.whole("together")
+	r.requireUsable("together")
 	if out, err := r.agent(nil, "--once", "--state-dir", filepath.Join(r.dir, "state0")).CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
-	if got := fmt.Sprint(r.whole("afterwards")); got != "[slug_v1 slug_v2 slug_v3]" {
+	if got := fmt.Sprint(r.requireUsable("afterwards")); got != "[slug_v1 slug_v2 slug_v3]" {
 		t.Errorf("installs are %s", got)
 	}
 	for _, dir := range []string{staging, trash} {
@@ -139,10 +140,10 @@ func TestTwoCopies(t *testing.T) {
 	}
 }
 
-// TestPruneReadsTheLinksAgain: setlive may have turned to a version since it was found to be surplus.
-func TestPruneReadsTheLinksAgain(t *testing.T) {
+// TestPrune_LinkChanged_KeepsInstall: setlive may have turned to a version since it was found to be surplus.
+func TestPrune_LinkChanged_KeepsInstall(t *testing.T) {
 	for _, link := range []string{"current", "previous"} {
-		r := newRig(t)
+		r := newHarness(t)
 		r.publish("v1")
 		r.put("clusters/slug/c/config", `{"versions":{"v1":"active"}}`)
 		if out, err := r.agent(nil, "--once").CombinedOutput(); err != nil {
@@ -151,11 +152,11 @@ func TestPruneReadsTheLinksAgain(t *testing.T) {
 		step := Step{Kind: Prune, App: "slug", Version: "v1", Basedir: r.basedir(), Why: "surplus"}
 		path := filepath.Join(r.basedir(), link)
 		r.check(os.Symlink(filepath.Join(r.basedir(), "installs/slug_v1"), path))
-		if err := prune(step); err != nil || len(r.whole(link)) != 1 {
+		if err := prune(step); err != nil || len(r.requireUsable(link)) != 1 {
 			t.Errorf("%s: pruned: %v", link, err)
 		}
 		r.check(os.Remove(path))
-		if err := prune(step); err != nil || len(r.whole(link)) != 0 {
+		if err := prune(step); err != nil || len(r.requireUsable(link)) != 0 {
 			t.Errorf("%s: not pruned: %v", link, err)
 		}
 	}

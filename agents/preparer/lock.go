@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// undisturbed runs do while no other copy of this agent, nor another goroutine of this one, makes a staging directory
-// or judges one. It is held for a few system calls at a time: without it, a directory could be taken for a leftover
-// between its making and its locking.
-func undisturbed(root *os.Root, do func() error) error {
+// withStagingLock runs do while no other copy of this agent, nor another goroutine of this one, makes a staging
+// directory or judges one. It is held for a few system calls at a time: without it, a directory could be taken for a
+// leftover between its making and its locking.
+func withStagingLock(root *os.Root, do func() error) error {
 	f, err := root.Open(staging)
 	if err != nil {
 		return err
@@ -30,8 +30,8 @@ func undisturbed(root *os.Root, do func() error) error {
 // errBusy says that somebody else holds the lock.
 var errBusy = errors.New("in use by another copy")
 
-// take locks a file or directory below root until the returned file is closed, or the process ends.
-func take(root *os.Root, name string) (*os.File, error) {
+// lockEntry locks a file or directory below root until the returned file is closed, or the process ends.
+func lockEntry(root *os.Root, name string) (*os.File, error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -43,15 +43,15 @@ func take(root *os.Root, name string) (*os.File, error) {
 	return f, nil
 }
 
-// takeLeftover locks something left over, which may be a link or gone: then there is nothing to lock.
-func takeLeftover(root *os.Root, name string) (f *os.File, err error) {
-	err = undisturbed(root, func() (err error) {
+// lockLeftover locks something left over, which may be a link or gone: then there is nothing to lock.
+func lockLeftover(root *os.Root, name string) (f *os.File, err error) {
+	err = withStagingLock(root, func() (err error) {
 		info, err := root.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() && !info.Mode().IsRegular() {
 			return nil
 		}
 		if err == nil {
-			f, err = take(root, name)
+			f, err = lockEntry(root, name)
 		}
 		return err
 	})
@@ -60,7 +60,7 @@ func takeLeftover(root *os.Root, name string) (f *os.File, err error) {
 
 // busy reports whether somebody works in a staging directory.
 func busy(root *os.Root, name string) bool {
-	f, err := takeLeftover(root, name)
+	f, err := lockLeftover(root, name)
 	if f != nil {
 		f.Close()
 	}

@@ -37,14 +37,14 @@ func open(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[i
 	if err != nil {
 		return nil, err
 	}
-	h := newPreparer(o, known, openVerdicts(a.StateDir, a.DryRun))
+	h := newPreparer(o, known, openRejections(a.StateDir, a.DryRun))
 	h.node = a.Node
 	return &converge.Loop[intent.Node, Actual, Step]{
 		Observe: h.observe,
-		Plan:    func(node intent.Node, actual Actual) []Step { return plan(node, h.complete(node, actual)) },
+		Plan:    func(node intent.Node, actual Actual) []Step { return plan(node, h.withDeclaredDirs(node, actual)) },
 		Apply:   h.apply,
 		States: func(node intent.Node, actual Actual) map[string]converge.State {
-			return states(node, h.complete(node, actual))
+			return states(node, h.withDeclaredDirs(node, actual))
 		},
 		Guard: agent.GuardApps(a, owned, nodeOf),
 		Wake:  h.progress.ticks(ctx), Parallel: 4,

@@ -23,56 +23,56 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// preparer is the agent's hands and eyes on this host.
+// preparer holds what observe and apply need.
 type preparer struct {
-	options  options
-	node     intent.Name
-	registry *registry
-	heavy    chan struct{} // bounds how many archives are extracted at once: memory and disk are shared
-	progress *progress
-	verdicts *verdicts
+	options      options
+	node         intent.Name
+	registry     *registry
+	extractSlots chan struct{} // bounds how many archives are extracted at once: memory and disk are shared
+	progress     *progress
+	rejections   *rejections
 
-	mu      sync.Mutex
-	trouble map[string]string // by subject: what the last try met
-	tight   map[string]bool   // by basedir: the last install met a full disk
+	mu         sync.Mutex
+	lastErrors map[string]string // by subject: what the last try met
+	diskFull   map[string]bool   // by basedir: the last install met a full disk
 }
 
-func newPreparer(o options, r *registry, v *verdicts) *preparer {
-	return &preparer{options: o, registry: r, verdicts: v, heavy: make(chan struct{}, 2), progress: newProgress(), trouble: map[string]string{}, tight: map[string]bool{}}
+func newPreparer(o options, r *registry, v *rejections) *preparer {
+	return &preparer{options: o, registry: r, rejections: v, extractSlots: make(chan struct{}, 2), progress: newProgress(), lastErrors: map[string]string{}, diskFull: map[string]bool{}}
 }
 
 // observe reads every basedir that is remembered.
 func (h *preparer) observe(context.Context) (Actual, error) {
 	h.mu.Lock()
-	a := Actual{Keep: h.options.keep, Working: h.progress.lines(), Trouble: maps.Clone(h.trouble)}
+	a := Actual{Keep: h.options.keep, Working: h.progress.lines(), LastErrors: maps.Clone(h.lastErrors)}
 	h.mu.Unlock()
 	for _, s := range h.registry.all() {
-		p := h.look(s)
+		p := h.readAppDir(s)
 		p.Known = true
-		a.Places = append(a.Places, p)
+		a.AppDirs = append(a.AppDirs, p)
 	}
 	return a, nil
 }
 
-// complete adds the basedirs that intent names for the first time, so that what is there already counts.
-func (h *preparer) complete(node intent.Node, a Actual) Actual {
-	a.Places = slices.Clone(a.Places)
+// withDeclaredDirs adds the basedirs that intent names for the first time, so that what is there already counts.
+func (h *preparer) withDeclaredDirs(node intent.Node, a Actual) Actual {
+	a.AppDirs = slices.Clone(a.AppDirs)
 	for _, app := range node.Apps {
-		known := slices.ContainsFunc(a.Places, func(p Place) bool { return p.App == app.Name && p.Basedir == app.Deploy.Basedir })
+		known := slices.ContainsFunc(a.AppDirs, func(p AppDir) bool { return p.App == app.Name && p.Basedir == app.Deploy.Basedir })
 		if app.Sound() && !known {
-			a.Places = append(a.Places, h.look(spot{App: app.Name, Basedir: app.Deploy.Basedir}))
+			a.AppDirs = append(a.AppDirs, h.readAppDir(location{App: app.Name, Basedir: app.Deploy.Basedir}))
 		}
 	}
-	slices.SortFunc(a.Places, func(x, y Place) int { return cmp.Or(cmp.Compare(x.Basedir, y.Basedir), cmp.Compare(x.App, y.App)) })
+	slices.SortFunc(a.AppDirs, func(x, y AppDir) int { return cmp.Or(cmp.Compare(x.Basedir, y.Basedir), cmp.Compare(x.App, y.App)) })
 	return a
 }
 
-// look reads one place. What cannot be read is a fault of that place, and nothing happens there.
-func (h *preparer) look(s spot) Place {
+// readAppDir reads one place. What cannot be read is a fault of that place, and nothing happens there.
+func (h *preparer) readAppDir(s location) AppDir {
 	h.mu.Lock()
-	p := Place{App: s.App, Basedir: s.Basedir, Node: s.Node, Tight: h.tight[s.Basedir]}
+	p := AppDir{App: s.App, Basedir: s.Basedir, Node: s.Node, DiskFull: h.diskFull[s.Basedir]}
 	h.mu.Unlock()
-	if err := safe(s.Basedir); err != nil {
+	if err := checkSafe(s.Basedir); err != nil {
 		p.Fault = err.Error()
 		return p
 	}
@@ -107,9 +107,9 @@ func denied(basedir string) string {
 	return ""
 }
 
-func (p *Place) read(root *os.Root) error {
-	for _, name := range slices.Sorted(maps.Keys(ours)) {
-		if err := checkOurs(root, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (p *AppDir) read(root *os.Root) error {
+	for _, name := range slices.Sorted(maps.Keys(ownDirs)) {
+		if err := checkOwn(root, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -123,10 +123,10 @@ func (p *Place) read(root *os.Root) error {
 		}
 	}
 	slices.SortFunc(p.Installs, func(a, b Install) int { return strings.Compare(string(a.Version), string(b.Version)) })
-	if p.Current, err = pointedAt(p.App, intent.Current(p.Basedir)); err != nil {
+	if p.Current, err = linkedVersions(p.App, intent.Current(p.Basedir)); err != nil {
 		return err
 	}
-	if p.Previous, err = pointedAt(p.App, intent.Previous(p.Basedir)); err != nil {
+	if p.Previous, err = linkedVersions(p.App, intent.Previous(p.Basedir)); err != nil {
 		return err
 	}
 	return p.readLeftovers(root)
@@ -186,9 +186,9 @@ func readRecord(root *os.Root, dir string) (Record, bool) {
 	return decodeRecord(data)
 }
 
-// pointedAt returns the versions that a link may mean: as it is written, and where it ends when followed. A link that
-// leads elsewhere or nowhere means none of ours.
-func pointedAt(app intent.Name, link string) (versions []intent.Name, err error) {
+// linkedVersions returns the versions that a link may mean: as it is written, and where it ends when followed. A link
+// that leads elsewhere or nowhere means none of ours.
+func linkedVersions(app intent.Name, link string) (versions []intent.Name, err error) {
 	target, err := os.Readlink(link)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EINVAL) {
 		return nil, nil // absent, or not a link: then it points at no install
@@ -196,7 +196,7 @@ func pointedAt(app intent.Name, link string) (versions []intent.Name, err error)
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range []string{target, followed(link)} {
+	for _, t := range []string{target, resolveLink(link)} {
 		if v, ok := versionOf(app, filepath.Base(t)); ok && !slices.Contains(versions, v) {
 			versions = append(versions, v)
 		}
@@ -204,13 +204,13 @@ func pointedAt(app intent.Name, link string) (versions []intent.Name, err error)
 	return versions, nil
 }
 
-func followed(link string) string {
+func resolveLink(link string) string {
 	target, _ := filepath.EvalSymlinks(link)
 	return target
 }
 
 // readLeftovers lists what is staged and what is to be deleted. A staging directory is locked by whoever fills it.
-func (p *Place) readLeftovers(root *os.Root) error {
+func (p *AppDir) readLeftovers(root *os.Root) error {
 	for _, dir := range []string{staging, trash} {
 		entries, err := list(root, dir)
 		if err != nil {
@@ -224,7 +224,7 @@ func (p *Place) readLeftovers(root *os.Root) error {
 			if dir == staging && e.IsDir() {
 				l.Busy = busy(root, l.Path)
 			}
-			l.Busy = l.Busy || host.UnderWay(filepath.Join(p.Basedir, l.Path))
+			l.Busy = l.Busy || host.InProgress(filepath.Join(p.Basedir, l.Path))
 			p.Leftovers = append(p.Leftovers, l)
 		}
 	}

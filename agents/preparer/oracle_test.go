@@ -14,7 +14,7 @@ func satisfies(node intent.Node, a Actual) error {
 		if app.Phase != "" {
 			continue
 		}
-		p, _ := placeOf(a, app.Name, app.Deploy.Basedir)
+		p, _ := appDirOf(a, app.Name, app.Deploy.Basedir)
 		if p.Fault != "" {
 			continue
 		}
@@ -41,7 +41,7 @@ func satisfies(node intent.Node, a Actual) error {
 			}
 		}
 	}
-	for _, p := range a.Places {
+	for _, p := range a.AppDirs {
 		app, declared := node.App(p.App)
 		if p.Fault != "" || declared && (app.Phase != "" || app.Deploy.Basedir == p.Basedir) {
 			continue
@@ -55,16 +55,16 @@ func satisfies(node intent.Node, a Actual) error {
 	return nil
 }
 
-func placeOf(a Actual, app intent.Name, basedir string) (Place, bool) {
-	for _, p := range a.Places {
+func appDirOf(a Actual, app intent.Name, basedir string) (AppDir, bool) {
+	for _, p := range a.AppDirs {
 		if p.App == app && p.Basedir == basedir {
 			return p, true
 		}
 	}
-	return Place{}, false
+	return AppDir{}, false
 }
 
-func installOf(p Place, v intent.Name) (Install, bool) {
+func installOf(p AppDir, v intent.Name) (Install, bool) {
 	i := slices.IndexFunc(p.Installs, func(i Install) bool { return i.Version == v })
 	if i < 0 {
 		return Install{}, false
@@ -73,7 +73,7 @@ func installOf(p Place, v intent.Name) (Install, bool) {
 }
 
 // spares are the whole installs nobody needs, newest first as far as their times differ.
-func spares(p Place, app intent.App) (s []Install) {
+func spares(p AppDir, app intent.App) (s []Install) {
 	for _, i := range p.Installs {
 		_, wanted := app.Config.Versions[i.Version]
 		if !wanted && !slices.Contains(p.Current, i.Version) && !slices.Contains(p.Previous, i.Version) && (i.Condition == Complete || i.Condition == Legacy) {
@@ -84,9 +84,9 @@ func spares(p Place, app intent.App) (s []Install) {
 	return s
 }
 
-// harmless are the agent's own safety rules, for one step in the world it is done in.
-func harmless(node intent.Node, a Actual, s Step) error {
-	p, placed := placeOf(a, s.App, s.Basedir)
+// checkSafety are the agent's own safety rules, for one step in the world it is done in.
+func checkSafety(node intent.Node, a Actual, s Step) error {
+	p, placed := appDirOf(a, s.App, s.Basedir)
 	app, declared := node.App(s.App)
 	i, there := installOf(p, s.Version)
 	here := declared && app.Phase == "" && app.Deploy.Basedir == s.Basedir
@@ -102,7 +102,7 @@ func harmless(node intent.Node, a Actual, s Step) error {
 		return fmt.Errorf("overwrites %+v", i)
 	case s.Kind == Fetch && (!here || !wanted):
 		return fmt.Errorf("fetches what nobody wants")
-	case s.Kind == Forget && slices.ContainsFunc(p.Installs, func(i Install) bool { return i.whole() }):
+	case s.Kind == Forget && slices.ContainsFunc(p.Installs, func(i Install) bool { return i.usable() }):
 		return fmt.Errorf("forgets installs")
 	case s.Kind == Sweep && slices.ContainsFunc(p.Leftovers, func(l Leftover) bool {
 		return l.Path == s.Path && (l.Busy || here && l.Partial && wants(app, l.Version) && !has(p, l.Version))
@@ -114,7 +114,7 @@ func harmless(node intent.Node, a Actual, s Step) error {
 		return fmt.Errorf("prunes what is not ours: %+v", i)
 	case slices.Contains(p.Current, s.Version):
 		return fmt.Errorf("prunes the current version")
-	case here && i.whole() && (wanted || slices.Contains(p.Previous, s.Version)):
+	case here && i.usable() && (wanted || slices.Contains(p.Previous, s.Version)):
 		return fmt.Errorf("prunes a version in use")
 	}
 	return nil

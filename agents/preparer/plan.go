@@ -61,19 +61,19 @@ func (s Step) String() string {
 
 // Actual is what was observed of the host.
 type Actual struct {
-	Places  []Place           // sorted by basedir and app
-	Keep    int               // installs to keep besides those in use, where intent is silent
-	Working map[string]string // by subject: how far a fetch under way is
-	Trouble map[string]string // by subject: what the last try met
+	AppDirs    []AppDir          // sorted by basedir and app
+	Keep       int               // installs to keep besides those in use, where intent is silent
+	Working    map[string]string // by subject: how far a fetch under way is
+	LastErrors map[string]string // by subject: what the last try met
 }
 
-// Place is what one app has below one basedir.
-type Place struct {
+// AppDir is what one app has below one basedir.
+type AppDir struct {
 	App       intent.Name
 	Basedir   string
 	Node      intent.Name // that it was brought for; "" when that was not recorded
 	Known     bool        // remembered across restarts
-	Tight     bool        // the last install here met a full disk
+	DiskFull  bool        // the last install here met a full disk
 	Fault     string
 	Denied    string    // why nothing can be written here
 	Installs  []Install // sorted by version
@@ -104,7 +104,7 @@ type Install struct {
 	Detail    string    // of what is wrong with it
 }
 
-func (i Install) whole() bool { return i.Condition == Complete || i.Condition == Legacy }
+func (i Install) usable() bool { return i.Condition == Complete || i.Condition == Legacy }
 
 // Leftover is an entry of .staging/ or .trash/.
 type Leftover struct {
@@ -118,48 +118,48 @@ type Leftover struct {
 func plan(node intent.Node, a Actual) (steps []Step) {
 	for _, app := range node.Apps {
 		if app.Sound() {
-			place := a.place(app.Name, app.Deploy.Basedir)
-			steps = append(steps, place.adopt(node.Name)...)
-			steps = append(steps, place.bring(app, a.Keep)...)
+			dir := a.appDir(app.Name, app.Deploy.Basedir)
+			steps = append(steps, dir.adopt(node.Name)...)
+			steps = append(steps, dir.planApp(app, a.Keep)...)
 		}
 	}
-	for _, place := range a.Places {
-		if place.left(node) {
-			steps = append(steps, place.leave()...)
+	for _, dir := range a.AppDirs {
+		if dir.abandoned(node) {
+			steps = append(steps, dir.planRemoval()...)
 		}
 	}
 	return steps
 }
 
-// place returns what was observed of an app below a basedir, which may be nothing.
-func (a Actual) place(app intent.Name, basedir string) Place {
-	for _, p := range a.Places {
+// appDir returns what was observed of an app below a basedir, which may be nothing.
+func (a Actual) appDir(app intent.Name, basedir string) AppDir {
+	for _, p := range a.AppDirs {
 		if p.App == app && p.Basedir == basedir {
 			return p
 		}
 	}
-	return Place{App: app, Basedir: basedir}
+	return AppDir{App: app, Basedir: basedir}
 }
 
-// left reports whether the app has moved out for certain: it is gone from intent, or sound and elsewhere. An app that
-// cannot be judged stays as it is.
-func (p Place) left(node intent.Node) bool {
+// abandoned reports whether the app has moved out for certain: it is gone from intent, or sound and elsewhere. An app
+// that cannot be judged stays as it is.
+func (p AppDir) abandoned(node intent.Node) bool {
 	app, declared := node.App(p.App)
 	return !declared || app.Sound() && app.Deploy.Basedir != p.Basedir
 }
 
-// bring makes one app's share of a basedir what intent wants.
-func (p Place) bring(app intent.App, keep int) (steps []Step) {
+// planApp makes one app's share of a basedir what intent wants.
+func (p AppDir) planApp(app intent.App, keep int) (steps []Step) {
 	if p.Fault != "" {
 		return []Step{p.refuse("", p.Fault)}
 	}
 	for _, l := range p.Leftovers {
-		if why := p.stale(l, app.Config); why != "" {
+		if why := p.sweepReason(l, app.Config); why != "" {
 			steps = append(steps, Step{Kind: Sweep, App: p.App, Basedir: p.Basedir, Path: l.Path, Why: why})
 		}
 	}
-	for _, v := range urgent(app.Config) {
-		steps = append(steps, p.version(v, app.Config.Versions[v], app.Deploy.Require)...)
+	for _, v := range activeFirst(app.Config) {
+		steps = append(steps, p.planVersion(v, app.Config.Versions[v], app.Deploy.Require)...)
 	}
 	if p.Denied != "" && slices.ContainsFunc(steps, func(s Step) bool { return s.Kind == Fetch }) {
 		return []Step{p.refuse("", p.Denied)}
@@ -167,11 +167,11 @@ func (p Place) bring(app intent.App, keep int) (steps []Step) {
 	if app.Deploy.Keep > 0 {
 		keep = app.Deploy.Keep
 	}
-	return append(steps, p.surplus(app.Config, keep)...)
+	return append(steps, p.planPrune(app.Config, keep)...)
 }
 
-// urgent returns the wanted versions, the active one first.
-func urgent(c intent.Config) []intent.Name {
+// activeFirst returns the wanted versions, the active one first.
+func activeFirst(c intent.Config) []intent.Name {
 	versions := c.Wanted()
 	if active, ok := c.Active(); ok {
 		i := slices.Index(versions, active)
@@ -180,8 +180,8 @@ func urgent(c intent.Config) []intent.Name {
 	return versions
 }
 
-// stale says why something left over is of no use any more, or "".
-func (p Place) stale(l Leftover, c intent.Config) string {
+// sweepReason says why something left over is of no use any more, or "".
+func (p AppDir) sweepReason(l Leftover, c intent.Config) string {
 	_, wanted := c.Versions[l.Version]
 	_, present := p.find(l.Version)
 	switch {
@@ -197,7 +197,7 @@ func (p Place) stale(l Leftover, c intent.Config) string {
 	return ""
 }
 
-func (p Place) find(v intent.Name) (Install, bool) {
+func (p AppDir) find(v intent.Name) (Install, bool) {
 	for _, i := range p.Installs {
 		if i.Version == v {
 			return i, true
@@ -206,8 +206,8 @@ func (p Place) find(v intent.Name) (Install, bool) {
 	return Install{}, false
 }
 
-// version brings one wanted version. What is there is never changed: a whole install is right or is refused.
-func (p Place) version(v intent.Name, want intent.Version, require intent.Require) []Step {
+// planVersion brings one wanted version. What is there is never changed: a whole install is right or is refused.
+func (p AppDir) planVersion(v intent.Name, want intent.Version, require intent.Require) []Step {
 	fetch := Step{Kind: Fetch, App: p.App, Version: v, Basedir: p.Basedir, SHA256: strings.ToLower(want.SHA256), Require: require, Why: "wanted, absent"}
 	i, present := p.find(v)
 	switch {
@@ -215,7 +215,7 @@ func (p Place) version(v intent.Name, want intent.Version, require intent.Requir
 		return []Step{fetch}
 	case i.Condition == Complete && fetch.SHA256 != "" && i.SHA256 != fetch.SHA256:
 		return []Step{p.refuse(v, fmt.Sprintf("%s: version %s is installed with sha256 %s, intent says %s: publish other content as another version", DigestMismatch, v, i.SHA256, fetch.SHA256))}
-	case i.whole():
+	case i.usable():
 		return nil
 	case i.Condition == Incomplete && !slices.Contains(p.Current, v):
 		fetch.Why = "wanted, incomplete"
@@ -224,16 +224,16 @@ func (p Place) version(v intent.Name, want intent.Version, require intent.Requir
 	return []Step{p.refuse(v, fmt.Sprintf("%s: %s %s: move it away", InTheWay, intent.Install(p.Basedir, p.App, v), i.Detail))}
 }
 
-func (p Place) refuse(v intent.Name, why string) Step {
+func (p AppDir) refuse(v intent.Name, why string) Step {
 	return Step{Kind: Refusal, App: p.App, Version: v, Basedir: p.Basedir, Why: why}
 }
 
-func (p Place) prune(v intent.Name, why string) Step {
+func (p AppDir) prune(v intent.Name, why string) Step {
 	return Step{Kind: Prune, App: p.App, Version: v, Basedir: p.Basedir, Why: why}
 }
 
-// surplus prunes what is neither wanted, live nor the one before, beyond the newest keep. A full disk keeps none.
-func (p Place) surplus(c intent.Config, keep int) (steps []Step) {
+// planPrune prunes what is neither wanted, live nor the one before, beyond the newest keep. A full disk keeps none.
+func (p AppDir) planPrune(c intent.Config, keep int) (steps []Step) {
 	var spare []Install
 	for _, i := range p.Installs {
 		_, wanted := c.Versions[i.Version]
@@ -241,7 +241,7 @@ func (p Place) surplus(c intent.Config, keep int) (steps []Step) {
 		case wanted || slices.Contains(p.Current, i.Version) || slices.Contains(p.Previous, i.Version):
 		case i.Condition == Incomplete:
 			steps = append(steps, p.prune(i.Version, "not wanted, "+i.Detail))
-		case i.whole():
+		case i.usable():
 			spare = append(spare, i)
 		}
 	}
@@ -252,7 +252,7 @@ func (p Place) surplus(c intent.Config, keep int) (steps []Step) {
 		return strings.Compare(string(b.Version), string(a.Version))
 	})
 	why := fmt.Sprintf("not wanted, and older than the %d kept", keep)
-	if p.Tight {
+	if p.DiskFull {
 		keep, why = 0, "not wanted, and the disk is full"
 	}
 	for _, i := range spare[min(keep, len(spare)):] {
@@ -261,9 +261,9 @@ func (p Place) surplus(c intent.Config, keep int) (steps []Step) {
 	return steps
 }
 
-// leave removes what an app has in a basedir that it has left. The install that current points to stays until whoever
-// owns that link has taken it away: its processes may still run.
-func (p Place) leave() (steps []Step) {
+// planRemoval removes what an app has in a basedir that it has left. The install that current points to stays until
+// whoever owns that link has taken it away: its processes may still run.
+func (p AppDir) planRemoval() (steps []Step) {
 	if p.Fault != "" {
 		return []Step{p.refuse("", p.Fault)}
 	}
@@ -274,13 +274,13 @@ func (p Place) leave() (steps []Step) {
 		case slices.Contains(p.Current, i.Version):
 			rest = true
 		default:
-			steps = append(steps, p.prune(i.Version, whyLeft))
+			steps = append(steps, p.prune(i.Version, reasonAbandoned))
 		}
 	}
 	for _, l := range p.Leftovers {
 		rest = rest || l.Busy
 		if !l.Busy {
-			steps = append(steps, Step{Kind: Sweep, App: p.App, Basedir: p.Basedir, Path: l.Path, Why: whyLeft})
+			steps = append(steps, Step{Kind: Sweep, App: p.App, Basedir: p.Basedir, Path: l.Path, Why: reasonAbandoned})
 		}
 	}
 	if !rest && len(steps) == 0 {
@@ -291,7 +291,7 @@ func (p Place) leave() (steps []Step) {
 
 // owned names the apps that have something on this host.
 func owned(a Actual) (apps []string) {
-	for _, p := range a.Places {
+	for _, p := range a.AppDirs {
 		apps = append(apps, string(p.App))
 	}
 	return apps

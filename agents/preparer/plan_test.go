@@ -45,15 +45,15 @@ func drawActual(t *rapid.T) Actual {
 	for _, app := range someApps {
 		for _, basedir := range someBasedirs {
 			if rapid.Bool().Draw(t, "place") {
-				a.Places = append(a.Places, drawPlace(t, app, basedir+"/"+string(app)))
+				a.AppDirs = append(a.AppDirs, drawAppDir(t, app, basedir+"/"+string(app)))
 			}
 		}
 	}
 	return a
 }
 
-func drawPlace(t *rapid.T, app intent.Name, basedir string) Place {
-	p := Place{App: app, Basedir: basedir, Known: rapid.Bool().Draw(t, "known"), Tight: rapid.IntRange(0, 4).Draw(t, "tight") == 0}
+func drawAppDir(t *rapid.T, app intent.Name, basedir string) AppDir {
+	p := AppDir{App: app, Basedir: basedir, Known: rapid.Bool().Draw(t, "known"), DiskFull: rapid.IntRange(0, 4).Draw(t, "tight") == 0}
 	if rapid.IntRange(0, 9).Draw(t, "fault") == 0 {
 		p.Fault = "unsafe_basedir: drawn"
 	}
@@ -83,31 +83,31 @@ func drawPlace(t *rapid.T, app intent.Name, basedir string) Place {
 
 // after is what the host looks like when a step has been done.
 func after(a Actual, s Step) Actual {
-	a.Places = slices.Clone(a.Places)
-	i := slices.IndexFunc(a.Places, func(p Place) bool { return p.App == s.App && p.Basedir == s.Basedir })
+	a.AppDirs = slices.Clone(a.AppDirs)
+	i := slices.IndexFunc(a.AppDirs, func(p AppDir) bool { return p.App == s.App && p.Basedir == s.Basedir })
 	if i < 0 {
-		a.Places = append(a.Places, Place{App: s.App, Basedir: s.Basedir})
-		i = len(a.Places) - 1
+		a.AppDirs = append(a.AppDirs, AppDir{App: s.App, Basedir: s.Basedir})
+		i = len(a.AppDirs) - 1
 	}
-	p := &a.Places[i]
+	p := &a.AppDirs[i]
 	switch s.Kind {
 	case Adopt:
 		p.Known = true
 	case Fetch:
-		p.Known, p.Tight = true, false
+		p.Known, p.DiskFull = true, false
 		p.Installs = append(slices.Clone(p.Installs), Install{Version: s.Version, Condition: Complete, SHA256: s.SHA256, At: time.Unix(100, 0)})
 	case Prune:
 		p.Installs = slices.DeleteFunc(slices.Clone(p.Installs), func(i Install) bool { return i.Version == s.Version })
 	case Sweep:
 		p.Leftovers = slices.DeleteFunc(slices.Clone(p.Leftovers), func(l Leftover) bool { return l.Path == s.Path })
 	case Forget:
-		a.Places = slices.Delete(a.Places, i, i+1)
+		a.AppDirs = slices.Delete(a.AppDirs, i, i+1)
 	}
 	return a
 }
 
-// settle plans and applies until only refusals are left.
-func settle(t *rapid.T, node intent.Node, a Actual) Actual {
+// convergeAll plans and applies until only refusals are left.
+func convergeAll(t *rapid.T, node intent.Node, a Actual) Actual {
 	for range 10 {
 		steps := plan(node, a)
 		if !slices.ContainsFunc(steps, func(s Step) bool { return s.Kind != Refusal }) {
@@ -122,9 +122,9 @@ func settle(t *rapid.T, node intent.Node, a Actual) Actual {
 }
 
 func wants(app intent.App, v intent.Name) bool { _, ok := app.Config.Versions[v]; return ok }
-func has(p Place, v intent.Name) bool          { _, ok := installOf(p, v); return ok }
+func has(p AppDir, v intent.Name) bool         { _, ok := installOf(p, v); return ok }
 
-func TestPlanReachesTheGoalFromAnywhere(t *testing.T) {
+func TestPlan_AnyState_Converges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		node, a := drawNode(t), drawActual(t)
 		steps := plan(node, a)
@@ -132,18 +132,18 @@ func TestPlanReachesTheGoalFromAnywhere(t *testing.T) {
 		for _, s := range steps[:k] {
 			a = after(a, s)
 		}
-		end := settle(t, node, a)
+		end := convergeAll(t, node, a)
 		if err := satisfies(node, end); err != nil {
 			t.Fatalf("after a crash behind step %d: %v", k, err)
 		}
 	})
 }
 
-func TestNoStepDoesHarm(t *testing.T) {
+func TestPlan_AnyState_StepsAreSafe(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		node, a := drawNode(t), drawActual(t)
 		for _, s := range plan(node, a) {
-			if err := harmless(node, a, s); err != nil {
+			if err := checkSafety(node, a, s); err != nil {
 				t.Fatalf("%s: %v", s, err)
 			}
 			a = after(a, s)
@@ -151,9 +151,9 @@ func TestNoStepDoesHarm(t *testing.T) {
 	})
 }
 
-// TestKeepersAreTheNewest: of the spare installs, those that stay are no older than those that go, and as many as may
-// stay do, unless the disk is full.
-func TestKeepersAreTheNewest(t *testing.T) {
+// TestPlan_SpareInstalls_KeepsNewest: of the spare installs, those that stay are no older than those that go, and as
+// many as may stay do, unless the disk is full.
+func TestPlan_SpareInstalls_KeepsNewest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		node, a := drawNode(t), drawActual(t)
 		before := a
@@ -161,17 +161,17 @@ func TestKeepersAreTheNewest(t *testing.T) {
 			a = after(a, s)
 		}
 		for _, app := range node.Apps {
-			p, ok := placeOf(before, app.Name, app.Deploy.Basedir)
+			p, ok := appDirOf(before, app.Name, app.Deploy.Basedir)
 			if !ok || app.Phase != "" || p.Fault != "" {
 				continue
 			}
-			q, _ := placeOf(a, app.Name, app.Deploy.Basedir)
+			q, _ := appDirOf(a, app.Name, app.Deploy.Basedir)
 			had, have := spares(p, app), spares(q, app)
 			keep := a.Keep
 			if app.Deploy.Keep > 0 {
 				keep = app.Deploy.Keep
 			}
-			if p.Tight {
+			if p.DiskFull {
 				keep = 0
 			}
 			if len(have) != min(keep, len(had)) {
@@ -186,14 +186,14 @@ func TestKeepersAreTheNewest(t *testing.T) {
 	})
 }
 
-func TestOrderOfWhatIsSeenDoesNotMatter(t *testing.T) {
+func TestPlan_ObservationOrder_Irrelevant(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		node, a := drawNode(t), drawActual(t)
 		want := words(plan(node, a))
 		b := a
-		b.Places = rapid.Permutation(a.Places).Draw(t, "places")
-		for i := range b.Places {
-			b.Places[i].Leftovers = rapid.Permutation(b.Places[i].Leftovers).Draw(t, "leftovers")
+		b.AppDirs = rapid.Permutation(a.AppDirs).Draw(t, "places")
+		for i := range b.AppDirs {
+			b.AppDirs[i].Leftovers = rapid.Permutation(b.AppDirs[i].Leftovers).Draw(t, "leftovers")
 		}
 		if got := words(plan(node, b)); !slices.Equal(got, want) {
 			t.Fatalf("%q and %q", got, want)
@@ -215,9 +215,9 @@ func TestPlan(t *testing.T) {
 		return intent.Node{Apps: []intent.App{{Name: "slug", Config: intent.Config{Versions: versions}, Deploy: intent.DeployConfig{Basedir: "/srv/slug"}}}}
 	}
 	v1 := app(map[intent.Name]intent.Version{"v1": {Status: intent.Active, SHA256: sum}})
-	place := func(p Place) Actual {
+	place := func(p AppDir) Actual {
 		p.App, p.Basedir, p.Known = "slug", "/srv/slug", true
-		return Actual{Keep: 1, Places: []Place{p}}
+		return Actual{Keep: 1, AppDirs: []AppDir{p}}
 	}
 	for _, c := range []struct {
 		name   string
@@ -226,16 +226,16 @@ func TestPlan(t *testing.T) {
 		want   string
 	}{
 		{"nothing there", v1, Actual{}, "slug: adopt /srv/slug: named by intent|slug/v1: install /srv/slug/installs/slug_v1: wanted, absent"},
-		{"there", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Complete, SHA256: sum}}}), ""},
-		{"there since 2014", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Legacy}}}), ""},
-		{"other content under the same version", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Complete, SHA256: other}}}), "slug/v1: refuse: digest_mismatch: version v1 is installed with sha256 " + other + ", intent says " + sum + ": publish other content as another version"},
-		{"half there", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Incomplete, Detail: "incomplete"}}}), "slug/v1: prune /srv/slug/installs/slug_v1: incomplete|slug/v1: install /srv/slug/installs/slug_v1: wanted, incomplete"},
-		{"half there and live", v1, place(Place{Current: []intent.Name{"v1"}, Installs: []Install{{Version: "v1", Condition: Incomplete, Detail: "is incomplete"}}}), "slug/v1: refuse: in_the_way: /srv/slug/installs/slug_v1 is incomplete: move it away"},
-		{"a file in its place", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Blocked, Detail: "is not a directory"}}}), "slug/v1: refuse: in_the_way: /srv/slug/installs/slug_v1 is not a directory: move it away"},
-		{"one spare too many", v1, place(Place{Installs: []Install{{Version: "v1", Condition: Complete, SHA256: sum}, {Version: "v2", Condition: Complete, At: time.Unix(2, 0)}, {Version: "v3", Condition: Legacy}}}), "slug/v3: prune /srv/slug/installs/slug_v3: not wanted, and older than the 1 kept"},
-		{"the app has gone", intent.Node{}, place(Place{Current: []intent.Name{"v1"}, Installs: []Install{{Version: "v1", Condition: Complete}, {Version: "v2", Condition: Complete}}}), "slug/v2: prune /srv/slug/installs/slug_v2: the app has left this place"},
-		{"the app has gone and is stopped", intent.Node{}, place(Place{}), "slug: forget /srv/slug: nothing is left of the app here"},
-		{"the app is held", intent.Node{Apps: []intent.App{{Name: "slug", Phase: intent.PhaseHeld}}}, place(Place{Installs: []Install{{Version: "v1", Condition: Complete}}}), ""},
+		{"there", v1, place(AppDir{Installs: []Install{{Version: "v1", Condition: Complete, SHA256: sum}}}), ""},
+		{"there since 2014", v1, place(AppDir{Installs: []Install{{Version: "v1", Condition: Legacy}}}), ""},
+		{"other content under the same version", v1, place(AppDir{Installs: []Install{{Version: "v1", Condition: Complete, SHA256: other}}}), "slug/v1: refuse: digest_mismatch: version v1 is installed with sha256 " + other + ", intent says " + sum + ": publish other content as another version"},
+		{"half there", v1, place(AppDir{Installs: []Install{{Version: "v1", Condition: Incomplete, Detail: "incomplete"}}}), "slug/v1: prune /srv/slug/installs/slug_v1: incomplete|slug/v1: install /srv/slug/installs/slug_v1: wanted, incomplete"},
+		{"half there and live", v1, place(AppDir{Current: []intent.Name{"v1"}, Installs: []Install{{Version: "v1", Condition: Incomplete, Detail: "is incomplete"}}}), "slug/v1: refuse: in_the_way: /srv/slug/installs/slug_v1 is incomplete: move it away"},
+		{"a file in its place", v1, place(AppDir{Installs: []Install{{Version: "v1", Condition: Blocked, Detail: "is not a directory"}}}), "slug/v1: refuse: in_the_way: /srv/slug/installs/slug_v1 is not a directory: move it away"},
+		{"one spare too many", v1, place(AppDir{Installs: []Install{{Version: "v1", Condition: Complete, SHA256: sum}, {Version: "v2", Condition: Complete, At: time.Unix(2, 0)}, {Version: "v3", Condition: Legacy}}}), "slug/v3: prune /srv/slug/installs/slug_v3: not wanted, and older than the 1 kept"},
+		{"the app has gone", intent.Node{}, place(AppDir{Current: []intent.Name{"v1"}, Installs: []Install{{Version: "v1", Condition: Complete}, {Version: "v2", Condition: Complete}}}), "slug/v2: prune /srv/slug/installs/slug_v2: the app has left this place"},
+		{"the app has gone and is stopped", intent.Node{}, place(AppDir{}), "slug: forget /srv/slug: nothing is left of the app here"},
+		{"the app is held", intent.Node{Apps: []intent.App{{Name: "slug", Phase: intent.PhaseHeld}}}, place(AppDir{Installs: []Install{{Version: "v1", Condition: Complete}}}), ""},
 	} {
 		var got []string
 		for _, s := range plan(c.node, c.actual) {

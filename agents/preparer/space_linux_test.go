@@ -12,7 +12,7 @@ import (
 )
 
 // mount puts a small file system of its own below the basedir.
-func (r *rig) mount(options string) {
+func (r *harness) mount(options string) {
 	r.Helper()
 	if os.Geteuid() != 0 {
 		r.Skip("needs root to mount a small file system")
@@ -25,7 +25,7 @@ func (r *rig) mount(options string) {
 }
 
 // publishBig packs versions of so many bytes that do not compress, for a repository on this host.
-func (r *rig) publishBig(size int, versions ...string) {
+func (r *harness) publishBig(size int, versions ...string) {
 	for _, v := range versions {
 		noise := make([]byte, size/4*3)
 		_, _ = rand.Read(noise)
@@ -37,14 +37,14 @@ func (r *rig) publishBig(size int, versions ...string) {
 	}
 }
 
-func (r *rig) once(versions string) string {
+func (r *harness) once(versions string) string {
 	r.Helper()
 	r.put("clusters/slug/c/config", `{"versions":{`+versions+`}}`)
 	out, _ := r.agent(nil, "--once", "--repo", filepath.Join(r.dir, "repo")).CombinedOutput()
 	return string(out)
 }
 
-func (r *rig) installed() string {
+func (r *harness) installed() string {
 	r.Helper()
 	entries, err := os.ReadDir(filepath.Join(r.basedir(), "installs"))
 	r.check(err)
@@ -55,10 +55,10 @@ func (r *rig) installed() string {
 	return fmt.Sprint(names)
 }
 
-// TestFullDisk runs out of bytes: the spare install gives way to the wanted one; what is live stays, and when nothing
-// can give way, the reason is told and nothing half done is left.
-func TestFullDisk(t *testing.T) {
-	r := newRig(t)
+// TestDisk_Full_PrunesSpares runs out of bytes: the spare install gives way to the wanted one; what is live stays, and
+// when nothing can give way, the reason is told and nothing half done is left.
+func TestDisk_Full_PrunesSpares(t *testing.T) {
+	r := newHarness(t)
 	r.mount("size=64m")
 	r.put("clusters/slug/c/deploy_config", fmt.Sprintf(`{"basedir":%q,"keep":2}`, r.basedir()))
 	r.publishBig(20<<20, "v1", "v2", "v3", "v4")
@@ -86,10 +86,10 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestMountsInTheWay: a basedir may lie on another file system than the state directory, but nothing may be mounted on
-// what we rename to.
-func TestMountsInTheWay(t *testing.T) {
-	r := newRig(t)
+// TestBasedir_MountInside_Refused: a basedir may lie on another file system than the state directory, but nothing may
+// be mounted on what we rename to.
+func TestBasedir_MountInside_Refused(t *testing.T) {
+	r := newHarness(t)
 	r.mount("size=64m")
 	r.publishBig(1<<10, "v1", "v2")
 	if out := r.once(`"v1":"active"`); r.installed() != "[slug_v1]" {
@@ -116,9 +116,10 @@ func TestMountsInTheWay(t *testing.T) {
 	}
 }
 
-// TestReadOnlyDisk: the reason is told, what is there stays, and all goes on once it can be written again.
-func TestReadOnlyDisk(t *testing.T) {
-	r := newRig(t)
+// TestDisk_ReadOnly_RecoversLater: the reason is told, what is there stays, and all goes on once it can be written
+// again.
+func TestDisk_ReadOnly_RecoversLater(t *testing.T) {
+	r := newHarness(t)
 	r.mount("size=64m")
 	r.publishBig(1<<10, "v1", "v2")
 	r.once(`"v1":"active"`)
@@ -135,9 +136,9 @@ func TestReadOnlyDisk(t *testing.T) {
 	}
 }
 
-// TestNoInodes runs out of inodes instead.
-func TestNoInodes(t *testing.T) {
-	r := newRig(t)
+// TestDisk_NoInodes_Reported runs out of inodes instead.
+func TestDisk_NoInodes_Reported(t *testing.T) {
+	r := newHarness(t)
 	r.mount("size=64m,nr_inodes=200")
 	r.publishBig(1<<10, "v1")
 	if out := r.once(`"v1":"active"`); !strings.Contains(out, "slug/v1: no_space: "+r.basedir()+" has hardly any inodes left") {

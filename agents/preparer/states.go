@@ -13,23 +13,23 @@ import (
 // how far a fetch is, and what is wrong.
 func states(node intent.Node, a Actual) map[string]converge.State {
 	all := map[string]converge.State{}
-	for _, place := range a.Places {
-		if place.left(node) {
-			all[string(place.App)] = place.leaving()
+	for _, dir := range a.AppDirs {
+		if dir.abandoned(node) {
+			all[string(dir.App)] = dir.removalState()
 		}
 	}
 	for _, app := range node.Apps {
-		place := a.place(app.Name, app.Deploy.Basedir)
-		state := converge.State{Have: place.have(), Phase: app.Phase, Reason: app.Reason}
+		dir := a.appDir(app.Name, app.Deploy.Basedir)
+		state := converge.State{Have: dir.have(), Phase: app.Phase, Reason: app.Reason}
 		if app.Sound() {
-			state = place.state(app, a)
+			state = dir.state(app, a)
 		}
 		all[string(app.Name)] = state
 	}
 	return all
 }
 
-func (p Place) state(app intent.App, a Actual) converge.State {
+func (p AppDir) state(app intent.App, a Actual) converge.State {
 	wanted := app.Config.Wanted()
 	s := converge.State{Want: join(wanted), Have: p.have(), Phase: converge.Converged}
 	var vouched, missing, wrong []string
@@ -37,14 +37,14 @@ func (p Place) state(app intent.App, a Actual) converge.State {
 		subject := string(app.Name) + "/" + string(v)
 		i, present := p.find(v)
 		switch how, working := a.Working[subject]; {
-		case present && i.whole():
+		case present && i.usable():
 			vouched = append(vouched, fmt.Sprintf("%s %s", v, i.Verified))
 		case working:
 			missing = append(missing, fmt.Sprintf("%s %s", v, how))
 		default:
 			missing = append(missing, fmt.Sprintf("%s is not installed", v))
 		}
-		if text := a.Trouble[subject]; text != "" {
+		if text := a.LastErrors[subject]; text != "" {
 			wrong = append(wrong, fmt.Sprintf("%s: %s", v, text))
 		}
 	}
@@ -62,18 +62,18 @@ func (p Place) state(app intent.App, a Actual) converge.State {
 }
 
 // have lists the whole installs.
-func (p Place) have() string {
+func (p AppDir) have() string {
 	var versions []intent.Name
 	for _, i := range p.Installs {
-		if i.whole() {
+		if i.usable() {
 			versions = append(versions, i.Version)
 		}
 	}
 	return join(versions)
 }
 
-// leaving is the state of an app that intent no longer puts here.
-func (p Place) leaving() converge.State {
+// removalState is the state of an app that intent no longer puts here.
+func (p AppDir) removalState() converge.State {
 	s := converge.State{Have: p.have(), Phase: converge.Working, Reason: "the app has left " + p.Basedir}
 	for _, i := range p.Installs {
 		if slices.Contains(p.Current, i.Version) {

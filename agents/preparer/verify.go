@@ -61,16 +61,16 @@ func readKeys(file string) (keys, error) {
 	return all, nil
 }
 
-// proof is what an artifact's content is held against.
-type proof struct {
+// verification is what an artifact's content is held against.
+type verification struct {
 	sha256    string // "" when nothing says what it must be
 	signature []byte
 	by        string
 }
 
-// gather finds what vouches for an artifact, and refuses when that is less than the policy wants.
-func (h *preparer) gather(ctx context.Context, s Step, a artifact) (proof, error) {
-	p := proof{by: unverified}
+// expected finds what vouches for an artifact, and refuses when that is less than the policy wants.
+func (h *preparer) expected(ctx context.Context, s Step, a artifact) (verification, error) {
+	p := verification{by: unverified}
 	if s.SHA256 != "" {
 		p.sha256, p.by = s.SHA256, byIntent
 	} else if err := h.fromSidecar(ctx, &p, a); err != nil {
@@ -80,12 +80,12 @@ func (h *preparer) gather(ctx context.Context, s Step, a artifact) (proof, error
 	case s.Require == intent.RequireSignature:
 		return p, h.signature(ctx, &p, a)
 	case p.sha256 == "" && (s.Require == intent.RequireDigest || s.Require == intent.RequireUnset && a.remote()):
-		return p, troublef(NoDigest, "nothing says what %s must be: give its sha256 in intent, or publish %[1]s.sha256", a.name())
+		return p, stepErrorf(NoDigest, "nothing says what %s must be: give its sha256 in intent, or publish %[1]s.sha256", a.name())
 	}
 	return p, nil
 }
 
-func (h *preparer) fromSidecar(ctx context.Context, p *proof, a artifact) error {
+func (h *preparer) fromSidecar(ctx context.Context, p *verification, a artifact) error {
 	data, err := fetch.Small(ctx, h.request(a.beside(".sha256")), maxSidecar)
 	if fetch.ReasonOf(err) == fetch.NotFound {
 		return nil
@@ -95,7 +95,7 @@ func (h *preparer) fromSidecar(ctx context.Context, p *proof, a artifact) error 
 	}
 	sum, ok := sidecarDigest(string(data), a.name())
 	if !ok {
-		return troublef(DigestMismatch, "%s.sha256 holds no sha256 of %[1]s", a.name())
+		return stepErrorf(DigestMismatch, "%s.sha256 holds no sha256 of %[1]s", a.name())
 	}
 	p.sha256, p.by = sum, bySidecar
 	return nil
@@ -125,20 +125,20 @@ func isSHA256(s string) bool {
 	return err == nil && len(b) == 32
 }
 
-func (h *preparer) signature(ctx context.Context, p *proof, a artifact) error {
+func (h *preparer) signature(ctx context.Context, p *verification, a artifact) error {
 	if len(h.options.keys) == 0 {
-		return troublef(Unsigned, "a signature is required, and this host trusts no key: give --keys")
+		return stepErrorf(Unsigned, "a signature is required, and this host trusts no key: give --keys")
 	}
 	data, err := fetch.Small(ctx, h.request(a.beside(".minisig")), maxSidecar)
 	if fetch.ReasonOf(err) == fetch.NotFound {
-		return troublef(Unsigned, "a signature is required, and there is no %s.minisig", a.name())
+		return stepErrorf(Unsigned, "a signature is required, and there is no %s.minisig", a.name())
 	}
 	p.signature = data
 	return err
 }
 
-// signed reads src on behalf of the extraction and digests it for the signature, if there is one.
-func (p *proof) signed(src io.Reader) (io.Reader, *minisign.Reader) {
+// signedReader reads src on behalf of the extraction and digests it for the signature, if there is one.
+func (p *verification) signedReader(src io.Reader) (io.Reader, *minisign.Reader) {
 	if p.signature == nil {
 		return src, nil
 	}
@@ -147,28 +147,28 @@ func (p *proof) signed(src io.Reader) (io.Reader, *minisign.Reader) {
 }
 
 // check holds the content against the proof. It is called when all of the content has been read.
-func (p *proof) check(sum string, read *minisign.Reader, trusted keys, name string) error {
+func (p *verification) check(sum string, read *minisign.Reader, trusted keys, name string) error {
 	if p.sha256 != "" && sum != p.sha256 {
-		return troublef(DigestMismatch, "%s has sha256 %s, want %s (%s)", name, sum, p.sha256, p.by)
+		return stepErrorf(DigestMismatch, "%s has sha256 %s, want %s (%s)", name, sum, p.sha256, p.by)
 	}
 	if read == nil {
 		return nil
 	}
 	var s minisign.Signature
 	if err := s.UnmarshalText(p.signature); err != nil {
-		return troublef(Unsigned, "%s.minisig is no signature", name)
+		return stepErrorf(Unsigned, "%s.minisig is no signature", name)
 	}
 	for _, k := range trusted {
 		if !read.Verify(k, p.signature) {
 			continue
 		}
 		if file, ok := signedName(s.TrustedComment); ok && file != name {
-			return troublef(Unsigned, "the signature is that of %s, not of %s", file, name)
+			return stepErrorf(Unsigned, "the signature is that of %s, not of %s", file, name)
 		}
 		p.by = fmt.Sprintf("signature of %016X (%s)", k.ID(), s.TrustedComment)
 		return nil
 	}
-	return troublef(Unsigned, "the signature of %s is by no trusted key, or of other content", name)
+	return stepErrorf(Unsigned, "the signature of %s is by no trusted key, or of other content", name)
 }
 
 // signedName finds the file name that minisign puts into the trusted comment, which keeps a good signature from being

@@ -16,24 +16,24 @@ func (r *recorder) apply(ctx context.Context, step converge.Step) error {
 	case Record:
 		return r.record(ctx)
 	case Compact:
-		_, err := r.log.Compact(ctx, r.atLeast())
+		_, err := r.log.Compact(ctx, r.minimumKeep())
 		return err
 	}
 	return fmt.Errorf("apply %T: not a step of this agent", step)
 }
 
-// record tells the history how the tree was found. Another recorder, or the writer itself, may have been faster; then there
-// is nothing left to tell. Pacing keeps a key that is written all the time from filling the history.
+// record tells the history how the tree was found. Another recorder, or the writer itself, may have been faster; then
+// there is nothing left to tell. Pacing keeps a key that is written all the time from filling the history.
 func (r *recorder) record(ctx context.Context) error {
 	r.mu.Lock()
-	s := r.last
+	s := r.lastRead
 	r.mu.Unlock()
 	found, err := r.log.Observe(ctx, s)
 	if err == nil {
-		r.recorded(s)
+		r.markRecorded(s)
 	}
 	if len(found.Commits) > 0 {
-		err = errors.Join(err, r.alarm(ctx, found.Commits))
+		err = errors.Join(err, r.warnHeldChanges(ctx, found.Commits))
 	}
 	select {
 	case <-time.After(r.pace):
@@ -42,8 +42,8 @@ func (r *recorder) record(ctx context.Context) error {
 	return err
 }
 
-// alarm says which plain writes passed a hold.
-func (r *recorder) alarm(ctx context.Context, commits []history.Commit) error {
+// warnHeldChanges says which plain writes passed a hold.
+func (r *recorder) warnHeldChanges(ctx context.Context, commits []history.Commit) error {
 	holds, err := r.log.Holds(ctx)
 	for _, c := range commits {
 		for _, x := range c.Changes {

@@ -1,9 +1,9 @@
 // Program recorder keeps the history of intent complete: whatever was written past the programs that record what they
 // write, by a plain `consul kv put` or by curl, it finds and records as observed.
 //
-// It owns nothing on the host and writes below history/ alone. Any number of recorders may run beside each other, on any
-// hosts, without a lock: who comes second finds the work done. While none runs, writes are not lost: the next one records
-// what stands then, and only what was overwritten in between is gone.
+// It owns nothing on the host and writes below history/ alone. Any number of recorders may run beside each other, on
+// any hosts, without a lock: who comes second finds the work done. While none runs, writes are not lost: the next one
+// records what stands then, and only what was overwritten in between is gone.
 package main
 
 import (

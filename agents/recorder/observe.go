@@ -26,23 +26,23 @@ type recorder struct {
 	keep  Keep
 	pace  time.Duration
 
-	mu   sync.Mutex
-	last history.Snapshot // the newest reading of the tree
-	done history.Snapshot // the newest one that is wholly recorded: what is found later happened after it
+	mu           sync.Mutex
+	lastRead     history.Snapshot // the newest reading of the tree
+	recordedRead history.Snapshot // the newest one that is wholly recorded: what is found later happened after it
 
-	seen history.Head // the newest commit; of the loop's goroutine alone, like what follows
-	kept retained
+	lastHead history.Head // the newest commit; of the loop's goroutine alone, like what follows
+	retained retentionState
 }
 
-// retained is what the last look at retention found.
-type retained struct {
+// retentionState is what the last look at retention found.
+type retentionState struct {
 	at     time.Time
 	excess uint64
 	pin    string // what keeps more commits than was asked for
 }
 
-// memory is the file with the newest commit that was seen.
-func (r *recorder) memory() string { return filepath.Join(r.agent.StateDir, "head.json") }
+// headFile is the path of the file that records the newest commit that was seen.
+func (r *recorder) headFile() string { return filepath.Join(r.agent.StateDir, "head.json") }
 
 // source wakes the loop when the tree changes.
 func (r *recorder) source(a *agent.Agent) agent.Source[Desired] {
@@ -61,7 +61,7 @@ func (r *recorder) source(a *agent.Agent) agent.Source[Desired] {
 					for {
 						select {
 						case s := <-snapshots:
-							offer(ctx, out, Desired{Index: s.Index, Keep: r.keep})
+							replaceNewest(ctx, out, Desired{Index: s.Index, Keep: r.keep})
 						case <-ctx.Done():
 							return
 						}
@@ -73,8 +73,8 @@ func (r *recorder) source(a *agent.Agent) agent.Source[Desired] {
 	}
 }
 
-// offer puts d into a channel of one, in place of an older one. Others may do the same at the same time.
-func offer(ctx context.Context, out chan Desired, d Desired) {
+// replaceNewest puts d into a channel of one, in place of an older one. Others may do the same at the same time.
+func replaceNewest(ctx context.Context, out chan Desired, d Desired) {
 	for ctx.Err() == nil {
 		select {
 		case out <- d:
@@ -95,35 +95,35 @@ func (r *recorder) observe(ctx context.Context) (a Actual, err error) {
 		return a, err
 	}
 	r.mu.Lock()
-	if s.After, s.Since = r.done.Index, r.done.Until; s.Index < s.After {
+	if s.After, s.Since = r.recordedRead.Index, r.recordedRead.Until; s.Index < s.After {
 		s.After, s.Since = 0, time.Time{} // the store was filled anew
 	}
-	r.last = s
+	r.lastRead = s
 	r.mu.Unlock()
 	pending, err := r.log.Pending(ctx, s)
 	if err != nil {
 		return a, err
 	}
 	if len(pending) == 0 {
-		r.recorded(s)
+		r.markRecorded(s)
 	}
 	for _, x := range pending {
-		a.Pending = append(a.Pending, Pending{x.Key, what(x)})
+		a.Pending = append(a.Pending, Pending{x.Key, changeText(x)})
 	}
 	head, err := r.log.Head(ctx)
 	if err == nil {
-		err = r.confirm(ctx, head)
+		err = r.confirmHead(ctx, head)
 	}
 	if err != nil {
 		return a, err
 	}
 	a.Seq, a.Keys = head.Seq, len(s.Pairs)
 	a.Excess, a.Floor, err = r.retention(ctx, head)
-	a.Pin = r.kept.pin
+	a.Pin = r.retained.pin
 	return a, err
 }
 
-func what(x history.Change) string {
+func changeText(x history.Change) string {
 	switch {
 	case x.Op == history.Delete:
 		return "deleted"
@@ -133,70 +133,71 @@ func what(x history.Change) string {
 	return "written"
 }
 
-// recorded notes that all of a reading is in the history.
-func (r *recorder) recorded(s history.Snapshot) {
+// markRecorded notes that all of a reading is in the history.
+func (r *recorder) markRecorded(s history.Snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.Index >= r.done.Index || s.After == 0 {
-		r.done = s
+	if s.Index >= r.recordedRead.Index || s.After == 0 {
+		r.recordedRead = s
 	}
 }
 
 // retention looks, now and then, at what may go, and at where the history begins.
 func (r *recorder) retention(ctx context.Context, head history.Head) (excess, floor uint64, err error) {
-	if !r.keep.All && head.Seq > 0 && time.Since(r.kept.at) > retentionPeriod {
-		if r.kept.excess, r.kept.pin, err = r.log.Excess(ctx, r.atLeast()); err != nil {
+	if !r.keep.All && head.Seq > 0 && time.Since(r.retained.at) > retentionPeriod {
+		if r.retained.excess, r.retained.pin, err = r.log.Excess(ctx, r.minimumKeep()); err != nil {
 			return 0, 0, err
 		}
-		r.kept.at = time.Now()
+		r.retained.at = time.Now()
 	}
 	floor, _, err = r.log.Floor(ctx)
-	return r.kept.excess, floor, err
+	return r.retained.excess, floor, err
 }
 
-func (r *recorder) atLeast() history.Keep {
+func (r *recorder) minimumKeep() history.Keep {
 	return history.Keep{Commits: r.keep.Commits, Age: r.keep.Age}
 }
 
-// confirm makes sure that the history still holds the newest commit that was seen, by this run or by one before it.
-func (r *recorder) confirm(ctx context.Context, head history.Head) error {
-	if r.seen.Seq == 0 {
-		data, err := os.ReadFile(r.memory())
+// confirmHead makes sure that the history still holds the newest commit that was seen, by this run or by one before it.
+func (r *recorder) confirmHead(ctx context.Context, head history.Head) error {
+	if r.lastHead.Seq == 0 {
+		data, err := os.ReadFile(r.headFile())
 		if err == nil {
-			err = json.Unmarshal(data, &r.seen)
+			err = json.Unmarshal(data, &r.lastHead)
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			r.agent.Log.Warn(recording, fmt.Sprintf("read what was seen last: %v; going on without it", err))
 		}
 	}
-	if r.seen.Seq != head.Seq || r.seen.Hash != head.Hash {
-		err := r.log.Confirm(ctx, r.seen)
+	if r.lastHead.Seq != head.Seq || r.lastHead.Hash != head.Hash {
+		err := r.log.Confirm(ctx, r.lastHead)
 		if errors.Is(err, history.ErrRewound) {
-			r.rewound(err)
+			r.warnRewound(err)
 			err = nil
 		}
 		if err != nil {
 			return err
 		}
-		r.remember(head)
+		r.saveHead(head)
 	}
-	r.seen = head
+	r.lastHead = head
 	return nil
 }
 
-// rewound raises the alarm: nobody who writes a history makes it shorter, so a snapshot was restored or somebody forged.
-func (r *recorder) rewound(why error) {
+// warnRewound raises the alarm: nobody who writes a history makes it shorter, so a snapshot was restored or somebody
+// forged.
+func (r *recorder) warnRewound(why error) {
 	r.agent.Log.Warn(recording, why.Error()+": a snapshot of the store was restored, or somebody rewrote the history; what is declared now is recorded from here on")
 }
 
-// remember keeps the newest commit, so that the next run can tell whether it is still there.
-func (r *recorder) remember(head history.Head) {
+// saveHead keeps the newest commit, so that the next run can tell whether it is still there.
+func (r *recorder) saveHead(head history.Head) {
 	if r.agent.DryRun || head.Seq == 0 {
 		return
 	}
 	data, err := json.Marshal(head)
 	if err == nil {
-		err = host.WriteFile(r.memory(), data, 0o600)
+		err = host.WriteFile(r.headFile(), data, 0o600)
 	}
 	if err != nil {
 		r.agent.Log.Warn(recording, fmt.Sprintf("remember commit %d: %v", head.Seq, err))

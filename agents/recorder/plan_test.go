@@ -11,15 +11,15 @@ import (
 	"github.com/platypus-platform/platypus/agents/converge"
 )
 
-// world is a tree and its history as the oracle sees them: values by key, and numbers of commits.
-type world struct {
+// model is a tree and its history as the oracle sees them: values by key, and numbers of commits.
+type model struct {
 	tree, recorded map[string]string
 	seq, floor     uint64
 	oldest         uint64 // the first commit that must be kept
 }
 
-func drawWorld(t *rapid.T) world {
-	w := world{tree: map[string]string{}, recorded: map[string]string{}, seq: rapid.Uint64Range(0, 50).Draw(t, "seq")}
+func drawModel(t *rapid.T) model {
+	w := model{tree: map[string]string{}, recorded: map[string]string{}, seq: rapid.Uint64Range(0, 50).Draw(t, "seq")}
 	for _, key := range []string{"clusters/a/p/config", "nodes/n/a", "nodes/n/b"} {
 		for i, m := range []map[string]string{w.tree, w.recorded} {
 			if v := rapid.SampledFrom([]string{"", "1", "2"}).Draw(t, key); v != "" && (i == 0 || w.seq > 0) {
@@ -35,7 +35,7 @@ func drawWorld(t *rapid.T) world {
 }
 
 // actual is what observe would see of the world.
-func (w world) actual() Actual {
+func (w model) actual() Actual {
 	a := Actual{Seq: w.seq, Keys: len(w.tree), Floor: w.floor}
 	for key, v := range w.tree {
 		if w.recorded[key] != v {
@@ -55,7 +55,7 @@ func (w world) actual() Actual {
 }
 
 // do is what a step does to the world.
-func (w *world) do(s converge.Step) {
+func (w *model) do(s converge.Step) {
 	switch s := s.(type) {
 	case Record:
 		w.recorded = map[string]string{}
@@ -70,11 +70,11 @@ func (w *world) do(s converge.Step) {
 
 var keep = Desired{Keep: Keep{Commits: 10, Age: time.Hour}}
 
-// TestPlan: all steps lead to a tree that is recorded and a history that is no longer than it must be, and then nothing is
-// left to do. A prefix of the steps, and each step alone, does no harm.
-func TestPlan(t *testing.T) {
+// TestPlan_AnyState_Converges: all steps lead to a tree that is recorded and a history that is no longer than it must
+// be, and then nothing is left to do. A prefix of the steps, and each step alone, does no harm.
+func TestPlan_AnyState_Converges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
+		w := drawModel(t)
 		steps := plan(keep, w.actual())
 		n := rapid.IntRange(0, len(steps)).Draw(t, "crash after")
 		for _, s := range steps[:n] {
@@ -100,10 +100,11 @@ func TestPlan(t *testing.T) {
 	})
 }
 
-// TestNothingTooMuch: nothing that must be kept goes, nothing goes when all is to be kept, and nothing is recorded twice.
-func TestNothingTooMuch(t *testing.T) {
+// TestPlan_AnyState_KeepsRequired: nothing that must be kept goes, nothing goes when all is to be kept, and nothing is
+// recorded twice.
+func TestPlan_AnyState_KeepsRequired(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
+		w := drawModel(t)
 		all := keep
 		all.Keep.All = true
 		for _, s := range plan(all, w.actual()) {
@@ -126,7 +127,7 @@ func TestNothingTooMuch(t *testing.T) {
 	})
 }
 
-func TestSteps(t *testing.T) {
+func TestStep_Strings(t *testing.T) {
 	for want, s := range map[string]converge.Step{
 		"record nodes/n/a (deleted)":                                                      Record{Count: 1, First: "nodes/n/a (deleted)"},
 		"record nodes/n/a (written), and what happened to 2 more keys":                    Record{Count: 3, First: "nodes/n/a (written)"},

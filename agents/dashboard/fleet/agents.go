@@ -7,31 +7,31 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// atNode is all that the agents of one node say.
-type atNode struct {
+// nodeAgents is all that the agents of one node say.
+type nodeAgents struct {
 	agents []Agent // by name
 	alive  bool    // one of them is
 }
 
-// heard is what the agents of all nodes say, and the reads that it was made of: much, and most changes are none of it.
-type heard struct {
+// agentReports is what the agents of all nodes say, and the reads that it was made of: much, and most changes are none of it.
+type agentReports struct {
 	statuses, alives *part
-	nodes            map[intent.Name]*atNode
+	nodes            map[intent.Name]*nodeAgents
 	changes          []Change // the newest of all that they tell, nil until it was asked for
 }
 
 // agents puts reports and signs of life together by node. They are most of a fleet, and most changes are none of theirs:
 // what was put together stays until one of them changes.
-func (r *Reader) agents() map[intent.Name]*atNode {
+func (r *Reader) agents() map[intent.Name]*nodeAgents {
 	statuses, alives := r.parts[r.tree.Statuses()], r.parts[r.tree.Alives()]
-	if r.heard.nodes != nil && r.heard.statuses == statuses && r.heard.alives == alives {
-		return r.heard.nodes
+	if r.agentReports.nodes != nil && r.agentReports.statuses == statuses && r.agentReports.alives == alives {
+		return r.agentReports.nodes
 	}
-	nodes := map[intent.Name]*atNode{}
+	nodes := map[intent.Name]*nodeAgents{}
 	agent := func(node, name intent.Name) *Agent {
 		n := nodes[node]
 		if n == nil {
-			n = &atNode{}
+			n = &nodeAgents{}
 			nodes[node] = n
 		}
 		i := slices.IndexFunc(n.agents, func(a Agent) bool { return a.Name == string(name) })
@@ -54,6 +54,6 @@ func (r *Reader) agents() map[intent.Name]*atNode {
 	for _, n := range nodes {
 		slices.SortFunc(n.agents, func(x, y Agent) int { return cmp.Compare(x.Name, y.Name) })
 	}
-	r.heard = heard{statuses: statuses, alives: alives, nodes: nodes}
+	r.agentReports = agentReports{statuses: statuses, alives: alives, nodes: nodes}
 	return nodes
 }

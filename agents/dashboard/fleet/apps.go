@@ -15,8 +15,8 @@ var kinds = map[string]string{
 	"preparer": "app", "port-authority": "app", "setlive": "app", "seed-placer": "seed", "allocator": "vm",
 }
 
-// own reports whether a subject is the agent's own, such as the chain of a packet filter, and nothing that a person declared.
-func own(agent, subject string) bool {
+// isOwnSubject reports whether a subject is the agent's own, such as the chain of a packet filter, and nothing that a person declared.
+func isOwnSubject(agent, subject string) bool {
 	switch kinds[agent] {
 	case "app": // "chain ipv4": no app has a space in its name
 		_, err := intent.ParseName(subject)
@@ -32,7 +32,7 @@ func own(agent, subject string) bool {
 // kindOf is what a subject is; a machine that the allocator tells of is named by its region and itself.
 func kindOf(agent, subject string) string {
 	switch {
-	case own(agent, subject):
+	case isOwnSubject(agent, subject):
 		return "agent"
 	case kinds[agent] == "vm" && strings.Contains(subject, "/"):
 		return "machine"
@@ -55,7 +55,7 @@ func severity(phase string) int {
 
 // apps tells of each app and each seed on all nodes.
 func (b *builder) apps() {
-	all := map[string]map[string]*Running{"app": {}, "seed": {}, "agent": {}}
+	all := map[string]map[string]*Workload{"app": {}, "seed": {}, "agent": {}}
 	told := map[[2]string]bool{} // seeds on nodes that say something of them
 	for _, m := range b.fleet.Machines {
 		worst := map[[2]string]OnNode{}
@@ -69,12 +69,12 @@ func (b *builder) apps() {
 					continue
 				}
 				key := [2]string{kind, name}
-				run := running(all[kind], key[1])
+				run := workload(all[kind], key[1])
 				if kind == "seed" {
 					told[[2]string{subject, string(m.Name)}] = true
 				}
-				if elsewhere(kind, s) {
-					run.nowhere(string(m.Name), s.Reason)
+				if isElsewhere(kind, s) {
+					run.absentFrom(string(m.Name), s.Reason)
 					continue
 				}
 				at := onNode(m.Name, kind, a, s)
@@ -91,17 +91,17 @@ func (b *builder) apps() {
 			}
 		}
 		for key, at := range worst {
-			running(all[key[0]], key[1]).on(at)
+			workload(all[key[0]], key[1]).addNode(at)
 		}
 	}
-	b.claims(all["seed"], told)
-	b.fleet.Apps, b.fleet.Seeds = finished(all["app"]), finished(all["seed"])
+	b.addClaims(all["seed"], told)
+	b.fleet.Apps, b.fleet.Seeds = finish(all["app"]), finish(all["seed"])
 	// Of what is an agent's own only what fails is told: nobody asked for the rest.
-	b.fleet.Agents = slices.DeleteFunc(finished(all["agent"]), func(r Running) bool { return r.Wrong == 0 })
+	b.fleet.Agents = slices.DeleteFunc(finish(all["agent"]), func(r Workload) bool { return r.Wrong == 0 })
 }
 
-// elsewhere reports whether all is well because other nodes have it: every node that takes seeds tells of every seed.
-func elsewhere(kind string, s intent.State) bool {
+// isElsewhere reports whether all is well because other nodes have it: every node that takes seeds tells of every seed.
+func isElsewhere(kind string, s intent.State) bool {
 	return kind == "seed" && s.Phase == converge.Converged && s.Want == "" && s.Have == ""
 }
 
@@ -122,36 +122,36 @@ func onNode(node intent.Name, kind string, a Agent, s intent.State) OnNode {
 	return at
 }
 
-// claims adds the nodes that hold a replica of a seed and say nothing of it.
-func (b *builder) claims(seeds map[string]*Running, told map[[2]string]bool) {
+// addClaims adds the nodes that hold a replica of a seed and say nothing of it.
+func (b *builder) addClaims(seeds map[string]*Workload, told map[[2]string]bool) {
 	b.reader.each(b.reader.placedSeeds(), 2, func(names []intent.Name, v value) {
 		if c, ok := v.noun.(claim); ok && !told[[2]string{string(names[0]), string(names[1])}] {
 			phase := cmp.Or(c.State, c.Phase, "claimed")
-			running(seeds, string(names[0])).on(OnNode{Node: string(names[1]), Agent: "seed-placer", Phase: Clip(phase)})
+			workload(seeds, string(names[0])).addNode(OnNode{Node: string(names[1]), Agent: "seed-placer", Phase: Clip(phase)})
 		}
 	})
 }
 
-func running(in map[string]*Running, name string) *Running {
+func workload(in map[string]*Workload, name string) *Workload {
 	if in[name] == nil {
-		in[name] = &Running{Name: name}
+		in[name] = &Workload{Name: name}
 	}
 	return in[name]
 }
 
-// nowhere keeps why a node does not have it, of the first node by name.
-func (r *Running) nowhere(node, reason string) {
+// absentFrom keeps why a node does not have it, of the first node by name.
+func (r *Workload) absentFrom(node, reason string) {
 	if r.without == "" || node < r.without {
 		r.without, r.Why = node, Clip(reason)
 	}
 }
 
-// on adds a node.
-func (r *Running) on(at OnNode) {
+// addNode adds a node.
+func (r *Workload) addNode(at OnNode) {
 	r.Nodes++
-	r.Phases = counted(r.Phases, at.Phase)
+	r.Phases = increment(r.Phases, at.Phase)
 	if at.Has != "" {
-		r.Versions = counted(r.Versions, at.Has)
+		r.Versions = increment(r.Versions, at.Has)
 	}
 	if severity(at.Phase) == 0 {
 		r.Well = append(r.Well, at)
@@ -162,7 +162,7 @@ func (r *Running) on(at OnNode) {
 	}
 }
 
-func counted(list []Count, what string) []Count {
+func increment(list []Count, what string) []Count {
 	i := slices.IndexFunc(list, func(c Count) bool { return c.What == what })
 	if i < 0 {
 		i, list = len(list), append(list, Count{What: what})
@@ -171,8 +171,8 @@ func counted(list []Count, what string) []Count {
 	return list
 }
 
-func finished(all map[string]*Running) []Running {
-	list := make([]Running, 0, len(all))
+func finish(all map[string]*Workload) []Workload {
+	list := make([]Workload, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		r := *all[name]
 		slices.SortFunc(r.Phases, func(x, y Count) int {

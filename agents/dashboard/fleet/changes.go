@@ -9,7 +9,7 @@ import (
 )
 
 // changes are the newest of what was noticed and of what the agents reported.
-func (r *Reader) changes() []Change { return newest(append(r.recalled(), r.reported()...)) }
+func (r *Reader) changes() []Change { return newest(append(r.attributed(), r.reported()...)) }
 
 func newest(list []Change) []Change {
 	slices.SortFunc(list, func(x, y Change) int {
@@ -18,8 +18,8 @@ func newest(list []Change) []Change {
 	return list[:min(len(list), maxChanges)]
 }
 
-// same is what makes reports of several nodes one change: the same came of the same thing in the same minute.
-type same struct {
+// changeKey is what makes reports of several nodes one change: the same came of the same thing in the same minute.
+type changeKey struct {
 	kind, subject, text string
 	minute              int64
 }
@@ -27,10 +27,10 @@ type same struct {
 // reported are the newest changes that the agents tell of. A release that goes live on a hundred nodes is one of them.
 func (r *Reader) reported() []Change {
 	nodes := r.agents()
-	if r.heard.changes != nil {
-		return r.heard.changes
+	if r.agentReports.changes != nil {
+		return r.agentReports.changes
 	}
-	groups := map[same]*Change{}
+	groups := map[changeKey]*Change{}
 	for node, n := range nodes {
 		latest := map[string]Change{} // several agents say what became of one app: the last of them is the news
 		for _, a := range n.agents {
@@ -42,13 +42,13 @@ func (r *Reader) reported() []Change {
 						continue // nobody declared it, and all is well with it
 					}
 				}
-				if c := latest[key]; !s.Since.IsZero() && !elsewhere(kind, s) && !s.Since.Before(c.At) {
+				if c := latest[key]; !s.Since.IsZero() && !isElsewhere(kind, s) && !s.Since.Before(c.At) {
 					latest[key] = changeOf(node, kind, a, subject, s)
 				}
 			}
 		}
 		for _, c := range latest {
-			key := same{c.Kind, c.Subject, c.Text, c.At.Unix() / 60}
+			key := changeKey{c.Kind, c.Subject, c.Text, c.At.Unix() / 60}
 			group := groups[key]
 			if group == nil {
 				groups[key] = &c
@@ -64,8 +64,8 @@ func (r *Reader) reported() []Change {
 	for _, c := range groups {
 		list = append(list, *c)
 	}
-	r.heard.changes = newest(list)
-	return r.heard.changes
+	r.agentReports.changes = newest(list)
+	return r.agentReports.changes
 }
 
 func changeOf(node intent.Name, kind string, a Agent, subject string, s intent.State) Change {

@@ -26,8 +26,8 @@ type Fleet struct {
 
 // Runs are what runs on nodes, each by name.
 type Runs struct {
-	Apps, Seeds []Running
-	Agents      []Running // agents with which something is wrong that belongs to no app and no seed
+	Apps, Seeds []Workload
+	Agents      []Workload // agents with which something is wrong that belongs to no app and no seed
 }
 
 // Bare reports whether there is no inventory: no region, no machine and no vm, but nodes on which agents run.
@@ -140,8 +140,8 @@ type Count struct {
 	N    int
 }
 
-// Running is an app or a seed on all nodes.
-type Running struct {
+// Workload is an app or a seed on all nodes.
+type Workload struct {
 	Name     string
 	Nodes    int
 	Wrong    int      // nodes on which it is neither well nor on the way

@@ -177,7 +177,7 @@ func TestRecall(t *testing.T) {
 	w.read()
 	w.machine("SIN", "a", whole)
 	now := w.read().Changes[0].At
-	w.reader.Recall([]fleet.Commit{
+	w.reader.Attribute([]fleet.Commit{
 		{At: now.Add(-time.Second), By: "ann@desk", Message: "more room", Keys: []string{"machines/SIN/a"}},
 		{At: now.Add(-time.Hour), By: "bob@desk", Keys: []string{"clusters/slug/p/config"}},
 		{At: now.Add(-2 * time.Hour), By: "bob@desk", Message: "import", Keys: []string{"regions/SIN", "regions/NRT"}},

@@ -14,13 +14,13 @@ import (
 // Reader puts a fleet together out of what is read below each of its prefixes. A value is parsed once and again only when
 // it changed. One goroutine uses it.
 type Reader struct {
-	tree    intent.Tree
-	now     func() time.Time
-	seed    maphash.Seed
-	parts   map[intent.Prefix]*part
-	noticed []Change // newest first
-	commits []Commit // newest first
-	heard   heard
+	tree         intent.Tree
+	now          func() time.Time
+	seed         maphash.Seed
+	parts        map[intent.Prefix]*part
+	changeLog    []Change // newest first
+	commits      []Commit // newest first
+	agentReports agentReports
 }
 
 // part is everything below one prefix.
@@ -85,7 +85,7 @@ func (r *Reader) Take(prefix intent.Prefix, s store.Snapshot) {
 	}
 	r.parts[prefix] = after
 	if known {
-		r.notice(news)
+		r.record(news)
 	}
 }
 

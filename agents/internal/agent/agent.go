@@ -1,5 +1,5 @@
-// Package agent is the shell around an agent's loop: flags and signals, the lock, the watch, the report, the page of
-// health and metrics. A program says what it is in a [Program]; everything that all of them do alike is here.
+// Package agent is the runtime around an agent's loop: flags and signals, the lock, the watch, the report, the health
+// and metrics pages. A program describes itself in a [Program]; everything that all agents have in common is here.
 package agent
 
 import (
@@ -39,44 +39,39 @@ type Program[D, A any, S converge.Step] struct {
 	Name  string // of the binary, of its status key and of its state directory
 	Usage string // one line
 	Text  string // the manual below it
-	// Examples are command lines for --help; two that fit every agent when there are none.
+	// Examples are command lines for --help; when empty, two that fit every agent.
 	Examples []string
 	Flags    []cli.Flag
-	// Source is where the desired state comes from: [OfNode] for an agent whose subjects are the apps of its node.
+	// Source delivers the desired state: [OfNode] for an agent whose subjects are the apps of its node.
 	Source func(a *Agent) Source[D]
-	// Open makes the loop out of the flags. It may start goroutines that end with ctx. The shell fills in Report and Log.
+	// Open makes the loop from the flags. It may start goroutines that end with ctx. The runtime sets Report and Log.
 	Open func(ctx context.Context, c *cli.Context, a *Agent) (*converge.Loop[D, A, S], error)
 }
 
 // Source reads a desired state from the store.
 type Source[D any] struct {
-	Name string                           // what is watched, for people
+	Name string                           // what is watched, for log lines
 	Read func(context.Context) (D, error) // once, for --once and --dry-run
-	// Watch delivers the state as it changes, newest only, until ctx ends; heard is told how each read went.
+	// Watch delivers the state as it changes, newest only, until ctx ends; heard receives the result of each read.
 	Watch func(ctx context.Context, heard func(intent.Prefix, error)) <-chan D
 	Index func(D) uint64 // the store's index at which the state was read
 }
 
-// Agent is what the shell offers to a program.
+// Agent holds what the runtime offers to a program.
 type Agent struct {
 	Name     string
 	Node     intent.Name
 	Tree     intent.Tree
 	Store    *store.Store
-	StateDir string // the agent's own; what lies there may be lost
+	StateDir string // the agent's own; its content may be lost
 	DryRun   bool
 	Once     bool
 	Log      *Log
-	Meters   []prometheus.Collector // of the program's own, shown beside those that every agent has; set in Open
+	Meters   []prometheus.Collector // the program's own metrics, served beside those of every agent; set in Open
 
-	shell shell
-}
-
-// shell is what the shell keeps of an agent for itself.
-type shell struct {
 	warned     map[string]bool // warnings of intent that were logged
-	identity   *identity       // whose the host was; nil without apps to guard
-	undeclared atomic.Value    // string: that nothing is declared for the node, "" once something is
+	identity   *identity       // the node and root that the host last served; nil without apps to guard
+	undeclared atomic.Value    // string: the message that nothing is declared for the node, "" once something is
 	lock       string          // identifies the lock that this process holds; "" without one
 }
 
@@ -95,7 +90,7 @@ func Run[D, A any, S converge.Step](p Program[D, A, S], args []string) int {
 	return runApp(m, args, func(c *cli.Context) (int, error) { return run(c.Context, c, p) })
 }
 
-// runApp runs the action with what was given on the command line, until it ends by itself or a signal ends it.
+// runApp parses the command line and runs the action until it returns or a signal cancels it. It returns the exit code.
 func runApp(m manual, args []string, action func(*cli.Context) (int, error)) int {
 	app := &cli.App{Name: m.name, Usage: m.usage, Flags: slices.Concat(m.common, m.own), CustomAppHelpTemplate: m.String()}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -129,7 +124,7 @@ func runApp(m manual, args []string, action func(*cli.Context) (int, error)) int
 	return ExitFailed
 }
 
-// printError writes a line to standard error, which nobody may read: the end does not wait for that.
+// printError writes a line to standard error. It gives up after flushLimit, since a full pipe must not block the exit.
 func printError(text string) {
 	written := make(chan struct{})
 	go func() {
@@ -142,7 +137,7 @@ func printError(text string) {
 	}
 }
 
-// usageError is a mistake of the caller's.
+// usageError is a mistake on the command line.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
@@ -162,8 +157,8 @@ func run[D, A any, S converge.Step](ctx context.Context, c *cli.Context, p Progr
 			return ExitFailed, err
 		}
 		defer lock.Close()
-		a.shell.lock = lockID(lock)
-		if err := host.SweepAll(filepath.Join(a.StateDir, "written.list")); err != nil {
+		a.lock = lockID(lock)
+		if err := host.RemoveAllLeftovers(filepath.Join(a.StateDir, "written.list")); err != nil {
 			a.Log.Warn("", err.Error())
 		}
 	}
@@ -184,7 +179,7 @@ func run[D, A any, S converge.Step](ctx context.Context, c *cli.Context, p Progr
 	case a.Once:
 		return once(ctx, a, p.Source(a), loop)
 	}
-	return 0, forever(ctx, c.String("listen"), a, p.Source(a), loop)
+	return 0, runContinuously(ctx, c.String("listen"), a, p.Source(a), loop)
 }
 
 // dryRun prints the steps of one pass and writes nothing anywhere.
@@ -206,26 +201,26 @@ func dryRun[D, A any, S converge.Step](ctx context.Context, source Source[D], lo
 	return 0, nil
 }
 
-// once converges on the intent of this moment.
+// once converges on the current intent.
 func once[D, A any, S converge.Step](ctx context.Context, a *Agent, source Source[D], loop *converge.Loop[D, A, S]) (int, error) {
 	desired, err := source.Read(ctx)
 	if err != nil {
 		return ExitDrift, err
 	}
-	r := newReporting(a)
-	reportOf(r, source, loop)
-	loop.Report = func(p converge.Pass) { r.pass(p, r.index) }
+	r := newReporter(a)
+	recordIndex(r, source, loop)
+	loop.Report = func(p converge.Pass) { r.process(p, r.index) }
 	pass := loop.Once(ctx, desired)
 	r.flushOnce(context.WithoutCancel(ctx))
-	if pass.Failed() || wrong(pass) {
+	if pass.Failed() || hasProblem(pass) {
 		return ExitFailed, nil
 	}
 	return 0, nil
 }
 
-// wrong reports whether something is left that neither time nor another agent mends, such as invalid intent or a
-// release that was taken back. A precondition that is absent is not wrong.
-func wrong(pass converge.Pass) bool {
+// hasProblem reports whether something is left that neither time nor another agent fixes, such as invalid intent or a
+// withdrawn release. A missing precondition does not count.
+func hasProblem(pass converge.Pass) bool {
 	for _, o := range pass.Outcomes {
 		switch o.Phase {
 		case converge.Converged, converge.Waiting, intent.PhaseIncomplete:

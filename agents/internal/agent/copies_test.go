@@ -18,7 +18,7 @@ import (
 )
 
 // once runs a second copy of the toy with a state directory and a host of its own, and returns what it says.
-func (w *world) once(args ...string) string {
+func (w *harness) once(args ...string) string {
 	w.t.Helper()
 	cmd := exec.Command("toy", append([]string{"--node=web1", "--dir=" + w.t.TempDir(), "--state-dir=" + w.t.TempDir(), "--once"}, args...)...)
 	cmd.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+w.server.URL)
@@ -29,8 +29,8 @@ func (w *world) once(args ...string) string {
 	return string(said)
 }
 
-// use puts another store behind the address of the first.
-func (w *world) use(handler http.Handler) {
+// replaceStore puts another store behind the address of the first.
+func (w *harness) replaceStore(handler http.Handler) {
 	w.gate.Lock()
 	w.behind = handler
 	w.gate.Unlock()
@@ -43,7 +43,7 @@ func (w *world) use(handler http.Handler) {
 
 // TestOneShot_BesideRunningAgent_LeavesItsReport: what a second copy finds in another place is not how the node is.
 func TestOneShot_BesideRunningAgent_LeavesItsReport(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.assign("slug", "v1")
 	w.start()
 	reported := func() bool { return w.report().Subjects["slug"].Phase == "converged" }
@@ -75,14 +75,14 @@ func TestOneShot_BesideRunningAgent_LeavesItsReport(t *testing.T) {
 
 // TestSecondCopy_DoesNotReport while the first shows its sign of life.
 func TestSecondCopy_DoesNotReport(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.assign("slug", "v1")
 	w.start()
 	w.until("alive", w.alive)
 	w.until("reported", func() bool { return w.report().Subjects["slug"].Phase == "converged" })
 	first := w.cmd
 	w.start("--state-dir="+w.path("other"), "--broken=slug")
-	w.until("said", func() bool { return strings.Contains(w.said(), "another toy runs as node web1 (pid ") })
+	w.until("said", func() bool { return strings.Contains(w.logText(), "another toy runs as node web1 (pid ") })
 	w.assign("slug", "v2")
 	w.until("v2", w.has("slug", "v2")) // by the first
 	w.until("reported by the first", func() bool { return w.report().Subjects["slug"].Have == "v2" })
@@ -100,7 +100,7 @@ func TestSecondCopy_DoesNotReport(t *testing.T) {
 
 // TestKilledAgent_StartsAgain_ReportsAtOnce: its own former sign of life must not keep it silent for minutes.
 func TestKilledAgent_StartsAgain_ReportsAtOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.assign("slug", "v1")
 	w.start()
 	w.until("alive", w.alive)
@@ -111,8 +111,8 @@ func TestKilledAgent_StartsAgain_ReportsAtOnce(t *testing.T) {
 	w.start()
 	w.assign("slug", "v2")
 	w.until("reported", func() bool { return w.report().Subjects["slug"].Have == "v2" })
-	if strings.Contains(w.said(), "another toy") {
-		t.Errorf("it takes its predecessor for another copy:\n%s", w.said())
+	if strings.Contains(w.logText(), "another toy") {
+		t.Errorf("it takes its predecessor for another copy:\n%s", w.logText())
 	}
 	w.stop()
 }
@@ -120,13 +120,13 @@ func TestKilledAgent_StartsAgain_ReportsAtOnce(t *testing.T) {
 // TestStoreSetBack_HoldsRemovals: a store that was restored from a backup names what was deployed since as little as
 // one from which it was deleted.
 func TestStoreSetBack_HoldsRemovals(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.assign("a", "v1")
 	backup := embedtest.Open(t)
 	current := w.behind
-	w.use(backup)
+	w.replaceStore(backup)
 	w.assign("a", "v1")
-	w.use(current)
+	w.replaceStore(current)
 	for range 20 {
 		w.put("unrelated", "x")
 	}
@@ -135,20 +135,20 @@ func TestStoreSetBack_HoldsRemovals(t *testing.T) {
 	w.start()
 	w.until("both", func() bool { return w.has("a", "v1")() && w.has("b", "v1")() })
 	w.until("reported", func() bool { return len(w.report().Subjects) == 2 && w.report().Converged })
-	w.reach(false)
-	w.until("out of reach", func() bool { return strings.Contains(w.said(), "everything stays as it is") })
+	w.setReachable(false)
+	w.until("out of reach", func() bool { return strings.Contains(w.logText(), "everything stays as it is") })
 	w.gate.Lock()
 	w.behind = backup
 	w.gate.Unlock()
-	w.reach(true)
+	w.setReachable(true)
 	w.until("held", func() bool { return w.report().Held != nil })
 	if r := w.report(); !strings.Contains(r.Held.Why, "the store went back from index ") || !w.has("b", "v1")() {
-		t.Errorf("held %+v; it said:\n%s", r.Held, w.said())
+		t.Errorf("held %+v; it said:\n%s", r.Held, w.logText())
 	}
 	// A restart forgets nothing.
 	w.stop()
 	w.start()
-	w.until("held again", func() bool { return strings.Count(w.said(), "the store went back from index ") >= 2 })
+	w.until("held again", func() bool { return strings.Count(w.logText(), "the store went back from index ") >= 2 })
 	if !w.has("b", "v1")() {
 		t.Error("it was removed")
 	}
@@ -172,7 +172,7 @@ func TestStoreSetBack_HoldsRemovals(t *testing.T) {
 
 // TestLogThatNobodyReads_StopsNeitherWorkNorEnd: the pipe to svlogd is full while that waits for room on the disk.
 func TestLogThatNobodyReads_StopsNeitherWorkNorEnd(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	w.assign("slug", "v1")
 	read, write, err := os.Pipe()
 	if err != nil {

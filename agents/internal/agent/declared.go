@@ -8,10 +8,10 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// checkDeclared says once that nothing at all is declared for the node, for its name may be wrong. The report says it too.
+// checkDeclared logs once that nothing is declared for the node, since --node may be wrong. The report shows it, too.
 func (a *Agent) checkDeclared(ctx context.Context, node intent.Node) {
 	if len(node.Apps) > 0 {
-		a.shell.undeclared.Store("")
+		a.undeclared.Store("")
 		return
 	}
 	if a.undeclaredReason() != "" {
@@ -24,18 +24,18 @@ func (a *Agent) checkDeclared(ctx context.Context, node intent.Node) {
 	if near := a.nearNode(ctx); near != "" {
 		text += fmt.Sprintf("; did you mean %s?", near)
 	}
-	a.shell.undeclared.Store(text)
+	a.undeclared.Store(text)
 	a.Log.Warn("", text)
 }
 
-// undeclaredReason says why the agent has nothing to do, "" when it may have something.
+// undeclaredReason returns why the agent has nothing to do, "" when something is declared.
 func (a *Agent) undeclaredReason() string {
-	text, _ := a.shell.undeclared.Load().(string)
+	text, _ := a.undeclared.Load().(string)
 	return text
 }
 
-// nearNode returns the declared node whose name is nearest to this one's, "" when none is near or the names may not be
-// read: an agent needs no right to them.
+// nearNode returns the declared node whose name is most similar to this one's, "" when none is or the token may not
+// read the names: agents do not need that right.
 func (a *Agent) nearNode(ctx context.Context) string {
 	prefix := a.Tree.Nodes()
 	keys, err := a.Store.Names(ctx, prefix)

@@ -6,8 +6,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Remembers reports whether the state directory holds intent that would be used.
-func Remembers(dir string, node intent.Name) bool {
+// HasCachedIntent reports whether the state directory holds intent that a start would use.
+func HasCachedIntent(dir string, node intent.Name) bool {
 	log, err := newLog(io.Discard, "info", "text")
 	if err != nil {
 		panic(err)
@@ -16,6 +16,6 @@ func Remembers(dir string, node intent.Name) bool {
 	if err != nil {
 		panic(err)
 	}
-	_, ok := (&Agent{Name: "toy", Node: node, Tree: tree, StateDir: dir, Log: log}).remembered()
+	_, ok := (&Agent{Name: "toy", Node: node, Tree: tree, StateDir: dir, Log: log}).loadIntent()
 	return ok
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// commonFlags are those that every agent has. Consul's own environment variables hold where a flag is silent.
+// commonFlags are the flags of every agent. Consul's environment variables apply where a flag is not set.
 func commonFlags(name string) []cli.Flag {
 	return append([]cli.Flag{
 		textFlag("node", "", "`NAME` of this node in the store (default: this host's name)"),
@@ -42,7 +42,7 @@ func storeFlags() []cli.Flag {
 	}
 }
 
-// textFlag is a flag for a text; the part of the usage in backquotes stands for it in the help.
+// textFlag is a string flag; the backquoted part of its usage is the placeholder in the help.
 func textFlag(name, value, usage string) *cli.StringFlag {
 	return &cli.StringFlag{Name: name, Value: value, Usage: usage, EnvVars: env(name)}
 }
@@ -56,10 +56,10 @@ func env(flag string) []string {
 	return []string{"PLATYPUS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
 }
 
-// Env returns the environment variable that stands for a program's own flag.
+// Env returns the environment variables of a program's own flag.
 func Env(flag string) []string { return env(flag) }
 
-// stateDir is where an agent keeps its caches unless told otherwise.
+// stateDir is the default of --state-dir.
 func stateDir(name string) string {
 	if os.Geteuid() == 0 {
 		return filepath.Join("/var/lib/platypus", name)
@@ -74,7 +74,7 @@ func stateDir(name string) string {
 	return filepath.Join(home, ".local/state/platypus", name)
 }
 
-// open reads the common flags.
+// open makes an Agent from the common flags.
 func open(c *cli.Context, name string) (*Agent, error) {
 	if c.NArg() > 0 {
 		return nil, Usage("unexpected argument %q: everything is given by flags", c.Args().First())
@@ -83,7 +83,7 @@ func open(c *cli.Context, name string) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	log.queue(os.Stderr)
+	log.setQueuedOutput(os.Stderr)
 	host := c.String("node")
 	if host == "" {
 		if host, err = os.Hostname(); err != nil {

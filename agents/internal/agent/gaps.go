@@ -7,14 +7,14 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// maxGap is how far two reads of a prefix may be apart for a key that is missing from the second to tell something:
-// Consul forgets deletions after 15 minutes.
+// maxGap is how far apart two reads of a prefix may be for a missing key in the second one to be conclusive: Consul
+// forgets deletions after 15 minutes.
 const maxGap = 10 * time.Minute
 
-// gaps records whether the reads of a watch were further apart than [maxGap]. It is safe for use by many goroutines.
+// gaps records whether the reads of a watch were further apart than [maxGap]. It is safe for concurrent use.
 type gaps struct {
 	mu    sync.Mutex
-	last  map[intent.Prefix]time.Time // by the wall clock, which goes on while a host sleeps
+	last  map[intent.Prefix]time.Time // wall-clock time, which includes suspend
 	found bool
 }
 
@@ -30,7 +30,7 @@ func (g *gaps) record(prefix intent.Prefix, err error) {
 	g.last[prefix] = now
 }
 
-// take reports whether there was a gap since it was last asked.
+// take reports whether there was a gap since the last call.
 func (g *gaps) take() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

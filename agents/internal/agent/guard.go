@@ -14,26 +14,26 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// confirmationLife is how long a person's go-ahead for removals counts.
+// confirmationLife is how long a person's confirmation of removals is valid.
 const confirmationLife = time.Hour
 
-// GuardApps keeps the apps that owned finds on the host from being removed by mistake. It goes with [OfNode]. recorded
-// returns the node that the host itself names as the owner of an app, "" when it names none; nil when it never does.
+// GuardApps protects the apps that owned finds on the host from being removed by mistake. It belongs to [OfNode].
+// recorded returns the node that the host itself records as the owner of an app, "" when there is none; it may be nil.
 //
-// One app of several is removed at once. Everything is held until a person confirms when
-//   - something would go that the host records as another node's: --node was forgotten, or is wrong;
-//   - something would go since this state directory served another node or root;
-//   - something would go since the store was set back to an older state;
-//   - all of it would go, one of one included, and nothing at all is declared for the node: a wrong name, or a recursive
-//     delete of more than was meant. What the allocator had put there and takes away is no mistake of a person's.
+// One app of several is removed at once. All removals are held until a person confirms when
+//   - the host records an app to be removed as another node's: --node is missing or wrong;
+//   - this state directory served another node or root;
+//   - the store was reset to an older state;
+//   - every app would be removed, even one of one, and nothing is declared for the node: a wrong name, or a recursive
+//     delete that reached too far. Apps that the allocator had placed and now removes do not count.
 func GuardApps[A any](a *Agent, owned func(A) []string, recorded func(A, string) intent.Name) *converge.Guard[intent.Node, A] {
-	a.shell.identity = newIdentity(a)
+	a.identity = newIdentity(a)
 	return &converge.Guard[intent.Node, A]{
-		Owned: owned, Wanted: names, Gone: a.gone, Confirmed: a.Confirmed, Hold: hold,
+		Owned: owned, Wanted: appNames, Gone: a.confirmDeleted, Confirmed: a.Confirmed, Hold: markHeld,
 		Blank:   func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) },
-		Settled: func(node intent.Node) { a.shell.identity.settled(node.Index) }, Reread: a.latest,
+		Settled: func(node intent.Node) { a.identity.acceptCurrent(node.Index) }, Reread: a.readConsistent,
 		Suspect: func(node intent.Node, actual A, vanished []string, all bool) string {
-			if why := foreign(a.Node, vanished, func(app string) intent.Name {
+			if why := foreignReason(a.Node, vanished, func(app string) intent.Name {
 				if recorded == nil {
 					return ""
 				}
@@ -41,19 +41,19 @@ func GuardApps[A any](a *Agent, owned func(A) []string, recorded func(A, string)
 			}); why != "" {
 				return why
 			}
-			if why := a.shell.identity.moved(); why != "" {
+			if why := a.identity.changeReason(); why != "" {
 				return why
 			}
-			if all && len(node.Apps) == 0 && !a.shell.identity.allPlaced(vanished) {
+			if all && len(node.Apps) == 0 && !a.identity.allPlaced(vanished) {
 				return fmt.Sprintf("nothing is declared for node %s (%s)", a.Node, a.Tree.Node(a.Node))
 			}
-			return a.shell.identity.setBack()
+			return a.identity.setBackReason()
 		},
 	}
 }
 
-// foreign says which of what vanished the host records as another node's, "" when none is.
-func foreign(node intent.Name, vanished []string, recorded func(app string) intent.Name) string {
+// foreignReason names the vanished apps that the host records as another node's, "" when there are none.
+func foreignReason(node intent.Name, vanished []string, recorded func(app string) intent.Name) string {
 	of, apps := intent.Name(""), []string(nil)
 	for _, app := range vanished {
 		if other := recorded(app); other != "" && other != node && (of == "" || of == other) {
@@ -70,15 +70,15 @@ func foreign(node intent.Name, vanished []string, recorded func(app string) inte
 		strings.Join(apps, ", "), of, node, of)
 }
 
-func names(node intent.Node) (names []string) {
+func appNames(node intent.Node) (names []string) {
 	for _, app := range node.Apps {
 		names = append(names, string(app.Name))
 	}
 	return names
 }
 
-// gone reports whether neither a person nor the allocator puts the app on this node.
-func (a *Agent) gone(ctx context.Context, app string) (bool, error) {
+// confirmDeleted reports, from consistent reads, that neither a person nor the allocator assigns the app to this node.
+func (a *Agent) confirmDeleted(ctx context.Context, app string) (bool, error) {
 	name, err := intent.ParseName(app)
 	if err != nil {
 		return false, err
@@ -90,8 +90,8 @@ func (a *Agent) gone(ctx context.Context, app string) (bool, error) {
 	return a.Store.Gone(ctx, a.Tree.Placement(a.Node, name))
 }
 
-// hold marks apps as not to be touched.
-func hold(node intent.Node, subjects map[string]string, everything *converge.Held) intent.Node {
+// markHeld marks the subjects, and with everything also the sound apps, as held.
+func markHeld(node intent.Node, subjects map[string]string, everything *converge.Held) intent.Node {
 	node.Apps = slices.Clone(node.Apps)
 	for i := range node.Apps {
 		if everything != nil && node.Apps[i].Sound() {

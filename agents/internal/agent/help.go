@@ -9,11 +9,11 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// manual is what --help says of a program.
+// manual is the content of --help.
 type manual struct {
 	name     string
 	usage    string // one line
-	text     string // some more
+	text     string // more of it
 	examples []string
 	own      []cli.Flag // of the program
 	common   []cli.Flag // of every agent
@@ -69,7 +69,7 @@ func flagLines(flags []cli.Flag) string {
 	return b.String()
 }
 
-// placeholderOf stands for the value of a flag whose usage names none.
+// placeholderOf is the placeholder for the value of a flag whose usage does not name one.
 func placeholderOf(f cli.Flag) string {
 	switch f.(type) {
 	case *cli.DurationFlag:
@@ -98,7 +98,7 @@ func flagLine(head, usage string) string {
 	return b.String() + wrapped(line, usageColumn, usage)
 }
 
-// wrapped adds text to a line, and goes on in lines that begin at a column.
+// wrapped appends text to a line and continues in lines indented to a column.
 func wrapped(line string, column int, text string) string {
 	var b strings.Builder
 	for i, word := range strings.Fields(text) {
@@ -113,7 +113,7 @@ func wrapped(line string, column int, text string) string {
 	return b.String() + line + "\n"
 }
 
-// withNearFlag adds the flag that was probably meant to a complaint about an unknown one.
+// withNearFlag adds the most similar flag to an error about an unknown one.
 func withNearFlag(err error, flags []cli.Flag) error {
 	_, name, unknown := strings.Cut(err.Error(), "flag provided but not defined: -")
 	if !unknown {

@@ -16,9 +16,9 @@ import (
 // lockedError says that another copy runs.
 type lockedError struct{ error }
 
-// lockDir makes the state directory and takes its lock, which falls away with the process. The kernel knows who holds a
-// record lock, so that the pid in the message is true even while the holder is just starting. Nobody else can open
-// either: whoever could, could hold the lock and keep the agent from starting.
+// lockDir makes the state directory and takes its lock, which the kernel releases with the process. The kernel knows
+// the holder of a record lock, so the pid in the message is right even while the holder is starting. Other users can
+// open neither: they could hold the lock and keep the agent from starting.
 func lockDir(dir, name string) (*os.File, error) {
 	if err := makeStateDir(dir); err != nil {
 		return nil, fmt.Errorf("make state directory: %w: choose another with --state-dir", err)
@@ -30,7 +30,7 @@ func lockDir(dir, name string) (*os.File, error) {
 	}
 	whole := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart}
 	if err := syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &whole); err == nil {
-		// Only a message is made of the name: the lock holds without it.
+		// The name is only for messages: the lock holds without it.
 		if f.Truncate(0) == nil {
 			_, _ = f.WriteString(name + "\n")
 		}
@@ -40,11 +40,11 @@ func lockDir(dir, name string) (*os.File, error) {
 	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &whole); err != nil {
 		return nil, fmt.Errorf("take lock %s: %w", path, err)
 	}
-	return nil, lockedError{locked(f, name, whole.Pid, path)}
+	return nil, lockedError{lockedReason(f, name, whole.Pid, path)}
 }
 
-// openLock opens the lock, for nobody but the agent's user. One that others could open, as older versions made it, is
-// replaced when somebody else's process holds it.
+// openLock opens the lock file with mode 0600. A file that others could open, as older versions made it, is replaced
+// when a process of another user holds it.
 func openLock(path string) (*os.File, error) {
 	open := func() (*os.File, error) { return os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600) }
 	f, err := open()
@@ -56,7 +56,7 @@ func openLock(path string) (*os.File, error) {
 		return f, err
 	}
 	whole := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart}
-	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &whole); err != nil || whole.Type == syscall.F_UNLCK || mayHold(int(whole.Pid)) {
+	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &whole); err != nil || whole.Type == syscall.F_UNLCK || mayHoldLock(int(whole.Pid)) {
 		return f, f.Chmod(0o600)
 	}
 	f.Close()
@@ -69,9 +69,9 @@ func openLock(path string) (*os.File, error) {
 	return f, nil
 }
 
-// mayHold reports whether a process may be an agent that holds the lock rightly: root's, or of this process's user, or
-// one of which that cannot be known.
-func mayHold(pid int) bool {
+// mayHoldLock reports whether a process may rightfully hold the lock: it belongs to root or to this process's user, or
+// its user is unknown.
+func mayHoldLock(pid int) bool {
 	at, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
 	if err != nil {
 		return true
@@ -80,8 +80,8 @@ func mayHold(pid int) bool {
 	return !ok || of.Uid == 0 || int(of.Uid) == os.Geteuid()
 }
 
-// makeStateDir makes the directory for its owner alone; its parents may be passed through by all, for what stands beside
-// it need not be private. The directory that is used unless another is given is closed to others when it was open.
+// makeStateDir makes the directory with mode 0700 and its parents with 0755, since its siblings need not be private.
+// The default directory is set to 0700 if it was open to others.
 func makeStateDir(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
@@ -104,7 +104,7 @@ func makeStateDir(dir string) error {
 	return nil
 }
 
-// lockID identifies a lock that is held: by the running system and the file on it. It is "" when that cannot be known.
+// lockID identifies a held lock by boot id, device and inode. It is "" when one of them is unknown.
 func lockID(f *os.File) string {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -121,17 +121,17 @@ func lockID(f *os.File) string {
 	return fmt.Sprintf("%s-%x-%x", strings.TrimSpace(string(boot)), of.Dev, of.Ino)
 }
 
-// locked says who holds the lock, and what to do. Agents do not share a state directory: what they keep there has the same
-// names, and each would take the half-written files of the other for its own.
-func locked(f io.Reader, name string, pid int32, path string) error {
-	said, _ := io.ReadAll(io.LimitReader(f, 128))
-	holder := strings.TrimSpace(string(said))
+// lockedReason returns who holds the lock, and what to do. Agents must not share a state directory: their files have
+// the same names, and each would remove the temporary files of the other.
+func lockedReason(f io.Reader, name string, pid int32, path string) error {
+	content, _ := io.ReadAll(io.LimitReader(f, 128))
+	holder := strings.TrimSpace(string(content))
 	dir := filepath.Dir(path)
 	if filepath.Base(dir) == holder {
 		dir = filepath.Dir(dir)
 	}
 	who := ""
-	if pid > 0 { // it has none here when it lives in another container
+	if pid > 0 { // 0: the holder is in another pid namespace
 		who = fmt.Sprintf(" (pid %d)", pid)
 	}
 	if _, err := intent.ParseName(holder); err != nil || holder == name {

@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// TestWhoHoldsTheLock: an agent that finds its directory taken names the one that has it, and what to do.
-func TestWhoHoldsTheLock(t *testing.T) {
+// TestLockDir_Held_NamesHolderAndNextStep: an agent that finds its directory taken names the one that has it, and what
+// to do.
+func TestLockDir_Held_NamesHolderAndNextStep(t *testing.T) {
 	if dir, other := os.Getenv("LOCK_DIR"), os.Getenv("LOCK_NAME"); dir != "" {
 		_, err := lockDir(dir, other)
 		t.Skip("it is the second one, and says: ", err)
@@ -24,7 +25,7 @@ func TestWhoHoldsTheLock(t *testing.T) {
 	}
 	defer lock.Close()
 	second := func(name string) string {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestWhoHoldsTheLock$", "-test.v")
+		cmd := exec.Command(os.Args[0], "-test.run=^TestLockDir_Held_NamesHolderAndNextStep$", "-test.v")
 		cmd.Env = append(os.Environ(), "LOCK_DIR="+dir, "LOCK_NAME="+name)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -52,8 +53,8 @@ func TestWhoHoldsTheLock(t *testing.T) {
 	}
 }
 
-// TestOnlyTheOwnerCanTakeTheLock: neither by a new file nor by one that an older version left open to all.
-func TestOnlyTheOwnerCanTakeTheLock(t *testing.T) {
+// TestLockDir_LockFile_IsPrivate: neither by a new file nor by one that an older version left open to all.
+func TestLockDir_LockFile_IsPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "platypus", "toy")
 	lock, err := lockDir(dir, "toy")
 	if err != nil {
@@ -77,8 +78,8 @@ func TestOnlyTheOwnerCanTakeTheLock(t *testing.T) {
 	}
 }
 
-// TestAnotherUsersLockIsNoHindrance: nobody holds a lock that an older version made for all to read.
-func TestAnotherUsersLockIsNoHindrance(t *testing.T) {
+// TestLockDir_HeldByAnotherUser_IsReplaced: nobody holds a lock that an older version made for all to read.
+func TestLockDir_HeldByAnotherUser_IsReplaced(t *testing.T) {
 	const python = "/usr/bin/python3" // one that every user may run
 	if _, err := os.Stat(python); os.Geteuid() != 0 || err != nil {
 		t.Skip("skipped: needs root, to be another user, and python3")

@@ -12,10 +12,10 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Log writes lines in the shape of 2014, or as JSON. It is the loop's log, too.
+// Log writes lines in the format of 2014, or as JSON. The loop uses it, too.
 type Log struct {
 	*logrus.Logger
-	flush func() // writes what is left, when the program ends
+	flush func() // writes what is queued, when the program ends
 }
 
 func newLog(w io.Writer, level, format string) (*Log, error) {
@@ -28,7 +28,7 @@ func newLog(w io.Writer, level, format string) (*Log, error) {
 	l.SetLevel(parsed)
 	switch format {
 	case "text":
-		l.SetFormatter(lines{})
+		l.SetFormatter(textFormat{})
 	case "json":
 		l.SetFormatter(&logrus.JSONFormatter{TimestampFormat: "2006-01-02T15:04:05.000Z07:00"})
 	default:
@@ -37,8 +37,8 @@ func newLog(w io.Writer, level, format string) (*Log, error) {
 	return &Log{Logger: l, flush: func() {}}, nil
 }
 
-// queue lets the log be written to w, which may not be read, without the agent waiting for it.
-func (l *Log) queue(w io.Writer) {
+// setQueuedOutput writes the log to w through a queue, so that a blocked w does not block the agent.
+func (l *Log) setQueuedOutput(w io.Writer) {
 	q := newLogQueue(w, func(n int) []byte {
 		line, err := l.Formatter.Format(&logrus.Entry{Logger: l.Logger, Level: logrus.WarnLevel, Time: time.Now(), Message: droppedText(n)})
 		if err != nil {
@@ -50,24 +50,24 @@ func (l *Log) queue(w io.Writer) {
 	l.flush = q.flush
 }
 
-// Info tells of a step. An empty subject is the agent as a whole.
-func (l *Log) Info(subject, text string) { l.about(subject).Info(text) }
+// Info logs a step. An empty subject is the agent as a whole.
+func (l *Log) Info(subject, text string) { l.entry(subject).Info(text) }
 
-// Warn tells of a fault.
-func (l *Log) Warn(subject, text string) { l.about(subject).Warn(text) }
+// Warn logs a fault.
+func (l *Log) Warn(subject, text string) { l.entry(subject).Warn(text) }
 
-func (l *Log) about(subject string) *logrus.Entry {
+func (l *Log) entry(subject string) *logrus.Entry {
 	if subject == "" {
 		return logrus.NewEntry(l.Logger)
 	}
 	return l.WithField("subject", subject)
 }
 
-// lines is the format of 2014: INFO  [2014-08-31 02:42:58.076] web: extracting, then fields as key=value.
-type lines struct{}
+// textFormat is the format of 2014: INFO  [2014-08-31 02:42:58.076] web: extracting, then fields as key=value.
+type textFormat struct{}
 
 // Format implements logrus.Formatter.
-func (lines) Format(e *logrus.Entry) ([]byte, error) {
+func (textFormat) Format(e *logrus.Entry) ([]byte, error) {
 	var b bytes.Buffer
 	level := map[logrus.Level]string{logrus.WarnLevel: "WARN", logrus.InfoLevel: "INFO", logrus.DebugLevel: "DEBUG", logrus.TraceLevel: "DEBUG"}[e.Level]
 	if level == "" {
@@ -92,7 +92,8 @@ func (lines) Format(e *logrus.Entry) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// oneLine keeps what comes from intent, commands and the network from making up lines or steering a terminal.
+// oneLine replaces control characters, so that text from intent, commands and the network can neither forge log lines
+// nor control a terminal.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

@@ -10,8 +10,8 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// cachePatience is how long a starting agent waits for the store before it goes by the last good intent.
-const cachePatience = 3 * time.Second
+// cacheFallbackDelay is how long a starting agent waits for the store before it uses the last good intent.
+const cacheFallbackDelay = 3 * time.Second
 
 // OfNode is the source of agents whose subjects are the apps of their node.
 func OfNode(a *Agent) Source[intent.Node] {
@@ -27,19 +27,20 @@ func (a *Agent) readNode(ctx context.Context) (intent.Node, error) {
 	if err != nil {
 		return intent.Node{}, fmt.Errorf("read intent of %s at %s: %w", a.Node, a.Store.Address(), err)
 	}
-	before, _ := a.remembered()
-	a.compare(before, snapshot, false)
+	before, _ := a.loadIntent()
+	a.compareSnapshots(before, snapshot, false)
 	if !a.DryRun {
-		a.remember(snapshot)
+		a.saveIntent(snapshot)
 	}
-	node := a.nodeOf(snapshot)
+	node := a.parseNode(snapshot)
 	a.checkDeclared(ctx, node)
 	return node, nil
 }
 
-// compare remembers that the store went back between two snapshots, when it did. See [store.Snapshot.SetBack].
-func (a *Agent) compare(before, now store.Snapshot, recent bool) {
-	if a.shell.identity == nil {
+// compareSnapshots records whether the store returned to an older state between two snapshots. See
+// [store.Snapshot.SetBack].
+func (a *Agent) compareSnapshots(before, now store.Snapshot, recent bool) {
+	if a.identity == nil {
 		return
 	}
 	var placed, own []string
@@ -50,10 +51,10 @@ func (a *Agent) compare(before, now store.Snapshot, recent bool) {
 			placed = append(placed, app)
 		}
 	}
-	a.shell.identity.recordSnapshot(now.Index, now.SetBack(before, recent), placed, own)
+	a.identity.recordSnapshot(now.Index, now.SetBack(before, recent), placed, own)
 }
 
-func (a *Agent) nodeOf(s store.Snapshot) intent.Node {
+func (a *Agent) parseNode(s store.Snapshot) intent.Node {
 	node := intent.ReadNode(a.Tree, a.Node, s.Pairs)
 	node.Index = s.Index
 	for i, app := range node.Apps {
@@ -61,25 +62,25 @@ func (a *Agent) nodeOf(s store.Snapshot) intent.Node {
 			node.Apps[i].Phase, node.Apps[i].Reason = intent.PhaseHeld, "held: "+why
 		}
 	}
-	a.warn(node.Warnings)
+	a.logNewWarnings(node.Warnings)
 	return node
 }
 
-// warn logs what is new among the warnings: they come with every snapshot.
-func (a *Agent) warn(warnings intent.Problems) {
+// logNewWarnings logs the warnings that the previous snapshot did not have: every snapshot repeats them.
+func (a *Agent) logNewWarnings(warnings intent.Problems) {
 	now := map[string]bool{}
 	for _, w := range warnings {
 		text := w.Error()
-		if !a.shell.warned[text] && !now[text] {
+		if !a.warned[text] && !now[text] {
 			a.Log.Warn("", text)
 		}
 		now[text] = true
 	}
-	a.shell.warned = now
+	a.warned = now
 }
 
-// watchNode delivers intent as it changes. While the store has not answered at all, the last good intent serves: what
-// it names is kept up, and nothing is removed, for a removal needs the store's word.
+// watchNode delivers intent as it changes. Until the store has answered once, it delivers the last good intent: its
+// apps are kept running, and nothing is removed, since a removal needs a consistent read.
 func (a *Agent) watchNode(ctx context.Context, heard func(intent.Prefix, error)) <-chan intent.Node {
 	out := make(chan intent.Node, 1)
 	gaps := &gaps{last: map[intent.Prefix]time.Time{}}
@@ -88,32 +89,32 @@ func (a *Agent) watchNode(ctx context.Context, heard func(intent.Prefix, error))
 		heard(prefix, err)
 	})
 	go func() {
-		patience := time.NewTimer(cachePatience)
-		defer patience.Stop()
-		newest, known := a.remembered()
-		recent := false // what is remembered may be of any age
-		var later <-chan time.Time
+		fallback := time.NewTimer(cacheFallbackDelay)
+		defer fallback.Stop()
+		newest, known := a.loadIntent()
+		recent := false // the cached intent may be of any age
+		var saveTimer <-chan time.Time
 		for {
 			select {
 			case read := <-snapshots:
-				patience.Stop()
-				a.compare(newest, read, recent && !gaps.take())
+				fallback.Stop()
+				a.compareSnapshots(newest, read, recent && !gaps.take())
 				newest, known, recent = read, true, true
-				node := a.nodeOf(newest)
-				offer(out, node)
+				node := a.parseNode(newest)
+				replaceNewest(out, node)
 				a.checkDeclared(ctx, node)
-				later = time.After(settle) // what is remembered takes a write to disk, and is only a cache
-			case <-later:
-				a.remember(newest)
-				later = nil
-			case <-patience.C:
+				saveTimer = time.After(coalesceDelay) // the cache costs a disk write, so it may lag
+			case <-saveTimer:
+				a.saveIntent(newest)
+				saveTimer = nil
+			case <-fallback.C:
 				if known {
 					a.Log.Warn("", "the store does not answer: going by the last good intent")
-					offer(out, a.nodeOf(newest))
+					replaceNewest(out, a.parseNode(newest))
 				}
 			case <-ctx.Done():
-				if later != nil {
-					a.remember(newest)
+				if saveTimer != nil {
+					a.saveIntent(newest)
 				}
 				return
 			}
@@ -122,11 +123,23 @@ func (a *Agent) watchNode(ctx context.Context, heard func(intent.Prefix, error))
 	return out
 }
 
-// offer puts node into a channel of one in place of an older one.
-func offer(out chan intent.Node, node intent.Node) {
+// replaceNewest replaces the value in a channel with a buffer of one.
+func replaceNewest(out chan intent.Node, node intent.Node) {
 	select {
 	case <-out:
 	default:
 	}
 	out <- node
+}
+
+// readConsistent reads this node's intent consistently. Such a read costs the store a round among its servers, so it is
+// only for destructive steps; a watch may lag slightly. It may be called from any goroutine.
+func (a *Agent) readConsistent(ctx context.Context) (intent.Node, error) {
+	snapshot, err := a.Store.ReadNode(ctx, a.Tree, a.Node, store.Consistent)
+	if err != nil {
+		return intent.Node{}, err
+	}
+	node := intent.ReadNode(a.Tree, a.Node, snapshot.Pairs)
+	node.Index = snapshot.Index
+	return node, nil
 }

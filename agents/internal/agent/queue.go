@@ -7,30 +7,29 @@ import (
 	"time"
 )
 
-// Bounds of what waits to be written to the log.
+// Bounds of the log queue.
 const (
-	maxQueued  = 1 << 20                // bytes; what comes on top is dropped
-	flushLimit = 300 * time.Millisecond // for the rest, when the program ends
+	maxQueued  = 1 << 20                // bytes; further lines are dropped
+	flushLimit = 300 * time.Millisecond // for the remaining lines, when the program ends
 )
 
-// logQueue writes to a log that its reader may have stopped reading: a full pipe must stop neither the agent nor its
-// end. What finds no room is dropped and counted, and the count is written once there is room again. It is safe for use
-// by many goroutines.
+// logQueue writes to a log in the background: a full pipe must block neither the agent nor its exit. When the queue is
+// full, lines are dropped and counted, and the count is logged once there is room. It is safe for concurrent use.
 type logQueue struct {
 	to      io.Writer
-	dropped func(n int) []byte // the line that says so
+	dropped func(n int) []byte // the line that reports n dropped ones
 
 	mu      sync.Mutex
 	lines   [][]byte
 	bytes   int
 	lost    int
-	writing bool          // a line is on its way
-	news    chan struct{} // carries a value when there is something to write
-	idle    *sync.Cond    // signalled when everything was written
+	writing bool          // a line is being written
+	ready   chan struct{} // carries a value when there is something to write
+	idle    *sync.Cond    // signalled when the queue is empty
 }
 
 func newLogQueue(to io.Writer, dropped func(n int) []byte) *logQueue {
-	q := &logQueue{to: to, dropped: dropped, news: make(chan struct{}, 1)}
+	q := &logQueue{to: to, dropped: dropped, ready: make(chan struct{}, 1)}
 	q.idle = sync.NewCond(&q.mu)
 	go q.run()
 	return q
@@ -47,21 +46,21 @@ func (q *logQueue) Write(line []byte) (int, error) {
 	q.lines = append(q.lines, append([]byte(nil), line...))
 	q.bytes += len(line)
 	select {
-	case q.news <- struct{}{}:
+	case q.ready <- struct{}{}:
 	default:
 	}
 	return len(line), nil
 }
 
 func (q *logQueue) run() {
-	for range q.news {
+	for range q.ready {
 		for line := q.next(); line != nil; line = q.next() {
-			_, _ = q.to.Write(line) // there is nobody to tell
+			_, _ = q.to.Write(line) // the error has nowhere to go
 		}
 	}
 }
 
-// next returns what is to be written next, nil when nothing is. What was lost is told of after all that came before it.
+// next returns the next line, nil when there is none. The count of dropped lines follows the lines queued before them.
 func (q *logQueue) next() (line []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -79,7 +78,7 @@ func (q *logQueue) next() (line []byte) {
 	return line
 }
 
-// flush waits until everything is written, but not for long.
+// flush waits until everything is written, for at most flushLimit.
 func (q *logQueue) flush() {
 	written := make(chan struct{})
 	go func() {
@@ -96,7 +95,6 @@ func (q *logQueue) flush() {
 	}
 }
 
-// droppedText says how many lines are missing.
 func droppedText(n int) string {
 	return fmt.Sprintf("%d lines of this log were dropped: nobody read it for a while", n)
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
-// TestOneAppRefused takes away the right to read the cluster of one app, on a real Consul: that app is held as it is and
-// told as such, the other goes on, also when the agent starts anew.
-func TestOneAppRefused(t *testing.T) {
+// TestOfNode_OneAppDenied_OthersGoOn takes away the right to read the cluster of one app, on a real Consul: that app is
+// held as it is and told as such, the other goes on, also when the agent starts anew.
+func TestOfNode_OneAppDenied_OthersGoOn(t *testing.T) {
 	c := consultest.Start(t, consultest.Config{Token: "root"})
-	w := newWorld(t)
+	w := newHarness(t)
 	var err error
 	if w.store, err = store.Open(store.Config{Address: c.Addr, Token: "root"}); err != nil {
 		t.Fatal(err)

@@ -10,38 +10,38 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// reporting turns passes into reports and into the log lines that tell of states.
-type reporting struct {
-	agent    *Agent
-	reporter *store.Reporter
-	index    uint64            // of the intent of the pass under way
-	newest   chan told         // a pass that was not told of yet
-	said     map[string]string // what was logged last of each subject
-	past     *history
-	fault    string
-	presence *presence
-	waiting  *intent.Report // until it may be written
+// reporter turns passes into reports and into log lines about states.
+type reporter struct {
+	agent       *Agent
+	writer      *store.Reporter
+	index       uint64            // of the intent of the current pass
+	newest      chan pendingPass  // a pass that is not reported yet
+	logged      map[string]string // the last reason logged for each subject
+	transitions *transitionLog
+	fault       string
+	presence    *presence
+	waiting     *intent.Report // held back until this copy may report
 }
 
-// told is a pass and the index of the intent that it is about.
-type told struct {
+// pendingPass is a pass and the index of its intent.
+type pendingPass struct {
 	converge.Pass
 	index uint64
 }
 
-// settle is how long a pass waits before it is told of: most changes are over by then and take one report in place of
-// two, and while they go on, neither the disk nor the store is kept busy.
-const settle = 50 * time.Millisecond
+// coalesceDelay is how long a pass waits before it is reported: most changes are over by then and need one report, not
+// two, and a series of changes keeps neither the disk nor the store busy.
+const coalesceDelay = 50 * time.Millisecond
 
-func newReporting(a *Agent) *reporting {
-	r := &reporting{agent: a, newest: make(chan told, 1), said: map[string]string{}, past: newHistory(a), presence: newPresence()}
-	r.reporter = a.Store.NewReporter(a.Tree.Status(intent.Name(a.Name), a.Node))
+func newReporter(a *Agent) *reporter {
+	r := &reporter{agent: a, newest: make(chan pendingPass, 1), logged: map[string]string{}, transitions: newTransitionLog(a), presence: newPresence()}
+	r.writer = a.Store.NewReporter(a.Tree.Status(intent.Name(a.Name), a.Node))
 	return r
 }
 
-// reportOf notes the index of the very intent that each pass is about: a report must not claim to be of newer intent
-// that merely arrived meanwhile. It happens on the goroutine that makes the passes.
-func reportOf[D, A any, S converge.Step](r *reporting, source Source[D], loop *converge.Loop[D, A, S]) {
+// recordIndex wraps States to record the index of the intent of each pass: a report must not claim newer intent that
+// arrived meanwhile. It runs on the goroutine that makes the passes.
+func recordIndex[D, A any, S converge.Step](r *reporter, source Source[D], loop *converge.Loop[D, A, S]) {
 	states := loop.States
 	loop.States = func(desired D, actual A) map[string]converge.State {
 		r.index = source.Index(desired)
@@ -49,9 +49,9 @@ func reportOf[D, A any, S converge.Step](r *reporting, source Source[D], loop *c
 	}
 }
 
-// run writes reports until ctx ends. One that cannot be written is said once.
-func (r *reporting) run(ctx context.Context) {
-	r.reporter.Run(ctx, func(err error) {
+// writeReports writes reports until ctx ends. It logs a failure once.
+func (r *reporter) writeReports(ctx context.Context) {
+	r.writer.Run(ctx, func(err error) {
 		text := ""
 		if err != nil {
 			text = err.Error()
@@ -63,8 +63,8 @@ func (r *reporting) run(ctx context.Context) {
 	})
 }
 
-// later tells of a pass soon, unless there is a newer one by then. One goroutine calls it.
-func (r *reporting) later(p converge.Pass) {
+// enqueue passes the newest pass to run and replaces an older one. Only one goroutine calls it.
+func (r *reporter) enqueue(p converge.Pass) {
 	if p.Err != nil {
 		return
 	}
@@ -72,23 +72,23 @@ func (r *reporting) later(p converge.Pass) {
 	case <-r.newest:
 	default:
 	}
-	r.newest <- told{p, r.index}
+	r.newest <- pendingPass{p, r.index}
 }
 
-// tell tells of passes until ctx ends.
-func (r *reporting) tell(ctx context.Context) {
+// run reports passes until ctx ends.
+func (r *reporter) run(ctx context.Context) {
 	for {
 		select {
 		case t := <-r.newest:
 			select {
-			case <-time.After(settle):
+			case <-time.After(coalesceDelay):
 			case <-ctx.Done():
 			}
 			select {
 			case t = <-r.newest:
 			default:
 			}
-			r.pass(t.Pass, t.index)
+			r.process(t.Pass, t.index)
 		case <-r.presence.changed:
 			r.handOver()
 		case <-ctx.Done():
@@ -97,44 +97,44 @@ func (r *reporting) tell(ctx context.Context) {
 	}
 }
 
-// last tells of what is left once tell has returned, and writes the report.
-func (r *reporting) last(ctx context.Context) error {
+// flush reports the last pass after run has returned, and writes the report.
+func (r *reporter) flush(ctx context.Context) error {
 	select {
 	case t := <-r.newest:
-		r.pass(t.Pass, t.index)
+		r.process(t.Pass, t.index)
 	default:
 	}
 	r.handOver()
 	if !r.presence.mayReport.Load() {
 		return nil
 	}
-	return r.reporter.Flush(ctx)
+	return r.writer.Flush(ctx)
 }
 
-// handOver gives the newest report to the reporter, as soon as this copy is the one that may write it.
-func (r *reporting) handOver() {
+// handOver gives the newest report to the store's reporter once this copy may report.
+func (r *reporter) handOver() {
 	if r.waiting != nil && r.presence.mayReport.Load() {
-		r.reporter.Set(*r.waiting)
+		r.writer.Set(*r.waiting)
 		r.waiting = nil
 	}
 }
 
-// flushOnce writes the report of a single run, unless another copy runs: what that one reports stays.
-func (r *reporting) flushOnce(ctx context.Context) {
+// flushOnce writes the report of a single run, unless another copy runs, whose report then stays.
+func (r *reporter) flushOnce(ctx context.Context) {
 	if other, _ := r.agent.otherCopy(ctx); other != "" {
 		r.agent.Log.Warn("", other+": its report stays, and this run is not reported")
 		return
 	}
-	r.presence.set(true)
-	if err := r.last(ctx); err != nil {
+	r.presence.setMayReport(true)
+	if err := r.flush(ctx); err != nil {
 		r.agent.Log.Warn("", fmt.Sprintf("report: %v", err))
 	}
 }
 
-// pass tells of one.
-func (r *reporting) pass(p converge.Pass, index uint64) {
+// process logs the states of a pass and makes its report.
+func (r *reporter) process(p converge.Pass, index uint64) {
 	if p.Err != nil {
-		return // the last report still says what was observed last; the fault is in the log and in the metrics
+		return // the last observed report stays; the fault is in the log and the metrics
 	}
 	report := intent.Report{
 		Agent: r.agent.Name, Node: r.agent.Node, Version: Version,
@@ -145,29 +145,29 @@ func (r *reporting) pass(p converge.Pass, index uint64) {
 	}
 	for name, o := range p.Outcomes {
 		report.Subjects[name] = stateOf(o)
-		r.say(name, o)
+		r.logState(name, o)
 	}
-	for name := range r.said {
+	for name := range r.logged {
 		if _, still := p.Outcomes[name]; !still {
-			delete(r.said, name)
+			delete(r.logged, name)
 		}
 	}
-	r.past.follow(report.Subjects, time.Now())
+	r.transitions.record(report.Subjects, time.Now())
 	r.waiting = &report
 	r.handOver()
 }
 
-// say logs where a subject stands when a person would want to know and was not told yet. What moves by itself is for
-// the report alone.
-func (r *reporting) say(name string, o converge.Outcome) {
+// logState logs why a subject is not converged, once per reason. States that change by themselves are only in the
+// report.
+func (r *reporter) logState(name string, o converge.Outcome) {
 	text := ""
 	if o.Err == nil && !o.Moves && o.Phase != converge.Converged && o.Phase != converge.Working {
 		text = o.Reason
 	}
-	if text != "" && r.said[name] != text {
+	if text != "" && r.logged[name] != text {
 		r.agent.Log.Info(name, text)
 	}
-	r.said[name] = text
+	r.logged[name] = text
 }
 
 func stateOf(o converge.Outcome) intent.State {

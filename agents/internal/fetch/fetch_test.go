@@ -108,9 +108,9 @@ func check(t *testing.T, f *File, err error, want Reason, status int) {
 	}
 }
 
-// TestResumeAcrossRestarts cuts a fetch for good, and shows that the next one asks only for the rest, unless the
-// content or the address has changed or the state is damaged.
-func TestResumeAcrossRestarts(t *testing.T) {
+// TestGet_CutTransfer_ResumesAfterRestart cuts a fetch for good, and shows that the next one asks only for the rest,
+// unless the content or the address has changed or the state is damaged.
+func TestGet_CutTransfer_ResumesAfterRestart(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		between func(t *testing.T, partial string)
@@ -162,7 +162,7 @@ func TestResumeAcrossRestarts(t *testing.T) {
 	}
 }
 
-func TestContentFullyHeldNeedsNoBody(t *testing.T) {
+func TestGet_PartialComplete_NeedsNoBody(t *testing.T) {
 	srv, count := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
 		w.Header().Set("ETag", `"v1"`)
 		http.ServeContent(w, r, "x", time.Time{}, bytes.NewReader(thing))
@@ -177,7 +177,7 @@ func TestContentFullyHeldNeedsNoBody(t *testing.T) {
 	}
 }
 
-func TestChangedContentStartsOver(t *testing.T) {
+func TestGet_ContentChanged_StartsOver(t *testing.T) {
 	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
 		if n == 0 {
 			part(w, 0, 50_000, true)
@@ -193,7 +193,7 @@ func TestChangedContentStartsOver(t *testing.T) {
 	}
 }
 
-func TestNoDowngradeFromTLS(t *testing.T) {
+func TestGet_RedirectToHTTP_Refused(t *testing.T) {
 	plain, count := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) { w.Write(thing) })
 	srv := httptest.NewTLSServer(http.RedirectHandler(plain.URL, 302))
 	defer srv.Close()
@@ -203,14 +203,14 @@ func TestNoDowngradeFromTLS(t *testing.T) {
 	}
 }
 
-func TestProxyEnvironmentIsHonoured(t *testing.T) {
-	c := newTransfer(Request{}.filled(), nil).client.Transport.(*http.Transport)
+func TestGet_ProxyEnvironment_Used(t *testing.T) {
+	c := newTransfer(Request{}.withDefaults(), nil).client.Transport.(*http.Transport)
 	if c.Proxy == nil || !c.DisableCompression {
 		t.Error("no proxy function, or transparent compression")
 	}
 }
 
-func TestCallerGivesUp(t *testing.T) {
+func TestGet_ContextEnds_Stops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
 		w.Write(thing[:1000])
@@ -224,13 +224,13 @@ func TestCallerGivesUp(t *testing.T) {
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestGet_NoListener_Unreachable(t *testing.T) {
 	address := fmt.Sprintf("http://127.0.0.1:%d/?token=secret", testhost.FreePort(t))
 	f, err := Get(t.Context(), Request{URL: address, Partial: filepath.Join(t.TempDir(), "part")})
 	check(t, f, err, Unreachable, 0)
 }
 
-func TestAddresses(t *testing.T) {
+func TestParse_Addresses(t *testing.T) {
 	top := t.TempDir()
 	good := filepath.Join(top, "f")
 	must(t, os.WriteFile(good, thing, 0o644))
@@ -263,7 +263,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-func TestPartialCannotBeWritten(t *testing.T) {
+func TestGet_PartialUnwritable_Disk(t *testing.T) {
 	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) { part(w, from, len(thing), true) })
 	dir := t.TempDir()
 	must(t, os.Symlink("/nowhere", filepath.Join(dir, "link")))
@@ -274,7 +274,7 @@ func TestPartialCannotBeWritten(t *testing.T) {
 	}
 }
 
-func TestTwoTransfersDoNotMix(t *testing.T) {
+func TestGet_SamePartialTwice_SecondFails(t *testing.T) {
 	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request, n, from int) {
 		w.Header().Set("ETag", `"v1"`)
 		http.ServeContent(w, r, "x", time.Time{}, bytes.NewReader(thing))

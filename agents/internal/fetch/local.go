@@ -19,8 +19,8 @@ var errLink = errors.New("a symbolic link, which is not followed below the repos
 // errForeign is a further name for a file of another user, made by the owner of the directory.
 var errForeign = errors.New("a hard link to a file that not everybody may read: put a copy there")
 
-// local opens a regular file in place. O_NONBLOCK keeps a pipe from holding us up before it is refused.
-func local(u *url.URL, req Request) (*File, error) {
+// openLocalFile opens a regular file in place. O_NONBLOCK keeps a pipe from holding us up before it is refused.
+func openLocalFile(u *url.URL, req Request) (*File, error) {
 	fail := func(r Reason, err error) (*File, error) { return nil, &Error{URL: redact(u), Reason: r, Err: err} }
 	f, err := openLocal(u.Path, req.Repo)
 	var known *Error
@@ -85,7 +85,7 @@ func openLocal(path, repo string) (*os.File, error) {
 			return nil, err
 		}
 		if !more {
-			if err := notForeign(dir, next); err != nil {
+			if err := checkNotForeign(dir, next); err != nil {
 				next.Close()
 				return nil, err
 			}
@@ -115,9 +115,9 @@ func openAt(dir *os.File, name string, flags int) (*os.File, error) {
 	}
 }
 
-// notForeign refuses another name of a file that belongs neither to the directory's owner nor to everybody's eyes. A
-// kernel with fs.protected_hardlinks lets nobody make one; that is a setting.
-func notForeign(dir, file *os.File) error {
+// checkNotForeign refuses another name of a file that belongs neither to the directory's owner nor to everybody's eyes.
+// A kernel with fs.protected_hardlinks lets nobody make one; that is a setting.
+func checkNotForeign(dir, file *os.File) error {
 	in, err := dir.Stat()
 	if err != nil {
 		return err

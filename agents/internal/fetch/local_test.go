@@ -29,7 +29,7 @@ func TestLocal_LinkBelowRepository_IsNotFollowed(t *testing.T) {
 		req := Request{URL: filepath.Join(repo, name), Repo: repo}
 		_, errGet := Get(context.Background(), req)
 		_, errSmall := Small(context.Background(), req, 1000)
-		_, errLook := Look(context.Background(), req)
+		_, errLook := Stat(context.Background(), req)
 		for _, err := range []error{errGet, errSmall, errLook} {
 			if ReasonOf(err) != NotRegular || !strings.Contains(err.Error(), "a symbolic link, which is not followed") || strings.Contains(err.Error(), "password") {
 				t.Errorf("%s: %v", name, err)

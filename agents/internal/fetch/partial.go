@@ -19,15 +19,15 @@ const StateSuffix = ".json"
 
 // partial is content on its way: the bytes so far, their digest, and what the server called them.
 type partial struct {
-	file *os.File
-	path string
-	sum  hash.Hash
-	size int64
-	tag  tag
+	file  *os.File
+	path  string
+	sum   hash.Hash
+	size  int64
+	state partialState
 }
 
-// tag is the state beside a partial file. The address is kept as a digest, for it may hold credentials.
-type tag struct {
+// partialState is the state beside a partial file. The address is kept as a digest, for it may hold credentials.
+type partialState struct {
 	Address  string `json:"address"`
 	ETag     string `json:"etag,omitempty"`
 	Modified string `json:"last_modified,omitempty"`
@@ -35,7 +35,7 @@ type tag struct {
 }
 
 // validator returns what If-Range may carry: a strong ETag, else a date. Without one nothing can be resumed.
-func (t tag) validator() string {
+func (t partialState) validator() string {
 	if t.ETag != "" {
 		return t.ETag
 	}
@@ -53,17 +53,18 @@ func openPartial(path, url string) (*partial, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The lock keeps a second transfer, of this process or of another, from mixing its bytes in. It falls with the file.
+	// The lock keeps a second transfer, of this process or of another, from mixing its bytes in. It falls with the
+	// file.
 	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
 		f.Close()
 		return nil, errors.New("another transfer writes the partial file")
 	}
-	p := &partial{file: f, path: path, sum: sha256.New(), tag: tag{Address: addressDigest(url), Total: -1}}
-	var kept tag
+	p := &partial{file: f, path: path, sum: sha256.New(), state: partialState{Address: addressDigest(url), Total: -1}}
+	var kept partialState
 	data, err := os.ReadFile(path + StateSuffix)
-	usable := err == nil && json.Unmarshal(data, &kept) == nil && kept.Address == p.tag.Address && kept.validator() != ""
+	usable := err == nil && json.Unmarshal(data, &kept) == nil && kept.Address == p.state.Address && kept.validator() != ""
 	if usable {
-		p.tag = kept
+		p.state = kept
 		p.size, err = io.Copy(p.sum, f)
 		usable = err == nil && (kept.Total < 0 || p.size <= kept.Total)
 	}
@@ -79,7 +80,7 @@ func openPartial(path, url string) (*partial, error) {
 
 // restart throws away what was fetched.
 func (p *partial) restart() error {
-	p.size, p.tag = 0, tag{Address: p.tag.Address, Total: -1}
+	p.size, p.state = 0, partialState{Address: p.state.Address, Total: -1}
 	p.sum.Reset()
 	if err := p.file.Truncate(0); err != nil {
 		return err
@@ -88,12 +89,12 @@ func (p *partial) restart() error {
 	return err
 }
 
-// name remembers what the server calls the content, so that it can be asked for the rest of it after a restart.
-func (p *partial) name(t tag) error {
-	if t == p.tag {
+// setState remembers what the server calls the content, so that it can be asked for the rest of it after a restart.
+func (p *partial) setState(t partialState) error {
+	if t == p.state {
 		return nil
 	}
-	p.tag = t
+	p.state = t
 	data, err := json.Marshal(t)
 	if err != nil {
 		return err

@@ -74,8 +74,8 @@ func ReasonOf(err error) Reason {
 	return ""
 }
 
-// byStatus judges a response that brings no content.
-func byStatus(status int) Reason {
+// reasonOfStatus judges a response that brings no content.
+func reasonOfStatus(status int) Reason {
 	switch {
 	case status == http.StatusNotFound, status == http.StatusGone:
 		return NotFound
@@ -94,8 +94,8 @@ func isUntrusted(err error) bool {
 	return errors.As(err, &certificate)
 }
 
-// bare takes the address out of net/http's errors, which spell it with its query.
-func bare(err error) error {
+// withoutURL takes the address out of net/http's errors, which spell it with its query.
+func withoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err

@@ -15,8 +15,8 @@ import (
 	"github.com/platypus-platform/platypus/agents/internal/testhost"
 )
 
-// TestServers runs every kind of server through one fetch.
-func TestServers(t *testing.T) {
+// TestGet_MisbehavingServers_Reason runs every kind of server through one fetch.
+func TestGet_MisbehavingServers_Reason(t *testing.T) {
 	get := func(w http.ResponseWriter, from int) { part(w, from, len(thing), true) }
 	for _, c := range []struct {
 		name   string

@@ -14,10 +14,10 @@ import (
 // transfer is one fetch over HTTP, in as many requests as it takes.
 type transfer struct {
 	Request
-	url    *url.URL
-	client *http.Client
-	best   int64 // most bytes held at any time: only more than that is progress
-	pace   pace
+	url       *url.URL
+	client    *http.Client
+	mostBytes int64 // most bytes held at any time: only more than that is progress
+	rate      rate
 }
 
 func newTransfer(req Request, u *url.URL) *transfer {
@@ -40,7 +40,7 @@ func (t *transfer) run(ctx context.Context) (*File, error) {
 	if err != nil {
 		return nil, t.fail(Disk, err)
 	}
-	t.best = p.size
+	t.mostBytes = p.size
 	for {
 		whole, err := t.attempt(ctx, p)
 		if whole {
@@ -52,8 +52,8 @@ func (t *transfer) run(ctx context.Context) (*File, error) {
 			return f, nil
 		}
 		var e *Error
-		again := err == nil || errors.As(err, &e) && e.Reason == Unreachable && p.size > t.best
-		t.best = max(t.best, p.size)
+		again := err == nil || errors.As(err, &e) && e.Reason == Unreachable && p.size > t.mostBytes
+		t.mostBytes = max(t.mostBytes, p.size)
 		if !again {
 			p.file.Close()
 			return nil, err
@@ -63,21 +63,21 @@ func (t *transfer) run(ctx context.Context) (*File, error) {
 
 // attempt makes one request. Neither whole nor an error means: ask again, differently.
 func (t *transfer) attempt(ctx context.Context, p *partial) (whole bool, err error) {
-	ctx, watch := t.pace.watch(ctx, t.Request)
-	defer watch.stop()
+	ctx, timer := t.rate.watch(ctx, t.Request)
+	defer timer.stop()
 	resp, err := t.send(ctx, http.MethodGet, p)
 	if err != nil {
-		return false, t.judge(ctx, err)
+		return false, t.classify(ctx, err)
 	}
 	defer resp.Body.Close()
 	rest, err := t.accept(resp, p)
-	if err != nil || rest == again {
+	if err != nil || rest == retry {
 		return false, err
 	}
-	if rest == nothing {
+	if rest == complete {
 		return true, nil
 	}
-	return t.copy(ctx, watch, resp, p)
+	return t.copy(ctx, timer, resp, p)
 }
 
 func (t *transfer) send(ctx context.Context, method string, p *partial) (*http.Response, error) {
@@ -88,65 +88,65 @@ func (t *transfer) send(ctx context.Context, method string, p *partial) (*http.R
 	r.Header.Set("Accept-Encoding", "identity")
 	if p != nil && p.size > 0 {
 		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", p.size))
-		r.Header.Set("If-Range", p.tag.validator())
+		r.Header.Set("If-Range", p.state.validator())
 	}
 	return t.client.Do(r)
 }
 
-// remains says what a response brings.
-type remains int
+// disposition says what a response brings.
+type disposition int
 
 const (
-	nothing remains = iota // we hold all of it already
-	content                // its body is to be appended
-	again                  // nothing of use: ask once more
+	complete   disposition = iota // we hold all of it already
+	appendBody                    // its body is to be appended
+	retry                         // nothing of use: ask once more
 )
 
 // accept judges a response and makes the partial file ready for its body.
-func (t *transfer) accept(resp *http.Response, p *partial) (remains, error) {
+func (t *transfer) accept(resp *http.Response, p *partial) (disposition, error) {
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return again, t.fail(BadResponse, fmt.Errorf("content is encoded as %.20q although we asked for it as it is", enc))
+		return retry, t.fail(BadResponse, fmt.Errorf("content is encoded as %.20q although we asked for it as it is", enc))
 	}
 	switch resp.StatusCode {
 	case http.StatusOK:
 		if p.size > 0 {
 			if err := p.restart(); err != nil {
-				return again, t.fail(Disk, err)
+				return retry, t.fail(Disk, err)
 			}
 		}
-		return t.begin(resp, p, resp.ContentLength)
+		return t.start(resp, p, resp.ContentLength)
 	case http.StatusPartialContent:
 		return t.resume(resp, p)
 	case http.StatusRequestedRangeNotSatisfiable:
 		if p.size == 0 {
-			return again, t.status(BadResponse, resp)
+			return retry, t.status(BadResponse, resp)
 		}
-		if p.tag.Total == p.size {
-			return nothing, nil
+		if p.state.Total == p.size {
+			return complete, nil
 		}
 		if err := p.restart(); err != nil {
-			return again, t.fail(Disk, err)
+			return retry, t.fail(Disk, err)
 		}
-		return again, nil
+		return retry, nil
 	default:
-		return again, t.status(byStatus(resp.StatusCode), resp)
+		return retry, t.status(reasonOfStatus(resp.StatusCode), resp)
 	}
 }
 
-// begin notes what the server calls the content it is about to send from the start.
-func (t *transfer) begin(resp *http.Response, p *partial, total int64) (remains, error) {
+// start notes what the server calls the content it is about to send from the start.
+func (t *transfer) start(resp *http.Response, p *partial, total int64) (disposition, error) {
 	if total > t.MaxBytes {
-		return again, t.fail(TooBig, fmt.Errorf("%d bytes, limit %d", total, t.MaxBytes))
+		return retry, t.fail(TooBig, fmt.Errorf("%d bytes, limit %d", total, t.MaxBytes))
 	}
-	next := tag{Address: p.tag.Address, ETag: strong(resp), Modified: resp.Header.Get("Last-Modified"), Total: total}
-	if err := p.name(next); err != nil {
-		return again, t.fail(Disk, err)
+	next := partialState{Address: p.state.Address, ETag: strongETag(resp), Modified: resp.Header.Get("Last-Modified"), Total: total}
+	if err := p.setState(next); err != nil {
+		return retry, t.fail(Disk, err)
 	}
-	return content, nil
+	return appendBody, nil
 }
 
 // resume takes a 206 only if it continues exactly what is held; anything else makes it start over.
-func (t *transfer) resume(resp *http.Response, p *partial) (remains, error) {
+func (t *transfer) resume(resp *http.Response, p *partial) (disposition, error) {
 	from, total, err := contentRange(resp.Header.Get("Content-Range"))
 	switch {
 	case err != nil:
@@ -154,22 +154,22 @@ func (t *transfer) resume(resp *http.Response, p *partial) (remains, error) {
 		err = errors.New("part of the content although we asked for all of it")
 	case from != p.size:
 		err = fmt.Errorf("part from byte %d although we asked from %d", from, p.size)
-	case total >= 0 && p.tag.Total >= 0 && total != p.tag.Total:
-		err = fmt.Errorf("content of %d bytes has become %d", p.tag.Total, total)
-	case p.tag.ETag != "" && strong(resp) != "" && strong(resp) != p.tag.ETag:
+	case total >= 0 && p.state.Total >= 0 && total != p.state.Total:
+		err = fmt.Errorf("content of %d bytes has become %d", p.state.Total, total)
+	case p.state.ETag != "" && strongETag(resp) != "" && strongETag(resp) != p.state.ETag:
 		err = errors.New("another ETag than the one we asked for")
 	}
 	if err == nil {
-		return content, nil
+		return appendBody, nil
 	}
 	if rerr := p.restart(); rerr != nil {
-		return again, t.fail(Disk, rerr)
+		return retry, t.fail(Disk, rerr)
 	}
-	return again, t.fail(BadResponse, err)
+	return retry, t.fail(BadResponse, err)
 }
 
 // copy appends the body. A body that ends early is a cut connection, and worth another request.
-func (t *transfer) copy(ctx context.Context, watch *watch, resp *http.Response, p *partial) (bool, error) {
+func (t *transfer) copy(ctx context.Context, timer *stallTimer, resp *http.Response, p *partial) (bool, error) {
 	buf := make([]byte, bufferSize)
 	for {
 		n, err := resp.Body.Read(buf)
@@ -181,27 +181,27 @@ func (t *transfer) copy(ctx context.Context, watch *watch, resp *http.Response, 
 				rerr := p.restart()
 				return false, t.fail(TooBig, errors.Join(fmt.Errorf("more than %d bytes", t.MaxBytes), rerr))
 			}
-			watch.got(n)
-			t.Progress(p.size, p.tag.Total)
+			timer.add(n)
+			t.Progress(p.size, p.state.Total)
 		}
 		switch {
-		case err == io.EOF && (p.tag.Total < 0 || p.size == p.tag.Total):
+		case err == io.EOF && (p.state.Total < 0 || p.size == p.state.Total):
 			return true, nil
 		case err == io.EOF:
-			return false, t.fail(Unreachable, fmt.Errorf("ended after %d of %d bytes", p.size, p.tag.Total))
+			return false, t.fail(Unreachable, fmt.Errorf("ended after %d of %d bytes", p.size, p.state.Total))
 		case err != nil:
-			err = t.judge(ctx, err)
-			return false, t.keepOrNot(p, err)
+			err = t.classify(ctx, err)
+			return false, t.dropUnlessResumable(p, err)
 		}
 	}
 }
 
-// keepOrNot drops a part that could never be resumed.
-func (t *transfer) keepOrNot(p *partial, err error) error {
-	if p.tag.validator() != "" {
+// dropUnlessResumable drops a part that could never be resumed.
+func (t *transfer) dropUnlessResumable(p *partial, err error) error {
+	if p.state.validator() != "" {
 		return err
 	}
-	t.best = max(t.best, p.size)
+	t.mostBytes = max(t.mostBytes, p.size)
 	if rerr := p.restart(); rerr != nil {
 		return t.fail(Disk, rerr)
 	}
@@ -210,19 +210,19 @@ func (t *transfer) keepOrNot(p *partial, err error) error {
 
 // small reads a short body into memory.
 func (t *transfer) small(ctx context.Context) ([]byte, error) {
-	ctx, watch := t.pace.watch(ctx, t.Request)
-	defer watch.stop()
+	ctx, timer := t.rate.watch(ctx, t.Request)
+	defer timer.stop()
 	resp, err := t.send(ctx, http.MethodGet, nil)
 	if err != nil {
-		return nil, t.judge(ctx, err)
+		return nil, t.classify(ctx, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, t.status(byStatus(resp.StatusCode), resp)
+		return nil, t.status(reasonOfStatus(resp.StatusCode), resp)
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, t.MaxBytes+1))
 	if err != nil {
-		return nil, t.judge(ctx, err)
+		return nil, t.classify(ctx, err)
 	}
 	if int64(len(data)) > t.MaxBytes {
 		return nil, t.fail(TooBig, fmt.Errorf("more than %d bytes", t.MaxBytes))
@@ -238,25 +238,25 @@ func (t *transfer) status(r Reason, resp *http.Response) error {
 	return &Error{URL: redact(t.url), Reason: r, Status: resp.StatusCode}
 }
 
-// judge turns an error of net/http into ours. The caller's own end of patience stays what it is.
-func (t *transfer) judge(ctx context.Context, err error) error {
+// classify turns an error of net/http into ours. The caller's own end of patience stays what it is.
+func (t *transfer) classify(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	switch {
 	case errors.Is(cause, errStalled), errors.Is(cause, errSlow):
 		return t.fail(Stalled, cause)
 	case cause != nil:
 		return cause
-	case isRedirect(bare(err)):
-		return t.fail(BadRedirect, bare(err))
+	case isRedirect(withoutURL(err)):
+		return t.fail(BadRedirect, withoutURL(err))
 	case isUntrusted(err):
-		return t.fail(Untrusted, bare(err))
+		return t.fail(Untrusted, withoutURL(err))
 	default:
-		return t.fail(Unreachable, bare(err))
+		return t.fail(Unreachable, withoutURL(err))
 	}
 }
 
-// strong returns the ETag if it is one that If-Range may carry.
-func strong(resp *http.Response) string {
+// strongETag returns the ETag if it is one that If-Range may carry.
+func strongETag(resp *http.Response) string {
 	if e := resp.Header.Get("ETag"); len(e) >= 2 && e[0] == '"' {
 		return e
 	}

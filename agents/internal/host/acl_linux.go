@@ -42,9 +42,9 @@ func readACL(path string) (acl, error) {
 	}
 }
 
-// writer names somebody who may write by the ACL and is none of users, "" when nobody is. Group 0 counts as root, like in a
-// mode. An ACL that cannot be understood names somebody.
-func (a acl) writer(users []uint32, group uint32) string {
+// untrustedWriter names somebody who may write by the ACL and is none of users, "" when nobody is. Group 0 counts as
+// root, like in a mode. An ACL that cannot be understood names somebody.
+func (a acl) untrustedWriter(users []uint32, group uint32) string {
 	if len(a) < aclHeader || (len(a)-aclHeader)%aclEntry != 0 || binary.LittleEndian.Uint32(a) != aclVersion {
 		return "somebody unknown"
 	}

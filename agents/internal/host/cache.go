@@ -15,8 +15,8 @@ import (
 // ErrDamaged is the error of a cache whose content is not what was written.
 var ErrDamaged = errors.New("it is damaged: its digest differs")
 
-// WriteCache keeps v as JSON at path, readable by the owner alone. The first line is the digest of what follows: what is
-// damaged must not be taken for something else.
+// WriteCache keeps v as JSON at path, readable by the owner alone. The first line is the digest of what follows: what
+// is damaged must not be taken for something else.
 func WriteCache(path string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {

@@ -18,15 +18,15 @@ const maxOutput = 2000
 // it started. The error holds what the command complained about.
 func Run(ctx context.Context, stdin io.Reader, name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
-	var out, complaint bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &complaint
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
-		return out.Bytes(), &CommandError{Name: name, Args: args, Text: clip(complaint.String()), Err: err}
+		return stdout.Bytes(), &CommandError{Name: name, Args: args, Text: truncate(stderr.String()), Err: err}
 	}
-	return out.Bytes(), nil
+	return stdout.Bytes(), nil
 }
 
 // CommandError says which command ended badly and what it said.
@@ -49,7 +49,7 @@ func (e *CommandError) Error() string {
 // Unwrap returns the cause.
 func (e *CommandError) Unwrap() error { return e.Err }
 
-func clip(text string) string {
+func truncate(text string) string {
 	text = strings.TrimSpace(text)
 	if len(text) > maxOutput {
 		return strings.ToValidUTF8(text[:maxOutput], "") + "…"

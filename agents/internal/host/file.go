@@ -10,10 +10,10 @@ import (
 )
 
 // WriteFile puts data at path so that after a crash at any moment either the old or the new content is there whole.
-// What a crash leaves beside it is found again by [Sweep].
+// What a crash leaves beside it is found again by [RemoveLeftovers].
 func WriteFile(path string, data []byte, mode os.FileMode) error {
-	if err := beside(path, func(temporary string) error { return writeNew(temporary, data, mode) }); err != nil {
-		return fmt.Errorf("write %s: %w", path, bare(err))
+	if err := replaceAtomically(path, func(temporary string) error { return writeNew(temporary, data, mode) }); err != nil {
+		return fmt.Errorf("write %s: %w", path, withoutTempName(err))
 	}
 	return SyncDir(filepath.Dir(path))
 }
@@ -48,7 +48,7 @@ func SyncDir(dir string) error {
 }
 
 // SwapLink makes link point to target in one step, whether or not it pointed elsewhere before. Something at link that
-// is not a link is left alone and an error. What a crash leaves beside it is found again by [Sweep].
+// is not a link is left alone and an error. What a crash leaves beside it is found again by [RemoveLeftovers].
 func SwapLink(link, target string) error {
 	at, err := os.Lstat(link)
 	switch {
@@ -57,10 +57,10 @@ func SwapLink(link, target string) error {
 	case err == nil && at.Mode()&os.ModeSymlink == 0:
 		return fmt.Errorf("link %s to %s: %s is in its place: move it away", link, target, at.Mode().Type())
 	case err == nil:
-		err = beside(link, func(temporary string) error { return os.Symlink(target, temporary) })
+		err = replaceAtomically(link, func(temporary string) error { return os.Symlink(target, temporary) })
 	}
 	if err != nil {
-		return fmt.Errorf("link %s to %s: %w", link, target, bare(err))
+		return fmt.Errorf("link %s to %s: %w", link, target, withoutTempName(err))
 	}
 	return SyncDir(filepath.Dir(link))
 }

@@ -16,7 +16,7 @@ import (
 
 const hang = 2 * time.Minute
 
-func TestWriteFileReplacesWhole(t *testing.T) {
+func TestWriteFile_ReplacesWholeFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
 	for _, content := range []string{"first, which is longer", "second"} {
@@ -81,8 +81,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunEndsWithAllThatItStarted: a grandchild that holds the pipes must not keep Run, nor outlive it.
-func TestRunEndsWithAllThatItStarted(t *testing.T) {
+// TestRun_ContextEnds_KillsDescendants: a grandchild that holds the pipes must not keep Run, nor outlive it.
+func TestRun_ContextEnds_KillsDescendants(t *testing.T) {
 	pids := filepath.Join(t.TempDir(), "pid")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -117,8 +117,8 @@ func TestRunEndsWithAllThatItStarted(t *testing.T) {
 	}
 }
 
-// TestSweep removes what is ours and half done, and nothing else.
-func TestSweep(t *testing.T) {
+// TestRemoveLeftovers_OnlyTemporaryFiles removes what is ours and half done, and nothing else.
+func TestRemoveLeftovers_OnlyTemporaryFiles(t *testing.T) {
 	dir, state := t.TempDir(), t.TempDir()
 	foreign := []string{".current", ".x.json123456", ".profile.platypus", "x.0123456789abcdef.platypus", ".x.0123456789abcdeg.platypus", ".x.0123456789abcdef.platypus.bak"}
 	for _, name := range foreign {
@@ -145,15 +145,15 @@ func TestSweep(t *testing.T) {
 		return len(entries)
 	}
 	half()
-	if err := host.Sweep(dir); err != nil || left() != len(foreign)+1 {
+	if err := host.RemoveLeftovers(dir); err != nil || left() != len(foreign)+1 {
 		t.Errorf("%d entries left, %v", left(), err)
 	}
-	if err := host.Sweep(filepath.Join(dir, "absent")); err != nil {
+	if err := host.RemoveLeftovers(filepath.Join(dir, "absent")); err != nil {
 		t.Error(err)
 	}
 	// A process that starts finds what one before it wrote to, wherever that was.
 	list := filepath.Join(state, "written.list")
-	if err := host.SweepAll(list); err != nil {
+	if err := host.RemoveAllLeftovers(list); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -165,7 +165,7 @@ func TestSweep(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(state, ".lock.0123456789abcdef.platypus"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := host.SweepAll(list); err != nil || left() != len(foreign)+2 {
+	if err := host.RemoveAllLeftovers(list); err != nil || left() != len(foreign)+2 {
 		t.Errorf("%d entries left, %v", left(), err)
 	}
 	if entries, err := os.ReadDir(state); err != nil || len(entries) != 1 {
@@ -180,19 +180,20 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	half()
-	if err := host.SweepAll(list); err != nil || left() != len(foreign)+4 {
+	if err := host.RemoveAllLeftovers(list); err != nil || left() != len(foreign)+4 {
 		t.Errorf("%d entries left, %v", left(), err)
 	}
 }
 
-// TestSweepLeavesWhatIsUnderWay: a goroutine that sweeps and others that write do not get into each other's way.
-func TestSweepLeavesWhatIsUnderWay(t *testing.T) {
+// TestRemoveLeftovers_ConcurrentWrites_Kept: a goroutine that sweeps and others that write do not get into each other's
+// way.
+func TestRemoveLeftovers_ConcurrentWrites_Kept(t *testing.T) {
 	dir := t.TempDir()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for range 200 {
-			if err := host.Sweep(dir); err != nil {
+			if err := host.RemoveLeftovers(dir); err != nil {
 				t.Error(err)
 			}
 		}
@@ -209,8 +210,8 @@ func TestSweepLeavesWhatIsUnderWay(t *testing.T) {
 	}
 }
 
-// TestAFaultIsTheSameEachTime: with a random name in it, the log would tell it again and again.
-func TestAFaultIsTheSameEachTime(t *testing.T) {
+// TestErrors_Repeated_HaveTheSameText: with a random name in it, the log would tell it again and again.
+func TestErrors_Repeated_HaveTheSameText(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "no", "file")
 	first, second := host.WriteFile(path, nil, 0o600), host.WriteFile(path, nil, 0o600)
 	if first == nil || second == nil || first.Error() != second.Error() || !errors.Is(first, os.ErrNotExist) {

@@ -13,47 +13,47 @@ import (
 // ErrUnsafe says that a user who is not trusted could replace or change what is at a path.
 var ErrUnsafe = errors.New("unsafe path")
 
-// unsafe is an [ErrUnsafe] in words.
-type unsafe string
+// unsafeError is an [ErrUnsafe] in words.
+type unsafeError string
 
-func unsafef(format string, args ...any) error { return unsafe(fmt.Sprintf(format, args...)) }
+func unsafef(format string, args ...any) error { return unsafeError(fmt.Sprintf(format, args...)) }
 
-func (u unsafe) Error() string        { return string(u) }
-func (u unsafe) Is(target error) bool { return target == ErrUnsafe }
+func (u unsafeError) Error() string        { return string(u) }
+func (u unsafeError) Is(target error) bool { return target == ErrUnsafe }
 
-// Trust checks whether only trusted users can change what is at a path. It remembers its answers, so use one for one look
-// at the host. It is not safe for concurrent use.
+// Trust checks whether only trusted users can change what is at a path. It remembers its answers, so use one for one
+// look at the host. It is not safe for concurrent use.
 type Trust struct {
-	users []uint32
-	seen  map[string]error
+	users   []uint32
+	results map[string]error
 }
 
 // NewTrust returns a Trust in root and the given users.
 func NewTrust(users ...uint32) *Trust {
 	all := append([]uint32{0}, users...)
 	slices.Sort(all)
-	return &Trust{users: slices.Compact(all), seen: map[string]error{}}
+	return &Trust{users: slices.Compact(all), results: map[string]error{}}
 }
 
-// Check returns nil when path and each of its parents belong to trusted users and nobody else can write to them, by mode,
-// by group or by POSIX ACL. A directory with the sticky bit, as /tmp, may be open to all: its entries are checked. A
-// symbolic link is followed, and its target is checked as well. What does not exist yet cannot be changed: whoever may
-// create it was checked before. The error is [ErrUnsafe], or that of the look itself.
+// Check returns nil when path and each of its parents belong to trusted users and nobody else can write to them, by
+// mode, by group or by POSIX ACL. A directory with the sticky bit, as /tmp, may be open to all: its entries are
+// checked. A symbolic link is followed, and its target is checked as well. What does not exist yet cannot be changed:
+// whoever may create it was checked before. The error is [ErrUnsafe], or that of the look itself.
 func (t *Trust) Check(path string) error { return t.check(filepath.Clean(path), 0) }
 
 // maxLinks bounds the symbolic links on the way to one path.
 const maxLinks = 40
 
 func (t *Trust) check(path string, links int) error {
-	if err, known := t.seen[path]; known {
+	if err, known := t.results[path]; known {
 		return err
 	}
-	err := t.look(path, links)
-	t.seen[path] = err
+	err := t.checkUncached(path, links)
+	t.results[path] = err
 	return err
 }
 
-func (t *Trust) look(path string, links int) error {
+func (t *Trust) checkUncached(path string, links int) error {
 	if parent := filepath.Dir(path); parent != path {
 		if err := t.check(parent, links); err != nil {
 			return err
@@ -66,7 +66,7 @@ func (t *Trust) look(path string, links int) error {
 	if err != nil {
 		return err
 	}
-	if err := t.entry(path, info); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+	if err := t.checkEntry(path, info); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		return err
 	}
 	if links >= maxLinks {
@@ -86,8 +86,8 @@ func (t *Trust) look(path string, links int) error {
 	return t.check(filepath.Clean(target), links+1)
 }
 
-// entry checks one component of a path.
-func (t *Trust) entry(path string, info fs.FileInfo) error {
+// checkEntry checks one component of a path.
+func (t *Trust) checkEntry(path string, info fs.FileInfo) error {
 	st, mode := info.Sys().(*syscall.Stat_t), info.Mode()
 	if !slices.Contains(t.users, st.Uid) {
 		return unsafef("%s belongs to user %d, who could change it: chown root %[1]s", path, st.Uid)
@@ -100,7 +100,7 @@ func (t *Trust) entry(path string, info fs.FileInfo) error {
 	case err != nil:
 		return err
 	case acl != nil:
-		if who := acl.writer(t.users, st.Gid); who != "" {
+		if who := acl.untrustedWriter(t.users, st.Gid); who != "" {
 			return unsafef("%s is writable by %s through its ACL: setfacl -b %[1]s", path, who)
 		}
 		mode &^= 0o020 // the bits of the group are the mask of the ACL

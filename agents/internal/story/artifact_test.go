@@ -18,7 +18,7 @@ import (
 type program struct {
 	app    string
 	health string // the health member of its deploy_config
-	pack   func(w *world, dir, port, version string, broken bool)
+	pack   func(w *harness, dir, port, version string, broken bool)
 	asks   func(port string) (string, error) // which version answers
 }
 
@@ -26,7 +26,7 @@ type program struct {
 var nginx = program{
 	app:    "web",
 	health: `{"path":"/healthz","port":%s,"interval":"100ms","min_healthy":"300ms","deadline":"20s"}`,
-	pack: func(w *world, dir, port, version string, broken bool) {
+	pack: func(w *harness, dir, port, version string, broken bool) {
 		copyProgram(w, "nginx", dir)
 		healthz := "return 200 ok;"
 		if broken {
@@ -55,7 +55,7 @@ var nginx = program{
 var redis = program{
 	app:    "cache",
 	health: `{"port":%s,"interval":"100ms","min_healthy":"300ms","deadline":"30s"}`,
-	pack: func(w *world, dir, port, version string, broken bool) {
+	pack: func(w *harness, dir, port, version string, broken bool) {
 		copyProgram(w, "redis-server", dir)
 		line := `exec "$here/bin/redis-server" --bind 127.0.0.1 --port ` + port + ` --save "" --daemonize no`
 		if broken {
@@ -77,7 +77,7 @@ var redis = program{
 	},
 }
 
-func copyProgram(w *world, name, dir string) {
+func copyProgram(w *harness, name, dir string) {
 	testhost.NeedTools(w.TB, name)
 	path, _ := exec.LookPath(name)
 	data, err := os.ReadFile(path)
@@ -88,7 +88,7 @@ func copyProgram(w *world, name, dir string) {
 }
 
 // publish packs a version into the repository.
-func (w *world) publish(p program, port, version string, broken bool) {
+func (w *harness) publish(p program, port, version string, broken bool) {
 	w.Helper()
 	dir := filepath.Join(w.dir, "pack", p.app+"-"+version)
 	p.pack(w, dir, port, version, broken)

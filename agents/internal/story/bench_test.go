@@ -22,7 +22,7 @@ const sleeper = "#!/bin/sh\necho \"$PLATYPUS_VERSION\" >%s\nexec sleep 1000000\n
 // BenchmarkSwitch measures from the PUT of intent to the first line of the new version's program, beside the same
 // done by hand on the same service: sv stop, ln, sv start.
 func BenchmarkSwitch(b *testing.B) {
-	w := newWorld(b, "embedded", "runit")
+	w := newHarness(b, "embedded", "runit")
 	testhost.NeedTools(b, "sv")
 	started := filepath.Join(w.dir, "started")
 	for _, version := range []string{"v1", "v2"} {
@@ -77,7 +77,7 @@ func BenchmarkSwitch(b *testing.B) {
 
 // BenchmarkIdle measures what three agents with twenty apps cost while nothing changes.
 func BenchmarkIdle(b *testing.B) {
-	w := newWorld(b, "embedded", "runit")
+	w := newHarness(b, "embedded", "runit")
 	w.firewall()
 	for i := range 20 {
 		app := fmt.Sprintf("app%d", i)
@@ -110,9 +110,9 @@ func BenchmarkIdle(b *testing.B) {
 }
 
 // packed puts pack/<version> into the repository as a version of app.
-func (w *world) packed(app, version string) { w.packedFrom(app, version, version) }
+func (w *harness) packed(app, version string) { w.packedFrom(app, version, version) }
 
-func (w *world) packedFrom(app, version, dir string) {
+func (w *harness) packedFrom(app, version, dir string) {
 	w.Helper()
 	script, err := filepath.Abs("../../../scripts/pack.sh")
 	if err != nil {
@@ -124,7 +124,7 @@ func (w *world) packedFrom(app, version, dir string) {
 }
 
 // spin waits like eventually, looking often enough to measure milliseconds.
-func (w *world) spin(ok func() error) {
+func (w *harness) spin(ok func() error) {
 	w.Helper()
 	var err error
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(200 * time.Microsecond) {
@@ -136,7 +136,7 @@ func (w *world) spin(ok func() error) {
 }
 
 // index is the store's index over everything.
-func (w *world) index() uint64 {
+func (w *harness) index() uint64 {
 	w.Helper()
 	response, err := w.http().Get("http://store/v1/kv/?keys")
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// simple declares an app that does nothing but run, with versions v1 (active) and v2, and one port.
-func (w *world) simple(app string, port int) {
+// declareSimple declares an app that does nothing but run, with versions v1 (active) and v2, and one port.
+func (w *harness) declareSimple(app string, port int) {
 	w.Helper()
 	for _, version := range []string{"v1", "v2"} {
 		pack := app + "-" + version
@@ -27,10 +27,10 @@ func (w *world) simple(app string, port int) {
 	w.activate(program{app: app}, "v1", "v2")
 }
 
-func (w *world) basedir(app string) string { return filepath.Join(w.dir, "srv", app) }
+func (w *harness) basedir(app string) string { return filepath.Join(w.dir, "srv", app) }
 
 // live is the version that current points to, and that a process of was started from.
-func (w *world) live(app string) (string, error) {
+func (w *harness) live(app string) (string, error) {
 	target, err := os.Readlink(filepath.Join(w.basedir(app), "current"))
 	if err != nil {
 		return "", err
@@ -47,7 +47,7 @@ func (w *world) live(app string) (string, error) {
 }
 
 // runs waits until an app's current link and its process are of the version.
-func (w *world) runs(app, version string) {
+func (w *harness) runs(app, version string) {
 	w.Helper()
 	w.eventually(app+" runs "+version, func() error {
 		got, err := w.live(app)
@@ -58,17 +58,17 @@ func (w *world) runs(app, version string) {
 	})
 }
 
-// TestAgentsDieAtAnyMoment kills all agents again and again while versions change. In the end there is what was
+// TestFaults_AgentsKilled_ConvergeAfterwards kills all agents again and again while versions change. In the end there is what was
 // declared last, and nothing half done is left over.
-func TestAgentsDieAtAnyMoment(t *testing.T) {
-	w := newWorld(t, "embedded", "runit")
+func TestFaults_AgentsKilled_ConvergeAfterwards(t *testing.T) {
+	w := newHarness(t, "embedded", "runit")
 	rounds := 6
 	if os.Getenv("PLATYPUS_FAULTS") != "" {
 		rounds = 60
 	}
 	apps := []string{"a", "b", "c"}
 	for i, app := range apps {
-		w.simple(app, 20000+i)
+		w.declareSimple(app, 20000+i)
 	}
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -102,12 +102,12 @@ func TestAgentsDieAtAnyMoment(t *testing.T) {
 	t.Logf("%d rounds of kill -9", rounds)
 }
 
-// TestTheStoreGoesAway takes the store away, starts the agents anew without it, brings it back empty, and then as it
+// TestFaults_StoreDown_AppsKeepRunning takes the store away, starts the agents anew without it, brings it back empty, and then as it
 // was. What runs goes on running all the time.
-func TestTheStoreGoesAway(t *testing.T) {
-	w := newWorld(t, "embedded", "runit")
+func TestFaults_StoreDown_AppsKeepRunning(t *testing.T) {
+	w := newHarness(t, "embedded", "runit")
 	for i, app := range []string{"a", "b", "c"} {
-		w.simple(app, 20000+i)
+		w.declareSimple(app, 20000+i)
 	}
 	preparer, setlive := w.agent("preparer"), w.agent("setlive", "--resync", "1s")
 	for _, app := range []string{"a", "b", "c"} {
@@ -162,16 +162,16 @@ func TestTheStoreGoesAway(t *testing.T) {
 	}
 }
 
-// TestMassRemovalIsHeld deletes all apps of a node at once, be it only one: nothing happens until a person confirms.
-func TestMassRemovalIsHeld(t *testing.T) {
+// TestGuard_MassRemoval_HeldUntilConfirmed deletes all apps of a node at once, be it only one: nothing happens until a person confirms.
+func TestGuard_MassRemoval_HeldUntilConfirmed(t *testing.T) {
 	for _, apps := range [][]string{{"a"}, {"a", "b", "c"}} {
-		t.Run(fmt.Sprint(len(apps)), func(t *testing.T) { massRemoval(newWorld(t, "embedded", "runit"), apps) })
+		t.Run(fmt.Sprint(len(apps)), func(t *testing.T) { massRemoval(newHarness(t, "embedded", "runit"), apps) })
 	}
 }
 
-func massRemoval(w *world, apps []string) {
+func massRemoval(w *harness, apps []string) {
 	for i, app := range apps {
-		w.simple(app, 20000+i)
+		w.declareSimple(app, 20000+i)
 	}
 	w.agent("preparer")
 	w.agent("setlive", "--resync", "1s")
@@ -201,11 +201,11 @@ func massRemoval(w *world, apps []string) {
 	})
 }
 
-// TestASecondCopyStepsBack starts an agent twice.
-func TestASecondCopyStepsBack(t *testing.T) {
-	w := newWorld(t, "embedded", "runit")
+// TestAgent_SecondCopy_Exits starts an agent twice.
+func TestAgent_SecondCopy_Exits(t *testing.T) {
+	w := newHarness(t, "embedded", "runit")
 	w.firewall()
-	w.simple("a", 20000)
+	w.declareSimple("a", 20000)
 	names := []string{"preparer", "setlive"}
 	if w.netns != "" {
 		names = append(names, "port-authority")
@@ -238,7 +238,7 @@ func TestASecondCopyStepsBack(t *testing.T) {
 }
 
 // pids names the processes of all services.
-func (w *world) pids() string {
+func (w *harness) pids() string {
 	out, _ := exec.Command("sh", "-c", `for s in "$1"/*/supervise/pid; do [ -s "$s" ] && cat "$s"; done`, "sh", w.runit.Services).Output()
 	return strings.Join(strings.Fields(string(out)), " ")
 }

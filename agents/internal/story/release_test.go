@@ -21,14 +21,14 @@ func TestRelease(t *testing.T) {
 			for _, p := range []program{nginx, redis} {
 				t.Run(store+"/"+supervisor+"/"+p.app, func(t *testing.T) {
 					t.Parallel() // they wait most of the time
-					release(newWorld(t, store, supervisor), p)
+					release(newHarness(t, store, supervisor), p)
 				})
 			}
 		}
 	}
 }
 
-func release(w *world, p program) {
+func release(w *harness, p program) {
 	port := freePort(w.TB)
 	for _, version := range []string{"v1", "v2"} {
 		w.publish(p, port, version, false)
@@ -101,7 +101,7 @@ func release(w *world, p program) {
 	w.open(p, port, false)
 }
 
-func (w *world) activate(p program, active string, prepared ...string) {
+func (w *harness) activate(p program, active string, prepared ...string) {
 	w.Helper()
 	versions := fmt.Sprintf("%q:\"active\"", active)
 	for _, v := range prepared {
@@ -110,7 +110,7 @@ func (w *world) activate(p program, active string, prepared ...string) {
 	w.put("clusters/"+p.app+"/production/config", `{"versions":{`+versions+`}}`)
 }
 
-func (w *world) answers(p program, port, version string) {
+func (w *harness) answers(p program, port, version string) {
 	w.Helper()
 	w.eventually(p.app+" answers as "+version, func() error {
 		got, err := p.asks(port)
@@ -122,7 +122,7 @@ func (w *world) answers(p program, port, version string) {
 }
 
 // converged waits until the monitor's probe is content.
-func (w *world) converged() {
+func (w *harness) converged() {
 	w.Helper()
 	w.eventually("everything is converged", func() error {
 		cmd := w.command("platypus", "status", "--check")
@@ -137,7 +137,7 @@ func (w *world) converged() {
 var networks atomic.Int64
 
 // firewall gives port-authority a network namespace of its own, when this user may make one.
-func (w *world) firewall() {
+func (w *harness) firewall() {
 	if os.Geteuid() != 0 {
 		w.Log("not root: the story goes without port-authority")
 		return
@@ -153,7 +153,7 @@ func (w *world) firewall() {
 }
 
 // open checks what the firewall says of a port.
-func (w *world) open(p program, port string, want bool) {
+func (w *harness) open(p program, port string, want bool) {
 	w.Helper()
 	if w.netns == "" {
 		return
@@ -167,7 +167,7 @@ func (w *world) open(p program, port string, want bool) {
 	})
 }
 
-func (w *world) remove(key string) {
+func (w *harness) remove(key string) {
 	w.Helper()
 	if _, err := w.try(http.MethodDelete, "platypus/intent/"+key, ""); err != nil {
 		w.Fatal(err)

@@ -10,9 +10,9 @@ import (
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
-// TestLinesAsTyped runs the lines that the documentation promises, with the paths and ports that they name, on a
+// TestDocs_Commands_WorkAsTyped runs the lines that the documentation promises, with the paths and ports that they name, on a
 // machine of their own made of namespaces.
-func TestLinesAsTyped(t *testing.T) {
+func TestDocs_Commands_WorkAsTyped(t *testing.T) {
 	testhost.NeedRoot(t)
 	testhost.NeedTools(t, "unshare", "ip", "curl", "runsvdir", "iptables")
 	consul := consultest.Need(t)
@@ -20,7 +20,7 @@ func TestLinesAsTyped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{TB: t, bin: bin, dir: t.TempDir()}
+	w := &harness{TB: t, bin: bin, dir: t.TempDir()}
 	for _, version := range []string{"56d459e7", "e928e5ad"} {
 		w.write(filepath.Join(w.dir, "pack", version, "bin/launch"), "#!/bin/sh\nexec sleep 1000000\n")
 		w.packed("slug", version)

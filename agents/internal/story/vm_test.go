@@ -9,18 +9,18 @@ import (
 	"testing"
 )
 
-// TestPlacedApp wishes for a vm with an app and nothing else: the allocator finds it a machine, preparer and setlive on that
+// TestVM_WithApp_PlacedAndReleased wishes for a vm with an app and nothing else: the allocator finds it a machine, preparer and setlive on that
 // node bring the app up, and when the vm is released the app goes and then its share is free.
-func TestPlacedApp(t *testing.T) {
+func TestVM_WithApp_PlacedAndReleased(t *testing.T) {
 	for _, store := range []string{"embedded", "consul"} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			placedApp(newWorld(t, store, "runit"), nginx)
+			placedApp(newHarness(t, store, "runit"), nginx)
 		})
 	}
 }
 
-func placedApp(w *world, p program) {
+func placedApp(w *harness, p program) {
 	port := freePort(w.TB)
 	w.publish(p, port, "v1", false)
 	w.write(filepath.Join(w.dir, "run/.keep"), "")

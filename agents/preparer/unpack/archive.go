@@ -15,8 +15,8 @@ import (
 // On a refusal the Result still carries the digest, so that a caller who knows the expected one can tell a bad
 // archive from bytes damaged on the way. What was extracted by then stays in the directory for the caller to remove.
 func Archive(ctx context.Context, src io.Reader, into *os.Root, lim Limits) (Result, error) {
-	lim = lim.filled()
-	s := newSource(ctx, src)
+	lim = lim.withDefaults()
+	s := newReadAhead(ctx, src)
 	defer s.stop()
 	res, err := extract(ctx, s, into, lim)
 	if err != nil && ctx.Err() != nil {
@@ -35,31 +35,31 @@ func Archive(ctx context.Context, src io.Reader, into *os.Root, lim Limits) (Res
 	return res, err
 }
 
-func extract(ctx context.Context, s *source, into *os.Root, lim Limits) (Result, error) {
-	p, err := newPlain(s, lim)
+func extract(ctx context.Context, source *readAhead, into *os.Root, lim Limits) (Result, error) {
+	p, err := newDecompressor(source, lim)
 	if err != nil {
-		return Result{}, judge("", err)
+		return Result{}, classify("", err)
 	}
-	defer p.closed()
-	x := &extraction{limits: lim, plain: p, tar: tar.NewReader(p), tree: newTree(lim), out: newWriters(into)}
+	defer p.stop()
+	x := &extraction{limits: lim, decompressor: p, tar: tar.NewReader(p), tree: newTree(lim), out: newFileWriters(into)}
 	err = x.entries(ctx)
 	if werr := x.out.finish(); err == nil {
 		err = werr
 	}
 	if err == nil {
-		err = x.tree.settle()
+		err = x.tree.checkDeferredLinks()
 	}
 	return Result{Bytes: x.bytes, Files: x.tree.count}, err
 }
 
 // extraction is one archive on its way to the disk.
 type extraction struct {
-	limits Limits
-	plain  *plain
-	tar    *tar.Reader
-	tree   *tree
-	out    *writers
-	bytes  int64
+	limits       Limits
+	decompressor *decompressor
+	tar          *tar.Reader
+	tree         *tree
+	out          *fileWriters
+	bytes        int64
 }
 
 // entries extracts one entry after the other, then checks how the archive ends.
@@ -69,13 +69,13 @@ func (x *extraction) entries(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		before := x.plain.read
+		before := x.decompressor.read
 		h, err := x.tar.Next()
 		if err == io.EOF {
-			return x.end(n, last, x.plain.read-before)
+			return x.end(n, last, x.decompressor.read-before)
 		}
 		if err != nil {
-			return judge(last, err)
+			return classify(last, err)
 		}
 		last = h.Name
 		if err := x.entry(h); err != nil {
@@ -87,20 +87,20 @@ func (x *extraction) entries(ctx context.Context) error {
 // end demands the two blank blocks and then nothing but blank padding. archive/tar itself is content when an archive
 // just stops between two entries, which is what a cut file looks like; ate is what it read to learn of the end.
 func (x *extraction) end(entries int, last string, ate int64) error {
-	if ate < 1024 || x.plain.zeros < 1024 {
+	if ate < 1024 || x.decompressor.zeros < 1024 {
 		return refuse(last, NoEnd)
 	}
 	buf := make([]byte, 32<<10)
 	for {
-		n, err := x.plain.Read(buf)
-		if x.plain.zeros < int64(n) {
+		n, err := x.decompressor.Read(buf)
+		if x.decompressor.zeros < int64(n) {
 			return refuse("", Trailing)
 		}
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return judgeTail(err)
+			return classifyTrailing(err)
 		}
 	}
 	if entries == 0 {
@@ -109,9 +109,9 @@ func (x *extraction) end(entries int, last string, ate int64) error {
 	return nil
 }
 
-// judgeTail judges errors met behind the end of the tar archive, where a bad header is what garbage looks like.
-func judgeTail(err error) error {
-	err = judge("", err)
+// classifyTrailing judges errors met behind the end of the tar archive, where a bad header is what garbage looks like.
+func classifyTrailing(err error) error {
+	err = classify("", err)
 	var e *Error
 	if errors.As(err, &e) && e.Reason == Corrupt {
 		return &Error{Reason: Trailing, Err: e.Err}
@@ -121,9 +121,9 @@ func judgeTail(err error) error {
 
 func (x *extraction) entry(h *tar.Header) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
-		return x.tree.tick(h.Name)
+		return x.tree.countEntry(h.Name)
 	}
-	name, err := clean(h.Name, x.limits)
+	name, err := cleanName(h.Name, x.limits)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (x *extraction) entry(h *tar.Header) error {
 }
 
 func (x *extraction) parents(name string) error {
-	made, err := x.tree.missing(name)
+	made, err := x.tree.missingDirs(name)
 	if err != nil {
 		return err
 	}
@@ -162,11 +162,11 @@ func (x *extraction) parents(name string) error {
 // dir makes a directory. That of the tree itself is the caller's, who decides who may enter it.
 func (x *extraction) dir(name string, mode os.FileMode) error {
 	if name == "." {
-		return x.tree.tick(name)
+		return x.tree.countEntry(name)
 	}
 	switch x.tree.kinds[name] {
 	case directory:
-		if err := x.tree.tick(name); err != nil {
+		if err := x.tree.countEntry(name); err != nil {
 			return err
 		}
 		return x.out.chmodDir(name, mode)
@@ -196,7 +196,7 @@ func (x *extraction) file(name string, h *tar.Header) error {
 	if x.bytes += h.Size; x.bytes > x.limits.Bytes || h.Size < 0 {
 		return refusef(name, TooBig, "limit %d bytes for all files", x.limits.Bytes)
 	}
-	if err := x.plain.dense(x.bytes); err != nil {
+	if err := x.decompressor.checkRatio(x.bytes); err != nil {
 		return err
 	}
 	err := x.out.write(newFile{name: name, mode: h.FileInfo().Mode().Perm(), mtime: h.ModTime, size: h.Size}, x.tar)
@@ -207,32 +207,32 @@ func (x *extraction) file(name string, h *tar.Header) error {
 	case errors.As(err, &disk):
 		return disk.err
 	default:
-		return judge(name, err)
+		return classify(name, err)
 	}
 }
 
 func (x *extraction) symlink(name, target string) error {
-	late, err := symlink(name, target, x.limits)
+	deferred, err := checkSymlink(name, target, x.limits)
 	if err != nil {
 		return err
 	}
 	if err := x.claim(name, link); err != nil {
 		return err
 	}
-	if late {
-		x.tree.late[name] = target
+	if deferred {
+		x.tree.deferredLinks[name] = target
 	}
 	return x.out.symlink(target, name)
 }
 
 // hardlink links only files this archive made: a link to a symbolic link would carry its ".." to another depth.
 func (x *extraction) hardlink(name, target string) error {
-	old, err := clean(strings.TrimSuffix(target, "/"), x.limits)
+	old, err := cleanName(strings.TrimSuffix(target, "/"), x.limits)
 	if err != nil {
 		return refusef(name, LinkEscapes, "%.200q", target)
 	}
 	if old == name && x.tree.kinds[name] == file {
-		return x.tree.tick(name)
+		return x.tree.countEntry(name)
 	}
 	if x.tree.kinds[old] != file {
 		return refusef(name, LinkMissing, "%.200q", target)

@@ -41,7 +41,7 @@ func DefaultLimits() Limits {
 	return Limits{Bytes: 4 << 30, Entries: 100_000, Ratio: 200, Depth: 64, Name: 2048}
 }
 
-func (l Limits) filled() Limits {
+func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
 	if l.Bytes > 0 {
 		d.Bytes = l.Bytes

@@ -72,8 +72,8 @@ func refusef(entry string, r Reason, format string, args ...any) error {
 	return &Error{Entry: entry, Reason: r, Detail: fmt.Sprintf(format, args...)}
 }
 
-// judge turns an error of the decoders into a reason. entry is the last entry whose header was read.
-func judge(entry string, err error) error {
+// classify turns an error of the decoders into a reason. entry is the last entry whose header was read.
+func classify(entry string, err error) error {
 	var known *Error
 	switch {
 	case errors.As(err, &known):

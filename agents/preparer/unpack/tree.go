@@ -17,36 +17,36 @@ const (
 // tree remembers what the archive has made so far. Since nobody else writes in the staging directory, it is the
 // truth about the disk, and every rule is decided on it before the disk is touched.
 type tree struct {
-	limits Limits
-	kinds  map[string]kind
-	held   int               // bytes of names in kinds
-	dir    string            // the directory whose parents were checked last
-	late   map[string]string // links whose target has ".." behind a name
-	count  int
+	limits        Limits
+	kinds         map[string]kind
+	nameBytes     int               // bytes of names in kinds
+	dir           string            // the directory whose parents were checked last
+	deferredLinks map[string]string // links whose target has ".." behind a name
+	count         int
 }
 
 func newTree(lim Limits) *tree {
-	return &tree{limits: lim, kinds: map[string]kind{}, dir: ".", late: map[string]string{}}
+	return &tree{limits: lim, kinds: map[string]kind{}, dir: ".", deferredLinks: map[string]string{}}
 }
 
 // add counts one entry and the memory of its name.
 func (t *tree) add(name string, k kind) error {
 	t.kinds[name] = k
-	if t.held += len(name); t.held > namesTotal {
+	if t.nameBytes += len(name); t.nameBytes > namesTotal {
 		return refusef(name, TooLong, "all names together exceed %d bytes", namesTotal)
 	}
-	return t.tick(name)
+	return t.countEntry(name)
 }
 
-func (t *tree) tick(name string) error {
+func (t *tree) countEntry(name string) error {
 	if t.count++; t.count > t.limits.Entries {
 		return refusef(name, TooMany, "limit %d", t.limits.Entries)
 	}
 	return nil
 }
 
-// missing returns the directories, outermost first, that have to be made before name can be, and remembers them.
-func (t *tree) missing(name string) ([]string, error) {
+// missingDirs returns the directories, outermost first, that have to be made before name can be, and remembers them.
+func (t *tree) missingDirs(name string) ([]string, error) {
 	dir := path.Dir(name)
 	if dir == t.dir || dir == "." {
 		return nil, nil
@@ -73,17 +73,17 @@ func (t *tree) missing(name string) ([]string, error) {
 	return made, nil
 }
 
-// settle takes the second look at links with ".." behind a name: what stands before a ".." must not be a link.
-func (t *tree) settle() error {
-	for name, target := range t.late {
-		if err := t.walk(name, target); err != nil {
+// checkDeferredLinks takes the second look at links with ".." behind a name: what stands before a ".." must not be a link.
+func (t *tree) checkDeferredLinks() error {
+	for name, target := range t.deferredLinks {
+		if err := t.checkLinkPath(name, target); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *tree) walk(name, target string) error {
+func (t *tree) checkLinkPath(name, target string) error {
 	last := strings.LastIndex("/"+target+"/", "/../")
 	at := strings.Split(name, "/")
 	at = at[:len(at)-1]
