@@ -23,12 +23,12 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// TestMain makes the test binary be the allocator, or the store, when it is run by that name.
+// TestMain runs the test binary as the allocator or as the store when PLATYPUS_TEST_PROGRAM names one of them.
 func TestMain(m *testing.M) {
 	switch os.Getenv("PLATYPUS_TEST_PROGRAM") {
 	case program:
 		if longer, err := time.ParseDuration(os.Getenv("PLATYPUS_TEST_GRACE")); err == nil {
-			grace = longer
+			takeoverDelay = longer
 		}
 		main()
 	case storeProgram:
@@ -37,19 +37,19 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){program: main})
 }
 
-// storeProgram is the name under which the test binary is the one-machine store.
+// storeProgram makes the test binary serve the embedded store.
 const storeProgram = "store"
 
-// serveStore serves the store in a folder until the process is killed, and says where.
+// serveStore serves the store from a directory until the process is killed, and prints its address.
 func serveStore(data string) {
 	config := embedded.Config{Data: data, Listen: "127.0.0.1:0", NoToken: true}
 	panic(embedded.Serve(context.Background(), config, func(address string) { fmt.Println(address) }))
 }
 
-// TestStories runs testdata/*.txtar, each in a tree of its own.
+// TestStories runs testdata/*.txtar against the embedded store, each below its own root.
 func TestStories(t *testing.T) { stories(t, embedtest.Start(t)) }
 
-// TestStoriesOnConsul runs them against a real Consul.
+// TestStoriesOnConsul runs the same scripts against a real Consul.
 func TestStoriesOnConsul(t *testing.T) { stories(t, testhost.Consul(t, "a1")) }
 
 func stories(t *testing.T, address string) {
@@ -65,7 +65,7 @@ func stories(t *testing.T, address string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			talk := &talk{store: s, root: root}
+			talk := &scriptCommands{store: s, root: root}
 			testscript.Run(t, testscript.Params{
 				Files: []string{file},
 				Setup: func(env *testscript.Env) error {
@@ -83,14 +83,14 @@ func stories(t *testing.T, address string) {
 	}
 }
 
-// talk is what stories say to the store, below their root.
-type talk struct {
+// scriptCommands are the script commands that read and write the store, relative to root.
+type scriptCommands struct {
 	store *store.Store
 	root  string
 }
 
-// persist does something with the store until the store does it: one on a busy machine may be late for once.
-func (k *talk) persist(ts *testscript.TestScript, do func(context.Context) error) {
+// retry repeats a store call until it succeeds: a single call may time out on a busy machine.
+func (c *scriptCommands) retry(ts *testscript.TestScript, do func(context.Context) error) {
 	err := do(context.Background())
 	for end := time.Now().Add(testhost.HangLimit); err != nil && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		err = do(context.Background())
@@ -99,22 +99,22 @@ func (k *talk) persist(ts *testscript.TestScript, do func(context.Context) error
 }
 
 // put KEY VALUE writes a key.
-func (k *talk) put(ts *testscript.TestScript, _ bool, args []string) {
-	k.persist(ts, func(ctx context.Context) error {
-		return k.store.Put(ctx, k.root+args[0], []byte(strings.Join(args[1:], " ")))
+func (c *scriptCommands) put(ts *testscript.TestScript, _ bool, args []string) {
+	c.retry(ts, func(ctx context.Context) error {
+		return c.store.Put(ctx, c.root+args[0], []byte(strings.Join(args[1:], " ")))
 	})
 }
 
-// del KEY removes a key.
-func (k *talk) del(ts *testscript.TestScript, _ bool, args []string) {
-	k.persist(ts, func(ctx context.Context) error { return k.store.Delete(ctx, k.root+args[0]) })
+// del KEY deletes a key.
+func (c *scriptCommands) del(ts *testscript.TestScript, _ bool, args []string) {
+	c.retry(ts, func(ctx context.Context) error { return c.store.Delete(ctx, c.root+args[0]) })
 }
 
-// until KEY PATTERN waits until the value matches; with ! until the key is gone.
-func (k *talk) until(ts *testscript.TestScript, neg bool, args []string) {
+// until KEY PATTERN waits until the value matches; with ! until the key is absent.
+func (c *scriptCommands) until(ts *testscript.TestScript, neg bool, args []string) {
 	var last string
 	for end := time.Now().Add(testhost.HangLimit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		p, found, err := k.store.Get(context.Background(), k.root+args[0], store.Default)
+		p, found, err := c.store.Get(context.Background(), c.root+args[0], store.Default)
 		if neg && err == nil && !found {
 			return
 		}
@@ -126,12 +126,12 @@ func (k *talk) until(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s is %q", args[0], last)
 }
 
-// still FOLDER… waits until nothing below them has been written for a while: a report may be due, and late. What is
-// written again and again never is still.
-func (k *talk) still(ts *testscript.TestScript, _ bool, args []string) {
-	before, since := k.state(ts, args), time.Now()
+// still PREFIX… waits until no key below the prefixes has been written for 2.5 s: a late report may still be pending.
+// It fails when writes do not stop.
+func (c *scriptCommands) still(ts *testscript.TestScript, _ bool, args []string) {
+	before, since := c.state(ts, args), time.Now()
 	for end := since.Add(testhost.HangLimit); time.Since(since) < 2500*time.Millisecond; time.Sleep(100 * time.Millisecond) {
-		now := k.state(ts, args)
+		now := c.state(ts, args)
 		if slices.Equal(before, now) {
 			continue
 		}
@@ -142,10 +142,10 @@ func (k *talk) still(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func (k *talk) state(ts *testscript.TestScript, folders []string) (state []string) {
+func (c *scriptCommands) state(ts *testscript.TestScript, folders []string) (state []string) {
 	for _, folder := range folders {
-		k.persist(ts, func(ctx context.Context) error {
-			pairs, _, err := k.store.List(ctx, intent.Prefix(k.root+folder), store.Consistent)
+		c.retry(ts, func(ctx context.Context) error {
+			pairs, _, err := c.store.List(ctx, intent.Prefix(c.root+folder), store.Consistent)
 			for _, p := range pairs {
 				state = append(state, fmt.Sprintf("%s@%d", p.Key, p.ModifyIndex))
 			}
@@ -155,8 +155,8 @@ func (k *talk) state(ts *testscript.TestScript, folders []string) (state []strin
 	return state
 }
 
-// end PROGRAM ends a program of the background by name and waits for it.
-func (k *talk) end(ts *testscript.TestScript, _ bool, args []string) {
+// end PROGRAM stops a background program by name with SIGTERM.
+func (c *scriptCommands) end(ts *testscript.TestScript, _ bool, args []string) {
 	for _, cmd := range ts.BackgroundCmds() {
 		if strings.Contains(strings.Join(cmd.Args, " "), args[0]) && cmd.ProcessState == nil {
 			ts.Check(cmd.Process.Signal(syscall.SIGTERM))
@@ -164,7 +164,7 @@ func (k *talk) end(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// process is an allocator as a process that may be killed.
+// process returns the command of an allocator in its own process, so that tests can kill it.
 func process(t testing.TB, address, root, node string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -177,8 +177,8 @@ func process(t testing.TB, address, root, node string, args ...string) *exec.Cmd
 	return cmd
 }
 
-// ended waits for a process that was told to end.
-func ended(t testing.TB, cmd *exec.Cmd) {
+// waitExit waits for a process that was signalled; its exit code does not matter.
+func waitExit(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	var exit *exec.ExitError
 	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {

@@ -10,50 +10,50 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// batch is the steps of one transaction.
+// batch is the set of steps of one transaction.
 type batch struct {
 	requests []*request
 	ops      []fleet.Op
 }
 
-// apply does one step: it returns when the store has taken it, or when it is clear that it must be planned anew.
-func (h *hands) apply(ctx context.Context, s fleet.Step) error {
-	if h.turn.isUnsure(s) {
-		if asPlanned, err := h.look(ctx, s); err != nil || !asPlanned {
+// apply commits one step. It returns when the store has accepted it, or when the step must be planned again.
+func (al *allocator) apply(ctx context.Context, s fleet.Step) error {
+	if al.share.needsRecheck(s) {
+		if asPlanned, err := al.recheck(ctx, s); err != nil || !asPlanned {
 			return err
 		}
 	}
 	r := &request{step: s, name: s.Instance.String(), done: make(chan error, 1)}
-	h.waiting.add(r)
-	return <-r.done // once its context has ended serve ends all that wait
+	al.queue.add(r)
+	return <-r.done // commitLoop closes the queue when its context ends, so this always returns
 }
 
-// inFlight is how many transactions are under way at once, and ahead how many more are made meanwhile: when one ends the
-// next goes out at once. A store writes those to disk together that come together.
+// maxInFlight bounds the concurrent transactions; maxAhead is how many more are prepared meanwhile, so that the next
+// goes out as soon as one ends. The store syncs transactions to disk together when they arrive together.
 const (
-	inFlight = 4
-	ahead    = 4
+	maxInFlight = 4
+	maxAhead    = 4
 )
 
-// serve makes transactions out of steps until ctx ends. While some are under way the steps that come meanwhile gather,
-// so that many share one transaction, and a lone one goes as soon as it is clear that no other follows it. Steps that touch
-// one machine never are in two transactions at once: an allocator has no conflicts with itself.
-func (h *hands) serve(ctx context.Context) {
+// commitLoop batches queued steps into transactions until ctx ends. While transactions are in flight, new steps
+// accumulate so that many share one transaction; a lone step goes out as soon as no other follows it. Two concurrent
+// transactions never touch the same machine, so an allocator does not conflict with itself.
+func (al *allocator) commitLoop(ctx context.Context) {
 	busy := map[fleet.Spot]bool{}
-	ready, ended := make(chan *batch, inFlight+ahead), make(chan *batch, inFlight+ahead)
+	ready, ended := make(chan *batch, maxInFlight+maxAhead), make(chan *batch, maxInFlight+maxAhead)
 	defer close(ready)
-	for range inFlight {
-		go h.send(ctx, ready, ended)
+	for range maxInFlight {
+		go al.commitWorker(ctx, ready, ended)
 	}
 	for running := 0; ; {
-		most := inFlight
+		most := maxInFlight
 		if running == 0 {
-			h.waiting.calm()
-		} else if !h.waiting.comes() {
-			most += ahead // but not while more comes, which might share what is made ahead
+			al.queue.waitQuiet()
+		} else if !al.queue.yieldToProducers() {
+			most += maxAhead // not while steps still arrive: they might share a batch prepared ahead
 		}
 		for running < most && ctx.Err() == nil {
-			b := h.gather(busy)
+			b := al.nextBatch(busy)
 			if b == nil {
 				break
 			}
@@ -61,7 +61,7 @@ func (h *hands) serve(ctx context.Context) {
 			ready <- b
 		}
 		select {
-		case <-h.waiting.news:
+		case <-al.queue.notEmpty:
 		case b := <-ended:
 			running--
 			for _, r := range b.requests {
@@ -69,8 +69,8 @@ func (h *hands) serve(ctx context.Context) {
 				delete(busy, r.step.To)
 			}
 		case <-ctx.Done():
-			if h.waiting.end(ctx.Err()); running == 0 {
-				h.tell()
+			if al.queue.close(ctx.Err()); running == 0 {
+				al.logTotals()
 				return
 			}
 			<-ended
@@ -79,70 +79,71 @@ func (h *hands) serve(ctx context.Context) {
 	}
 }
 
-// send commits one transaction after the other. Those that have not gone out when ctx ends never do.
-func (h *hands) send(ctx context.Context, ready <-chan *batch, ended chan<- *batch) {
+// commitWorker commits one batch after another. Batches that have not been sent when ctx ends are dropped.
+func (al *allocator) commitWorker(ctx context.Context, ready <-chan *batch, ended chan<- *batch) {
 	for b := range ready {
 		if err := ctx.Err(); err != nil {
-			h.settle(b, nil, err)
+			al.complete(b, nil, err)
 		} else {
-			h.commit(ctx, b)
+			al.commit(ctx, b)
 		}
 		ended <- b
 	}
 }
 
-// Bounds of one transaction, below those of every Consul there is.
+// Bounds of one transaction, below the limits of every Consul version.
 const (
 	maxOps   = store.MaxOps
 	maxBytes = 400 << 10
 )
 
-// gather puts as many waiting steps of one machine as go into one transaction. Those that no longer fit what is known are
-// ended, to be planned anew.
-func (h *hands) gather(busy map[fleet.Spot]bool) *batch {
-	h.book.mu.Lock()
-	defer h.book.mu.Unlock()
-	return h.waiting.first(func(to fleet.Spot) bool { return taken(busy, to) }, func(lane []*request) (*batch, []*request) {
-		b, rest := h.fill(lane, busy)
-		if b != nil {
-			for _, r := range b.requests {
-				busy[r.step.From], busy[r.step.To] = true, true
-				h.book.moving[r.name] = r
+// nextBatch takes as many queued steps of one machine as fit into one transaction. Steps that no longer match the
+// cache are completed without an error, to be planned again.
+func (al *allocator) nextBatch(busy map[fleet.Spot]bool) *batch {
+	al.cache.mu.Lock()
+	defer al.cache.mu.Unlock()
+	return al.queue.take(func(to fleet.Spot) bool { return isBusy(busy, to) },
+		func(requests []*request) (*batch, []*request) {
+			b, rest := al.fillBatch(requests, busy)
+			if b != nil {
+				for _, r := range b.requests {
+					busy[r.step.From], busy[r.step.To] = true, true
+					al.cache.inFlight[r.name] = r
+				}
 			}
-		}
-		return b, rest
-	})
+			return b, rest
+		})
 }
 
-func taken(busy map[fleet.Spot]bool, s fleet.Spot) bool { return s != fleet.Spot{} && busy[s] }
+func isBusy(busy map[fleet.Spot]bool, s fleet.Spot) bool { return s != fleet.Spot{} && busy[s] }
 
-// fill makes one transaction out of steps of one lane, and returns those that are left for another.
-func (h *hands) fill(lane []*request, busy map[fleet.Spot]bool) (b *batch, rest []*request) {
-	draft := fleet.NewDraft(h.book.tree, h.book)
-	b = &batch{requests: make([]*request, 0, min(len(lane), h.options.batch))}
-	for i, r := range lane {
-		if taken(busy, r.step.From) {
+// fillBatch builds one transaction from the requests of one machine and returns the requests left over.
+func (al *allocator) fillBatch(requests []*request, busy map[fleet.Spot]bool) (b *batch, rest []*request) {
+	draft := fleet.NewDraft(al.cache.tree, al.cache)
+	b = &batch{requests: make([]*request, 0, min(len(requests), al.options.batch))}
+	for i, r := range requests {
+		if isBusy(busy, r.step.From) {
 			rest = append(rest, r)
 			continue
 		}
 		ops, bytes := draft.Size()
-		if len(b.requests) >= h.options.batch || len(b.requests) > 0 && (ops+stepOps > maxOps || bytes > maxBytes) {
+		if len(b.requests) >= al.options.batch || len(b.requests) > 0 && (ops+maxStepOps > maxOps || bytes > maxBytes) {
 			if len(rest) == 0 {
-				return sealed(draft, b), lane[i:]
+				return finish(draft, b), requests[i:]
 			}
-			return sealed(draft, b), append(rest, lane[i:]...)
+			return finish(draft, b), append(rest, requests[i:]...)
 		}
 		if err := draft.Add(r.step); err != nil {
-			r.done <- stale(err)
+			r.done <- ignoreStale(err)
 			continue
 		}
 		b.requests = append(b.requests, r)
 	}
-	return sealed(draft, b), rest
+	return finish(draft, b), rest
 }
 
-// sealed is a batch with its operations, or nil when there is nothing to do.
-func sealed(draft *fleet.Draft, b *batch) *batch {
+// finish adds the operations to the batch. It returns nil when the batch is empty or cannot be encoded.
+func finish(draft *fleet.Draft, b *batch) *batch {
 	if len(b.requests) == 0 {
 		return nil
 	}
@@ -156,50 +157,50 @@ func sealed(draft *fleet.Draft, b *batch) *batch {
 	return b
 }
 
-// stepOps is how many operations one step adds at most: two ledgers and one that is only looked at, two machines, two
-// apps and the person's own, the wish and the placement.
-const stepOps = 10
+// maxStepOps is the most operations one step adds: two ledgers and a third that is only checked, two machines, two
+// assignments and the operator's own, the VM spec and the placement.
+const maxStepOps = 10
 
-// stale makes a step that cannot be done as planned end without a fault: the next pass plans it from what is known then.
-func stale(err error) error {
+// ignoreStale drops ErrStale: the next pass plans the step again from newer data.
+func ignoreStale(err error) error {
 	if errors.Is(err, fleet.ErrStale) {
 		return nil
 	}
 	return err
 }
 
-// commit runs one transaction.
-func (h *hands) commit(ctx context.Context, b *batch) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitPatience)
+// commit runs one transaction. A conflict refreshes the cache from the store.
+func (al *allocator) commit(ctx context.Context, b *batch) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	start := time.Now()
-	index, err := h.store.Commit(ctx, changes(b.ops))
-	h.turn.took(time.Since(start))
-	h.count(b, err)
-	var news []news
+	index, err := al.store.Commit(ctx, changes(b.ops))
+	al.share.observeLatency(time.Since(start))
+	al.countTxn(b, err)
+	var updates []update
 	switch {
 	case err == nil:
-		news = written(b.ops, index)
+		updates = written(b.ops, index)
 	case errors.Is(err, store.ErrConflict):
-		h.turn.trust()
-		news, err = h.refresh(ctx, b.ops)
+		al.share.clearSuspects()
+		updates, err = al.readAgain(ctx, b.ops)
 	}
-	h.settle(b, news, err)
+	al.complete(b, updates, err)
 }
 
-// settle takes over what became of a transaction, and tells every step of it.
-func (h *hands) settle(b *batch, news []news, err error) {
-	h.book.settle(news, b.requests)
+// complete applies the result to the cache and reports it to every waiting step.
+func (al *allocator) complete(b *batch, updates []update, err error) {
+	al.cache.completeTxn(updates, b.requests)
 	for _, r := range b.requests {
 		if err == nil && r.step.Leaves == intent.PhaseLost {
-			h.replacing.Allow()
+			al.replaceLimit.Allow()
 		}
 		r.done <- err
 	}
 }
 
-// commitPatience bounds one transaction, so that an agent that is told to stop does.
-const commitPatience = 4 * time.Second
+// commitTimeout bounds one transaction, so that shutdown cannot hang on the store.
+const commitTimeout = 4 * time.Second
 
 func changes(ops []fleet.Op) []store.Change {
 	all := make([]store.Change, 0, len(ops))
@@ -209,38 +210,39 @@ func changes(ops []fleet.Op) []store.Change {
 	return all
 }
 
-// news is one pair as it is now known to be.
-type news struct {
+// update is the new state of one key.
+type update struct {
 	pair  intent.Pair
-	found bool // false: there is no such key
-	noun  any  // what the value holds, when that is known already
+	found bool // false: the key does not exist
+	value any  // the decoded value, if it is already known
 }
 
-// written is what a transaction that went through has made of its keys.
-func written(ops []fleet.Op, index uint64) []news {
-	all := make([]news, 0, len(ops))
+// written returns the state of the keys after a committed transaction.
+func written(ops []fleet.Op, index uint64) []update {
+	updates := make([]update, 0, len(ops))
 	for _, op := range ops {
 		switch op.Verb {
 		case fleet.OpCAS, fleet.OpSet:
-			all = append(all, news{intent.Pair{Key: op.Key, Value: op.Value, ModifyIndex: index}, true, op.Noun})
+			updates = append(updates, update{intent.Pair{Key: op.Key, Value: op.Value, ModifyIndex: index}, true,
+				op.Noun})
 		case fleet.OpDelete, fleet.OpDeleteCAS:
-			all = append(all, news{intent.Pair{Key: op.Key, ModifyIndex: index}, false, nil})
+			updates = append(updates, update{intent.Pair{Key: op.Key, ModifyIndex: index}, false, nil})
 		}
 	}
-	return all
+	return updates
 }
 
-// refresh reads again what a refused transaction was about: somebody else came first, and the next pass must see it.
-func (h *hands) refresh(ctx context.Context, ops []fleet.Op) (all []news, err error) {
+// readAgain reads the keys of a rejected transaction, so that the next pass sees the concurrent change.
+func (al *allocator) readAgain(ctx context.Context, ops []fleet.Op) (updates []update, err error) {
 	var keys []string
 	for _, op := range ops {
 		if op.Verb != fleet.OpSet && op.Verb != fleet.OpDelete {
 			keys = append(keys, op.Key)
 		}
 	}
-	pairs, err := h.store.Together(ctx, keys)
+	pairs, err := al.store.Together(ctx, keys)
 	for _, p := range pairs {
-		all = append(all, news{p, p.ModifyIndex > 0, nil})
+		updates = append(updates, update{p, p.ModifyIndex > 0, nil})
 	}
-	return all, err
+	return updates, err
 }

@@ -22,13 +22,13 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// benchPairs is how many blocks of the allocator and of bare transactions BenchmarkCommit has in turn: what the machine
-// does besides comes and goes by the second.
+// benchPairs is how many allocator and raw blocks BenchmarkCommit alternates, because background load varies by the
+// second.
 const benchPairs = 15
 
-// BenchmarkCommit places vms on 99 machines in 10 regions, with a transaction for each and with up to 16 in one, beside
-// bare transactions of the same operations and bytes, as many at once. The store is a process of its own. A figure is
-// the median of blocks in turn, and ours/raw that of what two neighbours say of each other.
+// BenchmarkCommit places VMs on 99 machines in 10 regions, with one and with up to 16 steps a transaction, and
+// compares this with raw transactions of the same operations, sizes and concurrency. The store runs in its own
+// process. Each figure is the median over alternating blocks; ours/raw is the median ratio of neighbouring blocks.
 func BenchmarkCommit(b *testing.B) {
 	for name, start := range map[string]func(testing.TB) string{
 		"embedded": storeProcess, "consul": func(t testing.TB) string { return testhost.Consul(t, "bench") },
@@ -44,8 +44,8 @@ func BenchmarkCommit(b *testing.B) {
 				commits, bares := int64(0), 0
 				for b.Loop() {
 					for range benchPairs {
-						h, steps := benchHands(b, s, fmt.Sprintf("bench%d/", len(ours)), n.batch, n.vms)
-						twin, same := benchHands(b, s, fmt.Sprintf("twin%d/", len(ours)), n.batch, n.vms)
+						h, steps := benchAllocator(b, s, fmt.Sprintf("bench%d/", len(ours)), n.batch, n.vms)
+						twin, same := benchAllocator(b, s, fmt.Sprintf("twin%d/", len(ours)), n.batch, n.vms)
 						txns := bare(b, twin, same)
 						if len(ours)%2 == 0 { // so that neither always finds the warmer store
 							raw = append(raw, committed(b, s, txns))
@@ -68,25 +68,25 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// BenchmarkConflicts is how many transactions are refused when four allocators, as processes, place vms undisturbed.
+// BenchmarkConflicts measures the share of rejected transactions when four allocator processes place VMs undisturbed.
 func BenchmarkConflicts(b *testing.B) {
 	address := storeProcess(b)
 	const vms = 120
 	all, refused := 0, 0
 	for b.Loop() {
 		root := fmt.Sprintf("calm%d/", all)
-		k := newKitchen(b, address, root)
-		k.inventory(99, 32)
-		crew := newCrew(b, 4, root, address)
+		h := newHarness(b, address, root)
+		h.inventory(99, 32)
+		group := startGroup(b, 4, root, address)
 		testhost.Eventually(b, "all are heard of", func() bool {
-			alive, _, err := k.store.List(b.Context(), k.tree.Alives(), store.Consistent)
+			alive, _, err := h.store.List(b.Context(), h.tree.Alives(), store.Consistent)
 			return err == nil && len(alive) == 4
 		})
 		for n := range vms {
-			k.put(k.tree.VM(intent.Name(fmt.Sprintf("vm%d", n))), fmt.Sprintf(`{"region":%q,"cores":1,"memory":"8GB"}`, k.region(n)))
+			h.put(h.tree.VM(intent.Name(fmt.Sprintf("vm%d", n))), fmt.Sprintf(`{"region":%q,"cores":1,"memory":"8GB"}`, h.region(n)))
 		}
-		k.settled(vms)
-		commits, _, conflicts := crew.end()
+		h.waitPlaced(vms)
+		commits, _, conflicts := group.end()
 		all, refused = all+commits, refused+conflicts
 	}
 	b.ReportMetric(100*float64(refused)/float64(all), "conflicts-%")
@@ -98,7 +98,7 @@ func median[T cmp.Ordered](of []T) T {
 	return sorted[len(sorted)/2]
 }
 
-// storeProcess runs the one-machine store as a process that ends with the test, and returns its address.
+// storeProcess runs the embedded store as a process until the test ends and returns its address.
 func storeProcess(t testing.TB) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -126,15 +126,17 @@ func storeProcess(t testing.TB) string {
 	return strings.TrimSpace(address)
 }
 
-// benchHands are hands on a tree of their own with a fleet and wishes, and what is to be done there.
-func benchHands(b *testing.B, s *store.Store, root string, batch, vms int) (*hands, []fleet.Step) {
+// benchAllocator returns an allocator with its own tree, a fleet and VM specs, and the steps to place them.
+func benchAllocator(b *testing.B, s *store.Store, root string, batch, vms int) (*allocator, []fleet.Step) {
 	b.Helper()
 	tree, err := intent.ParseRoot(root)
 	if err != nil {
 		b.Fatal(err)
 	}
-	h := &hands{self: "a1", store: s, options: options{batch: batch, lossAfter: time.Hour}, book: newBook(tree), waiting: newQueue(),
-		wake: make(chan struct{}, 1), replacing: rate.NewLimiter(0, 0), tally: tally{meters: newMeters()}, turn: newTurn("a1", func() {})}
+	al := &allocator{self: "a1", store: s, options: options{batch: batch, lossAfter: time.Hour},
+		cache: newCache(tree), queue: newBatcher(),
+		wakeups: make(chan struct{}, 1), replaceLimit: rate.NewLimiter(0, 0),
+		metrics: newMetrics(), share: newWorkShare("a1", func() {})}
 	var changes []store.Change
 	for n := range 99 {
 		key := tree.Machine(intent.Name(fmt.Sprintf("R%d", n%10)), intent.Name(fmt.Sprintf("m%d", n)))
@@ -151,25 +153,25 @@ func benchHands(b *testing.B, s *store.Store, root string, batch, vms int) (*han
 		}
 		changes = changes[n:]
 	}
-	actual, err := h.observe(b.Context())
+	actual, err := al.observe(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	steps := plan(h.book.desired(), actual)
+	steps := plan(al.cache.desired(), actual)
 	if len(steps) != vms {
 		b.Fatalf("%d steps", len(steps))
 	}
-	return h, steps
+	return al, steps
 }
 
-// applied is how long the allocator takes for the steps.
-func applied(b *testing.B, h *hands, steps []fleet.Step) time.Duration {
+// applied returns how long the allocator takes to apply the steps.
+func applied(b *testing.B, h *allocator, steps []fleet.Step) time.Duration {
 	b.Helper()
 	ctx, stop := context.WithCancel(b.Context())
 	defer stop()
 	var served sync.WaitGroup
-	served.Go(func() { h.serve(ctx) })
-	runtime.GC() // what was prepared is not to be swept up in the measured time
+	served.Go(func() { h.commitLoop(ctx) })
+	runtime.GC() // keep garbage of the setup out of the measured time
 	start := time.Now()
 	var all sync.WaitGroup
 	for _, s := range steps {
@@ -189,9 +191,9 @@ func applied(b *testing.B, h *hands, steps []fleet.Step) time.Duration {
 	return took
 }
 
-// bare makes plain transactions out of the steps: the same operations on another tree, where they have not been done. Only
-// the ledgers, whose indexes are not known beforehand, are set instead of compared.
-func bare(b *testing.B, twin *hands, steps []fleet.Step) (txns [][]store.Change) {
+// bare builds raw transactions from the steps: the same operations in another tree where they have not been applied.
+// Ledgers, whose indexes are not known in advance, are set instead of compared.
+func bare(b *testing.B, twin *allocator, steps []fleet.Step) (txns [][]store.Change) {
 	b.Helper()
 	byMachine, order := map[fleet.Spot][]fleet.Step{}, []fleet.Spot{}
 	for _, s := range steps {
@@ -202,7 +204,7 @@ func bare(b *testing.B, twin *hands, steps []fleet.Step) (txns [][]store.Change)
 	}
 	for left := len(steps); left > 0; {
 		for _, spot := range order {
-			draft, n := fleet.NewDraft(twin.book.tree, twin.book), 0
+			draft, n := fleet.NewDraft(twin.cache.tree, twin.cache), 0
 			for ; n < len(byMachine[spot]) && n < twin.options.batch; n++ {
 				if err := draft.Add(byMachine[spot][n]); err != nil {
 					b.Fatal(err)
@@ -216,7 +218,7 @@ func bare(b *testing.B, twin *hands, steps []fleet.Step) (txns [][]store.Change)
 			if err != nil {
 				b.Fatal(err)
 			}
-			twin.book.settle(written(ops, uint64(len(txns)+1_000_000)), nil)
+			twin.cache.completeTxn(written(ops, uint64(len(txns)+1_000_000)), nil)
 			for i, op := range ops {
 				if _, ledger := op.Noun.(intent.Ledger); ledger {
 					ops[i].Verb, ops[i].Index = fleet.OpSet, 0
@@ -228,7 +230,7 @@ func bare(b *testing.B, twin *hands, steps []fleet.Step) (txns [][]store.Change)
 	return txns
 }
 
-// committed is how long plain transactions take, as many at once as the allocator has.
+// committed returns how long the raw transactions take at the allocator's concurrency.
 func committed(b *testing.B, s *store.Store, txns [][]store.Change) time.Duration {
 	b.Helper()
 	queue := make(chan []store.Change, len(txns))
@@ -236,10 +238,10 @@ func committed(b *testing.B, s *store.Store, txns [][]store.Change) time.Duratio
 		queue <- t
 	}
 	close(queue)
-	runtime.GC() // what was prepared is not to be swept up in the measured time
+	runtime.GC() // keep garbage of the setup out of the measured time
 	start := time.Now()
 	var all sync.WaitGroup
-	for range inFlight {
+	for range maxInFlight {
 		all.Go(func() {
 			for t := range queue {
 				if _, err := s.Commit(b.Context(), t); err != nil {

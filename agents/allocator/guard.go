@@ -15,8 +15,8 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// guard keeps vms from being released by mistake. A vm is released because its count says so, or because its key is
-// gone for certain; that most of them are gone at once takes a person's word.
+// guard prevents accidental releases. A VM is released only when its count was lowered or a consistent read confirms
+// that its key was deleted; releasing most VMs at once needs an operator's confirmation.
 func guard(a *agent.Agent) *converge.Guard[Desired, Actual] {
 	return &converge.Guard[Desired, Actual]{
 		Owned:  owned,
@@ -30,11 +30,11 @@ func guard(a *agent.Agent) *converge.Guard[Desired, Actual] {
 		},
 		Blank:     func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Machines()) },
 		Confirmed: func(ctx context.Context, vms []string) (bool, error) { return confirmed(ctx, a, vms) },
-		Hold:      hold,
+		Hold:      markHeld,
 	}
 }
 
-// owned are the vms that hold something.
+// owned returns the VMs that have placed entries.
 func owned(a Actual) (names []string) {
 	seen := make(map[intent.Name]bool, len(a.entries()))
 	for _, m := range a.Fleet.Machines {
@@ -56,7 +56,7 @@ func wanted(d Desired) []string {
 	return names
 }
 
-func hold(d Desired, vms map[string]string, everything *converge.Held) Desired {
+func markHeld(d Desired, vms map[string]string, everything *converge.Held) Desired {
 	d.Held = maps.Clone(d.Held)
 	for vm, why := range vms {
 		if d.Held == nil {
@@ -70,8 +70,8 @@ func hold(d Desired, vms map[string]string, everything *converge.Held) Desired {
 	return d
 }
 
-// confirmationLife is how long a person's go-ahead counts.
-const confirmationLife = time.Hour
+// confirmationTTL is how long an operator's confirmation is valid.
+const confirmationTTL = time.Hour
 
 func confirmed(ctx context.Context, a *agent.Agent, vms []string) (bool, error) {
 	pair, found, err := a.Store.Get(ctx, a.Tree.Confirm(a.Node, intent.Name(a.Name)), store.Consistent)
@@ -82,5 +82,5 @@ func confirmed(ctx context.Context, a *agent.Agent, vms []string) (bool, error) 
 	if err := json.Unmarshal(pair.Value, &c); err != nil {
 		return false, fmt.Errorf("read %s: %w", pair.Key, err)
 	}
-	return c.Covers(slices.Clone(vms), time.Now(), confirmationLife), nil
+	return c.Covers(slices.Clone(vms), time.Now(), confirmationTTL), nil
 }

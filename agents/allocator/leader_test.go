@@ -12,9 +12,9 @@ import (
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
-// TestFaultNewLeader lets four allocators place vms on three Consul servers, whose leader is killed twice meanwhile: first
-// one that no allocator speaks to, then whichever came after it. At no index does a machine hold more than it has or an
-// instance have two places, and in the end everything has its place.
+// TestFaultNewLeader places VMs with four allocators on three Consul servers whose leader is killed twice: first one
+// that no allocator is connected to, then its successor. At no index is a machine overcommitted or an instance placed
+// twice, and in the end everything is placed.
 func TestFaultNewLeader(t *testing.T) {
 	servers := consultest.StartCluster(t, 3)
 	leader := func() (at int) {
@@ -31,28 +31,28 @@ func TestFaultNewLeader(t *testing.T) {
 	}
 	first := leader()
 	left, right := servers[(first+1)%3], servers[(first+2)%3]
-	k := newKitchen(t, left.Addr, "leader/")
-	k.inventory(launches()/10, 32)
+	h := newHarness(t, left.Addr, "leader/")
+	h.inventory(launches()/10, 32)
 	audit, stop := context.WithCancel(t.Context())
 	var side sync.WaitGroup
-	side.Go(func() { k.audit(audit) })
-	crew := newCrew(t, 4, "leader/", left.Addr, right.Addr)
+	side.Go(func() { h.audit(audit) })
+	group := startGroup(t, 4, "leader/", left.Addr, right.Addr)
 	for n := range launches() {
-		k.put(k.tree.VM(intent.Name(fmt.Sprintf("vm%d", n))), fmt.Sprintf(`{"region":%q,"cores":%d,"memory":"%dGB"}`, k.region(n), 1+n%3, 1+n%7))
+		h.put(h.tree.VM(intent.Name(fmt.Sprintf("vm%d", n))), fmt.Sprintf(`{"region":%q,"cores":%d,"memory":"%dGB"}`, h.region(n), 1+n%3, 1+n%7))
 		if n == launches()/3 || n == 2*launches()/3 {
 			now := servers[leader()]
 			now.Kill()
-			now.Start() // it comes back, to vote, while the others go on
+			now.Start() // it rejoins as a voter while the others continue
 			now.Ready()
 		}
 	}
-	k.settled(launches())
+	h.waitPlaced(launches())
 	stop()
 	side.Wait()
-	commits, steps, conflicts := crew.end()
-	if findings := fleet.Audit(k.tree, k.read()); len(findings) > 0 {
+	commits, steps, conflicts := group.end()
+	if findings := fleet.Audit(h.tree, h.read()); len(findings) > 0 {
 		t.Errorf("findings: %+v", findings)
 	}
 	t.Logf("4 allocators, 2 changes of the leader: %d vms, %d indexes audited; %d transactions for %d steps, %d refused or lost",
-		launches(), k.audited, commits, steps, conflicts)
+		launches(), h.audited, commits, steps, conflicts)
 }

@@ -1,10 +1,9 @@
-// Command allocator gives every vm that people wish for a share of a machine: it fits cores and memory into what the
-// machines of the wanted regions have free, keeps instances apart where that is asked for, and brings the app of a vm to
-// the node it is on.
+// Command allocator places VMs on machines: it fits cores and memory into the free capacity of the requested regions,
+// spreads instances where that is requested, and assigns a VM's app to the node it is placed on.
 //
-// What a machine holds stands in one key, its ledger, which is written whole and only in place of what was read. So any
-// number of allocators may run at once, without a leader: whoever comes second is refused and looks again. What does
-// not fit anywhere is pending, with the reason, until there is room.
+// Each machine has one ledger key, which is always written whole with compare-and-set. So any number of allocators
+// can run at once without a leader: the second writer is rejected and plans again. An instance that fits nowhere is
+// pending, with the reason, until there is capacity.
 package main
 
 import (
@@ -19,36 +18,36 @@ import (
 	"github.com/platypus-platform/platypus/intent/fleet"
 )
 
-// program is the agent's name, in the store too.
+// program is the agent's name, also in store keys.
 const program = "allocator"
 
 func main() {
-	var h *hands
+	var al *allocator
 	agent.Main(agent.Program[Desired, Actual, fleet.Step]{
 		Name: program, Usage: "give every vm a share of a machine",
 		Text:     "Any number of allocators may run at once; give each its own --node and --state-dir.",
 		Examples: []string{"allocator --node a1 --dry-run", "allocator --node a1 --loss-after 10m"},
 		Flags:    flags(),
-		Source:   func(*agent.Agent) agent.Source[Desired] { return h.source() },
+		Source:   func(*agent.Agent) agent.Source[Desired] { return al.source() },
 		Open: func(ctx context.Context, c *cli.Context, a *agent.Agent) (*converge.Loop[Desired, Actual, fleet.Step], error) {
 			o, err := readOptions(c)
 			if err != nil {
 				return nil, err
 			}
-			h = newHands(a, o)
-			a.Meters = h.meters.all()
-			go h.serve(ctx)
+			al = newAllocator(a, o)
+			a.Meters = al.metrics.all()
+			go al.commitLoop(ctx)
 			return &converge.Loop[Desired, Actual, fleet.Step]{
-				Observe: h.observe, Plan: h.plan, Apply: h.apply, States: h.states, Guard: guard(a), Wake: h.wake,
+				Observe: al.observe, Plan: al.plan, Apply: al.apply, States: al.states, Guard: guard(a), Wake: al.wakeups,
 			}, nil
 		},
 	})
 }
 
-// plan is what is to be done by this allocator.
-func (h *hands) plan(d Desired, a Actual) []fleet.Step {
-	steps := h.book.current(d, plan(d, a))
-	return h.turn.mine(steps, h.book.peers(h.self), time.Now(), func(s fleet.Step) intent.Name {
+// plan returns the steps that this allocator must take now.
+func (al *allocator) plan(d Desired, a Actual) []fleet.Step {
+	steps := al.cache.dropStale(d, plan(d, a))
+	return al.share.owned(steps, al.cache.peers(al.self), time.Now(), func(s fleet.Step) intent.Name {
 		if v, _ := d.vm(s.Instance.VM); len(v.Spec.Region) > 0 {
 			return v.Spec.Region[0]
 		}

@@ -13,141 +13,145 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// settled is how long after an entry began to leave a node that is heard of must have noticed: nodes read everything
-// again every minute.
-const settled = 70 * time.Second
+// exitTimeout bounds how long a reachable node can take to notice a leaving entry: nodes resync every minute.
+const exitTimeout = 70 * time.Second
 
-// observe puts together what is held and what is known of the machines. Without a watch it reads the store.
-func (h *hands) observe(ctx context.Context) (Actual, error) {
-	h.meters.began = time.Now()
-	if !h.watching.Load() {
-		if err := h.read(ctx); err != nil {
+// observe returns the actual state from the cache. Without a watch it first reads the store.
+func (al *allocator) observe(ctx context.Context) (Actual, error) {
+	al.metrics.passStart = time.Now()
+	if !al.watching.Load() {
+		if err := al.loadAll(ctx); err != nil {
 			return Actual{}, err
 		}
 	}
 	now := time.Now()
-	a := h.book.actual(now, h.options.lossAfter)
-	a.Budget = int(math.Floor(h.replacing.TokensAt(now)))
+	a := al.cache.actual(now, al.options.lossAfter)
+	a.Budget = int(math.Floor(al.replaceLimit.TokensAt(now)))
 	return a, nil
 }
 
-// read lists everything once.
-func (h *hands) read(ctx context.Context) error {
-	for _, s := range h.book.sources() {
-		pairs, index, err := h.store.List(ctx, s.from(), store.Default)
+// loadAll lists every prefix once.
+func (al *allocator) loadAll(ctx context.Context) error {
+	for _, s := range al.cache.replicas() {
+		pairs, index, err := al.store.List(ctx, s.watchPrefix(), store.Default)
 		if err != nil {
 			return err
 		}
-		h.book.take(s, store.Snapshot{Pairs: pairs, Index: index})
+		al.cache.replace(s, store.Snapshot{Pairs: pairs, Index: index})
 	}
 	return nil
 }
 
-// actual is what the book says, at this time.
-func (b *book) actual(now time.Time, lossAfter time.Duration) Actual {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	f, held := b.look()
-	a := Actual{Fleet: f, held: held, Moving: make(map[string]fleet.Step, len(b.moving)), Gone: map[Trace]bool{}, Now: now}
-	for name, r := range b.moving {
-		a.Moving[name] = r.step
+// actual returns the state of the cache at the given time.
+func (c *cache) actual(now time.Time, lossAfter time.Duration) Actual {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f, held := c.snapshotFleet()
+	a := Actual{Fleet: f, held: held, InFlight: make(map[string]fleet.Step, len(c.inFlight)),
+		Reclaimable: map[EntryID]bool{}, Now: now}
+	for name, r := range c.inFlight {
+		a.InFlight[name] = r.step
 	}
-	a.Lost = b.lost(a.Fleet, now, lossAfter)
-	fading := map[Trace]time.Time{}
+	a.Lost = c.lost(a.Fleet, now, lossAfter)
+	leavingSince := map[EntryID]time.Time{}
 	for _, m := range a.Fleet.Machines {
 		for _, e := range m.Ledger.Entries {
 			if e.Phase == intent.PhasePlaced {
 				continue
 			}
-			t := Trace{m.Spot, e.VM, e.Phase}
-			if fading[t] = b.signs.fading[t]; fading[t].IsZero() {
-				fading[t] = now
+			id := EntryID{m.Spot, e.VM, e.Phase}
+			if leavingSince[id] = c.live.leavingSince[id]; leavingSince[id].IsZero() {
+				leavingSince[id] = now
 			}
-			if b.isGone(m, e, now.Sub(fading[t])) {
-				a.Gone[t] = true
+			if c.isReclaimable(m, e, now.Sub(leavingSince[id])) {
+				a.Reclaimable[id] = true
 			}
 		}
 	}
-	b.signs.fading = fading
+	c.live.leavingSince = leavingSince
 	return a
 }
 
-// look returns the fleet and its entries, which are put together anew only when something of them has changed.
-func (b *book) look() (*fleet.Fleet, map[string][]fleet.Held) {
-	if b.seen.fleet == nil || b.seen.version != b.version {
-		f := b.fleet()
-		b.seen = view{f, f.Entries(), b.version}
+// snapshotFleet returns the fleet and its entries. It rebuilds them only when the cache has changed.
+func (c *cache) snapshotFleet() (*fleet.Fleet, map[string][]fleet.Held) {
+	if c.snapshot.fleet == nil || c.snapshot.version != c.version {
+		f := c.fleet()
+		c.snapshot = fleetSnapshot{f, f.Entries(), c.version}
 	}
-	return b.seen.fleet, b.seen.held
+	return c.snapshot.fleet, c.snapshot.held
 }
 
-// fleet is all tables but the wishes, put together.
-func (b *book) fleet() *fleet.Fleet {
-	f := &fleet.Fleet{Regions: map[intent.Name]intent.Region{}, Placements: make(map[string]fleet.Placed, len(b.papers.placements.rows)), Apps: map[string]fleet.App{}}
-	for code, r := range b.stock.regions.rows {
-		f.Regions[intent.Name(code)] = r.noun
+// fleet builds the fleet from all replicas except the VM specs.
+func (c *cache) fleet() *fleet.Fleet {
+	f := &fleet.Fleet{Regions: map[intent.Name]intent.Region{},
+		Placements: make(map[string]fleet.Placed, len(c.alloc.placements.entries)), Apps: map[string]fleet.App{}}
+	for code, r := range c.inventory.regions.entries {
+		f.Regions[intent.Name(code)] = r.value
 	}
-	at := make(map[string]*fleet.Machine, len(b.stock.machines.rows))
+	at := make(map[string]*fleet.Machine, len(c.inventory.machines.entries))
 	machine := func(key string) *fleet.Machine {
 		if m := at[key]; m != nil {
 			return m
 		}
 		region, name, _ := strings.Cut(key, "/")
-		m := &fleet.Machine{Spot: fleet.Spot{Region: intent.Name(region), Machine: intent.Name(name)}, Away: b.isAway(intent.Name(name)),
-			Claimed: b.stock.claimed[name]}
+		m := &fleet.Machine{Spot: fleet.Spot{Region: intent.Name(region), Machine: intent.Name(name)},
+			Away:    c.unreachable(intent.Name(name)),
+			Claimed: c.inventory.pinnedApps[name]}
 		at[key] = m
 		f.Machines = append(f.Machines, m)
 		return m
 	}
-	for key, r := range b.stock.machines.rows {
+	for key, r := range c.inventory.machines.entries {
 		if !r.gone {
-			machine(key).Declare(r.noun, r.index, r.fault)
+			machine(key).Declare(r.value, r.index, r.fault)
 		}
 	}
-	for key, r := range b.papers.ledgers.rows {
+	for key, r := range c.alloc.ledgers.entries {
 		if !r.gone {
-			machine(key).Hold(r.noun, r.index, r.fault)
+			machine(key).Hold(r.value, r.index, r.fault)
 		}
 	}
-	for name, r := range b.papers.placements.rows {
+	for name, r := range c.alloc.placements.entries {
 		if !r.gone {
-			f.Placements[name] = fleet.Placed{Placement: r.noun, Index: r.index, Fault: r.fault}
+			f.Placements[name] = fleet.Placed{Placement: r.value, Index: r.index, Fault: r.fault}
 		}
 	}
-	for key, r := range b.papers.apps.rows {
+	for key, r := range c.alloc.assignments.entries {
 		if node, app, _ := strings.Cut(key, "/"); !r.gone {
-			f.Apps[key] = fleet.App{Node: intent.Name(node), App: intent.Name(app), Cluster: r.noun.Cluster, Index: r.index}
+			f.Apps[key] = fleet.App{Node: intent.Name(node), App: intent.Name(app), Cluster: r.value.Cluster,
+				Index: r.index}
 		}
 	}
 	fleet.Sort(f)
 	return f
 }
 
-// isAway reports whether agents ran on a node and none is heard of: nothing is known of a node that never had any.
-func (b *book) isAway(node intent.Name) bool {
-	if _, ran := b.signs.reports.get(string(node)); !ran {
+// unreachable reports whether a node has run agents and has none alive now. A node that never ran agents is not
+// unreachable.
+func (c *cache) unreachable(node intent.Name) bool {
+	if _, ran := c.live.reports.get(string(node)); !ran {
 		return false
 	}
-	return !b.signs.nodes[string(node)]
+	return !c.live.reachable[string(node)]
 }
 
-// lost returns the machines that have been away for long. When most of a region's are away at once, it is more likely
-// that the store or the network is at fault than all of them, and nobody is replaced.
-func (b *book) lost(f *fleet.Fleet, now time.Time, after time.Duration) map[intent.Name]bool {
+// lost returns the machines that have been unreachable for at least `after`. If more than half of a region's machines
+// are unreachable, the store or the network is the likelier cause, and none of them counts as lost.
+func (c *cache) lost(f *fleet.Fleet, now time.Time, after time.Duration) map[intent.Name]bool {
 	away, followed := map[intent.Name]int{}, map[intent.Name]int{}
 	since := map[intent.Name]time.Time{}
 	for _, m := range f.Machines {
-		if _, ran := b.signs.reports.get(string(m.Name())); ran {
+		if _, ran := c.live.reports.get(string(m.Name())); ran {
 			followed[m.Region]++
 		}
 		if m.Away {
 			away[m.Region]++
-			if since[m.Name()] = b.signs.away[m.Name()]; since[m.Name()].IsZero() {
+			if since[m.Name()] = c.live.awaySince[m.Name()]; since[m.Name()].IsZero() {
 				since[m.Name()] = now
 			}
 		}
 	}
-	b.signs.away = since
+	c.live.awaySince = since
 	lost := map[intent.Name]bool{}
 	for _, m := range f.Machines {
 		suspicious := away[m.Region] >= 2 && 2*away[m.Region] > followed[m.Region]
@@ -158,25 +162,25 @@ func (b *book) lost(f *fleet.Fleet, now time.Time, after time.Duration) map[inte
 	return lost
 }
 
-// isGone reports whether nothing of an entry that leaves, or was lost, can still be running.
-func (b *book) isGone(m *fleet.Machine, e intent.Entry, fading time.Duration) bool {
-	report, ran := b.signs.reports.get(string(m.Name()))
-	_, heard := b.signs.alive.get(string(m.Name()) + "/setlive")
-	_, there := report.noun.Subjects[string(e.App)]
+// isReclaimable reports whether nothing of a leaving or lost entry can still be running.
+func (c *cache) isReclaimable(m *fleet.Machine, e intent.Entry, leavingFor time.Duration) bool {
+	report, ran := c.live.reports.get(string(m.Name()))
+	_, alive := c.live.alive.get(string(m.Name()) + "/setlive")
+	_, present := report.value.Subjects[string(e.App)]
 	switch {
-	case m.Index > 0 && m.Spec.Is(intent.MachineDead), !ran && !b.signs.nodes[string(m.Name())]:
-		return true // a person said so, or there never was an agent that could run anything
+	case m.Index > 0 && m.Spec.Is(intent.MachineDead), !ran && !c.live.reachable[string(m.Name())]:
+		return true // declared dead by an operator, or no agent ever ran there
 	case !ran:
-		return fading > settled // its first report may be on its way
+		return leavingFor > exitTimeout // its first report may be on its way
 	case e.App == "":
 		return !m.Away
-	case !heard || there:
+	case !alive || present:
 		return false
 	}
-	return report.noun.IntentIndex >= m.LedgerIndex || fading > settled
+	return report.value.IntentIndex >= m.LedgerIndex || leavingFor > exitTimeout
 }
 
-// readReport reads what setlive says. Only what it has and when it looked matters here.
+// readReport decodes a setlive report leniently: only the subjects and the intent index are used.
 func readReport(p intent.Pair) (intent.Report, string) {
 	var r intent.Report
 	if err := json.Unmarshal(p.Value, &r); err != nil {
@@ -185,12 +189,12 @@ func readReport(p intent.Pair) (intent.Report, string) {
 	return r, ""
 }
 
-// peers are the allocators that are heard of, sorted; this one is always among them.
-func (b *book) peers(self intent.Name) []intent.Name {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// peers returns the live allocators, sorted, always including this one.
+func (c *cache) peers(self intent.Name) []intent.Name {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	peers := []intent.Name{self}
-	for key, r := range b.signs.alive.rows {
+	for key, r := range c.live.alive.entries {
 		if node, ok := strings.CutSuffix(key, "/"+program); ok && !r.gone && node != string(self) {
 			peers = append(peers, intent.Name(node))
 		}

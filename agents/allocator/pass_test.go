@@ -15,64 +15,63 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// BenchmarkPass is what a pass costs at 10,000 machines in 10 regions with 80,000 vms, each of which has its place: when
-// nothing has changed, when one vm came, and when a machine with its vms is lost. The watch's part is in it: the
-// snapshot that brings the change is taken over within the time.
+// BenchmarkPass measures a pass over 10,000 machines in 10 regions with 80,000 placed VMs: without a change, with one
+// new VM, and with a lost machine. The measured time includes applying the watch snapshot.
 func BenchmarkPass(b *testing.B) {
-	g := newGiant(10_000, 80_000)
+	g := newLargeFleet(10_000, 80_000)
 	b.Run("steady", func(b *testing.B) {
-		h := g.hands(b)
-		d, start := h.book.desired(), processor()
+		h := g.allocator(b)
+		d, start := h.cache.desired(), processor()
 		for b.Loop() {
 			if steps := g.pass(b, h, d); len(steps) != 0 {
 				b.Fatal(steps[0])
 			}
 		}
-		busy(b, start, 1)
+		reportCPU(b, start, 1)
 	})
 	b.Run("one-vm", func(b *testing.B) {
-		h, start := g.hands(b), processor()
+		h, start := g.allocator(b), processor()
 		for b.Loop() {
 			g.index++
 			added := intent.Pair{Key: tree.VM("zz-new"), Value: []byte(`{"region":"R3","cores":1,"memory":"8GB"}`), ModifyIndex: g.index}
-			h.book.take(h.book.papers.vms, store.Snapshot{Pairs: append(g.vms[:len(g.vms):len(g.vms)], added), Index: g.index})
-			if steps := g.pass(b, h, h.book.desired()); len(steps) != 1 {
+			h.cache.replace(h.cache.alloc.vms, store.Snapshot{Pairs: append(g.vms[:len(g.vms):len(g.vms)], added),
+				Index: g.index})
+			if steps := g.pass(b, h, h.cache.desired()); len(steps) != 1 {
 				b.Fatalf("%d steps", len(steps))
 			}
 		}
-		busy(b, start, 1)
+		reportCPU(b, start, 1)
 	})
 	b.Run("lost-machine", func(b *testing.B) {
-		h := g.hands(b)
-		d, start := h.book.desired(), processor()
+		h := g.allocator(b)
+		d, start := h.cache.desired(), processor()
 		for b.Loop() {
 			g.index++
-			h.book.take(h.book.signs.alive, store.Snapshot{Pairs: g.alive[:len(g.alive)-1], Index: g.index})
-			g.pass(b, h, d) // from now on it is known to be away
+			h.cache.replace(h.cache.live.alive, store.Snapshot{Pairs: g.alive[:len(g.alive)-1], Index: g.index})
+			g.pass(b, h, d) // from now on it is known to be unreachable
 			h.options.lossAfter = 0
 			if steps := g.pass(b, h, d); len(steps) != 8 {
 				b.Fatalf("%d steps", len(steps))
 			}
 			g.index++
-			h.book.take(h.book.signs.alive, store.Snapshot{Pairs: g.alive, Index: g.index})
+			h.cache.replace(h.cache.live.alive, store.Snapshot{Pairs: g.alive, Index: g.index})
 			h.options.lossAfter = time.Hour
 		}
-		busy(b, start, 2)
+		reportCPU(b, start, 2)
 	})
 	b.Run("memory", func(b *testing.B) {
 		before := heap()
-		h := g.hands(b)
+		h := g.allocator(b)
 		for b.Loop() {
-			g.pass(b, h, h.book.desired())
+			g.pass(b, h, h.cache.desired())
 		}
 		b.ReportMetric(float64(heap()-before)/(1<<20), "MiB-known")
 		runtime.KeepAlive(h)
 	})
 }
 
-// busy reports the processor time of a pass since start, the collector's included: how long it takes on a machine that has
-// other things to do says little.
-func busy(b *testing.B, start time.Duration, passes int) {
+// reportCPU reports the CPU time of a pass including garbage collection: wall time means little on a busy machine.
+func reportCPU(b *testing.B, start time.Duration, passes int) {
 	b.ReportMetric(float64((processor()-start).Milliseconds())/float64(b.N*passes), "cpu-ms/pass")
 	b.ReportMetric(0, "ns/op")
 }
@@ -90,14 +89,14 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// giant is a large fleet at rest, as a store would tell of it.
-type giant struct {
+// largeFleet is a large converged fleet as store pairs.
+type largeFleet struct {
 	machines, vms, ledgers, placements, alive, reports []intent.Pair
 	index                                              uint64
 }
 
-func newGiant(machines, vms int) *giant {
-	g := &giant{index: 1}
+func newLargeFleet(machines, vms int) *largeFleet {
+	g := &largeFleet{index: 1}
 	pair := func(key string, value any) intent.Pair {
 		data, _ := json.Marshal(value)
 		return intent.Pair{Key: key, Value: data, ModifyIndex: 1}
@@ -124,31 +123,34 @@ func newGiant(machines, vms int) *giant {
 
 func machineName(n int) intent.Name { return intent.Name(fmt.Sprintf("m%05d", n)) }
 
-// hands know all of it.
-func (g *giant) hands(b *testing.B) *hands {
+// allocator returns an allocator whose cache holds the whole fleet.
+func (g *largeFleet) allocator(b *testing.B) *allocator {
 	b.Helper()
-	h := &hands{self: "a1", options: options{batch: 16, lossAfter: time.Hour}, book: newBook(tree), waiting: newQueue(),
-		wake: make(chan struct{}, 1), replacing: rate.NewLimiter(1000, 1000), tally: tally{meters: newMeters()}, turn: newTurn("a1", func() {})}
-	h.watching.Store(true)
-	for s, pairs := range map[source][]intent.Pair{h.book.papers.vms: g.vms, h.book.stock.machines: g.machines, h.book.papers.ledgers: g.ledgers,
-		h.book.papers.placements: g.placements, h.book.signs.alive: g.alive, h.book.signs.reports: g.reports} {
-		h.book.take(s, store.Snapshot{Pairs: pairs, Index: g.index})
+	al := &allocator{self: "a1", options: options{batch: 16, lossAfter: time.Hour}, cache: newCache(tree),
+		queue:   newBatcher(),
+		wakeups: make(chan struct{}, 1), replaceLimit: rate.NewLimiter(1000, 1000),
+		metrics: newMetrics(), share: newWorkShare("a1", func() {})}
+	al.watching.Store(true)
+	for s, pairs := range map[anyReplica][]intent.Pair{al.cache.alloc.vms: g.vms,
+		al.cache.inventory.machines: g.machines, al.cache.alloc.ledgers: g.ledgers,
+		al.cache.alloc.placements: g.placements, al.cache.live.alive: g.alive, al.cache.live.reports: g.reports} {
+		al.cache.replace(s, store.Snapshot{Pairs: pairs, Index: g.index})
 	}
-	g.pass(b, h, h.book.desired())
-	return h
+	g.pass(b, al, al.cache.desired())
+	return al
 }
 
-// pass is all that the loop does in one: what to do, and what to tell.
-func (g *giant) pass(b *testing.B, h *hands, d Desired) []fleet.Step {
+// pass runs observe, plan and states once.
+func (g *largeFleet) pass(b *testing.B, al *allocator, d Desired) []fleet.Step {
 	b.Helper()
-	a, err := h.observe(b.Context())
+	a, err := al.observe(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
 	if o, w := owned(a), wanted(d); len(o) > len(w) {
 		b.Fatal("more is held than wanted")
 	}
-	steps := h.plan(d, a)
-	h.states(d, a)
+	steps := al.plan(d, a)
+	al.states(d, a)
 	return steps
 }

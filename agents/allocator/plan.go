@@ -8,30 +8,30 @@ import (
 	"github.com/platypus-platform/platypus/intent/fleet"
 )
 
-// Desired is every vm that people wish for.
+// Desired is the set of declared VMs.
 type Desired struct {
-	VMs    []fleet.VM // by name; those that cannot be used are here too
+	VMs    []fleet.VM // by name; invalid ones are included
 	Index  uint64
-	Held   map[intent.Name]string // vms that vanished and must be left as they are, with the reason
+	Held   map[intent.Name]string // vms that vanished and must not change, with the reason
 	Frozen string                 // why nothing at all may be released or moved
 }
 
-// vm returns the wish of that name.
+// vm returns the VM of that name.
 func (d Desired) vm(name intent.Name) (fleet.VM, bool) { return (&fleet.Fleet{VMs: d.VMs}).VM(name) }
 
-// Actual is what is held and what is known of the machines. Its fleet has no VMs.
+// Actual is the observed state of the fleet. Its Fleet has no VMs.
 type Actual struct {
-	Fleet  *fleet.Fleet
-	Moving map[string]fleet.Step // by instance: being committed just now
-	Gone   map[Trace]bool        // entries that left, or were lost, and of which nothing runs any more
-	Lost   map[intent.Name]bool  // machines not heard of for so long that their vms get others
-	Budget int                   // how many instances may be replaced now
-	Now    time.Time
+	Fleet       *fleet.Fleet
+	InFlight    map[string]fleet.Step // by instance: steps being committed
+	Reclaimable map[EntryID]bool      // leaving or lost entries with nothing running any more
+	Lost        map[intent.Name]bool  // unreachable for so long that their vms are replaced
+	Budget      int                   // how many instances may be replaced now
+	Now         time.Time
 
-	held map[string][]fleet.Held // the entries of Fleet, when they were looked up already
+	held map[string][]fleet.Held // cached entries of Fleet
 }
 
-// entries are those of all ledgers, by instance.
+// entries returns the entries of all ledgers by instance.
 func (a *Actual) entries() map[string][]fleet.Held {
 	if a.held == nil {
 		a.held = a.Fleet.Entries()
@@ -39,46 +39,46 @@ func (a *Actual) entries() map[string][]fleet.Held {
 	return a.held
 }
 
-// Trace is one entry on one machine.
-type Trace struct {
+// EntryID identifies one entry on one machine.
+type EntryID struct {
 	fleet.Spot
 	VM    string
 	Phase intent.Phase
 }
 
-// planner decides for all instances, one after the other, over room that fills as it does.
+// planner plans all instances in sequence against capacity that shrinks with each step.
 type planner struct {
-	desired Desired
-	actual  Actual
-	room    *fleet.Room
-	line    []wish                  // every instance that is wanted, the oldest wish first
-	told    int                     // of these, how many something is said of
-	held    map[string][]fleet.Held // entries, by instance
-	steps   []fleet.Step
-	leaving map[fleet.Spot]int // instances on their way from a machine
-	freeing bool               // something will be free that is not yet
+	desired   Desired
+	actual    Actual
+	room      *fleet.Room
+	instances []instance              // every wanted instance, oldest spec first
+	recorded  int                     // number of these that have a placement record
+	held      map[string][]fleet.Held // entries, by instance
+	steps     []fleet.Step
+	leaving   map[fleet.Spot]int // instances moving off a machine
+	willFree  bool               // some capacity is about to become free
 }
 
-// plan decides everything and touches nothing. The same state gives the same steps in the same order.
+// plan computes all steps and has no side effects. The same state gives the same steps in the same order.
 func plan(d Desired, a Actual) []fleet.Step {
 	p := &planner{desired: d, actual: a, room: fleet.NewRoom(a.Fleet), held: a.entries(), leaving: map[fleet.Spot]int{}}
-	p.queue()
-	p.depict()
-	p.depart()
-	p.stay()
-	p.arrive()
-	p.forget()
+	p.collect()
+	p.applyInFlight()
+	p.planReleases()
+	p.planPlaced()
+	p.planUnplaced()
+	p.planCleanup()
 	return p.steps
 }
 
 func (p *planner) add(s fleet.Step) { p.steps = append(p.steps, s) }
 
-// depict notes what is on its way.
-func (p *planner) depict() {
-	for _, name := range sortedKeys(p.actual.Moving) {
-		s := p.actual.Moving[name]
+// applyInFlight applies the steps being committed to the planner's capacity.
+func (p *planner) applyInFlight() {
+	for _, name := range sortedKeys(p.actual.InFlight) {
+		s := p.actual.InFlight[name]
 		p.room.Apply(s)
-		p.freeing = p.freeing || s.From != fleet.Spot{}
+		p.willFree = p.willFree || s.From != fleet.Spot{}
 		if s.Verb == fleet.Move {
 			p.leaving[s.From]++
 		}
@@ -92,67 +92,68 @@ func (p *planner) depict() {
 	}
 }
 
-// wanted reports whether an instance is wished for.
 func (p *planner) wanted(i intent.Instance) bool {
 	v, declared := p.desired.vm(i.VM)
 	return declared && (v.Fault != "" || i.Number < v.Spec.Count)
 }
 
-// untouchable reports whether nothing of an instance may change.
+// untouchable reports whether an instance must not change at all.
 func (p *planner) untouchable(i intent.Instance, name string) bool {
-	_, moving := p.actual.Moving[name]
+	_, moving := p.actual.InFlight[name]
 	_, held := p.desired.Held[i.VM]
 	return moving || held
 }
 
-// fixed reports whether an instance must not lose the place that it has.
-func (p *planner) fixed(i intent.Instance) bool {
+// mustKeep reports whether an instance must keep its current place.
+func (p *planner) mustKeep(i intent.Instance) bool {
 	v, _ := p.desired.vm(i.VM)
 	return p.desired.Frozen != "" || v.Fault != "" || p.untouchable(i, i.String())
 }
 
-// depart frees what is gone and releases what is not wanted.
-func (p *planner) depart() {
-	for _, name := range p.unsettled() {
+// planReleases frees reclaimable entries and releases unwanted instances.
+func (p *planner) planReleases() {
+	for _, name := range p.toReview() {
 		i, err := intent.ParseInstance(name)
 		if err != nil {
-			continue // no ledger that can be read holds such a name
+			continue // no valid ledger contains such a name
 		}
-		if _, moving := p.actual.Moving[name]; moving {
+		if _, moving := p.actual.InFlight[name]; moving {
 			continue
 		}
-		wanted, home := p.wanted(i), p.home(name)
+		wanted, current := p.wanted(i), p.currentEntry(name)
 		for _, e := range p.held[name] {
 			switch {
 			case e.Phase != intent.PhasePlaced:
-				if p.actual.Gone[Trace{e.Spot, e.VM, e.Phase}] {
+				if p.actual.Reclaimable[EntryID{e.Spot, e.VM, e.Phase}] {
 					p.add(fleet.Step{Verb: fleet.Free, Instance: i, Entry: e.Entry, From: e.Spot, Why: "nothing of it runs there any more"})
-					p.freeing = true
+					p.willFree = true
 				}
-			case p.fixed(i):
+			case p.mustKeep(i):
 			case !wanted:
-				p.add(fleet.Step{Verb: fleet.Release, Instance: i, Entry: e.Entry, From: e.Spot, Leaves: p.leaves(e), Why: p.unwanted(i)})
-				p.freeing = true
-			case e.Spot != home.Spot:
-				// Someone wrote this by hand: an instance has one place. What is taken away here must not take its
-				// placement along, so it goes as an entry that is free.
-				p.add(fleet.Step{Verb: fleet.Free, Instance: i, Entry: e.Entry, From: e.Spot, Why: "it is held on " + home.Spot.String() + " too"})
-				p.freeing = true
+				p.add(fleet.Step{Verb: fleet.Release, Instance: i, Entry: e.Entry, From: e.Spot,
+					Leaves: p.leftPhase(e), Why: p.releaseReason(i)})
+				p.willFree = true
+			case e.Spot != current.Spot:
+				// Only a manual edit places an instance twice. Freeing the extra entry, unlike releasing it, keeps
+				// the placement record.
+				p.add(fleet.Step{Verb: fleet.Free, Instance: i, Entry: e.Entry, From: e.Spot,
+					Why: "it is held on " + current.Spot.String() + " too"})
+				p.willFree = true
 			}
 		}
 	}
 }
 
-func (p *planner) unwanted(i intent.Instance) string {
+func (p *planner) releaseReason(i intent.Instance) string {
 	if _, declared := p.desired.vm(i.VM); declared {
 		return "fewer are wanted"
 	}
 	return "it is no longer wanted"
 }
 
-// leaves is the phase of what stays behind when an instance goes: the share of an app is free when the app is gone, and
-// not before, unless its machine is dead.
-func (p *planner) leaves(e fleet.Held) intent.Phase {
+// leftPhase is the phase of the entry left behind by an instance: with an app, the share becomes free only after the
+// app has stopped, unless the machine is dead.
+func (p *planner) leftPhase(e fleet.Held) intent.Phase {
 	if e.App == "" {
 		return intent.PhasePlaced
 	}
@@ -162,19 +163,19 @@ func (p *planner) leaves(e fleet.Held) intent.Phase {
 	return intent.PhaseLeaving
 }
 
-// arrive finds places for what has none.
-func (p *planner) arrive() {
-	for n := range p.line {
-		w := &p.line[n]
-		if w.home != nil || p.untouchable(w.instance, w.name) {
+// planUnplaced places the instances that have no place.
+func (p *planner) planUnplaced() {
+	for n := range p.instances {
+		in := &p.instances[n]
+		if in.current != nil || p.untouchable(in.id, in.name) {
 			continue
 		}
-		v, i, said := *w.vm, w.instance, p.said(w)
-		if said.State == intent.Placed && p.corrupt(said) {
+		v, i, record := *in.vm, in.id, p.record(in)
+		if record.State == intent.Placed && p.onCorruptLedger(record) {
 			continue
 		}
 		want := fleet.WantOf(v)
-		attempt := said.Attempt + 1
+		attempt := record.Attempt + 1
 		if c, ok := p.room.Choose(&want, fleet.Seed(i, attempt)); ok {
 			s := fleet.Step{Verb: fleet.Place, Instance: i, Entry: entryOf(v, i), To: c.Spot, Attempt: attempt}
 			p.room.Apply(s)
@@ -182,37 +183,39 @@ func (p *planner) arrive() {
 			continue
 		}
 		refused := p.room.Refusals(&want)
-		if p.freeing || said.State == intent.Pending && said.Fault == "" && alike(said.Refused, refused.Map()) {
-			continue // there may be room soon, or it was said already: a steady pending instance writes nothing
+		if p.willFree ||
+			record.State == intent.Pending && record.Fault == "" && sameReasons(record.Refused, refused.Map()) {
+			continue // capacity may come soon, or the reason is unchanged: a steady pending instance writes nothing
 		}
-		p.add(fleet.Step{Verb: fleet.Pend, Instance: i, Attempt: said.Attempt, Refused: refused, Why: p.noRoom(v, refused)})
+		p.add(fleet.Step{Verb: fleet.Pend, Instance: i, Attempt: record.Attempt, Refused: refused,
+			Why: p.noRoom(v, refused)})
 	}
 }
 
-// corrupt reports whether the machine that an instance is said to be on has a ledger that cannot be read: it may well be
-// there, and must not get a second place.
-func (p *planner) corrupt(said fleet.Placed) bool {
-	m := p.actual.Fleet.Machine(fleet.Spot{Region: said.Region, Machine: said.Machine})
+// onCorruptLedger reports whether the recorded machine has an unreadable ledger: the instance may be on it and must
+// not be placed twice.
+func (p *planner) onCorruptLedger(record fleet.Placed) bool {
+	m := p.actual.Fleet.Machine(fleet.Spot{Region: record.Region, Machine: record.Machine})
 	return m != nil && m.Corrupt
 }
 
-// forget removes what is said of instances that are not wanted and that nothing holds.
-func (p *planner) forget() {
-	if p.told == len(p.actual.Fleet.Placements) {
+// planCleanup deletes placement records of unwanted instances without entries.
+func (p *planner) planCleanup() {
+	if p.recorded == len(p.actual.Fleet.Placements) {
 		return
 	}
 	var names []string
-	wanted := p.inLine()
+	wanted := p.wantedNames()
 	for name := range p.actual.Fleet.Placements {
-		if !wanted[name] && p.home(name) == nil {
+		if !wanted[name] && p.currentEntry(name) == nil {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	for _, name := range names {
 		i, err := intent.ParseInstance(name)
-		if said := p.actual.Fleet.Placements[name]; err == nil && !p.wanted(i) && !p.fixed(i) && !p.corrupt(said) {
-			p.add(fleet.Step{Verb: fleet.Forget, Instance: i, Why: p.unwanted(i)})
+		if record := p.actual.Fleet.Placements[name]; err == nil && !p.wanted(i) && !p.mustKeep(i) && !p.onCorruptLedger(record) {
+			p.add(fleet.Step{Verb: fleet.Forget, Instance: i, Why: p.releaseReason(i)})
 		}
 	}
 }

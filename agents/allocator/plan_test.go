@@ -14,19 +14,19 @@ import (
 	"github.com/platypus-platform/platypus/intent/fleet"
 )
 
-// TestPlanReaches lets several allocators work from readings that may be old, in any order, on a fleet that changes, and
-// looks at the store after each transaction: nothing may ever hold more than it has, no instance two places, no machine
-// two instances of an app. When the changes end, everything that can have a place gets one and the plan is empty.
-func TestPlanReaches(t *testing.T) {
+// TestPlan_StaleConcurrentReads_Converges runs several allocators from possibly stale readings on a changing fleet,
+// and checks the store after each transaction: no machine is overcommitted, no instance is placed twice, no machine
+// has two instances of an app. When the changes end, everything that fits is placed and the plan is empty.
+func TestPlan_StaleConcurrentReads_Converges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t)
+		w := newMemStore(t)
 		for range rapid.IntRange(1, 6).Draw(t, "rounds") {
-			w.past = maps.Clone(w.kv)
-			w.people(t)
-			old := w.read() // both look now, and act one after the other
+			w.previous = maps.Clone(w.kv)
+			w.changeIntent(t)
+			old := w.read() // both read now and act one after the other
 			w.act(t, old)
 			w.act(t, old)
-			w.act(t, w.mixed(t)) // one whose watches are not equally fast
+			w.act(t, w.readMixed(t)) // one whose watches are not equally fast
 		}
 		for round := 0; ; round++ {
 			steps := w.plan(w.read())
@@ -38,17 +38,16 @@ func TestPlanReaches(t *testing.T) {
 			}
 			w.act(t, w.read())
 		}
-		w.reached(t)
+		w.checkConverged(t)
 	})
 }
 
-// TestPlanIsTheSame whenever the state is.
-func TestPlanIsTheSame(t *testing.T) {
+func TestPlan_SameState_Deterministic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t)
-		w.people(t)
+		w := newMemStore(t)
+		w.changeIntent(t)
 		w.act(t, w.read())
-		w.people(t)
+		w.changeIntent(t)
 		first, second := fmt.Sprintf("%+v", w.plan(w.read())), fmt.Sprintf("%+v", w.plan(w.read()))
 		if first != second {
 			t.Fatalf("%s\n%s", first, second)
@@ -56,20 +55,20 @@ func TestPlanIsTheSame(t *testing.T) {
 	})
 }
 
-// TestHeldStays: what must be left as it is loses nothing, whatever was declared.
-func TestHeldStays(t *testing.T) {
+// TestPlan_Frozen_KeepsEverything checks that nothing is released while releases are held, whatever changes.
+func TestPlan_Frozen_KeepsEverything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(t)
-		w.people(t)
+		w := newMemStore(t)
+		w.changeIntent(t)
 		w.act(t, w.read())
 		f := w.read()
-		before := w.holding()
+		before := w.placedOn()
 		for key := range w.kv {
 			if name, ok := tree.VMs().Below(key); ok && rapid.Bool().Draw(t, "drop "+name) {
 				delete(w.kv, key)
 			}
 		}
-		d, a := w.view(w.read())
+		d, a := w.viewOf(w.read())
 		d.Frozen = "held"
 		for _, s := range plan(d, a) {
 			if s.From != (fleet.Spot{}) || s.Verb == fleet.Forget {
@@ -78,16 +77,17 @@ func TestHeldStays(t *testing.T) {
 			_ = w.commit(f, s)
 		}
 		for name, spots := range before {
-			if !slices.Equal(w.holding()[name], spots) {
-				t.Fatalf("%s was on %v and is on %v", name, spots, w.holding()[name])
+			if !slices.Equal(w.placedOn()[name], spots) {
+				t.Fatalf("%s was on %v and is on %v", name, spots, w.placedOn()[name])
 			}
 		}
 	})
 }
 
-// TestOldest: who asked first is placed first, and a steady pending vm writes nothing.
-func TestOldest(t *testing.T) {
-	w := &world{kv: map[string]value{}}
+// TestPlan_LimitedCapacity_OldestFirst checks that the oldest spec is placed first, and that a steady pending VM
+// writes nothing.
+func TestPlan_LimitedCapacity_OldestFirst(t *testing.T) {
+	w := &memStore{kv: map[string]value{}}
 	w.put(tree.Machine("R0", "m0"), `{"cores":4,"memory":"8GB"}`)
 	w.put(tree.VM("zebra"), `{"region":"R0","cores":3,"memory":"1GB"}`)
 	w.put(tree.VM("ant"), `{"region":"R0","cores":3,"memory":"1GB"}`)
@@ -102,13 +102,13 @@ func TestOldest(t *testing.T) {
 	for range 2 {
 		w.act(nil, w.read())
 	}
-	if got := fmt.Sprint(w.holding()); got != "map[ant.0:[R0/m0]]" {
+	if got := fmt.Sprint(w.placedOn()); got != "map[ant.0:[R0/m0]]" {
 		t.Fatal(got)
 	}
 }
 
-// TestDrain empties a machine a few at a time, and all at once when its time is over.
-func TestDrain(t *testing.T) {
+// TestPlan_DrainingMachine_RespectsLimits checks the drain parallelism, and that the deadline lifts it.
+func TestPlan_DrainingMachine_RespectsLimits(t *testing.T) {
 	for _, test := range []struct {
 		machine string
 		now     time.Time
@@ -119,7 +119,7 @@ func TestDrain(t *testing.T) {
 		{`{"cores":32,"memory":"2TB","state":"draining","drain":{"deadline":"2026-01-01T00:00:00Z"}}`, time.Date(2025, 12, 31, 0, 0, 0, 0, time.UTC), 2},
 		{`{"cores":32,"memory":"2TB","state":"draining","drain":{"deadline":"2026-01-01T00:00:00Z"}}`, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 8},
 	} {
-		w := &world{kv: map[string]value{}, now: test.now}
+		w := &memStore{kv: map[string]value{}, now: test.now}
 		w.put(tree.Machine("R0", "m0"), `{"cores":32,"memory":"2TB"}`)
 		w.put(tree.VM("web"), `{"region":"R0","cores":1,"memory":"1GB","count":8}`)
 		w.act(nil, w.read())
@@ -140,16 +140,16 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestLostMachine: its vms are replaced within the budget, those that wait stay, and its share is free only when it is
-// known that nothing runs there.
-func TestLostMachine(t *testing.T) {
-	w := &world{kv: map[string]value{}}
+// TestPlan_LostMachine_ReplacesWithinBudget checks that lost VMs are replaced within the budget, that those with
+// on_host_loss=wait stay, and that the share is freed only when nothing can run on the machine.
+func TestPlan_LostMachine_ReplacesWithinBudget(t *testing.T) {
+	w := &memStore{kv: map[string]value{}}
 	w.put(tree.Machine("R0", "m0"), `{"cores":32,"memory":"2TB"}`)
 	w.put(tree.VM("web"), `{"region":"R0","cores":1,"memory":"1GB","count":3}`)
 	w.put(tree.VM("pet"), `{"region":"R0","cores":1,"memory":"1GB","on_host_loss":"wait"}`)
 	w.act(nil, w.read())
 	w.put(tree.Machine("R0", "m1"), `{"cores":32,"memory":"2TB"}`)
-	d, a := w.view(w.read())
+	d, a := w.viewOf(w.read())
 	a.Lost, a.Budget = map[intent.Name]bool{"m0": true}, 2
 	a.Fleet.Machine(fleet.Spot{Region: "R0", Machine: "m0"}).Away = true
 	steps := plan(d, a)
@@ -160,23 +160,24 @@ func TestLostMachine(t *testing.T) {
 		if err := w.commit(a.Fleet, s); err != nil {
 			t.Log(err)
 		}
-		_, a = w.view(w.read())
+		_, a = w.viewOf(w.read())
 	}
 	m := w.read().Machine(fleet.Spot{Region: "R0", Machine: "m0"})
 	if taken := m.Ledger.Taken(); taken.Cores != 4 {
 		t.Fatalf("%d cores of the lost machine are taken, want 4 until it is known to be empty", taken.Cores)
 	}
-	a.Gone = map[Trace]bool{{m.Spot, "web.0", intent.PhaseLost}: true}
-	d, now := w.view(w.read())
-	now.Gone, now.Lost, now.Budget = a.Gone, map[intent.Name]bool{"m0": true}, 0
+	a.Reclaimable = map[EntryID]bool{{m.Spot, "web.0", intent.PhaseLost}: true}
+	d, now := w.viewOf(w.read())
+	now.Reclaimable, now.Lost, now.Budget = a.Reclaimable, map[intent.Name]bool{"m0": true}, 0
 	if got := fmt.Sprint(plan(d, now)); got != "[free 1 cores, 1GB on R0/m0 (nothing of it runs there any more)]" {
 		t.Fatal(got)
 	}
 }
 
-// TestCorruptLedger: what is on a machine whose ledger cannot be read gets no second place, and nothing new goes there.
-func TestCorruptLedger(t *testing.T) {
-	w := &world{kv: map[string]value{}}
+// TestPlan_CorruptLedger_LeavesMachineAlone checks that instances on a machine with an unreadable ledger are not
+// placed twice and that nothing new goes there.
+func TestPlan_CorruptLedger_LeavesMachineAlone(t *testing.T) {
+	w := &memStore{kv: map[string]value{}}
 	w.put(tree.Machine("R0", "m0"), `{"cores":32,"memory":"2TB"}`)
 	w.put(tree.VM("web"), `{"region":"R0","cores":1,"memory":"1GB"}`)
 	w.act(nil, w.read())
@@ -187,7 +188,7 @@ func TestCorruptLedger(t *testing.T) {
 	}
 	w.put(tree.VM("new"), `{"region":"R0","cores":1,"memory":"1GB"}`)
 	w.act(nil, w.read())
-	if got := fmt.Sprint(w.holding()); got != "map[new.0:[R0/m1]]" {
+	if got := fmt.Sprint(w.placedOn()); got != "map[new.0:[R0/m1]]" {
 		t.Fatal(got)
 	}
 	w.remove(tree.VM("web"))
@@ -196,28 +197,29 @@ func TestCorruptLedger(t *testing.T) {
 	}
 }
 
-// TestUndeclaredMachine keeps what it has and takes nothing new; a vm there can still be released.
-func TestUndeclaredMachine(t *testing.T) {
-	w := &world{kv: map[string]value{}}
+// TestPlan_UndeclaredMachine_TakesNothingNew checks that an undeclared machine keeps its entries, and that they can
+// still be released.
+func TestPlan_UndeclaredMachine_TakesNothingNew(t *testing.T) {
+	w := &memStore{kv: map[string]value{}}
 	w.put(tree.Machine("R0", "m0"), `{"cores":32,"memory":"2TB"}`)
 	w.put(tree.VM("web"), `{"region":"R0","cores":1,"memory":"1GB"}`)
 	w.act(nil, w.read())
 	w.remove(tree.Machine("R0", "m0"))
 	w.put(tree.VM("new"), `{"region":"R0","cores":1,"memory":"1GB"}`)
 	w.act(nil, w.read())
-	if got := fmt.Sprint(w.holding()); got != "map[web.0:[R0/m0]]" {
+	if got := fmt.Sprint(w.placedOn()); got != "map[web.0:[R0/m0]]" {
 		t.Fatal(got)
 	}
 	w.remove(tree.VM("web"))
 	w.act(nil, w.read())
-	if got := fmt.Sprint(w.holding()); got != "map[]" {
+	if got := fmt.Sprint(w.placedOn()); got != "map[]" {
 		t.Fatal(got)
 	}
 }
 
-// TestPlanOfOneSeed is the same bytes as ever: a plan can be made again from the same state.
-func TestPlanOfOneSeed(t *testing.T) {
-	w := &world{kv: map[string]value{}}
+// TestPlan_SameState_SameBytes pins the plan of a fixed state.
+func TestPlan_SameState_SameBytes(t *testing.T) {
+	w := &memStore{kv: map[string]value{}}
 	for n := range 5 {
 		w.put(tree.Machine("R0", intent.Name(fmt.Sprintf("m%d", n))), `{"cores":8,"memory":"16GB"}`)
 	}

@@ -12,11 +12,10 @@ import (
 	"github.com/platypus-platform/platypus/intent/fleet"
 )
 
-// TestFewConflicts lets four allocators work at once, on a clock of its own: what each of them sees is up to half a
-// second old, a transaction takes up to two seconds, and now and then one of them is held up for some seconds, by a machine
-// that is busy. Less than a tenth of their transactions may be refused, and everything gets its place. BenchmarkConflicts
-// has the figure of real ones.
-func TestFewConflicts(t *testing.T) {
+// TestWorkShare_FourAllocators_FewConflicts simulates four allocators with a simulated clock: their view is up to
+// half a second old, a transaction takes up to two seconds, and at times one stalls for seconds. Less than a tenth of
+// the transactions may be rejected, and everything is placed. BenchmarkConflicts measures real processes.
+func TestWorkShare_FourAllocators_FewConflicts(t *testing.T) {
 	commits, conflicts := 0, 0
 	for seed := range uint64(6) {
 		s := newSimulation(rand.New(rand.NewPCG(seed, 1)), 4)
@@ -29,49 +28,50 @@ func TestFewConflicts(t *testing.T) {
 	}
 }
 
-// simulation is a store, and allocators that see it late.
+// simulation is a store with allocators whose view of it lags.
 type simulation struct {
 	*rand.Rand
-	world              *world
+	world              *memStore
 	now                time.Time
-	past               []*world // the store at each tick
+	history            []*memStore // the store at each tick
 	members            []*member
 	commits, conflicts int
 }
 
-// tick is the simulation's grain of time.
+// tick is the resolution of the simulated clock.
 const tick = 50 * time.Millisecond
 
-// member is an allocator of the simulation.
+// member is a simulated allocator.
 type member struct {
-	name   intent.Name
-	turn   *turn
-	stalls int              // ticks for which it does nothing yet
-	own    map[string]value // what it wrote, which it knows at once
-	tick   int              // of what it sees
-	seen   *fleet.Fleet     // what it saw last, and of which state
-	of     [2]uint64
-	knows  uint64 // the store's index when it last wrote or was refused
-	heard  uint64 // index of the newest ledger that it has seen
-	flying []flight
+	name         intent.Name
+	turn         *workShare
+	stalls       int              // ticks left during which it does nothing
+	ownWrites    map[string]value // its own writes, visible to it at once
+	tick         int              // of its view
+	seen         *fleet.Fleet     // the last view, for the state in snapshotOf
+	snapshotOf   [2]uint64
+	knownIndex   uint64 // the store's index at its last write or rejection
+	newestLedger uint64 // index of the newest ledger seen
+	inFlight     []inFlightTxn
 }
 
-// flight is a transaction under way.
-type flight struct {
-	step  fleet.Step
-	view  *fleet.Fleet
-	began time.Time
-	lands int // ticks from now
+// inFlightTxn is a transaction that has not completed.
+type inFlightTxn struct {
+	step      fleet.Step
+	view      *fleet.Fleet
+	began     time.Time
+	ticksLeft int // ticks from now
 }
 
 func newSimulation(r *rand.Rand, many int) *simulation {
-	s := &simulation{Rand: r, world: &world{kv: map[string]value{}}, now: time.Unix(1e9, 0)}
+	s := &simulation{Rand: r, world: &memStore{kv: map[string]value{}}, now: time.Unix(1e9, 0)}
 	for n := range 20 {
 		s.world.put(tree.Machine(intent.Name(fmt.Sprintf("R%d", n%5)), intent.Name(fmt.Sprintf("m%d", n))), `{"cores":32,"memory":"2TB"}`)
 	}
 	for n := range many {
 		name := intent.Name(fmt.Sprintf("a%d", n))
-		s.members = append(s.members, &member{name: name, turn: newTurn(name, func() {}), own: map[string]value{}})
+		s.members = append(s.members, &member{name: name, turn: newWorkShare(name, func() {}),
+			ownWrites: map[string]value{}})
 	}
 	return s
 }
@@ -83,24 +83,24 @@ func (s *simulation) run(t *testing.T) {
 			s.world.put(tree.VM(intent.Name(fmt.Sprintf("vm%d", n/10))), fmt.Sprintf(`{"region":"R%d","cores":1,"memory":"8GB"}`, s.IntN(5)))
 		}
 		s.now = s.now.Add(tick)
-		if len(s.past) > 0 && s.past[len(s.past)-1].index == s.world.index {
-			s.past = append(s.past, s.past[len(s.past)-1])
+		if len(s.history) > 0 && s.history[len(s.history)-1].index == s.world.index {
+			s.history = append(s.history, s.history[len(s.history)-1])
 		} else {
-			s.past = append(s.past, &world{kv: maps.Clone(s.world.kv), index: s.world.index})
+			s.history = append(s.history, &memStore{kv: maps.Clone(s.world.kv), index: s.world.index})
 		}
 		for _, m := range s.members {
 			s.act(m)
 		}
-		if n >= 10*wishes && n%20 == 0 && len(s.world.holding()) == wishes {
+		if n >= 10*wishes && n%20 == 0 && len(s.world.placedOn()) == wishes {
 			return
 		}
 		if n > 100*wishes {
-			t.Fatalf("%d of %d have a place after %s", len(s.world.holding()), wishes, time.Duration(n)*tick)
+			t.Fatalf("%d of %d have a place after %s", len(s.world.placedOn()), wishes, time.Duration(n)*tick)
 		}
 	}
 }
 
-// act is what an allocator does in one tick.
+// act runs one tick of an allocator.
 func (s *simulation) act(m *member) {
 	if m.stalls > 0 {
 		m.stalls--
@@ -109,43 +109,44 @@ func (s *simulation) act(m *member) {
 	if s.IntN(400) == 0 {
 		m.stalls = 20 + s.IntN(100)
 	}
-	flying := m.flying
-	m.flying = nil
+	flying := m.inFlight
+	m.inFlight = nil
 	for _, f := range flying {
-		if f.lands--; f.lands > 0 {
-			m.flying = append(m.flying, f)
+		if f.ticksLeft--; f.ticksLeft > 0 {
+			m.inFlight = append(m.inFlight, f)
 			continue
 		}
-		s.land(m, f)
+		s.finish(m, f)
 	}
 	view := s.view(m)
-	d, a := s.world.view(view)
-	a.Moving = map[string]fleet.Step{}
-	for _, f := range m.flying {
-		a.Moving[f.step.Instance.String()] = f.step
+	d, a := s.world.viewOf(view)
+	a.InFlight = map[string]fleet.Step{}
+	for _, f := range m.inFlight {
+		a.InFlight[f.step.Instance.String()] = f.step
 	}
 	peers := make([]intent.Name, 0, len(s.members))
 	for _, o := range s.members {
 		peers = append(peers, o.name)
 	}
-	region := func(step fleet.Step) intent.Name { v, _ := d.vm(step.Instance.VM); return v.Spec.Region[0] } // nothing is released
-	for _, step := range m.turn.mine(plan(d, a), peers, s.now, region) {
+	// Nothing is released, so every step has a VM.
+	region := func(step fleet.Step) intent.Name { v, _ := d.vm(step.Instance.VM); return v.Spec.Region[0] }
+	for _, step := range m.turn.owned(plan(d, a), peers, s.now, region) {
 		if m.alreadyAt(step) {
-			continue // its own transactions follow each other where they touch one machine
+			continue // its own transactions on one machine are sequential
 		}
-		if m.turn.isUnsure(step) {
+		if m.turn.needsRecheck(step) {
 			now := s.world.read()
 			if now.Placements[step.Instance.String()].Index != view.Placements[step.Instance.String()].Index {
 				continue
 			}
 			view = now
 		}
-		m.flying = append(m.flying, flight{step, view, s.now, 1 + s.IntN(40)})
+		m.inFlight = append(m.inFlight, inFlightTxn{step, view, s.now, 1 + s.IntN(40)})
 	}
 }
 
 func (m *member) alreadyAt(step fleet.Step) bool {
-	for _, f := range m.flying {
+	for _, f := range m.inFlight {
 		if f.step.To == step.To {
 			return true
 		}
@@ -153,39 +154,39 @@ func (m *member) alreadyAt(step fleet.Step) bool {
 	return false
 }
 
-// land is the end of a transaction.
-func (s *simulation) land(m *member, f flight) {
+// finish completes a transaction.
+func (s *simulation) finish(m *member, f inFlightTxn) {
 	s.commits++
-	m.turn.took(s.now.Sub(f.began))
-	defer func() { m.knows = s.world.index }()
+	m.turn.observeLatency(s.now.Sub(f.began))
+	defer func() { m.knownIndex = s.world.index }()
 	switch err := s.world.commit(f.view, f.step); {
 	case errors.Is(err, errConflict):
 		s.conflicts++
-		m.turn.trust()
-		maps.Copy(m.own, s.world.kv) // it reads again what it was about
+		m.turn.clearSuspects()
+		maps.Copy(m.ownWrites, s.world.kv) // it reads the keys of the transaction again
 	case err != nil:
-		s.commits-- // it was clear before
+		s.commits-- // rejected before it was sent
 	default:
 		for key, v := range s.world.kv {
 			if v.index == s.world.index {
-				m.own[key] = v
+				m.ownWrites[key] = v
 			}
 		}
 	}
 }
 
-// view is what a member knows: the store as it was, with its own writes.
+// view returns a member's view: an older state of the store plus its own writes.
 func (s *simulation) view(m *member) *fleet.Fleet {
-	m.tick = max(m.tick, len(s.past)-1-s.IntN(10))
-	past := s.past[m.tick]
-	of := [2]uint64{past.index, m.knows}
-	if m.seen != nil && of == m.of {
+	m.tick = max(m.tick, len(s.history)-1-s.IntN(10))
+	past := s.history[m.tick]
+	of := [2]uint64{past.index, m.knownIndex}
+	if m.seen != nil && of == m.snapshotOf {
 		return m.seen
 	}
-	m.of = of
+	m.snapshotOf = of
 	seen := maps.Clone(past.kv)
 	var pairs []intent.Pair
-	for key, v := range m.own {
+	for key, v := range m.ownWrites {
 		if seen[key].index < v.index {
 			seen[key] = v
 		}
@@ -196,12 +197,12 @@ func (s *simulation) view(m *member) *fleet.Fleet {
 	f := fleet.Read(tree, pairs)
 	for _, machine := range f.Machines {
 		key := tree.Ledger(machine.Region, machine.Name())
-		if machine.LedgerIndex > m.heard && m.own[key].index < machine.LedgerIndex {
-			m.turn.heard(machine.Region, s.now)
+		if machine.LedgerIndex > m.newestLedger && m.ownWrites[key].index < machine.LedgerIndex {
+			m.turn.peerActive(machine.Region, s.now)
 		}
 	}
 	for _, machine := range f.Machines {
-		m.heard = max(m.heard, machine.LedgerIndex)
+		m.newestLedger = max(m.newestLedger, machine.LedgerIndex)
 	}
 	m.seen = f
 	return f

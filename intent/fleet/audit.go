@@ -10,16 +10,16 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Finding is one thing that does not add up.
+// Finding is one broken invariant.
 type Finding struct {
-	Rule    string `json:"rule"`    // which invariant is broken
+	Rule    string `json:"rule"`    // the broken invariant
 	Subject string `json:"subject"` // a machine, an instance or a key
-	What    string `json:"what"`    // in words
-	Mend    string `json:"mend"`    // what to do about it
+	What    string `json:"what"`    // the inconsistency, as text
+	Mend    string `json:"mend"`    // how to fix it
 }
 
-// Audit holds every invariant against what stands in the store, and says how to mend what breaks one. It asks the same
-// [Host.Holds] that choosing and committing ask.
+// Audit checks every invariant of the stored state and says how to fix what is broken. It uses the same [Host.Holds]
+// as choosing and committing.
 func Audit(tree intent.Tree, f *Fleet) []Finding {
 	a := &audit{tree: tree, fleet: f, held: f.Entries()}
 	a.values()
@@ -45,7 +45,7 @@ func (a *audit) add(rule, subject, mend, format string, args ...any) {
 	a.findings = append(a.findings, Finding{rule, subject, fmt.Sprintf(format, args...), mend})
 }
 
-// values tells of everything that cannot be read. Ledgers are told of by machine.
+// values reports values that cannot be read; unreadable ledgers are reported by machine.
 func (a *audit) values() {
 	for _, p := range a.fleet.Problems.Errors() {
 		if _, ledger := a.tree.Ledgers().Below(p.Key); !ledger {
@@ -57,7 +57,8 @@ func (a *audit) values() {
 func (a *audit) machine(m *Machine) {
 	if m.Corrupt {
 		key := a.tree.Ledger(m.Region, m.Name())
-		a.add("ledger", m.Spot.String(), fmt.Sprintf("what placements say is there: consul kv put %s '%s'", key, a.rebuilt(m)), "%s", strings.TrimPrefix(m.Fault, key+":"))
+		a.add("ledger", m.Spot.String(), fmt.Sprintf("what placements say is there: consul kv put %s '%s'", key,
+			a.rebuiltLedger(m)), "%s", strings.TrimPrefix(m.Fault, key+":"))
 		return
 	}
 	if m.Index == 0 && len(m.Ledger.Entries) > 0 {
@@ -74,25 +75,25 @@ func (a *audit) machine(m *Machine) {
 
 func share(s intent.Share) string { return fmt.Sprintf("%d cores and %s", s.Cores, s.Memory.Short()) }
 
-// entry asks of one entry whether it might be placed where it is, if it were not there.
+// entry checks whether an entry could be placed where it is, if it were not there.
 func (a *audit) entry(m *Machine, e intent.Entry) {
 	v, declared := a.fleet.VM(VMOf(e.VM))
 	if e.Phase != intent.PhasePlaced || !declared || v.Fault != "" || m.Index == 0 || m.Fault != "" {
 		return
 	}
 	h := HostOf(m)
-	h.put(m.Ledger.Without(e.VM, e.Phase))
+	h.setLedger(m.Ledger.Without(e.VM, e.Phase))
 	want := WantOf(v)
 	want.Share = e.Share()
 	switch r := h.Holds(&want); r {
-	case Fits, NoCores, NoMemory: // that is told of the machine
+	case Fits, NoCores, NoMemory: // reported for the machine
 	default:
 		a.add("fit", e.VM, "an allocator moves it when there is room elsewhere: is one running?", "on %s: %s", m.Spot, h.Explain(&want, r))
 	}
 }
 
-// rebuilt is the ledger that placements and wishes amount to.
-func (a *audit) rebuilt(m *Machine) string {
+// rebuiltLedger derives a ledger from the placements and VM specs.
+func (a *audit) rebuiltLedger(m *Machine) string {
 	l := intent.Ledger{Entries: []intent.Entry{}}
 	for name, p := range a.fleet.Placements {
 		v, declared := a.fleet.VM(VMOf(name))
@@ -104,7 +105,7 @@ func (a *audit) rebuilt(m *Machine) string {
 	return string(data)
 }
 
-// instances holds wishes, ledgers and placements against each other.
+// instances compares VM specs, ledgers and placements with each other.
 func (a *audit) instances() {
 	const allocator = "an allocator does that: is one running?"
 	wanted := map[string]bool{}
@@ -121,15 +122,16 @@ func (a *audit) instances() {
 				at = append(at, e.Spot.String())
 			}
 		}
-		said := a.fleet.Placements[name]
+		record := a.fleet.Placements[name]
 		switch {
 		case len(at) == 0:
 		case len(at) > 1:
 			a.add("one place", name, "remove the entry from all ledgers but one", "it is held on %s", strings.Join(at, " and "))
 		case !wanted[name] && (!declared || v.Fault == ""):
 			a.add("wish", name, "to be released: "+allocator, "it is held on %s and nobody wants it", at[0])
-		case said.State != intent.Placed || (Spot{said.Region, said.Machine}).String() != at[0]:
-			a.add("placement", name, "to be written anew: "+allocator, "it is held on %s, and its placement says %q", at[0], cmp.Or(Spot{said.Region, said.Machine}.String(), string(said.State), "nothing"))
+		case record.State != intent.Placed || (Spot{record.Region, record.Machine}).String() != at[0]:
+			a.add("placement", name, "to be written anew: "+allocator, "it is held on %s, and its placement says %q",
+				at[0], cmp.Or(Spot{record.Region, record.Machine}.String(), string(record.State), "nothing"))
 		}
 	}
 	for name, p := range a.fleet.Placements {
@@ -140,13 +142,13 @@ func (a *audit) instances() {
 		}
 	}
 	for name := range wanted {
-		if _, said := a.fleet.Placements[name]; !said && len(a.held[name]) == 0 {
+		if _, record := a.fleet.Placements[name]; !record && len(a.held[name]) == 0 {
 			a.add("wish", name, "to be placed: "+allocator, "it has no place and no reason is told")
 		}
 	}
 }
 
-// apps holds what is brought to nodes against the entries that ask for it.
+// apps compares the app assignments of nodes with the entries that need them.
 func (a *audit) apps() {
 	asked := map[string]bool{}
 	for _, m := range a.fleet.Machines {

@@ -11,8 +11,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// sound is a small fleet in which everything adds up: web is on m1 and brings slug there, and big is pending.
-func sound() map[string]string {
+// consistentFleet is a small fleet without findings: web is placed on m1 with app slug, and big is pending.
+func consistentFleet() map[string]string {
 	return map[string]string{
 		"intent/regions/SIN":        `{}`,
 		"intent/machines/SIN/m1":    `{"cores":8,"memory":"64GB"}`,
@@ -36,11 +36,11 @@ func readAll(values map[string]string) (intent.Tree, *Fleet) {
 	return tree, Read(tree, pairs)
 }
 
-// TestAudit breaks each invariant in turn; each is told by its name, with something to do about it.
-func TestAudit(t *testing.T) {
+// TestAudit_EachInvariantBroken_Reported breaks one invariant at a time; each finding must name a fix.
+func TestAudit_EachInvariantBroken_Reported(t *testing.T) {
 	const entry = `{"vm":"web.0","cores":2,"memory":"8GB","intent":1,"app":"slug","cluster":"c"}`
 	for name, test := range map[string]struct {
-		key, text string // "" removes the key
+		key, text string // an empty text removes the key
 		want      string // rule and subject
 	}{
 		"all is well":          {"intent/regions/NRT", `{}`, ""},
@@ -65,7 +65,7 @@ func TestAudit(t *testing.T) {
 		"invalid region": {"intent/regions/SIN", `{"policy":"x"}`, "value platypus/intent/regions/SIN"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			values := sound()
+			values := consistentFleet()
 			if values[test.key] = test.text; test.text == "" {
 				delete(values, test.key)
 			}
@@ -91,9 +91,9 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// TestMendedLedger: what verify proposes for a ledger that cannot be read is what stood there.
-func TestMendedLedger(t *testing.T) {
-	values := sound()
+// TestAudit_CorruptLedger_ProposesOriginal checks that the proposed replacement equals the original ledger.
+func TestAudit_CorruptLedger_ProposesOriginal(t *testing.T) {
+	values := consistentFleet()
 	was := values["ledger/SIN/m1"]
 	values["ledger/SIN/m1"] = `{"entries":7}`
 	tree, f := readAll(values)
@@ -105,16 +105,16 @@ func TestMendedLedger(t *testing.T) {
 	t.Errorf("%+v", Audit(tree, f))
 }
 
-// TestRebalance: no more moves than asked for, none onto a machine without room, everything still once somewhere, and a
-// second run has nothing left that the first would undo.
-func TestRebalance(t *testing.T) {
+// TestRebalance_Limit_NothingLostAndStable checks that there are at most as many moves as requested, none beyond
+// capacity, that every instance keeps exactly one place, and that a second run does not undo the first.
+func TestRebalance_Limit_NothingLostAndStable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := &Fleet{Regions: map[intent.Name]intent.Region{"R": {Policy: rapid.SampledFrom([]intent.Policy{"", intent.PolicySpread}).Draw(t, "policy")}}, Placements: map[string]Placed{}}
 		for n := range rapid.IntRange(2, 5).Draw(t, "machines") {
 			m := machine("R", n, rapid.IntRange(2, 16).Draw(t, "cores"), 64*intent.GB)
 			for k := range rapid.IntRange(0, 4).Draw(t, "vms") {
 				name := fmt.Sprintf("vm%d-%d", n, k)
-				v := wanting(name, rapid.IntRange(1, 6).Draw(t, "takes"), intent.GB, "R")
+				v := vmOf(name, rapid.IntRange(1, 6).Draw(t, "takes"), intent.GB, "R")
 				f.VMs = append(f.VMs, v)
 				m.Ledger = m.Ledger.With(intent.Entry{VM: name + ".0", Cores: v.Spec.Cores, Memory: v.Spec.Memory})
 			}

@@ -7,12 +7,12 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// encodeLedger is what json.Marshal makes of a ledger. A ledger is written whole with every transaction that touches its
-// machine, and reflection over all its entries was most of what making a transaction took.
+// encodeLedger returns the same bytes as json.Marshal. Every transaction writes whole ledgers, and reflection over
+// all entries dominated its cost.
 func encodeLedger(l intent.Ledger) ([]byte, error) {
 	out := make([]byte, 0, 16+96*len(l.Entries))
 	out = append(out, `{"entries":[`...)
-	var memory string // of the entry before: most ask for the same
+	var memory string // of the previous entry: most have the same size
 	for i := range l.Entries {
 		e := &l.Entries[i]
 		if i > 0 {
@@ -47,7 +47,7 @@ func appendEntry(out []byte, e *intent.Entry, memory string) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// encodePlacement is what json.Marshal makes of a placement.
+// encodePlacement returns the same bytes as json.Marshal.
 func encodePlacement(p intent.Placement) ([]byte, error) {
 	if p.State != intent.Placed || !plain(string(p.Region)) || !plain(string(p.Machine)) || p.Region == "" || p.Machine == "" || p.Reason != "" || len(p.Refused) > 0 {
 		return json.Marshal(p)
@@ -58,7 +58,7 @@ func encodePlacement(p intent.Placement) ([]byte, error) {
 	return append(strconv.AppendInt(append(out, `","attempt":`...), int64(p.Attempt), 10), '}'), nil
 }
 
-// plain reports whether a text stands in JSON as it is. Every name does.
+// plain reports whether JSON needs no escapes for a text. This holds for every name.
 func plain(text string) bool {
 	for i := range len(text) {
 		switch c := text[i]; {

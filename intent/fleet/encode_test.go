@@ -9,8 +9,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// TestEncodeLedger: it is what encoding/json writes, whatever stands in it, byte for byte.
-func TestEncodeLedger(t *testing.T) {
+// TestEncodeLedger_AnyEntries_SameAsJSON compares byte by byte with encoding/json.
+func TestEncodeLedger_AnyEntries_SameAsJSON(t *testing.T) {
 	text := rapid.OneOf(rapid.SampledFrom([]string{"", "web.0", "a-b_c", "<&>", "\"", "\\", "\x00\xff", "é"}), rapid.String())
 	name := rapid.Map(text, func(s string) intent.Name { return intent.Name(s) })
 	entry := rapid.Custom(func(t *rapid.T) intent.Entry {
@@ -30,8 +30,8 @@ func TestEncodeLedger(t *testing.T) {
 	})
 }
 
-// TestEncodePlacement: it is what encoding/json writes, byte for byte.
-func TestEncodePlacement(t *testing.T) {
+// TestEncodePlacement_AnyPlacement_SameAsJSON compares byte by byte with encoding/json.
+func TestEncodePlacement_AnyPlacement_SameAsJSON(t *testing.T) {
 	name := rapid.Map(rapid.OneOf(rapid.SampledFrom([]string{"", "SIN", "m-1.example", "<&>", "\""}), rapid.String()), func(s string) intent.Name { return intent.Name(s) })
 	rapid.Check(t, func(t *rapid.T) {
 		p := intent.Placement{State: rapid.SampledFrom([]intent.PlacementState{intent.Placed, intent.Pending, ""}).Draw(t, "state"),

@@ -1,8 +1,8 @@
-// Package fleet thinks about regions, machines and the vms on them: what is where, what fits where, where an instance
-// would go and why it cannot, and whether all of it adds up. It imports the standard library and intent alone, and reads
-// and writes nothing, so that the allocator, the command line and a test come to the same answer from the same state.
+// Package fleet models regions, machines and the VMs placed on them: which instance is where, what fits where and why
+// not, and whether the stored state is consistent. It has no I/O and imports only the standard library and intent, so
+// that the allocator, the command line and tests reach the same decision from the same state.
 //
-// There is one rule of what fits, [Host.Fits]. Choosing, committing and auditing all ask it.
+// There is one feasibility rule, [Host.Fits], used by choosing, committing and auditing.
 package fleet
 
 import (
@@ -13,13 +13,13 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Spot is one machine.
+// Spot identifies one machine.
 type Spot struct {
 	Region  intent.Name `json:"region"`
 	Machine intent.Name `json:"machine"`
 }
 
-// String is the form SIN/m1, or "" for no machine.
+// String returns the form SIN/m1, or "" for no machine.
 func (s Spot) String() string {
 	if s.Machine == "" {
 		return ""
@@ -32,60 +32,60 @@ func (s Spot) Compare(o Spot) int {
 	return cmp.Or(cmp.Compare(s.Region, o.Region), cmp.Compare(s.Machine, o.Machine))
 }
 
-// Machine is a machine with what is held on it.
+// Machine is a machine with its ledger.
 type Machine struct {
 	Spot
 	Spec        intent.Machine
-	Index       uint64 // ModifyIndex of its declaration; 0: it is not declared
+	Index       uint64 // ModifyIndex of its declaration; 0: not declared
 	Ledger      intent.Ledger
-	LedgerIndex uint64               // 0: it never held anything
-	Fault       string               // why nothing is placed here: a value that cannot be used
-	Corrupt     bool                 // it is the ledger that cannot be used: what is held is not known
-	Away        bool                 // observed: agents ran here, and none of them is heard of now
-	Claimed     map[intent.Name]bool // apps that people themselves put on this node
+	LedgerIndex uint64               // 0: it has no ledger
+	Fault       string               // an invalid value, which prevents placements here
+	Corrupt     bool                 // the ledger is invalid: the entries are unknown
+	Away        bool                 // agents ran here, and none is alive now
+	Claimed     map[intent.Name]bool // apps that operators assign to this node
 }
 
-// Free is what vms may still take; it is negative where more is held than there is.
+// Free is the capacity left for VMs; it is negative on an overcommitted machine.
 func (m *Machine) Free() intent.Share { return m.Spec.Usable().Minus(m.Ledger.Taken()) }
 
-// Overcommitted reports whether more is held than there is.
+// Overcommitted reports whether the entries exceed the capacity.
 func (m *Machine) Overcommitted() bool {
 	free := m.Free()
 	return len(m.Ledger.Entries) > 0 && !m.Corrupt && (free.Cores < 0 || free.Memory < 0)
 }
 
-// VM is a wish for a share of a machine.
+// VM is a declared VM.
 type VM struct {
 	Name  intent.Name
 	Spec  intent.VM
 	Index uint64 // ModifyIndex
-	Fault string // why the wish cannot be used: then nothing of it changes
+	Fault string // why the spec is invalid: then nothing of the VM changes
 }
 
-// Placed is where an instance is said to be.
+// Placed is the placement record of an instance.
 type Placed struct {
 	intent.Placement
 	Index uint64 // ModifyIndex
-	Fault string // why the value cannot be used
+	Fault string // why the value is invalid
 }
 
-// Fleet is one complete reading of everything that placing depends on.
+// Fleet is a complete reading of everything that placement depends on.
 type Fleet struct {
 	Regions    map[intent.Name]intent.Region
-	Machines   []*Machine        // by spot; those that only have a ledger are here too
-	VMs        []VM              // by name; those that cannot be used are here too
+	Machines   []*Machine        // sorted by Spot; includes machines that only have a ledger
+	VMs        []VM              // sorted by name; includes invalid ones
 	Placements map[string]Placed // by instance
-	Apps       map[string]App    // what placement/nodes/ says, by "<node>/<app>"
+	Apps       map[string]App    // placement/nodes/, by "<node>/<app>"
 	Problems   intent.Problems   // of all values
 }
 
-// App is what placing brings to one node.
+// App is an app assignment of one node made by placement.
 type App struct {
 	Node, App, Cluster intent.Name
 	Index              uint64
 }
 
-// Codes returns the regions that are known, by declaration or because a machine stands there, sorted.
+// Codes returns the regions that are declared or have a machine, sorted.
 func (f *Fleet) Codes() []intent.Name {
 	seen := map[intent.Name]bool{}
 	for code := range f.Regions {
@@ -102,7 +102,7 @@ func (f *Fleet) Codes() []intent.Name {
 	return codes
 }
 
-// VM returns the wish of that name.
+// VM returns the VM of that name.
 func (f *Fleet) VM(name intent.Name) (VM, bool) {
 	at, found := slices.BinarySearchFunc(f.VMs, name, func(v VM, name intent.Name) int { return cmp.Compare(v.Name, name) })
 	if !found {
@@ -120,7 +120,7 @@ func (f *Fleet) Machine(spot Spot) *Machine {
 	return f.Machines[at]
 }
 
-// Named returns the machine of that name, in whatever region, or nil.
+// Named returns the machine of that name in any region, or nil.
 func (f *Fleet) Named(name intent.Name) *Machine {
 	for _, m := range f.Machines {
 		if m.Name() == name {
@@ -130,20 +130,20 @@ func (f *Fleet) Named(name intent.Name) *Machine {
 	return nil
 }
 
-// Name is the name of the machine, which is its node's.
+// Name is the name of the machine and of its node.
 func (m *Machine) Name() intent.Name { return m.Spot.Machine }
 
-// Held is an entry and where it stands.
+// Held is an entry and its machine.
 type Held struct {
 	Spot
 	intent.Entry
-	at int // of the machine
+	at int // index of the machine
 }
 
-// Holder is the machine on which an entry stands that Entries returned.
+// Holder returns the machine of an entry returned by Entries.
 func (f *Fleet) Holder(h *Held) *Machine { return f.Machines[h.at] }
 
-// Entries returns every entry of every ledger that can be read, by instance, in the order of the machines.
+// Entries returns the entries of all readable ledgers by instance, in the order of the machines.
 func (f *Fleet) Entries() map[string][]Held {
 	n := 0
 	for _, m := range f.Machines {
@@ -163,7 +163,7 @@ func (f *Fleet) Entries() map[string][]Held {
 	return held
 }
 
-// VMOf is the vm that an instance belongs to.
+// VMOf returns the VM of an instance name.
 func VMOf(instance string) intent.Name {
 	if at := strings.LastIndexByte(instance, '.'); at >= 0 {
 		return intent.Name(instance[:at])

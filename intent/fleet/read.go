@@ -8,71 +8,71 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Prefixes are all that [Read] wants to see.
+// Prefixes are the prefixes that [Read] needs.
 func Prefixes(tree intent.Tree) []intent.Prefix {
 	return []intent.Prefix{tree.Regions(), tree.Machines(), tree.VMs(), tree.Nodes(), tree.Ledgers(), tree.PlacedVMs(), tree.PlacedNodes()}
 }
 
-// Read makes a fleet out of the pairs below [Prefixes]; others do no harm. Nothing is dropped: what cannot be used is
-// there with a fault.
+// Read builds a fleet from the pairs below [Prefixes] and ignores others. Invalid values are included with a fault.
 func Read(tree intent.Tree, pairs []intent.Pair) *Fleet {
-	r := &reading{tree: tree, machines: map[Spot]*Machine{}, claims: map[intent.Name]map[intent.Name]bool{},
+	b := &builder{tree: tree, machines: map[Spot]*Machine{}, pinned: map[intent.Name]map[intent.Name]bool{},
 		fleet: &Fleet{Regions: map[intent.Name]intent.Region{}, Placements: map[string]Placed{}, Apps: map[string]App{}}}
 	for _, p := range pairs {
-		r.add(p)
+		b.add(p)
 	}
-	return r.done()
+	return b.finish()
 }
 
-// reading is a fleet under construction.
-type reading struct {
+// builder is a fleet under construction.
+type builder struct {
 	tree     intent.Tree
 	fleet    *Fleet
 	machines map[Spot]*Machine
-	claims   map[intent.Name]map[intent.Name]bool // by node and app
+	pinned   map[intent.Name]map[intent.Name]bool // by node and app
 }
 
-func (r *reading) add(p intent.Pair) {
+func (b *builder) add(p intent.Pair) {
 	if len(p.Value) == 0 && strings.HasSuffix(p.Key, "/") {
-		return // the empty folder key that the Consul page makes
+		return // the empty directory key that the Consul UI creates
 	}
 	for _, part := range []struct {
 		prefix intent.Prefix
 		add    func(rest string, p intent.Pair) error
 	}{
-		{r.tree.Regions(), r.region}, {r.tree.Machines(), r.machine}, {r.tree.VMs(), r.vm}, {r.tree.Nodes(), r.claim},
-		{r.tree.Ledgers(), r.ledger}, {r.tree.PlacedVMs(), r.placement}, {r.tree.PlacedNodes(), r.app},
+		{b.tree.Regions(), b.addRegion}, {b.tree.Machines(), b.addMachine}, {b.tree.VMs(), b.addVM}, {b.tree.Nodes(),
+			b.addPinned},
+		{b.tree.Ledgers(), b.addLedger}, {b.tree.PlacedVMs(), b.addPlacement}, {b.tree.PlacedNodes(), b.addApp},
 	} {
 		if rest, below := part.prefix.Below(p.Key); below {
 			if err := part.add(rest, p); err != nil {
-				r.fleet.Problems = append(r.fleet.Problems, intent.Problem{Key: p.Key, Text: err.Error()})
+				b.fleet.Problems = append(b.fleet.Problems, intent.Problem{Key: p.Key, Text: err.Error()})
 			}
 			return
 		}
 	}
 }
 
-// decoded reads a value, notes what is wrong with it, and returns the first error as a text.
-func decoded[T any](r *reading, p intent.Pair) (T, string) {
+// decoded decodes a value, collects its problems, and returns the first error as text.
+func decoded[T any](b *builder, p intent.Pair) (T, string) {
 	noun, problems := intent.Decode[T](p.Key, p.Value)
-	r.fleet.Problems = append(r.fleet.Problems, problems...)
+	b.fleet.Problems = append(b.fleet.Problems, problems...)
 	if err := problems.Err(); err != nil {
 		return noun, err.Error()
 	}
 	return noun, ""
 }
 
-func (r *reading) region(rest string, p intent.Pair) error {
+func (b *builder) addRegion(rest string, p intent.Pair) error {
 	code, err := intent.ParseName(rest)
 	if err != nil {
 		return err
 	}
-	r.fleet.Regions[code], _ = decoded[intent.Region](r, p)
+	b.fleet.Regions[code], _ = decoded[intent.Region](b, p)
 	return nil
 }
 
-// spot reads <region>/<machine>.
-func spot(rest string) (Spot, error) {
+// parseSpot parses <region>/<machine>.
+func parseSpot(rest string) (Spot, error) {
 	region, machine, _ := strings.Cut(rest, "/")
 	code, err := intent.ParseName(region)
 	if err != nil {
@@ -82,24 +82,24 @@ func spot(rest string) (Spot, error) {
 	return Spot{code, name}, err
 }
 
-func (r *reading) at(s Spot) *Machine {
-	if r.machines[s] == nil {
-		r.machines[s] = &Machine{Spot: s}
+func (b *builder) machineAt(s Spot) *Machine {
+	if b.machines[s] == nil {
+		b.machines[s] = &Machine{Spot: s}
 	}
-	return r.machines[s]
+	return b.machines[s]
 }
 
-func (r *reading) machine(rest string, p intent.Pair) error {
-	s, err := spot(rest)
+func (b *builder) addMachine(rest string, p intent.Pair) error {
+	s, err := parseSpot(rest)
 	if err != nil {
 		return err
 	}
-	spec, fault := decoded[intent.Machine](r, p)
-	r.at(s).Declare(spec, p.ModifyIndex, fault)
+	spec, fault := decoded[intent.Machine](b, p)
+	b.machineAt(s).Declare(spec, p.ModifyIndex, fault)
 	return nil
 }
 
-// Declare sets what is declared of the machine.
+// Declare sets the machine's declaration.
 func (m *Machine) Declare(spec intent.Machine, index uint64, fault string) {
 	m.Spec, m.Index = spec, index
 	if fault != "" {
@@ -107,7 +107,7 @@ func (m *Machine) Declare(spec intent.Machine, index uint64, fault string) {
 	}
 }
 
-// Hold sets what is held on the machine.
+// Hold sets the machine's ledger.
 func (m *Machine) Hold(ledger intent.Ledger, index uint64, fault string) {
 	m.Ledger, m.LedgerIndex = ledger, index
 	if fault != "" {
@@ -115,68 +115,68 @@ func (m *Machine) Hold(ledger intent.Ledger, index uint64, fault string) {
 	}
 }
 
-func (r *reading) ledger(rest string, p intent.Pair) error {
-	s, err := spot(rest)
+func (b *builder) addLedger(rest string, p intent.Pair) error {
+	s, err := parseSpot(rest)
 	if err != nil {
 		return err
 	}
-	ledger, fault := decoded[intent.Ledger](r, p)
-	r.at(s).Hold(ledger, p.ModifyIndex, fault)
+	ledger, fault := decoded[intent.Ledger](b, p)
+	b.machineAt(s).Hold(ledger, p.ModifyIndex, fault)
 	return nil
 }
 
-func (r *reading) vm(rest string, p intent.Pair) error {
+func (b *builder) addVM(rest string, p intent.Pair) error {
 	name, err := intent.ParseVMName(rest)
 	if err != nil {
 		return err
 	}
-	spec, fault := decoded[intent.VM](r, p)
-	r.fleet.VMs = append(r.fleet.VMs, VM{name, spec, p.ModifyIndex, fault})
+	spec, fault := decoded[intent.VM](b, p)
+	b.fleet.VMs = append(b.fleet.VMs, VM{name, spec, p.ModifyIndex, fault})
 	return nil
 }
 
-func (r *reading) claim(rest string, _ intent.Pair) error {
+func (b *builder) addPinned(rest string, _ intent.Pair) error {
 	node, app, _ := strings.Cut(rest, "/")
-	if r.claims[intent.Name(node)] == nil {
-		r.claims[intent.Name(node)] = map[intent.Name]bool{}
+	if b.pinned[intent.Name(node)] == nil {
+		b.pinned[intent.Name(node)] = map[intent.Name]bool{}
 	}
-	r.claims[intent.Name(node)][intent.Name(app)] = true
+	b.pinned[intent.Name(node)][intent.Name(app)] = true
 	return nil
 }
 
-func (r *reading) placement(rest string, p intent.Pair) error {
+func (b *builder) addPlacement(rest string, p intent.Pair) error {
 	i, err := intent.ParseInstance(rest)
 	if err != nil {
 		return err
 	}
-	placement, fault := decoded[intent.Placement](r, p)
-	r.fleet.Placements[i.String()] = Placed{placement, p.ModifyIndex, fault}
+	placement, fault := decoded[intent.Placement](b, p)
+	b.fleet.Placements[i.String()] = Placed{placement, p.ModifyIndex, fault}
 	return nil
 }
 
-func (r *reading) app(rest string, p intent.Pair) error {
+func (b *builder) addApp(rest string, p intent.Pair) error {
 	node, app, _ := strings.Cut(rest, "/")
-	assigned, _ := decoded[intent.Assignment](r, p)
-	r.fleet.Apps[rest] = App{intent.Name(node), intent.Name(app), assigned.Cluster, p.ModifyIndex}
+	assigned, _ := decoded[intent.Assignment](b, p)
+	b.fleet.Apps[rest] = App{intent.Name(node), intent.Name(app), assigned.Cluster, p.ModifyIndex}
 	return nil
 }
 
-func (r *reading) done() *Fleet {
-	f := r.fleet
-	for _, m := range r.machines {
-		m.Claimed = r.claims[m.Name()]
+func (b *builder) finish() *Fleet {
+	f := b.fleet
+	for _, m := range b.machines {
+		m.Claimed = b.pinned[m.Name()]
 		f.Machines = append(f.Machines, m)
 	}
 	Sort(f)
 	for _, m := range f.Machines {
 		if m.Fault != "" && m.Index > 0 && strings.HasPrefix(m.Fault, "node ") {
-			f.Problems = append(f.Problems, intent.Problem{Key: r.tree.Machine(m.Region, m.Name()), Text: m.Fault})
+			f.Problems = append(f.Problems, intent.Problem{Key: b.tree.Machine(m.Region, m.Name()), Text: m.Fault})
 		}
 	}
 	return f
 }
 
-// Sort brings a fleet that was put together by hand into order, and finds machines that claim one name: a machine is a
+// Sort sorts a fleet that was not built by [Read], and marks machines whose name is declared twice: a machine is a
 // node, and a node is in one region.
 func Sort(f *Fleet) {
 	slices.SortFunc(f.Machines, func(a, b *Machine) int { return a.Spot.Compare(b.Spot) })

@@ -7,33 +7,32 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// gain is how much better its new place must be for a vm to be moved, of [Best]: what is hardly better is left alone, so
-// that two runs one after the other do not undo each other.
-const gain = Best / 10
+// minGain is the score that a move must gain, so that two runs do not undo each other.
+const minGain = Best / 10
 
-// Rebalance proposes at most so many moves within regions: first away from machines that hold more than they have, then
-// to where the region's policy would rather have an instance. It moves no instance that brings an app unless its machine
-// is too small: that would restart it.
+// Rebalance proposes at most that many moves within regions: first off overcommitted machines, then to machines that
+// the region's policy prefers. It moves instances with an app only off overcommitted machines: a move restarts the
+// app.
 func Rebalance(f *Fleet, most int) []Step {
-	r := &rebalancing{fleet: f, room: NewRoom(f), most: most}
+	r := &rebalancer{fleet: f, room: NewRoom(f), maxMoves: most}
 	for _, m := range f.Machines {
 		if m.Overcommitted() && m.Index > 0 {
-			r.relieve(m)
+			r.drain(m)
 		}
 	}
 	r.improve()
 	return r.steps
 }
 
-type rebalancing struct {
-	fleet *Fleet
-	room  *Room
-	most  int
-	steps []Step
+type rebalancer struct {
+	fleet    *Fleet
+	room     *Room
+	maxMoves int
+	steps    []Step
 }
 
-// relieve moves instances off a machine, the smallest that help first, until it holds no more than it has.
-func (r *rebalancing) relieve(m *Machine) {
+// drain moves instances off a machine, smallest first, until it is no longer overcommitted.
+func (r *rebalancer) drain(m *Machine) {
 	entries := slices.Clone(m.Ledger.Entries)
 	slices.SortStableFunc(entries, func(a, b intent.Entry) int {
 		return cmp.Or(cmp.Compare(a.Cores, b.Cores), cmp.Compare(a.Memory, b.Memory), cmp.Compare(a.VM, b.VM))
@@ -47,11 +46,11 @@ func (r *rebalancing) relieve(m *Machine) {
 	}
 }
 
-// move proposes a better place, if there is one that scores more than the least given.
-func (r *rebalancing) move(m *Machine, e intent.Entry, least int64, why string) bool {
+// move proposes a move to the best machine, if that scores more than least.
+func (r *rebalancer) move(m *Machine, e intent.Entry, least int64, why string) bool {
 	v, declared := r.fleet.VM(VMOf(e.VM))
 	i, err := intent.ParseInstance(e.VM)
-	if len(r.steps) >= r.most || !declared || v.Fault != "" || err != nil || e.Phase != intent.PhasePlaced || e.Share() != v.Spec.Share() {
+	if len(r.steps) >= r.maxMoves || !declared || v.Fault != "" || err != nil || e.Phase != intent.PhasePlaced || e.Share() != v.Spec.Share() {
 		return false
 	}
 	want := WantOf(v)
@@ -72,15 +71,14 @@ func (r *rebalancing) move(m *Machine, e intent.Entry, least int64, why string) 
 	return true
 }
 
-// improve moves instances to where they would be placed today, the ones that are worst off first. An instance is moved
-// once at most.
-func (r *rebalancing) improve() {
-	type seat struct {
+// improve moves instances to better machines, the lowest scores first, each at most once.
+func (r *rebalancer) improve() {
+	type placedEntry struct {
 		m     *Machine
 		e     intent.Entry
 		score int64
 	}
-	var seats []seat
+	var candidates []placedEntry
 	for _, m := range r.fleet.Machines {
 		h := r.room.Host(m.Spot)
 		if h.Shut() != Fits {
@@ -88,11 +86,11 @@ func (r *rebalancing) improve() {
 		}
 		for _, e := range h.Lodged {
 			if e.App == "" {
-				seats = append(seats, seat{m, e, r.score(h, e)})
+				candidates = append(candidates, placedEntry{m, e, r.score(h, e)})
 			}
 		}
 	}
-	slices.SortStableFunc(seats, func(a, b seat) int {
+	slices.SortStableFunc(candidates, func(a, b placedEntry) int {
 		return cmp.Or(cmp.Compare(a.score, b.score), a.m.Spot.Compare(b.m.Spot), cmp.Compare(a.e.VM, b.e.VM))
 	})
 	moved := map[string]bool{}
@@ -100,18 +98,18 @@ func (r *rebalancing) improve() {
 	for _, s := range r.steps {
 		moved[s.Entry.VM], received[s.To] = true, true
 	}
-	for _, s := range seats {
+	for _, s := range candidates {
 		if moved[s.e.VM] || received[s.m.Spot] {
-			continue // what others were moved to is filling up: its own stay
+			continue // a receiving machine fills up: its own instances stay
 		}
-		if r.move(s.m, s.e, r.score(r.room.Host(s.m.Spot), s.e)+gain, "it is better off there") {
+		if r.move(s.m, s.e, r.score(r.room.Host(s.m.Spot), s.e)+minGain, "it is better off there") {
 			moved[s.e.VM] = true
 			received[r.steps[len(r.steps)-1].To] = true
 		}
 	}
 }
 
-// score is what the place of an entry is worth to it: what it would score if it were placed there now.
-func (r *rebalancing) score(h *Host, e intent.Entry) int64 {
+// score is the score of the current place, as if the entry were placed there now.
+func (r *rebalancer) score(h *Host, e intent.Entry) int64 {
 	return Score(r.fleet.Regions[h.Region].Policy, h.Spec.Usable(), h.Left.Plus(e.Share()), e.Share())
 }

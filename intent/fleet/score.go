@@ -9,22 +9,23 @@ import (
 // Best is the highest score.
 const Best = 1_000_000
 
-// tenth holds 10^(i/steps) in millionths: whole numbers, so that every machine and compiler comes to the same plan.
-var tenth = func() (table [steps + 1]int64) {
+// pow10 holds 10^(i/pow10Steps) in millionths: integers, so that all machines and compilers compute the same plan.
+var pow10 = func() (table [pow10Steps + 1]int64) {
 	for i := range table {
-		table[i] = int64(math.Round(1e6 * math.Pow(10, float64(i)/steps)))
+		table[i] = int64(math.Round(1e6 * math.Pow(10, float64(i)/pow10Steps)))
 	}
 	return table
 }()
 
-const steps = 4096
+const pow10Steps = 4096
 
-// Score says how good a place is for a share, from 0 to [Best], when left is what the machine has free before and usable
-// what it has in all. Packing is Google's BestFit-v3 as Nomad has it: 20 - (10^free cores + 10^free memory) afterwards,
-// within 0 to 18; spreading is the worst fit, (10^free cores + 10^free memory) - 2.
+// Score rates a machine for a share, from 0 to [Best]; left is its free capacity before, usable its total. Packing is
+// Google's BestFit-v3 as in Nomad: 20 - (10^free cores + 10^free memory) after placement, within 0 to 18. Spreading
+// is worst fit: (10^free cores + 10^free memory) - 2.
 func Score(policy intent.Policy, usable, left, share intent.Share) int64 {
 	after := left.Minus(share)
-	sum := tenth[fraction(int64(after.Cores), int64(usable.Cores))] + tenth[fraction(int64(after.Memory>>20), int64(usable.Memory>>20))]
+	sum := pow10[fraction(int64(after.Cores), int64(usable.Cores))] + pow10[fraction(int64(after.Memory>>20),
+		int64(usable.Memory>>20))]
 	score := 20_000_000 - sum
 	if policy == intent.PolicySpread {
 		score = sum - 2_000_000
@@ -32,16 +33,15 @@ func Score(policy intent.Policy, usable, left, share intent.Share) int64 {
 	return max(0, min(score, 18_000_000)) / 18
 }
 
-// fraction is part/whole in steps.
+// fraction is part/whole in pow10Steps.
 func fraction(part, whole int64) int64 {
 	if part <= 0 || whole <= 0 {
 		return 0
 	}
-	return min(steps, part*steps/whole)
+	return min(pow10Steps, part*pow10Steps/whole)
 }
 
-// Seed is what makes an instance prefer other machines than its siblings among equally good ones, and other ones at
-// each attempt. The same instance and attempt always have the same seed.
+// Seed is the tie-breaker of an instance and attempt: siblings and later attempts prefer other machines among equals.
 func Seed(i intent.Instance, attempt int) uint64 {
 	h := hash(string(i.VM))
 	return mix(h ^ mix(uint64(i.Number)<<32|uint64(uint32(attempt))))

@@ -6,39 +6,39 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Verb is what a step does.
+// Verb is the kind of a step.
 type Verb string
 
-// The verbs. Each is one transaction, or part of one.
+// The verbs. A step is committed in one transaction, alone or with others.
 const (
-	Place   Verb = "place"   // an instance gets a machine
-	Move    Verb = "move"    // it gets another one, and leaves the old
-	Evict   Verb = "evict"   // it leaves its machine and waits for another
-	Resize  Verb = "resize"  // its share changes where it is
-	Release Verb = "release" // it is no longer wanted
-	Free    Verb = "free"    // what left, or was lost, is known to be gone
-	Pend    Verb = "pend"    // no machine takes it, and the reason is told
-	Mend    Verb = "mend"    // its placement is written anew from the ledger
-	Forget  Verb = "forget"  // its placement is removed: nothing wants it and nothing holds it
+	Place   Verb = "place"   // puts an instance on a machine
+	Move    Verb = "move"    // puts it on another machine
+	Evict   Verb = "evict"   // takes it off its machine; it is pending until another has capacity
+	Resize  Verb = "resize"  // changes its share in place
+	Release Verb = "release" // removes an unwanted instance
+	Free    Verb = "free"    // deletes a leaving or lost entry that is gone
+	Pend    Verb = "pend"    // records why no machine can take it
+	Mend    Verb = "mend"    // rewrites its placement record from the ledger
+	Forget  Verb = "forget"  // deletes the placement record of an unwanted instance without an entry
 )
 
-// Step is one change to what is held. It is a comparable value.
+// Step is one change of ledgers or placement records. It is comparable.
 type Step struct {
 	Verb     Verb
 	Instance intent.Instance
-	Entry    intent.Entry // Place, Move, Resize: the new one; otherwise the one that is meant
-	From     Spot         // Move, Evict, Release, Free: where it is
-	To       Spot         // Place, Move, Resize, Mend: where it goes, or is
-	Leaves   intent.Phase // Move, Evict, Release: the phase that stays behind at From, or PhasePlaced when nothing stays
+	Entry    intent.Entry // Place, Move, Resize: the new entry; otherwise the affected one
+	From     Spot         // Move, Evict, Release, Free: the current machine
+	To       Spot         // Place, Move, Resize, Mend: the machine afterwards
+	Leaves   intent.Phase // Move, Evict, Release: phase of the entry left at From; PhasePlaced: none
 	Attempt  int
 	Refused  Refusals // Pend, Evict
 	Why      string
 }
 
-// Subject is the instance.
+// Subject is the instance name.
 func (s Step) Subject() string { return s.Instance.String() }
 
-// String says what is done and why.
+// String describes the step and its reason.
 func (s Step) String() string {
 	share := fmt.Sprintf("%d cores, %s", s.Entry.Cores, s.Entry.Memory)
 	switch s.Verb {
@@ -69,7 +69,7 @@ func because(why string) string {
 	return " (" + why + ")"
 }
 
-// placement is what placement/vms/ says once the step is done; false: nothing.
+// placement returns the placement record after the step; false: none.
 func (s Step) placement() (intent.Placement, bool) {
 	switch s.Verb {
 	case Place, Move, Resize, Mend:
@@ -80,7 +80,7 @@ func (s Step) placement() (intent.Placement, bool) {
 	return intent.Placement{}, false
 }
 
-// apply changes the room as the step would.
+// apply updates the room.
 func (s Step) apply(r *Room) {
 	switch s.Verb {
 	case Place:
@@ -113,5 +113,5 @@ func (s Step) apply(r *Room) {
 	}
 }
 
-// Apply changes the room as the step would change what is held.
+// Apply applies the step to the planned capacity.
 func (r *Room) Apply(s Step) { s.apply(r) }

@@ -7,33 +7,33 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// ErrStale says that a step no longer suits what is known: it is to be planned anew.
+// ErrStale reports that a step no longer matches the known state and must be planned again.
 var ErrStale = errors.New("the state has moved on")
 
-// Draft is a transaction in the making: some steps, all of them or none. Ledgers are written whole and against the index
-// at which they were read, each machine that takes something must be declared as it was when it was found to fit, and
-// each wish must stand as it stood. So a stale reading costs a retry and never a double booking.
+// Draft is a transaction of several steps, all or none. Ledgers are written whole with compare-and-set, and the
+// transaction checks that the receiving machines' declarations and the VM specs are unchanged. So stale data costs a
+// retry and never places an instance twice.
 type Draft struct {
-	tree    intent.Tree
-	look    Look
-	vms     intent.Prefix // of tree, as is placed: each step needs a key of either
-	placed  intent.Prefix
-	checks  []Op // one for each key, as are writes
-	writes  []Op
-	ledgers []*Host // that change
-	arrived Spot    // where the step before arrived
-	bytes   int     // of writes, at most
+	tree       intent.Tree
+	reader     Look
+	vms        intent.Prefix // prefixes of tree, computed once
+	placements intent.Prefix
+	checks     []Op // one for each key, like writes
+	writes     []Op
+	ledgers    []*Host // changed ledgers
+	lastTo     Spot    // destination of the previous step
+	bytes      int     // upper bound for writes
 }
 
 // NewDraft returns an empty transaction.
-func NewDraft(tree intent.Tree, look Look) *Draft {
-	return &Draft{tree: tree, look: look, vms: tree.VMs(), placed: tree.PlacedVMs()}
+func NewDraft(tree intent.Tree, reader Look) *Draft {
+	return &Draft{tree: tree, reader: reader, vms: tree.VMs(), placements: tree.PlacedVMs()}
 }
 
-// Add puts a step into the transaction, or says why it no longer can be; the transaction is then as it was before.
+// Add adds a step, or returns why it is impossible and leaves the transaction unchanged.
 func (d *Draft) Add(s Step) error {
 	checks, writes := len(d.checks), len(d.writes)
-	a := addition{Draft: d, name: s.Instance.String(), lone: s.Verb == Place && s.From == Spot{}}
+	a := txnStep{Draft: d, name: s.Instance.String(), single: s.Verb == Place && s.From == Spot{}}
 	if err := a.add(s); err != nil {
 		d.checks, d.writes = d.checks[:checks], d.writes[:writes]
 		return err
@@ -41,23 +41,23 @@ func (d *Draft) Add(s Step) error {
 	for _, op := range d.writes[writes:] {
 		d.bytes += len(op.Key) + len(op.Value)
 	}
-	d.checks, d.writes = once(d.checks, checks), once(d.writes, writes)
+	d.checks, d.writes = dedupe(d.checks, checks), dedupe(d.writes, writes)
 	for _, h := range a.hosts {
-		if at := d.ledger(h.Spot); at >= 0 {
+		if at := d.ledgerIndex(h.Spot); at >= 0 {
 			d.ledgers[at] = h
 		} else {
 			d.ledgers = append(d.ledgers, h)
 		}
 	}
 	if a.to != nil {
-		a.to.lodge(s.Entry)
-		d.arrived = a.to.Spot
+		a.to.insertEntry(s.Entry)
+		d.lastTo = a.to.Spot
 	}
 	return nil
 }
 
-// once keeps the last operation of each key, those from n on being new.
-func once(ops []Op, n int) []Op {
+// dedupe keeps the last operation of each key; those from n on are new.
+func dedupe(ops []Op, n int) []Op {
 	for next := n; next < len(ops); next++ {
 		at := 0
 		for at < n && ops[at].Key != ops[next].Key {
@@ -69,12 +69,12 @@ func once(ops []Op, n int) []Op {
 	return ops[:n]
 }
 
-// ledger is where a machine is among those whose ledgers change, or -1.
-func (d *Draft) ledger(s Spot) int {
+// ledgerIndex returns the position of a machine's changed ledger, or -1.
+func (d *Draft) ledgerIndex(s Spot) int {
 	return slices.IndexFunc(d.ledgers, func(h *Host) bool { return h.Spot == s })
 }
 
-// Ops returns the operations, checks first, in the order in which the steps asked for them.
+// Ops returns the operations: checks first, each group in the order of the steps.
 func (d *Draft) Ops() ([]Op, error) {
 	ops, writes := make([]Op, 0, len(d.checks)+len(d.ledgers)+len(d.writes)), []Op(nil)
 	for _, h := range d.ledgers {
@@ -96,7 +96,7 @@ func (d *Draft) Ops() ([]Op, error) {
 	return append(append(ops, writes...), d.writes...), nil
 }
 
-// Size is how many operations there are, and how many bytes they write at most.
+// Size returns the number of operations and an upper bound for the bytes that they write.
 func (d *Draft) Size() (ops, bytes int) {
 	bytes = d.bytes
 	for _, h := range d.ledgers {

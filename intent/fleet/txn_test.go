@@ -11,15 +11,15 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// TestDraft: a step that cannot be done leaves the transaction as it was, no key is in it twice, and what was known when it
-// was made is not changed by it.
-func TestDraft(t *testing.T) {
+// TestDraft_RandomSteps_Consistent checks that an impossible step leaves the transaction unchanged, that no key
+// occurs twice, and that the input is not modified.
+func TestDraft_RandomSteps_Consistent(t *testing.T) {
 	tree, err := intent.ParseRoot(intent.DefaultRoot)
 	if err != nil {
 		t.Fatal(err)
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		f := crowded(rapid.IntRange(0, 5).Draw(t, "held"))
+		f := nearlyFullFleet(rapid.IntRange(0, 5).Draw(t, "held"))
 		known := make([][]intent.Entry, 0, len(f.Machines))
 		for _, m := range f.Machines {
 			known = append(known, slices.Clone(m.Ledger.Entries))
@@ -65,18 +65,18 @@ func operations(t *rapid.T, d *Draft) []Op {
 	return ops
 }
 
-// crowded is a fleet of three machines with room for a few more than they hold each, and wishes for all of those and as
-// many again. Every third has an app.
-func crowded(held int) *Fleet {
+// nearlyFullFleet has three machines with capacity for a few more instances, and VM specs for all that are placed and
+// as many again. Every third has an app.
+func nearlyFullFleet(held int) *Fleet {
 	f := &Fleet{Placements: map[string]Placed{}}
 	for n := range 3 {
 		m := machine("R", n, 8, 64*intent.GB)
 		m.LedgerIndex = 7
-		m.Ledger.Entries = make([]intent.Entry, 0, 16) // there is room behind it, which is nobody's
+		m.Ledger.Entries = make([]intent.Entry, 0, 16) // spare capacity that must not be written to
 		f.Machines = append(f.Machines, m)
 	}
 	for n := range 6 * held {
-		v := wanting(fmt.Sprintf("vm%02d", n), 1, intent.GB, "R")
+		v := vmOf(fmt.Sprintf("vm%02d", n), 1, intent.GB, "R")
 		if n%3 == 0 {
 			v.Spec.App, v.Spec.Cluster = "slug", "c"
 		}
@@ -92,11 +92,11 @@ func crowded(held int) *Fleet {
 	return f
 }
 
-// anyStep is a step about one of the instances, whether it can be done or not.
+// anyStep returns a step about one of the instances, possible or not.
 func anyStep(t *rapid.T, f *Fleet) Step {
 	spot := func(what string) Spot { return f.Machines[rapid.IntRange(0, 2).Draw(t, what)].Spot }
 	n := rapid.IntRange(0, max(1, len(f.VMs))).Draw(t, "vm")
-	v := wanting(fmt.Sprintf("vm%02d", n), 1, intent.GB, "R")
+	v := vmOf(fmt.Sprintf("vm%02d", n), 1, intent.GB, "R")
 	if known, is := f.VM(v.Name); is {
 		v = known
 	}

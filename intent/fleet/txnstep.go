@@ -9,44 +9,44 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// addition is what one step adds to a transaction.
-type addition struct {
+// txnStep adds one step to a transaction.
+type txnStep struct {
 	*Draft
-	name  string  // of the instance
-	lone  bool    // nothing leaves a machine: what is there stays as it is until all is clear
-	hosts []*Host // ledgers that it changes: copies of those of the draft
-	to    *Host   // of these, the one that takes the step's entry once nothing speaks against the step
+	name   string  // of the instance
+	single bool    // no entry leaves a machine: the draft's ledgers are used without a copy until all checks pass
+	hosts  []*Host // changed ledgers: copies of the draft's
+	to     *Host   // of these, the one that receives the entry once all checks pass
 }
 
-func (d *addition) check(op Op) { d.checks = append(d.checks, op) }
-func (d *addition) write(op Op) { d.writes = append(d.writes, op) }
+func (d *txnStep) check(op Op) { d.checks = append(d.checks, op) }
+func (d *txnStep) write(op Op) { d.writes = append(d.writes, op) }
 
-func (d *addition) add(s Step) error {
-	placed := d.look.Placement(d.name)
-	if err := d.wish(s); err != nil {
+func (d *txnStep) add(s Step) error {
+	placed := d.reader.Placement(d.name)
+	if err := d.checkWish(s); err != nil {
 		return err
 	}
-	if err := d.elsewhere(s, placed); err != nil {
+	if err := d.checkNotElsewhere(s, placed); err != nil {
 		return err
 	}
 	if s.From != (Spot{}) {
-		if err := d.leave(s); err != nil {
+		if err := d.removeEntry(s); err != nil {
 			return err
 		}
 	}
 	switch s.Verb {
 	case Place, Move, Resize:
-		if err := d.arrive(s); err != nil {
+		if err := d.addEntry(s); err != nil {
 			return err
 		}
 	case Mend:
-		if err := d.mend(s); err != nil {
+		if err := d.repair(s); err != nil {
 			return err
 		}
 	case Free:
-		return nil // a placement is of where the instance is now, not of where it was
+		return nil // the placement record is about the current place, not the previous one
 	}
-	key := d.placed.Key(intent.Name(d.name))
+	key := d.placements.Key(intent.Name(d.name))
 	placement, wanted := s.placement()
 	if !wanted {
 		if placed.Index > 0 {
@@ -59,9 +59,9 @@ func (d *addition) add(s Step) error {
 	return err
 }
 
-// wish makes the transaction hold only while what people want is what it was planned for.
-func (d *addition) wish(s Step) error {
-	key, index := d.vms.Key(s.Instance.VM), d.look.Wish(s.Instance.VM).Index
+// checkWish makes the transaction conditional on an unchanged VM spec.
+func (d *txnStep) checkWish(s Step) error {
+	key, index := d.vms.Key(s.Instance.VM), d.reader.Wish(s.Instance.VM).Index
 	switch s.Verb {
 	case Place, Move, Resize, Pend, Evict, Mend:
 		if index == 0 {
@@ -69,7 +69,7 @@ func (d *addition) wish(s Step) error {
 		}
 		d.check(Op{Verb: OpCheckIndex, Key: key, Index: index})
 	case Release, Forget:
-		v := d.look.Wish(s.Instance.VM)
+		v := d.reader.Wish(s.Instance.VM)
 		switch {
 		case index == 0:
 			d.check(Op{Verb: OpCheckNotExists, Key: key})
@@ -82,47 +82,47 @@ func (d *addition) wish(s Step) error {
 	return nil
 }
 
-// elsewhere makes sure, before the placement of an instance is written anew, that the machine which it names does not hold
-// the instance: ledgers and placements are read one after the other, and what was read of the one may be older.
-func (d *addition) elsewhere(s Step, placed Placed) error {
-	said := Spot{placed.Region, placed.Machine}
-	if s.Verb != Place && s.Verb != Pend && s.Verb != Forget || placed.State != intent.Placed || said == s.To {
+// checkNotElsewhere verifies, before a placement record is rewritten, that the machine it names has no entry of the
+// instance: ledgers and records are read at different times, so either may be older.
+func (d *txnStep) checkNotElsewhere(s Step, placed Placed) error {
+	recorded := Spot{placed.Region, placed.Machine}
+	if s.Verb != Place && s.Verb != Pend && s.Verb != Forget || placed.State != intent.Placed || recorded == s.To {
 		return nil
 	}
-	key := d.tree.Ledger(said.Region, said.Machine)
-	m := d.look.Machine(said)
+	key := d.tree.Ledger(recorded.Region, recorded.Machine)
+	m := d.reader.Machine(recorded)
 	switch {
 	case m == nil || m.LedgerIndex == 0:
 		d.check(Op{Verb: OpCheckNotExists, Key: key})
 		return nil
 	case m.Corrupt:
-		return fmt.Errorf("%s %s: %w: the ledger of %s cannot be used", s.Verb, s.Instance, ErrStale, said)
+		return fmt.Errorf("%s %s: %w: the ledger of %s cannot be used", s.Verb, s.Instance, ErrStale, recorded)
 	}
 	if _, there := m.Ledger.Entry(d.name, intent.PhasePlaced); there {
-		return fmt.Errorf("%s %s: %w: it is on %s", s.Verb, s.Instance, ErrStale, said)
+		return fmt.Errorf("%s %s: %w: it is on %s", s.Verb, s.Instance, ErrStale, recorded)
 	}
-	if d.ledger(said) < 0 {
+	if d.ledgerIndex(recorded) < 0 {
 		d.check(Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex})
 	}
 	return nil
 }
 
-// host is a machine whose ledger is to be written, as the steps so far leave it.
-func (d *addition) host(s Spot) (*Host, error) {
+// hostFor returns a machine whose ledger will change, with the steps so far.
+func (d *txnStep) hostFor(s Spot) (*Host, error) {
 	for _, h := range d.hosts {
 		if h.Spot == s {
 			return h, nil
 		}
 	}
-	if at := d.ledger(s); at >= 0 {
-		if d.lone {
+	if at := d.ledgerIndex(s); at >= 0 {
+		if d.single {
 			return d.ledgers[at], nil
 		}
 		same := *d.ledgers[at]
 		d.hosts = append(d.hosts, &same)
 		return &same, nil
 	}
-	m := d.look.Machine(s)
+	m := d.reader.Machine(s)
 	switch {
 	case m == nil:
 		return nil, fmt.Errorf("%s: %w: there is no such machine", s, ErrStale)
@@ -130,18 +130,18 @@ func (d *addition) host(s Spot) (*Host, error) {
 		return nil, fmt.Errorf("%s: %w: its ledger cannot be used", s, ErrStale)
 	}
 	h := HostOf(m)
-	h.Lodged = slices.Clip(h.Lodged) // they are the ledger's own: what is added goes to a copy
+	h.Lodged = slices.Clip(h.Lodged) // shared with the ledger: an append must copy
 	d.hosts = append(d.hosts, h)
 	return h, nil
 }
 
-func (h *Host) put(l intent.Ledger) {
+func (h *Host) setLedger(l intent.Ledger) {
 	h.Lodged, h.Left = l.Entries, h.Spec.Usable().Minus(l.Taken())
 }
 
-// leave takes the entry off the machine where it is, or marks it as leaving.
-func (d *addition) leave(s Step) error {
-	h, err := d.host(s.From)
+// removeEntry removes the entry from its machine, or marks it as leaving.
+func (d *txnStep) removeEntry(s Step) error {
+	h, err := d.hostFor(s.From)
 	if err != nil {
 		return err
 	}
@@ -156,11 +156,11 @@ func (d *addition) leave(s Step) error {
 	}
 	ledger = ledger.Without(old.VM, old.Phase)
 	if s.Verb != Free && s.Leaves != intent.PhasePlaced {
-		gone := old
-		gone.Phase = s.Leaves
-		ledger = ledger.With(gone)
+		leaving := old
+		leaving.Phase = s.Leaves
+		ledger = ledger.With(leaving)
 	}
-	h.put(ledger)
+	h.setLedger(ledger)
 	if old.App != "" && phase == intent.PhasePlaced {
 		key := d.tree.Placement(s.From.Machine, old.App)
 		d.write(Op{Verb: OpDelete, Key: key})
@@ -168,19 +168,19 @@ func (d *addition) leave(s Step) error {
 	return nil
 }
 
-// arrive puts the entry onto the machine where it goes, if it fits there.
-func (d *addition) arrive(s Step) error {
-	h, err := d.host(s.To)
+// addEntry adds the entry to its new machine, if it fits.
+func (d *txnStep) addEntry(s Step) error {
+	h, err := d.hostFor(s.To)
 	if err != nil {
 		return err
 	}
 	ledger := intent.Ledger{Entries: h.Lodged}
-	want := WantOf(d.look.Wish(s.Instance.VM))
+	want := WantOf(d.reader.Wish(s.Instance.VM))
 	want.Share, want.App = s.Entry.Share(), s.Entry.App
 	without := *h
 	_, there := ledger.Entry(s.Entry.VM, s.Entry.Phase)
 	if there {
-		without.put(ledger.Without(s.Entry.VM, s.Entry.Phase))
+		without.setLedger(ledger.Without(s.Entry.VM, s.Entry.Phase))
 	}
 	reason := without.Holds(&want)
 	if s.Verb != Resize && reason == Fits {
@@ -190,15 +190,15 @@ func (d *addition) arrive(s Step) error {
 		return fmt.Errorf("%s %s on %s: %w: %s", s.Verb, s.Instance, s.To, ErrStale, h.Explain(&want, reason))
 	}
 	*h, d.to = without, h
-	if d.arrived != s.To {
+	if d.lastTo != s.To {
 		d.check(Op{Verb: OpCheckIndex, Key: d.tree.Machine(s.To.Region, s.To.Machine), Index: h.Index})
 	}
 	return d.assign(s)
 }
 
-// lodge puts an entry into its place among the others, which are sorted. A transaction has a few for a machine, or one: the
-// copy that the first of them takes has some room for more.
-func (h *Host) lodge(e intent.Entry) {
+// insertEntry inserts an entry in sorted order. It grows the slice by a quarter, because a transaction often adds
+// several entries to one machine.
+func (h *Host) insertEntry(e intent.Entry) {
 	at, _ := slices.BinarySearchFunc(h.Lodged, e, func(a, b intent.Entry) int {
 		return cmp.Or(cmp.Compare(a.VM, b.VM), cmp.Compare(a.Phase, b.Phase))
 	})
@@ -208,8 +208,8 @@ func (h *Host) lodge(e intent.Entry) {
 	h.Lodged, h.Left = slices.Insert(h.Lodged, at, e), h.Left.Minus(e.Share())
 }
 
-// assign brings the app of an instance to its node, unless a person did so.
-func (d *addition) assign(s Step) error {
+// assign assigns the app of an instance to its node, unless an operator did.
+func (d *txnStep) assign(s Step) error {
 	if s.Entry.App == "" {
 		return nil
 	}
@@ -224,16 +224,16 @@ func (d *addition) assign(s Step) error {
 	return err
 }
 
-// mend writes what follows from an entry; the entry must be there and stay so.
-func (d *addition) mend(s Step) error {
-	m := d.look.Machine(s.To)
+// repair rewrites what follows from an entry, on condition that the entry stays.
+func (d *txnStep) repair(s Step) error {
+	m := d.reader.Machine(s.To)
 	if m == nil || m.Corrupt {
 		return fmt.Errorf("mend %s: %w: %s cannot be read", s.Instance, ErrStale, s.To)
 	}
 	if _, there := m.Ledger.Entry(d.name, intent.PhasePlaced); !there {
 		return fmt.Errorf("mend %s: %w: %s does not hold it", s.Instance, ErrStale, s.To)
 	}
-	if d.ledger(s.To) < 0 {
+	if d.ledgerIndex(s.To) < 0 {
 		key := d.tree.Ledger(s.To.Region, s.To.Machine)
 		d.check(Op{Verb: OpCheckIndex, Key: key, Index: m.LedgerIndex})
 	}

@@ -11,26 +11,26 @@ import (
 	"github.com/platypus-platform/platypus/intent/fleet"
 )
 
-// stay decides for the instances that have a place whether they keep it.
-func (p *planner) stay() {
-	for n := range p.line {
-		w := &p.line[n]
-		e := w.home
-		if e == nil || p.untouchable(w.instance, w.name) {
+// planPlaced decides whether each placed instance stays, moves or is updated.
+func (p *planner) planPlaced() {
+	for n := range p.instances {
+		in := &p.instances[n]
+		e := in.current
+		if e == nil || p.untouchable(in.id, in.name) {
 			continue
 		}
 		m := p.actual.Fleet.Holder(e)
-		if why, phase := p.mustGo(w.vm, e, m); why != "" && p.desired.Frozen == "" {
-			p.move(*w.vm, w.instance, *e, why, phase)
+		if why, phase := p.evictionReason(in.vm, e, m); why != "" && p.desired.Frozen == "" {
+			p.planMove(*in.vm, in.id, *e, why, phase)
 			continue
 		}
-		p.tend(w, e)
+		p.updateInPlace(in, e)
 	}
 }
 
-// mustGo says why an instance cannot stay where it is, and what is to stay behind of it.
-func (p *planner) mustGo(v *fleet.VM, e *fleet.Held, m *fleet.Machine) (why string, leaves intent.Phase) {
-	leaves = p.leaves(*e)
+// evictionReason returns why an instance must leave its machine, and the phase of the entry it leaves behind.
+func (p *planner) evictionReason(v *fleet.VM, e *fleet.Held, m *fleet.Machine) (why string, leaves intent.Phase) {
+	leaves = p.leftPhase(*e)
 	switch {
 	case m.Spec.Is(intent.MachineDead) && m.Index > 0:
 		return "the machine is dead", leaves
@@ -40,27 +40,27 @@ func (p *planner) mustGo(v *fleet.VM, e *fleet.Held, m *fleet.Machine) (why stri
 		return "the machine has not been heard of for long", intent.PhaseLost
 	case e.App != v.Spec.App:
 		return fmt.Sprintf("it is to bring %s", cmp.Or(string(v.Spec.App), "no app")), leaves
-	case m.Index > 0 && m.Fault == "" && !suits(v, m):
+	case m.Index > 0 && m.Fault == "" && !matches(v, m):
 		return "the machine no longer suits what is wanted", leaves
 	}
 	return "", leaves
 }
 
-// suits reports whether an instance may be on a machine at all, room aside.
-func suits(v *fleet.VM, m *fleet.Machine) bool {
+// matches reports whether a machine satisfies region and constraints; capacity is not checked.
+func matches(v *fleet.VM, m *fleet.Machine) bool {
 	if !slices.Contains(v.Spec.Region, m.Region) && !slices.Contains(v.Spec.Region, intent.AnyRegion) {
 		return false
 	}
 	for name, text := range v.Spec.Constraints {
-		if have, there := m.Spec.Labels[name]; !there || have != text {
+		if have, labelled := m.Spec.Labels[name]; !labelled || have != text {
 			return false
 		}
 	}
 	return true
 }
 
-// move plans another place, as fast as the machine's drain and the rate of replacement allow.
-func (p *planner) move(v fleet.VM, i intent.Instance, e fleet.Held, why string, leaves intent.Phase) {
+// planMove plans a new machine, as fast as the drain's parallelism and the replacement rate allow.
+func (p *planner) planMove(v fleet.VM, i intent.Instance, e fleet.Held, why string, leaves intent.Phase) {
 	m := p.actual.Fleet.Machine(e.Spot)
 	due := false
 	switch {
@@ -78,8 +78,9 @@ func (p *planner) move(v fleet.VM, i intent.Instance, e fleet.Held, why string, 
 			return
 		}
 	}
-	said := p.actual.Fleet.Placements[i.String()]
-	s := fleet.Step{Instance: i, Entry: entryOf(v, i), From: e.Spot, Leaves: leaves, Attempt: said.Attempt + 1, Why: why}
+	record := p.actual.Fleet.Placements[i.String()]
+	s := fleet.Step{Instance: i, Entry: entryOf(v, i), From: e.Spot, Leaves: leaves, Attempt: record.Attempt + 1,
+		Why: why}
 	want := fleet.WantOf(v)
 	if e.App == v.Spec.App {
 		want.Avoid = e.Spot
@@ -90,13 +91,13 @@ func (p *planner) move(v fleet.VM, i intent.Instance, e fleet.Held, why string, 
 		s.Verb, s.To = fleet.Move, c.Spot
 	case due || m.Spec.Is(intent.MachineDead) || e.App != v.Spec.App:
 		s.Verb, s.Entry, s.Refused = fleet.Evict, e.Entry, p.room.Refusals(&want)
-		s.Attempt = said.Attempt
+		s.Attempt = record.Attempt
 		s.Why = why + "; " + p.noRoom(v, s.Refused)
 	default:
-		return // it is better off where it is than nowhere
+		return // better placed on a bad machine than not at all
 	}
 	p.leaving[e.Spot]++
-	p.freeing = true
+	p.willFree = true
 	if leaves == intent.PhaseLost {
 		p.actual.Budget--
 	}
@@ -104,37 +105,40 @@ func (p *planner) move(v fleet.VM, i intent.Instance, e fleet.Held, why string, 
 	p.add(s)
 }
 
-// tend keeps an instance where it is, in the size that is wanted, and what is said of it true.
-func (p *planner) tend(w *wish, e *fleet.Held) {
-	i := w.instance
-	if spec := &w.vm.Spec; e.Share() != spec.Share() || e.Cluster != spec.Cluster {
-		v := *w.vm
-		s := fleet.Step{Verb: fleet.Resize, Instance: i, Entry: entryOf(v, i), To: e.Spot, Attempt: max(1, p.said(w).Attempt), Why: "another size is wanted"}
-		if p.grows(v, *e) {
+// updateInPlace resizes an instance and repairs its placement record and app assignment.
+func (p *planner) updateInPlace(in *instance, e *fleet.Held) {
+	i := in.id
+	if spec := &in.vm.Spec; e.Share() != spec.Share() || e.Cluster != spec.Cluster {
+		v := *in.vm
+		s := fleet.Step{Verb: fleet.Resize, Instance: i, Entry: entryOf(v, i), To: e.Spot,
+			Attempt: max(1, p.record(in).Attempt), Why: "another size is wanted"}
+		if p.fitsInPlace(v, *e) {
 			p.room.Apply(s)
 			p.add(s)
 			return
 		}
-		if c := p.elsewhere(v, i, *e); c != nil {
+		if c := p.relocate(v, i, *e); c != nil {
 			p.add(*c)
 			return
 		}
 	}
 	var app fleet.App
-	brought := false
+	assigned := false
 	if e.App != "" {
-		app, brought = p.actual.Fleet.Apps[string(e.Spot.Machine)+"/"+string(e.App)]
+		app, assigned = p.actual.Fleet.Apps[string(e.Spot.Machine)+"/"+string(e.App)]
 	}
 	switch {
-	case !w.told:
-		p.add(fleet.Step{Verb: fleet.Mend, Instance: i, Entry: e.Entry, To: e.Spot, Attempt: max(1, p.said(w).Attempt), Why: "it did not say so"})
-	case e.App != "" && (!brought || app.Cluster != e.Cluster):
-		p.add(fleet.Step{Verb: fleet.Mend, Instance: i, Entry: e.Entry, To: e.Spot, Attempt: p.said(w).Attempt, Why: "its app was not brought"})
+	case !in.recorded:
+		p.add(fleet.Step{Verb: fleet.Mend, Instance: i, Entry: e.Entry, To: e.Spot,
+			Attempt: max(1, p.record(in).Attempt), Why: "it did not say so"})
+	case e.App != "" && (!assigned || app.Cluster != e.Cluster):
+		p.add(fleet.Step{Verb: fleet.Mend, Instance: i, Entry: e.Entry, To: e.Spot, Attempt: p.record(in).Attempt,
+			Why: "its app was not brought"})
 	}
 }
 
-// grows reports whether an instance can have its new size where it is.
-func (p *planner) grows(v fleet.VM, e fleet.Held) bool {
+// fitsInPlace reports whether the wanted size fits on the current machine.
+func (p *planner) fitsInPlace(v fleet.VM, e fleet.Held) bool {
 	h := *p.room.Host(e.Spot)
 	h.Left = h.Left.Plus(e.Share())
 	h.Lodged = slices.DeleteFunc(slices.Clone(h.Lodged), func(o intent.Entry) bool { return o.VM == e.VM && o.Phase == e.Phase })
@@ -142,8 +146,8 @@ func (p *planner) grows(v fleet.VM, e fleet.Held) bool {
 	return !h.Corrupt && h.Index > 0 && h.Holds(&want) == fleet.Fits
 }
 
-// elsewhere is the step to another machine, for an instance that has become too large for its own.
-func (p *planner) elsewhere(v fleet.VM, i intent.Instance, e fleet.Held) *fleet.Step {
+// relocate returns the step that moves an instance that has outgrown its machine, or nil.
+func (p *planner) relocate(v fleet.VM, i intent.Instance, e fleet.Held) *fleet.Step {
 	want := fleet.WantOf(v)
 	want.Avoid = e.Spot
 	attempt := p.actual.Fleet.Placements[i.String()].Attempt + 1
@@ -151,10 +155,11 @@ func (p *planner) elsewhere(v fleet.VM, i intent.Instance, e fleet.Held) *fleet.
 	if !ok {
 		return nil
 	}
-	s := fleet.Step{Verb: fleet.Move, Instance: i, Entry: entryOf(v, i), From: e.Spot, To: c.Spot, Leaves: p.leaves(e), Attempt: attempt,
+	s := fleet.Step{Verb: fleet.Move, Instance: i, Entry: entryOf(v, i), From: e.Spot, To: c.Spot,
+		Leaves: p.leftPhase(e), Attempt: attempt,
 		Why: "it has become too large for its machine"}
 	p.room.Apply(s)
-	p.freeing = true
+	p.willFree = true
 	return &s
 }
 
@@ -162,7 +167,7 @@ func entryOf(v fleet.VM, i intent.Instance) intent.Entry {
 	return intent.Entry{VM: i.String(), Cores: v.Spec.Cores, Memory: v.Spec.Memory, Intent: v.Index, App: v.Spec.App, Cluster: v.Spec.Cluster}
 }
 
-// noRoom says in words why nothing takes an instance.
+// noRoom returns the message of a pending instance.
 func (p *planner) noRoom(v fleet.VM, refused fleet.Refusals) string {
 	if known := p.actual.Fleet.Codes(); len(refused.Map()) == 0 {
 		return fmt.Sprintf("no machine in %s: known are %s", join(v.Spec.Region), join(known))
@@ -178,9 +183,8 @@ func join(names []intent.Name) string {
 	return strings.Join(words, " ")
 }
 
-// alike reports whether the same kinds of reason keep an instance out; how many machines each keeps changes with
-// everything else that is placed.
-func alike(a, b map[string]int) bool {
+// sameReasons compares the kinds of refusal only: the number of machines for each changes with every other placement.
+func sameReasons(a, b map[string]int) bool {
 	return maps.EqualFunc(a, b, func(x, y int) bool { return (x > 0) == (y > 0) })
 }
 

@@ -16,12 +16,12 @@ import (
 
 var tree, _ = intent.ParseRoot("platypus/")
 
-// world is a store in memory that knows transactions, and the people who declare things in it.
-type world struct {
-	kv    map[string]value
-	past  map[string]value // as it was a while ago
-	index uint64
-	now   time.Time
+// memStore is an in-memory store with transactions, and the operators that change the intent in it.
+type memStore struct {
+	kv       map[string]value
+	previous map[string]value // an older state
+	index    uint64
+	now      time.Time
 }
 
 type value struct {
@@ -29,23 +29,23 @@ type value struct {
 	index uint64
 }
 
-func newWorld(t *rapid.T) *world {
-	w := &world{kv: map[string]value{}}
+func newMemStore(t *rapid.T) *memStore {
+	w := &memStore{kv: map[string]value{}}
 	for n := range rapid.IntRange(1, 6).Draw(t, "machines") {
 		w.declare(t, n)
 	}
 	return w
 }
 
-func (w *world) put(key, text string) {
+func (w *memStore) put(key, text string) {
 	w.index++
 	w.kv[key] = value{text, w.index}
 }
 
-func (w *world) remove(key string) { delete(w.kv, key) }
+func (w *memStore) remove(key string) { delete(w.kv, key) }
 
-// declare puts a machine into the inventory, or changes it: it never shrinks, so that nothing may ever be too much.
-func (w *world) declare(t *rapid.T, n int) {
+// declare writes a machine to the inventory. A machine never shrinks, so it must never become overcommitted.
+func (w *memStore) declare(t *rapid.T, n int) {
 	region := intent.Name(fmt.Sprintf("R%d", n%2))
 	key := tree.Machine(region, intent.Name(fmt.Sprintf("m%d", n)))
 	m := intent.Machine{Cores: 4 + n, Memory: intent.Size(4+n) * intent.GB, Reserved: intent.Share{Cores: n % 2}}
@@ -55,8 +55,8 @@ func (w *world) declare(t *rapid.T, n int) {
 	w.put(key, string(data))
 }
 
-// people change something.
-func (w *world) people(t *rapid.T) {
+// changeIntent makes random changes as operators would.
+func (w *memStore) changeIntent(t *rapid.T) {
 	for range rapid.IntRange(1, 3).Draw(t, "changes") {
 		name := rapid.SampledFrom([]intent.Name{"a", "b", "c", "d"}).Draw(t, "vm")
 		switch rapid.IntRange(0, 5).Draw(t, "what") {
@@ -80,7 +80,7 @@ func (w *world) people(t *rapid.T) {
 	}
 }
 
-func (w *world) read() *fleet.Fleet {
+func (w *memStore) read() *fleet.Fleet {
 	var pairs []intent.Pair
 	for key, v := range w.kv {
 		pairs = append(pairs, intent.Pair{Key: key, Value: []byte(v.text), ModifyIndex: v.index})
@@ -88,13 +88,13 @@ func (w *world) read() *fleet.Fleet {
 	return fleet.Read(tree, pairs)
 }
 
-// mixed is a reading whose parts are of different times, as those of watches are.
-func (w *world) mixed(t *rapid.T) *fleet.Fleet {
+// readMixed returns a fleet whose prefixes are read at different times, as from independent watches.
+func (w *memStore) readMixed(t *rapid.T) *fleet.Fleet {
 	var pairs []intent.Pair
 	for _, prefix := range fleet.Prefixes(tree) {
 		from := w.kv
 		if rapid.Bool().Draw(t, "old "+string(prefix)) {
-			from = w.past
+			from = w.previous
 		}
 		for key, v := range from {
 			if _, below := prefix.Below(key); below {
@@ -105,26 +105,26 @@ func (w *world) mixed(t *rapid.T) *fleet.Fleet {
 	return fleet.Read(tree, pairs)
 }
 
-// view is what an allocator sees: all that leaves is gone by the next look.
-func (w *world) view(f *fleet.Fleet) (Desired, Actual) {
-	a := Actual{Fleet: f, Gone: map[Trace]bool{}, Now: w.now, Budget: 100}
+// viewOf returns what an allocator observes. Every leaving entry is reclaimable at once.
+func (w *memStore) viewOf(f *fleet.Fleet) (Desired, Actual) {
+	a := Actual{Fleet: f, Reclaimable: map[EntryID]bool{}, Now: w.now, Budget: 100}
 	for _, m := range f.Machines {
 		for _, e := range m.Ledger.Entries {
 			if e.Phase != intent.PhasePlaced {
-				a.Gone[Trace{m.Spot, e.VM, e.Phase}] = true
+				a.Reclaimable[EntryID{m.Spot, e.VM, e.Phase}] = true
 			}
 		}
 	}
 	return Desired{VMs: f.VMs}, a
 }
 
-func (w *world) plan(f *fleet.Fleet) []fleet.Step {
-	d, a := w.view(f)
+func (w *memStore) plan(f *fleet.Fleet) []fleet.Step {
+	d, a := w.viewOf(f)
 	return plan(d, a)
 }
 
-// act does what follows from a reading, or a part of it; t is nil for all of it.
-func (w *world) act(t *rapid.T, f *fleet.Fleet) {
+// act applies the plan for one reading, or part of it; with a nil t all of it.
+func (w *memStore) act(t *rapid.T, f *fleet.Fleet) {
 	for _, s := range w.plan(f) {
 		if t != nil && rapid.IntRange(0, 9).Draw(t, "killed") == 0 {
 			return
@@ -134,21 +134,21 @@ func (w *world) act(t *rapid.T, f *fleet.Fleet) {
 		case t == nil || rapid.Bool().Draw(t, "look again"):
 			seen = w.read()
 		case rapid.Bool().Draw(t, "look at some of it"):
-			seen = w.mixed(t)
+			seen = w.readMixed(t)
 		}
 		if err := w.commit(seen, s); err != nil && !errors.Is(err, fleet.ErrStale) && !errors.Is(err, errConflict) {
 			panic(err)
 		}
 		if t != nil {
-			w.sound(t)
+			w.checkInvariants(t)
 		}
 	}
 }
 
 var errConflict = errors.New("conflict")
 
-// commit does one step as the store would.
-func (w *world) commit(f *fleet.Fleet, s fleet.Step) error {
+// commit applies one step with the store's transaction semantics.
+func (w *memStore) commit(f *fleet.Fleet, s fleet.Step) error {
 	d := fleet.NewDraft(tree, f.Look())
 	if err := d.Add(s); err != nil {
 		return err
@@ -182,8 +182,8 @@ func (w *world) commit(f *fleet.Fleet, s fleet.Step) error {
 	return nil
 }
 
-// holding is where each instance is, by ledgers.
-func (w *world) holding() map[string][]string {
+// placedOn returns the machines of each instance according to the ledgers.
+func (w *memStore) placedOn() map[string][]string {
 	held := map[string][]string{}
 	for name, entries := range w.read().Entries() {
 		for _, e := range entries {
@@ -195,10 +195,10 @@ func (w *world) holding() map[string][]string {
 	return held
 }
 
-// sound looks at the store with plain sums.
-func (w *world) sound(t *rapid.T) {
+// checkInvariants recomputes the resource sums without the code under test.
+func (w *memStore) checkInvariants(t *rapid.T) {
 	t.Helper()
-	for name, spots := range w.holding() {
+	for name, spots := range w.placedOn() {
 		if len(spots) != 1 {
 			t.Fatalf("%s is on %v", name, spots)
 		}
@@ -221,10 +221,10 @@ func (w *world) sound(t *rapid.T) {
 	}
 }
 
-// reached holds the end against what was wished for: what has no place has none to go to, and what is said is true.
-func (w *world) reached(t *rapid.T) {
+// checkConverged checks the final state: unplaced instances fit nowhere, and all placement records are correct.
+func (w *memStore) checkConverged(t *rapid.T) {
 	t.Helper()
-	f, held := w.read(), w.holding()
+	f, held := w.read(), w.placedOn()
 	wanted := map[string]fleet.VM{}
 	for _, v := range f.VMs {
 		for n := range v.Spec.Count {
@@ -236,17 +236,18 @@ func (w *world) reached(t *rapid.T) {
 			t.Fatalf("%s has a place, and nobody wants it", name)
 		}
 	}
-	if said := slices.Sorted(maps.Keys(f.Placements)); !slices.Equal(said, slices.Sorted(maps.Keys(wanted))) {
-		t.Fatalf("placements %v, wanted %v", said, wanted)
+	if record := slices.Sorted(maps.Keys(f.Placements)); !slices.Equal(record, slices.Sorted(maps.Keys(wanted))) {
+		t.Fatalf("placements %v, wanted %v", record, wanted)
 	}
 	for name, v := range wanted {
-		said := f.Placements[name]
+		record := f.Placements[name]
 		spots := held[name]
 		switch {
-		case len(spots) == 1 && (said.State != intent.Placed || fmt.Sprintf("%s/%s", said.Region, said.Machine) != spots[0]):
-			t.Fatalf("%s is on %v, and %+v is said", name, spots, said)
-		case len(spots) == 0 && said.State != intent.Pending:
-			t.Fatalf("%s is nowhere, and %+v is said", name, said)
+		case len(spots) == 1 && (record.State != intent.Placed || fmt.Sprintf("%s/%s", record.Region,
+			record.Machine) != spots[0]):
+			t.Fatalf("%s is on %v, and %+v is said", name, spots, record)
+		case len(spots) == 0 && record.State != intent.Pending:
+			t.Fatalf("%s is nowhere, and %+v is said", name, record)
 		case len(spots) == 0:
 			for _, m := range f.Machines {
 				if free(f, m, v, name) {
@@ -254,12 +255,12 @@ func (w *world) reached(t *rapid.T) {
 				}
 			}
 		default:
-			w.appIsBrought(t, f, v, name, spots[0])
+			w.checkAppAssigned(t, f, v, name, spots[0])
 		}
 	}
 }
 
-func (w *world) appIsBrought(t *rapid.T, f *fleet.Fleet, v fleet.VM, name, spot string) {
+func (w *memStore) checkAppAssigned(t *rapid.T, f *fleet.Fleet, v fleet.VM, name, spot string) {
 	for _, m := range f.Machines {
 		if e, here := m.Ledger.Entry(name, intent.PhasePlaced); here && m.Spot.String() == spot && e.App != "" {
 			if _, brought := f.Apps[string(m.Name())+"/"+string(e.App)]; !brought {
@@ -269,7 +270,7 @@ func (w *world) appIsBrought(t *rapid.T, f *fleet.Fleet, v fleet.VM, name, spot 
 	}
 }
 
-// free says by plain sums whether an instance could be on a machine.
+// free computes independently whether an instance fits on a machine.
 func free(f *fleet.Fleet, m *fleet.Machine, v fleet.VM, name string) bool {
 	cores, memory := m.Spec.Cores-m.Spec.Reserved.Cores, m.Spec.Memory
 	for _, e := range m.Ledger.Entries {

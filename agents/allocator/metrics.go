@@ -10,18 +10,18 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// meters are the numbers that only an allocator has.
-type meters struct {
+// metrics are the metrics that only the allocator exports.
+type metrics struct {
 	steps        *prometheus.CounterVec
 	transactions *prometheus.CounterVec
 	instances    *prometheus.GaugeVec
 	passes       prometheus.Histogram
-	began        time.Time // of the pass under way; only the loop's goroutine looks at it
+	passStart    time.Time // of the current pass; used only by the loop's goroutine
 }
 
-func newMeters() *meters {
+func newMetrics() *metrics {
 	labels := prometheus.Labels{"agent": program}
-	return &meters{
+	return &metrics{
 		steps: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "platypus_allocator_steps_total",
 			Help: "Steps that the store took, by verb: place, move, release and so on.", ConstLabels: labels}, []string{"verb"}),
 		transactions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "platypus_allocator_transactions_total",
@@ -35,12 +35,12 @@ func newMeters() *meters {
 	}
 }
 
-func (m *meters) all() []prometheus.Collector {
+func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{m.steps, m.transactions, m.instances, m.passes}
 }
 
-// committed counts a transaction.
-func (m *meters) committed(b *batch, err error) {
+// observeTxn counts one transaction by result, and its steps by verb.
+func (m *metrics) observeTxn(b *batch, err error) {
 	switch {
 	case err == nil:
 		m.transactions.WithLabelValues("committed").Inc()
@@ -54,11 +54,11 @@ func (m *meters) committed(b *batch, err error) {
 	}
 }
 
-// states tells where everything stands, which is the end of a pass.
-func (h *hands) states(d Desired, a Actual) map[string]converge.State {
-	t := tell(d, a)
-	h.meters.instances.WithLabelValues("placed").Set(float64(t.placed))
-	h.meters.instances.WithLabelValues("pending").Set(float64(t.wanted - t.placed))
-	h.meters.passes.Observe(time.Since(h.meters.began).Seconds())
-	return t.all
+// states builds the report. It runs at the end of a pass and records the pass metrics.
+func (al *allocator) states(d Desired, a Actual) map[string]converge.State {
+	t := states(d, a)
+	al.metrics.instances.WithLabelValues("placed").Set(float64(t.placed))
+	al.metrics.instances.WithLabelValues("pending").Set(float64(t.wanted - t.placed))
+	al.metrics.passes.Observe(time.Since(al.metrics.passStart).Seconds())
+	return t.states
 }

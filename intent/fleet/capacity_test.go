@@ -10,7 +10,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// flyLight is the inventory of fly-light: 99 machines of 32 cores and 2,000 GB in 10 regions, of which DEN has 9.
+// flyLight is the inventory of fly-light: 99 machines with 32 cores and 2,000 GB in 10 regions, of which DEN has 9.
 func flyLight() *Fleet {
 	f := &Fleet{Regions: map[intent.Name]intent.Region{}}
 	for _, code := range []intent.Name{"ARN", "BOM", "DEN", "GDL", "GRU", "HKG", "JNB", "MEL", "NRT", "SIN"} {
@@ -30,11 +30,11 @@ func machine(region intent.Name, n, cores int, memory intent.Size) *Machine {
 	return &Machine{Spot: Spot{region, name}, Spec: intent.Machine{Cores: cores, Memory: memory}, Index: 1}
 }
 
-func wanting(name string, cores int, memory intent.Size, regions ...intent.Name) VM {
+func vmOf(name string, cores int, memory intent.Size, regions ...intent.Name) VM {
 	return VM{Name: intent.Name(name), Spec: intent.VM{Region: regions, Cores: cores, Memory: memory, Count: 1}, Index: 1}
 }
 
-// fill places instances until one is refused.
+// fill places instances until none fits.
 func fill(r *Room, v VM) (placed int, refused Refusals) {
 	want := WantOf(v)
 	for ; ; placed++ {
@@ -47,22 +47,22 @@ func fill(r *Room, v VM) (placed int, refused Refusals) {
 	}
 }
 
-// TestFillsTheFleet holds the figures that the inventory of fly-light allows.
-func TestFillsTheFleet(t *testing.T) {
+// TestRoom_FlyLight_ExpectedCounts checks how many instances fit into the inventory of fly-light.
+func TestRoom_FlyLight_ExpectedCounts(t *testing.T) {
 	for _, test := range []struct {
 		vm      VM
 		placed  int
 		refused string
 	}{
-		{wanting("a", 4, 8*intent.GB, "SIN"), 80, "10 short of cores"},
-		{wanting("a", 4, 250*intent.GB, "SIN"), 80, "10 short of cores"},
-		{wanting("a", 4, 8*intent.GB, "DEN"), 72, "9 short of cores"},
-		{wanting("a", 4, 8*intent.GB, "any"), 792, "99 short of cores"},
-		{wanting("a", 4, 8*intent.GB, "SIN", "any"), 792, "99 short of cores"},
-		{wanting("a", 1, 256*intent.GB, "any"), 7 * 99, "99 short of memory"},
-		{wanting("a", 32, 32*intent.GB, "any"), 99, "99 short of cores"},
-		{wanting("a", 33, 32*intent.GB, "any"), 0, "99 short of cores"},
-		{wanting("a", 1, intent.GB, "XXX"), 0, "no machine there"},
+		{vmOf("a", 4, 8*intent.GB, "SIN"), 80, "10 short of cores"},
+		{vmOf("a", 4, 250*intent.GB, "SIN"), 80, "10 short of cores"},
+		{vmOf("a", 4, 8*intent.GB, "DEN"), 72, "9 short of cores"},
+		{vmOf("a", 4, 8*intent.GB, "any"), 792, "99 short of cores"},
+		{vmOf("a", 4, 8*intent.GB, "SIN", "any"), 792, "99 short of cores"},
+		{vmOf("a", 1, 256*intent.GB, "any"), 7 * 99, "99 short of memory"},
+		{vmOf("a", 32, 32*intent.GB, "any"), 99, "99 short of cores"},
+		{vmOf("a", 33, 32*intent.GB, "any"), 0, "99 short of cores"},
+		{vmOf("a", 1, intent.GB, "XXX"), 0, "no machine there"},
 	} {
 		for _, policy := range []intent.Policy{intent.PolicyPack, intent.PolicySpread} {
 			f := flyLight()
@@ -77,7 +77,7 @@ func TestFillsTheFleet(t *testing.T) {
 	}
 }
 
-func fleets() *rapid.Generator[*Fleet] {
+func anyFleet() *rapid.Generator[*Fleet] {
 	return rapid.Custom(func(t *rapid.T) *Fleet {
 		f := &Fleet{Regions: map[intent.Name]intent.Region{}}
 		for i := range rapid.IntRange(1, 3).Draw(t, "regions") {
@@ -97,9 +97,10 @@ func fleets() *rapid.Generator[*Fleet] {
 	})
 }
 
-func wishes() *rapid.Generator[VM] {
+func anyVM() *rapid.Generator[VM] {
 	return rapid.Custom(func(t *rapid.T) VM {
-		v := wanting(rapid.SampledFrom([]string{"a", "b", "a.1"}).Draw(t, "name"), rapid.SampledFrom([]int{1, 2, 60, 70, 900}).Draw(t, "cores"),
+		v := vmOf(rapid.SampledFrom([]string{"a", "b", "a.1"}).Draw(t, "name"),
+			rapid.SampledFrom([]int{1, 2, 60, 70, 900}).Draw(t, "cores"),
 			rapid.SampledFrom([]intent.Size{intent.MB, intent.GB, 2 * intent.GB}).Draw(t, "memory"),
 			rapid.SampledFrom([][]intent.Name{{"any"}, {"R0"}, {"R1", "R0"}, {"R1", "any"}}).Draw(t, "region")...)
 		v.Spec.App = rapid.SampledFrom([]intent.Name{"", "", "slug"}).Draw(t, "app")
@@ -108,15 +109,15 @@ func wishes() *rapid.Generator[VM] {
 	})
 }
 
-// TestRoomAgainstEveryMachine compares the index with a look at every machine by plain sums: it finds a place exactly
-// when there is one, in the first region that has one, and never takes more than there is.
-func TestRoomAgainstEveryMachine(t *testing.T) {
+// TestRoom_RandomFleets_MatchesLinearSearch compares the index with a linear search: it finds a machine exactly when
+// one is feasible, in the first such region, and never exceeds the capacity.
+func TestRoom_RandomFleets_MatchesLinearSearch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f := fleets().Draw(t, "fleet")
+		f := anyFleet().Draw(t, "fleet")
 		room, again := NewRoom(f), NewRoom(f)
 		held := map[Spot][]intent.Entry{}
 		for n := range rapid.IntRange(1, 25).Draw(t, "instances") {
-			v := wishes().Draw(t, "wish")
+			v := anyVM().Draw(t, "wish")
 			i := intent.Instance{VM: v.Name, Number: n}
 			want := WantOf(v)
 			can := map[intent.Name]int{}
@@ -150,7 +151,7 @@ func TestRoomAgainstEveryMachine(t *testing.T) {
 			held[c.Spot] = append(held[c.Spot], e)
 			room.Take(c.Spot, e)
 			again.Take(c.Spot, e)
-			if rapid.IntRange(0, 4).Draw(t, "give") == 0 { // what is given back can be had again
+			if rapid.IntRange(0, 4).Draw(t, "give") == 0 { // what is given back can be taken again
 				room.Give(c.Spot, e)
 				again.Give(c.Spot, e)
 				held[c.Spot] = held[c.Spot][:len(held[c.Spot])-1]
@@ -159,7 +160,7 @@ func TestRoomAgainstEveryMachine(t *testing.T) {
 	})
 }
 
-// oracle says whether a machine takes an instance, without the index and without Fits.
+// oracle decides feasibility without the index and without Fits.
 func oracle(m *Machine, held []intent.Entry, v VM) bool {
 	cores, memory := m.Spec.Cores-m.Spec.Reserved.Cores, m.Spec.Memory-m.Spec.Reserved.Memory
 	for _, e := range held {
@@ -175,8 +176,8 @@ func oracle(m *Machine, held []intent.Entry, v VM) bool {
 	return (m.Spec.State == "" || m.Spec.State == intent.MachineReady) && !m.Away && cores >= v.Spec.Cores && memory >= v.Spec.Memory
 }
 
-// TestSpreadOverDatacenters keeps the instances of a vm even, whatever packing would prefer.
-func TestSpreadOverDatacenters(t *testing.T) {
+// TestChoose_SpreadDatacenter_EvenDespitePacking checks that spreading over datacenters overrides the packing policy.
+func TestChoose_SpreadDatacenter_EvenDespitePacking(t *testing.T) {
 	f := &Fleet{}
 	for n := range 9 {
 		m := machine("SIN", n, 32, intent.TB)
@@ -184,7 +185,7 @@ func TestSpreadOverDatacenters(t *testing.T) {
 		f.Machines = append(f.Machines, m)
 	}
 	Sort(f)
-	v := wanting("web", 1, intent.GB, "SIN")
+	v := vmOf("web", 1, intent.GB, "SIN")
 	v.Spec.Spread = intent.SpreadDatacenter
 	room := NewRoom(f)
 	for n := range 9 {
@@ -195,15 +196,15 @@ func TestSpreadOverDatacenters(t *testing.T) {
 			t.Fatalf("%v finds no place", i)
 		}
 		room.Take(c.Spot, intent.Entry{VM: i.String(), Cores: 1, Memory: intent.GB})
-		even := room.evenness(&want)
+		even := room.datacenterCounts(&want)
 		if low, high := min(even["a"], even["b"], even["c"]), max(even["a"], even["b"], even["c"]); high-low > 1 {
 			t.Fatalf("after %v: %v", i, even)
 		}
 	}
 }
 
-// TestScores orders full, half and empty machines as each policy has it.
-func TestScores(t *testing.T) {
+// TestScore_Policies_OrderMachines checks the order of full, half-full and empty machines for each policy.
+func TestScore_Policies_OrderMachines(t *testing.T) {
 	whole := intent.Share{Cores: 32, Memory: 2 * intent.TB}
 	one := intent.Share{Cores: 4, Memory: 250 * intent.GB}
 	last, half := one, intent.Share{Cores: 16, Memory: intent.TB}
@@ -217,7 +218,7 @@ func TestScores(t *testing.T) {
 	}
 }
 
-// BenchmarkChoose places and takes back on machines three quarters full, as decisions a second on one core.
+// BenchmarkChoose measures decisions a second on one core, on machines that are three quarters full.
 func BenchmarkChoose(b *testing.B) {
 	for _, machines := range []int{100, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("machines=%d", machines), func(b *testing.B) {
@@ -234,7 +235,7 @@ func BenchmarkChoose(b *testing.B) {
 			var all []taken
 			place := func(n int) {
 				i := intent.Instance{VM: "bench", Number: n}
-				v := wanting("bench", 1+n%4, intent.Size(1+n%7)*20*intent.GB, "SIN")
+				v := vmOf("bench", 1+n%4, intent.Size(1+n%7)*20*intent.GB, "SIN")
 				want := WantOf(v)
 				if c, ok := room.Choose(&want, Seed(i, 1)); ok {
 					e := intent.Entry{VM: i.String(), Cores: v.Spec.Cores, Memory: v.Spec.Memory}

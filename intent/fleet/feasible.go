@@ -7,21 +7,21 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Reason is the class of what keeps an instance off a machine.
+// Reason is why a machine cannot take an instance.
 type Reason uint8
 
-// The reasons, in the order in which they are looked for.
+// The reasons, in the order in which they are checked.
 const (
-	Fits        Reason = iota // none
-	Undeclared                // the machine has a ledger and no declaration
-	Unusable                  // its declaration or its ledger cannot be used
-	Cordoned                  // a person decided
-	Draining                  // a person decided
-	Dead                      // a person decided
-	Unreachable               // its agents are not heard of
-	Label                     // it lacks a label that is asked for
-	SameApp                   // the app is there already, or a person put it there
-	SameVM                    // an instance of the vm is there already
+	Fits        Reason = iota // feasible
+	Undeclared                // the machine has a ledger but no declaration
+	Unusable                  // its declaration or its ledger is invalid
+	Cordoned                  // set by an operator
+	Draining                  // set by an operator
+	Dead                      // set by an operator
+	Unreachable               // no agent is alive
+	Label                     // a required label is missing
+	SameApp                   // the app is on the machine already, or assigned to it by an operator
+	SameVM                    // an instance of the VM is on the machine already
 	NoCores
 	NoMemory
 	Crowded // its ledger is full
@@ -31,18 +31,18 @@ const (
 var reasonNames = [reasons]string{"fits", "undeclared", "unusable", "cordoned", "draining", "dead", "unreachable", "label", "app", "spread",
 	"cores", "memory", "crowded"}
 
-// String is the name of the class in values and tables.
+// String is the name of the reason in stored values and tables.
 func (r Reason) String() string { return reasonNames[r] }
 
-// words are how many machines are told of that refuse for a reason.
+// words follow the number of refusing machines in texts.
 var words = [reasons]string{Undeclared: "not declared", Unusable: "unusable", Cordoned: "cordoned", Draining: "draining", Dead: "dead",
 	Unreachable: "unreachable", Label: "without a label", SameApp: "have the app", SameVM: "have another instance", NoCores: "short of cores",
 	NoMemory: "short of memory", Crowded: "crowded"}
 
-// Refusals counts machines by what kept an instance off them.
+// Refusals counts machines by the reason of their refusal.
 type Refusals [reasons]int
 
-// String is the form "7 short of cores, 2 cordoned", or "no machine there".
+// String is a text such as "7 short of cores, 2 cordoned", or "no machine there".
 func (r Refusals) String() string {
 	var parts []string
 	for reason, n := range r {
@@ -56,7 +56,7 @@ func (r Refusals) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Map is the form that values hold.
+// Map is the form of the counts in stored values.
 func (r Refusals) Map() map[string]int {
 	counts := map[string]int{}
 	for reason, n := range r {
@@ -67,36 +67,36 @@ func (r Refusals) Map() map[string]int {
 	return counts
 }
 
-// Want is what an instance asks of a machine.
+// Want is what an instance requires of a machine.
 type Want struct {
 	intent.Share
 	VM          intent.Name
 	App         intent.Name
-	Apart       bool // from other instances of the vm
-	Even        bool // over datacenters
+	Apart       bool // no other instance of the VM on the machine
+	Even        bool // spread over datacenters
 	Constraints map[intent.Name]string
 	Regions     intent.Regions
-	Avoid       Spot // where it is now, when it is to leave
+	Avoid       Spot // the current machine, if it must leave it
 }
 
-// WantOf is what each instance of a vm asks for.
+// WantOf returns what each instance of a VM requires.
 func WantOf(v VM) Want {
 	s := v.Spec
 	return Want{Share: s.Share(), VM: v.Name, App: s.App, Apart: s.Spread == intent.SpreadMachine || s.Spread == intent.SpreadDatacenter,
 		Even: s.Spread == intent.SpreadDatacenter, Constraints: s.Constraints, Regions: s.Region}
 }
 
-// Host is a machine as it would be once some steps were done.
+// Host is a machine with planned changes.
 type Host struct {
 	*Machine
-	Left   intent.Share   // Free, with the steps
-	Lodged []intent.Entry // the ledger's entries, with the steps
+	Left   intent.Share   // free capacity including the changes
+	Lodged []intent.Entry // entries including the changes
 }
 
-// HostOf is the machine as it is.
+// HostOf returns the machine without changes.
 func HostOf(m *Machine) *Host { return &Host{m, m.Free(), m.Ledger.Entries} }
 
-// Fits is the one rule: it says what keeps an instance off the machine, or [Fits].
+// Fits is the only feasibility rule: it returns why the machine cannot take the instance, or [Fits].
 func (h *Host) Fits(w *Want) Reason {
 	if r := h.Shut(); r != Fits {
 		return r
@@ -104,7 +104,7 @@ func (h *Host) Fits(w *Want) Reason {
 	return h.Holds(w)
 }
 
-// Shut says why the machine takes nothing new at all, or [Fits].
+// Shut returns why the machine takes no new instances at all, or [Fits].
 func (h *Host) Shut() Reason {
 	switch {
 	case h.Index == 0:
@@ -124,10 +124,10 @@ func (h *Host) Shut() Reason {
 	return Dead
 }
 
-// Holds says what of the machine itself is too little or in the way, whether or not it takes anything new.
+// Holds checks labels, conflicts and capacity, regardless of whether the machine takes new instances.
 func (h *Host) Holds(w *Want) Reason {
 	switch {
-	case len(w.Constraints) > 0 && !carries(h.Spec.Labels, w.Constraints):
+	case len(w.Constraints) > 0 && !hasLabels(h.Spec.Labels, w.Constraints):
 		return Label
 	case w.App != "" && h.runs(w.App):
 		return SameApp
@@ -143,7 +143,7 @@ func (h *Host) Holds(w *Want) Reason {
 	return Fits
 }
 
-func carries(labels, wanted map[intent.Name]string) bool {
+func hasLabels(labels, wanted map[intent.Name]string) bool {
 	for name, text := range wanted {
 		if have, there := labels[name]; !there || have != text {
 			return false
@@ -152,7 +152,7 @@ func carries(labels, wanted map[intent.Name]string) bool {
 	return true
 }
 
-// runs reports whether the app is on the machine. An entry that is leaving still counts: its app may still run.
+// runs reports whether the app is on the machine. A leaving entry counts: its app may still run.
 func (h *Host) runs(app intent.Name) bool {
 	if h.Claimed[app] {
 		return true
@@ -165,7 +165,7 @@ func (h *Host) runs(app intent.Name) bool {
 	return false
 }
 
-// Has counts the instances of a vm that are placed on the machine.
+// Has counts the placed instances of a VM on the machine.
 func (h *Host) Has(vm intent.Name) (n int) {
 	for i := range h.Lodged {
 		e := &h.Lodged[i]
@@ -176,7 +176,7 @@ func (h *Host) Has(vm intent.Name) (n int) {
 	return n
 }
 
-// Explain says in words what a reason means for this instance on this machine.
+// Explain describes a reason for this instance and machine.
 func (h *Host) Explain(w *Want, r Reason) string {
 	switch r {
 	case Fits:

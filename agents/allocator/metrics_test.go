@@ -15,13 +15,13 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// TestMeters: what an allocator did is on its page, beside what every agent shows.
-func TestMeters(t *testing.T) {
+// TestMetrics_PlacedAndPending_Exported checks the allocator's metrics beside those of every agent.
+func TestMetrics_PlacedAndPending_Exported(t *testing.T) {
 	address := embedtest.Start(t)
-	k := newKitchen(t, address, "meters/")
-	k.put(k.tree.Machine("R0", "m0"), `{"cores":2,"memory":"8GB"}`)
-	k.put(k.tree.VM("fits"), `{"region":"R0","cores":1,"memory":"1GB","count":2}`)
-	k.put(k.tree.VM("large"), `{"region":"R0","cores":9,"memory":"1GB"}`)
+	h := newHarness(t, address, "meters/")
+	h.put(h.tree.Machine("R0", "m0"), `{"cores":2,"memory":"8GB"}`)
+	h.put(h.tree.VM("fits"), `{"region":"R0","cores":1,"memory":"1GB","count":2}`)
+	h.put(h.tree.VM("large"), `{"region":"R0","cores":9,"memory":"1GB"}`)
 	socket := filepath.Join(t.TempDir(), "page")
 	cmd := process(t, address, "meters/", "a0", "--listen", "unix:"+socket)
 	if err := cmd.Start(); err != nil {
@@ -29,7 +29,7 @@ func TestMeters(t *testing.T) {
 	}
 	defer func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		ended(t, cmd)
+		waitExit(t, cmd)
 	}()
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
@@ -37,7 +37,7 @@ func TestMeters(t *testing.T) {
 	defer client.CloseIdleConnections()
 	page := ""
 	for _, line := range []string{
-		`platypus_allocator_steps_total{agent="allocator",verb="place"} [2-9]`, // more where a session was lost on the way
+		`platypus_allocator_steps_total{agent="allocator",verb="place"} [2-9]`, // more after a lost session
 		`platypus_allocator_steps_total{agent="allocator",verb="pend"} [1-9]`,
 		`platypus_allocator_transactions_total{agent="allocator",result="committed"} `,
 		`platypus_allocator_instances{agent="allocator",state="placed"} 2`,
