@@ -52,7 +52,7 @@ func (sh *shell) export(ctx context.Context, log *history.Log) error {
 	return sh.gaps(e)
 }
 
-func after(e gitlog.Exported) string {
+func after(e gitlog.Result) string {
 	if e.Onto == 0 {
 		return ""
 	}
@@ -60,7 +60,7 @@ func after(e gitlog.Exported) string {
 }
 
 // gaps names what git did not get. That is an error, for nobody else may have it.
-func (sh *shell) gaps(e gitlog.Exported) error {
+func (sh *shell) gaps(e gitlog.Result) error {
 	if e.Compacted.From > 0 {
 		sh.say("%s commits %s were compacted before git got them; commit %d has the whole tree",
 			sh.style.red("missing:"), e.Compacted, e.Floor)
@@ -108,7 +108,7 @@ func (sh *shell) mirror(ctx context.Context, log *history.Log) error {
 	if err := to.Repo.Init(ctx, to.Branch); err != nil {
 		return fmt.Errorf("mirror: %w", err)
 	}
-	var e gitlog.Exported
+	var e gitlog.Result
 	if err := to.Repo.Import(ctx, func(w io.Writer) (err error) {
 		e, err = gitlog.Export(ctx, log, w, to)
 		return err
@@ -208,7 +208,7 @@ func (sh *shell) importHistory(ctx context.Context, log *history.Log) error {
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
-	if err := sh.leftOut(stream.LeftOut); err != nil {
+	if err := sh.leftOut(stream.Skipped); err != nil {
 		return err
 	}
 	if err := log.Importable(ctx, stream.All); err != nil {
@@ -228,7 +228,7 @@ func (sh *shell) importHistory(ctx context.Context, log *history.Log) error {
 		return err
 	}
 	if sh.json {
-		return sh.printJSON("import", map[string]any{"seq": head.Seq, "hash": head.Hash, "left_out": append([]string{}, stream.LeftOut...)})
+		return sh.printJSON("import", map[string]any{"seq": head.Seq, "hash": head.Hash, "left_out": append([]string{}, stream.Skipped...)})
 	}
 	sh.say("imported: %s; what is declared was left as it is and recorded where it differs; next: platypus log, platypus restore /@%d",
 		plural(int(head.Seq), "commit"), head.Seq)

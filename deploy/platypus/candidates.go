@@ -194,7 +194,7 @@ func (sh *shell) namesOfKind(ctx context.Context, kind string) (names []string) 
 		}
 	case "version":
 		for _, p := range w.Pairs {
-			if key, _ := w.Below(p); strings.HasPrefix(key, "clusters/"+sh.args[0]+"/") && strings.HasSuffix(key, "/config") {
+			if key, _ := w.IntentKey(p); strings.HasPrefix(key, "clusters/"+sh.args[0]+"/") && strings.HasSuffix(key, "/config") {
 				active, stopped, prepared := change.Versions(p.Value)
 				add(append(prepared, active, stopped))
 			}
@@ -206,9 +206,9 @@ func (sh *shell) namesOfKind(ctx context.Context, kind string) (names []string) 
 }
 
 // keysOf are the keys of a kind, without the folder that they are in.
-func keysOf(w world.World, kind string) (names []string) {
+func keysOf(w world.Snapshot, kind string) (names []string) {
 	for _, p := range w.Pairs {
-		key, declared := w.Below(p)
+		key, declared := w.IntentKey(p)
 		folder, name, _ := strings.Cut(key, "/")
 		switch {
 		case !declared:

@@ -73,7 +73,7 @@ func confirm(ctx context.Context, sh *shell) error {
 }
 
 // heldOn returns the reports of a node that hold something back, by agent.
-func heldOn(w world.World, node intent.Name) (held []intent.Report) {
+func heldOn(w world.Snapshot, node intent.Name) (held []intent.Report) {
 	for who, r := range w.Reports {
 		if who.Node == node && r.Held != nil {
 			r.Agent = who.Agent

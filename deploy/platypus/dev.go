@@ -56,7 +56,7 @@ type laboratory struct {
 	repo   string // where artifacts are
 	addr   string // of the store, as CONSUL_HTTP_ADDR takes it
 	config embedded.Config
-	crew   *crew.Crew
+	crew   *crew.Group
 }
 
 func dev(ctx context.Context, sh *shell) error {
@@ -240,7 +240,7 @@ func (l *laboratory) untilConverged(ctx context.Context, started map[string]bool
 		}
 		rows, open := w.Rows(), 0
 		for _, r := range rows {
-			for _, link := range r.Links {
+			for _, link := range r.Stages {
 				if !link.OK() && (link.Agent == "" || started[link.Agent]) {
 					open++
 				}

@@ -42,7 +42,7 @@ func (l *laboratory) startAgents(ctx context.Context) map[string]bool {
 			l.sh.say("%s is left out: it lies neither beside platypus nor on PATH: make build puts it there", name)
 			continue
 		}
-		m := crew.Member{Name: name, Path: path, Env: l.environment(l.addr), Dir: l.dir, Stop: syscall.SIGTERM,
+		m := crew.Program{Name: name, Path: path, Env: l.environment(l.addr), Dir: l.dir, StopSignal: syscall.SIGTERM,
 			Args: []string{"--node", string(l.node), "--state-dir", filepath.Join(l.dir, "state", name), "--resync", resync}}
 		if l.ready(ctx, &m) {
 			l.crew.Start(m)
@@ -53,7 +53,7 @@ func (l *laboratory) startAgents(ctx context.Context) map[string]bool {
 }
 
 // ready adds what only one agent needs.
-func (l *laboratory) ready(ctx context.Context, m *crew.Member) bool {
+func (l *laboratory) ready(ctx context.Context, m *crew.Program) bool {
 	switch m.Name {
 	case world.Preparer:
 		m.Args = append(m.Args, "--repo", l.repo)
@@ -64,8 +64,8 @@ func (l *laboratory) ready(ctx context.Context, m *crew.Member) bool {
 			l.sh.say("setlive is left out: runit is not installed: apt-get install runit")
 			return false
 		}
-		l.crew.Start(crew.Member{Name: "runsvdir", Path: runsvdir, Args: []string{"-P", services}, Dir: l.dir,
-			Env: l.environment(l.addr), Stop: syscall.SIGHUP, After: func() { shutServices(services) }})
+		l.crew.Start(crew.Program{Name: "runsvdir", Path: runsvdir, Args: []string{"-P", services}, Dir: l.dir,
+			Env: l.environment(l.addr), StopSignal: syscall.SIGHUP, OnExit: func() { shutServices(services) }})
 		m.Args = append(m.Args, "--runit", services, "--runit-stage", stage)
 	case dashboard:
 		address := free(pageAddress)
@@ -84,7 +84,7 @@ func (l *laboratory) ready(ctx context.Context, m *crew.Member) bool {
 			return false
 		}
 		l.sh.say("port-authority works in a network namespace of its own: this host's firewall stays as it is (--firewall changes it)")
-		m.Alone = true
+		m.OwnNetwork = true
 		if !strings.HasPrefix(l.addr, "unix://") {
 			m.Env = l.environment("unix://" + l.socket())
 		}

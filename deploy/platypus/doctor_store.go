@@ -115,10 +115,10 @@ func (sh *shell) mayWrite(ctx context.Context, node intent.Name) []finding {
 }
 
 // agents tells which agents of the node are alive.
-func agents(w world.World, node intent.Name) []finding {
+func agents(w world.Snapshot, node intent.Name) []finding {
 	found := make([]finding, 0, len(agentNames))
 	for _, agent := range agentNames {
-		who := world.Who{Agent: agent, Node: node}
+		who := world.AgentID{Agent: agent, Node: node}
 		report, reported := w.Reports[who]
 		switch {
 		case w.Alive[who] && report.Held != nil:

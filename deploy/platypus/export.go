@@ -43,7 +43,7 @@ func exportApps(ctx context.Context, sh *shell) error {
 	}
 	var file bytes.Buffer
 	for _, pair := range exported(w, sh.args, sh.flags.String("cluster")) {
-		key, _ := w.Below(pair)
+		key, _ := w.IntentKey(pair)
 		if !json.Valid(pair.Value) {
 			return fmt.Errorf("%s is not JSON and cannot stand in a file: platypus cat %s prints it, platypus restore puts an earlier value back", key, key)
 		}
@@ -64,12 +64,12 @@ func exportApps(ctx context.Context, sh *shell) error {
 }
 
 // exported are the pairs that belong to the apps, or all, sorted by key.
-func exported(w world.World, apps []string, cluster string) (pairs []intent.Pair) {
+func exported(w world.Snapshot, apps []string, cluster string) (pairs []intent.Pair) {
 	wanted := func(app, of string) bool {
 		return (len(apps) == 0 || slices.Contains(apps, app)) && (cluster == "" || of == "" || of == cluster)
 	}
 	for _, p := range w.Pairs {
-		key, declared := w.Below(p)
+		key, declared := w.IntentKey(p)
 		part := strings.Split(key, "/")
 		var of struct{ App, Cluster string } // an assignment names its cluster, a vm its app, too
 		_ = json.Unmarshal(p.Value, &of)

@@ -85,7 +85,7 @@ func (r roll) goal(version intent.Name) string {
 
 // superseded says what is active in place of a version, if something else is: what is awaited is one version with one
 // digest.
-func (r roll) superseded(now world.World, version intent.Name) (by string, is bool) {
+func (r roll) superseded(now world.Snapshot, version intent.Name) (by string, is bool) {
 	pair, declared := now.Get(r.key())
 	if !declared {
 		return "no version, for " + r.key() + " was removed,", true
@@ -117,7 +117,7 @@ func (r roll) nothingToWaitFor() error {
 	return fmt.Errorf("no node has %s in %s: there is nothing to wait for; next: declare nodes/NODE/%s, or give --allow-empty", r.app, r.cluster, r.app)
 }
 
-func (r roll) rows(w world.World) []world.Row {
+func (r roll) rows(w world.Snapshot) []world.Row {
 	rows := []world.Row{}
 	for _, row := range w.Rows() {
 		if row.App == r.app && row.Cluster == r.cluster {
@@ -138,7 +138,7 @@ func (r roll) tell(rows []world.Row, version intent.Name, seen sightings) (open 
 	for _, row := range rows {
 		p := row.Progress(version)
 		r.sayOnce(seen, strings.TrimSpace(fmt.Sprintf("%s: %s %s", p.Node, p.Phase, bare(p.Phase, p.Reason))))
-		for _, spare := range p.Spares {
+		for _, spare := range p.OtherFailures {
 			r.sayOnce(seen, fmt.Sprintf("warning: %s: another version fails, which does not count: %s", p.Node, spare))
 		}
 		failing := p.Final || p.Phase == world.Failed
@@ -158,7 +158,7 @@ func (r roll) tell(rows []world.Row, version intent.Name, seen sightings) (open 
 		if hasLeft(row) && p.Final && age < settleFor {
 			continue // what runs in its place is about to be reported
 		}
-		if lost = p.Final || p.Tries >= hopeless && !transient(p.Phase) || age > hopelessFor; lost {
+		if lost = p.Final || p.Failures >= hopeless && !transient(p.Phase) || age > hopelessFor; lost {
 			r.sh.say("given up: %s on %s is %s: %s", r.app, p.Node, p.Phase, bare(p.Phase, p.Reason))
 			r.sh.say("next: platypus why %s %s, or back: platypus rollback %s --from %s --cluster %s", r.app, p.Node, r.app, version, r.cluster)
 		}
@@ -168,7 +168,7 @@ func (r roll) tell(rows []world.Row, version intent.Name, seen sightings) (open 
 
 // hasLeft reports whether a node that went back has nothing to report yet of what runs in place of the version.
 func hasLeft(row world.Row) bool {
-	for _, l := range row.Links {
+	for _, l := range row.Stages {
 		if l.Agent == world.Setlive {
 			return l.State.Phase == world.Reverted && l.State.Have == ""
 		}

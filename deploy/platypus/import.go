@@ -46,8 +46,8 @@ type intake struct {
 	kind string // regions or machines
 	file string
 	data []byte
-	now  world.World
-	read inventory.Read
+	now  world.Snapshot
+	read inventory.Result
 }
 
 func importSheet(ctx context.Context, sh *shell) error {
@@ -89,15 +89,15 @@ func (in *intake) open() ([]byte, error) {
 }
 
 // parse reads the file as what it looks like.
-func (in *intake) parse() (read inventory.Read, err error) {
+func (in *intake) parse() (read inventory.Result, err error) {
 	trimmed := bytes.TrimSpace(in.data)
 	switch {
 	case len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '['):
 		return in.parseIntent()
 	case in.kind == "regions":
-		read, err = inventory.Regions(in.data)
+		read, err = inventory.ReadRegions(in.data)
 	default:
-		read, err = inventory.Machines(in.data, in.declared("regions/"))
+		read, err = inventory.ReadMachines(in.data, in.declared("regions/"))
 	}
 	if err != nil {
 		err = fmt.Errorf("%s:%w", in.file, err)
@@ -106,7 +106,7 @@ func (in *intake) parse() (read inventory.Read, err error) {
 }
 
 // parseIntent reads intent as apply does, keys of other kinds left out.
-func (in *intake) parseIntent() (read inventory.Read, err error) {
+func (in *intake) parseIntent() (read inventory.Result, err error) {
 	reader := intentfile.Reader{Tree: in.sh.tree, Stdin: bytes.NewReader(in.data)}
 	files, err := reader.Read("-")
 	if err != nil {
@@ -122,7 +122,7 @@ func (in *intake) parseIntent() (read inventory.Read, err error) {
 		}
 	}
 	for _, e := range files.Entries {
-		line, _ := e.Place.LineCol()
+		line, _ := e.Position.LineCol()
 		switch {
 		case !strings.HasPrefix(e.Key, in.kind+"/"):
 			in.sh.say("note: %s is left out: this imports %s", e.Key, in.kind)
@@ -131,7 +131,7 @@ func (in *intake) parseIntent() (read inventory.Read, err error) {
 		case !bad[e.Key]:
 			r, err := inventory.FromIntent(e.Key, e.Value)
 			if err != nil {
-				return read, fmt.Errorf("%s: %w", e.Place, err)
+				return read, fmt.Errorf("%s: %w", e.Position, err)
 			}
 			r.Line = line
 			read.Records = append(read.Records, r)

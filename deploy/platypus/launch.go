@@ -78,7 +78,7 @@ func (sh *shell) knownCluster(ctx context.Context, v intent.VM) error {
 	if err != nil {
 		return err
 	}
-	if text := now.NoCluster(v.App, v.Cluster); text != "" {
+	if text := now.MissingCluster(v.App, v.Cluster); text != "" {
 		return fmt.Errorf("--app: %s; next: platypus apply FILE declares one", text)
 	}
 	return nil

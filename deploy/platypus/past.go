@@ -16,7 +16,7 @@ import (
 // wish is what a verb that computed the values itself wants to declare.
 type wish struct {
 	name    string // of the verb
-	now     world.World
+	now     world.Snapshot
 	edits   []world.Edit
 	request history.Request
 	done    string // what has happened when all is written
@@ -40,7 +40,7 @@ func (sh *shell) declare(ctx context.Context, w wish) error {
 	if err := sh.checkIndex(w.now); err != nil {
 		return err
 	}
-	p, err := sh.planWith(w.now, entriesOf(w.edits), "in what that would make of intent", "change either side first, or decide with --ours and --theirs where there is a choice", change.Exact)
+	p, err := sh.planWith(w.now, entriesOf(w.edits), "in what that would make of intent", "change either side first, or decide with --ours and --theirs where there is a choice", change.ExactChanges)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (sh *shell) wouldWrite(p plan, name string) error {
 func entriesOf(edits []world.Edit) []intentfile.Entry {
 	entries := make([]intentfile.Entry, 0, len(edits))
 	for _, e := range edits {
-		made := intentfile.Made(e.Key, e.Value)
+		made := intentfile.NewEntry(e.Key, e.Value)
 		made.Delete = e.Value == nil
 		entries = append(entries, made)
 	}
@@ -101,10 +101,10 @@ func entriesOf(edits []world.Edit) []intentfile.Entry {
 }
 
 // live is what is declared now, by key below intent/; no value is nil.
-func live(now world.World) map[string][]byte {
+func live(now world.Snapshot) map[string][]byte {
 	values := make(map[string][]byte, len(now.Pairs))
 	for _, pair := range now.Pairs {
-		if key, ok := now.Below(pair); ok {
+		if key, ok := now.IntentKey(pair); ok {
 			values[key] = append([]byte{}, pair.Value...)
 		}
 	}

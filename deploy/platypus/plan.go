@@ -42,11 +42,11 @@ Exit code 0: nothing would change; 2: something would.`,
 
 // plan is what files would change, computed on one reading of the store.
 type plan struct {
-	now     world.World
+	now     world.Snapshot
 	changes []change.Change
 	effects []change.Effect
-	found   []intentfile.Found // warnings
-	risks   []string           // what is rarely meant; only apply looks for it
+	found   []intentfile.Diagnostic // warnings
+	risks   []string                // what is rarely meant; only apply looks for it
 }
 
 // plan reads the files and the store. Files with errors are refused.
@@ -62,7 +62,7 @@ func (sh *shell) plan(ctx context.Context) (plan, error) {
 	return sh.planEntries(now, files.Entries)
 }
 
-func (sh *shell) planEntries(now world.World, entries []intentfile.Entry) (plan, error) {
+func (sh *shell) planEntries(now world.Snapshot, entries []intentfile.Entry) (plan, error) {
 	entries = slices.Clone(entries)
 	for i, e := range entries {
 		entries[i].Value = change.KeepVersions(now, e.Key, e.Value)
@@ -74,7 +74,7 @@ func (sh *shell) planEntries(now world.World, entries []intentfile.Entry) (plan,
 const maxProblems = 20
 
 // planWith plans entries; the words say where they come from and what to do about a mistake in them.
-func (sh *shell) planWith(now world.World, entries []intentfile.Entry, where, next string, changes func(world.World, []world.Edit) []change.Change) (plan, error) {
+func (sh *shell) planWith(now world.Snapshot, entries []intentfile.Entry, where, next string, changes func(world.Snapshot, []world.Edit) []change.Change) (plan, error) {
 	p := plan{now: now, found: problems(entries, now)}
 	few := p.found[:min(len(p.found), maxProblems)]
 	showProblems(sh.err, style{colour: colourful(sh.err)}, few)
@@ -85,7 +85,7 @@ func (sh *shell) planWith(now world.World, entries []intentfile.Entry, where, ne
 		return plan{}, fmt.Errorf("%s %s: nothing was written; %s", plural(errs, "error"), where, next)
 	}
 	p.changes = changes(now, edits(entries))
-	p.effects = change.Effects(now, now.With(edits(entries)))
+	p.effects = change.Effects(now, now.Apply(edits(entries)))
 	return p, nil
 }
 

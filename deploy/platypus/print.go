@@ -158,13 +158,13 @@ func columns(w io.Writer) int {
 
 // showPlace writes the line of the file that an error is about, with a caret below the column.
 func showPlace(w io.Writer, err error) {
-	var at intentfile.PlaceError
+	var at intentfile.PositionError
 	if errors.As(err, &at) {
-		showExcerpt(w, at.Place)
+		showExcerpt(w, at.Position)
 	}
 }
 
-func showExcerpt(w io.Writer, at intentfile.Place) {
+func showExcerpt(w io.Writer, at intentfile.Position) {
 	line, caret := at.Excerpt()
 	number, _ := at.LineCol()
 	margin := fmt.Sprintf("%5d | ", number)

@@ -28,7 +28,7 @@ func (sh *shell) publish(ctx context.Context, key, what string, change func(now 
 	if err != nil {
 		return err
 	}
-	p, err := sh.planEntries(now, []intentfile.Entry{intentfile.Made(key, value)})
+	p, err := sh.planEntries(now, []intentfile.Entry{intentfile.NewEntry(key, value)})
 	if err != nil {
 		return err
 	}

@@ -118,9 +118,9 @@ func (r roll) prepared(rows []world.Row) (versions []intent.Name) {
 // went reports whether a node refused the active version and went back to this one: it runs there, or is about to.
 func went(rows []world.Row, version intent.Name) bool {
 	for _, row := range rows {
-		for _, l := range row.Links {
+		for _, l := range row.Stages {
 			if l.Agent == world.Setlive && l.State.Phase == world.Reverted &&
-				(l.State.Have == string(version) || l.State.Have == "" && world.Has(l.State.Reason, version)) {
+				(l.State.Have == string(version) || l.State.Have == "" && world.ListContains(l.State.Reason, version)) {
 				return true
 			}
 		}

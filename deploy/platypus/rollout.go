@@ -53,7 +53,7 @@ func rollFlags() []cli.Flag {
 // roll is one cluster of an app whose active version shall change.
 type roll struct {
 	sh           *shell
-	now          world.World
+	now          world.Snapshot
 	app, cluster intent.Name
 	config       intent.Pair
 	awaited      intent.Version // as it is declared once this was written
@@ -84,7 +84,7 @@ func (sh *shell) roll(ctx context.Context) (roll, error) {
 	return roll{sh: sh, now: now, app: app, cluster: cluster, config: config}, nil
 }
 
-func (sh *shell) clusterOf(now world.World, app intent.Name) (intent.Name, error) {
+func (sh *shell) clusterOf(now world.Snapshot, app intent.Name) (intent.Name, error) {
 	known := now.Clusters(app)
 	if given := sh.flags.String("cluster"); given != "" {
 		return intent.ParseName(given)
@@ -105,7 +105,7 @@ func (r roll) to(ctx context.Context, version intent.Name, sha256 string) error 
 		return err
 	}
 	for _, old := range r.excess(ctx, version) {
-		if value, err = change.Forget(value, old.version); err != nil {
+		if value, err = change.RemoveVersions(value, old.version); err != nil {
 			return err
 		}
 		r.sh.say("%s %s is dropped: %s", r.app, old.version, old.why)
@@ -113,7 +113,7 @@ func (r roll) to(ctx context.Context, version intent.Name, sha256 string) error 
 	if config, problems := intent.Decode[intent.Config](r.key(), value); problems.Err() == nil {
 		r.awaited = config.Versions[version]
 	}
-	p, err := r.sh.planEntries(r.now, []intentfile.Entry{intentfile.Made(r.key(), value)})
+	p, err := r.sh.planEntries(r.now, []intentfile.Entry{intentfile.NewEntry(r.key(), value)})
 	if err != nil {
 		return err
 	}

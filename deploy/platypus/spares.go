@@ -115,7 +115,7 @@ func runsAnywhere(rows []world.Row, version intent.Name) bool {
 // nowhereInstalled reports whether every node says, by a report that counts, that it has not got a version.
 func nowhereInstalled(rows []world.Row, version intent.Name) bool {
 	for _, r := range rows {
-		for _, l := range r.Links {
+		for _, l := range r.Stages {
 			if l.Agent == world.Preparer && (transient(l.State.Phase) || slices.Contains(r.Installed, string(version))) {
 				return false
 			}

@@ -107,7 +107,7 @@ func status(ctx context.Context, sh *shell) error {
 }
 
 // pick returns the rows that the flags ask for. A name that nothing is declared for is a mistake, not an empty answer.
-func (sh *shell) pick(w world.World) (overview, error) {
+func (sh *shell) pick(w world.Snapshot) (overview, error) {
 	node, app := intent.Name(sh.flags.String("node")), sh.flags.String("app")
 	o := overview{rows: []world.Row{}, seeds: []world.SeedRow{}, items: []world.Item{}}
 	for _, r := range w.Rows() {
@@ -119,26 +119,26 @@ func (sh *shell) pick(w world.World) (overview, error) {
 		return o, sh.noSuchApp(w, o, app)
 	}
 	for _, s := range w.Seeds() {
-		if node == "" || slices.Contains(s.Nodes, node) || w.Hinders(node, string(s.Seed)) {
+		if node == "" || slices.Contains(s.Nodes, node) || w.PlacerPending(node, string(s.Seed)) {
 			o.seeds = append(o.seeds, s)
 		}
 	}
 	for _, i := range w.Items() {
-		if node == "" || slices.Contains(i.Nodes, node) || i.Kind == world.KindSite && w.Hinders(node, "site/"+i.Name) {
+		if node == "" || slices.Contains(i.Nodes, node) || i.Kind == world.KindSite && w.PlacerPending(node, "site/"+i.Name) {
 			o.items = append(o.items, i)
 		}
 	}
 	if lost, is := w.LostPlacer(node); is {
 		o.items = append(o.items, lost)
 	}
-	if o.size() == 0 && node != "" && !w.Alive[world.Who{Agent: world.SeedPlacer, Node: node}] {
+	if o.size() == 0 && node != "" && !w.Alive[world.AgentID{Agent: world.SeedPlacer, Node: node}] {
 		return o, unknown("node", string(node), w.Nodes())
 	}
 	return o, nil
 }
 
 // noSuchApp says why there is no row for an app that was asked for.
-func (sh *shell) noSuchApp(w world.World, o overview, app string) error {
+func (sh *shell) noSuchApp(w world.Snapshot, o overview, app string) error {
 	if len(o.rows) > 0 {
 		return nil
 	}
@@ -156,7 +156,7 @@ func (sh *shell) noSuchApp(w world.World, o overview, app string) error {
 	return unknownApp(app, w.Apps())
 }
 
-func (sh *shell) showStatus(w world.World, o overview) error {
+func (sh *shell) showStatus(w world.Snapshot, o overview) error {
 	if sh.json {
 		lines, _ := o.open()
 		return sh.printJSON("status/2", map[string]any{"index": w.Index, "converged": len(lines) == 0 && len(w.Denied) == 0,
@@ -195,8 +195,8 @@ func (sh *shell) showStatus(w world.World, o overview) error {
 }
 
 // showHeld names the removals that wait for a person.
-func (sh *shell) showHeld(w world.World) {
-	order := func(a, b world.Who) int { return strings.Compare(string(a.Node)+a.Agent, string(b.Node)+b.Agent) }
+func (sh *shell) showHeld(w world.Snapshot) {
+	order := func(a, b world.AgentID) int { return strings.Compare(string(a.Node)+a.Agent, string(b.Node)+b.Agent) }
 	for _, who := range slices.SortedFunc(maps.Keys(w.Reports), order) {
 		if held := w.Reports[who].Held; held != nil {
 			sh.say("%s on %s holds back the removal of %s: if that is meant, platypus confirm %s", who.Agent, who.Node,
@@ -262,7 +262,7 @@ func few(nodes []intent.Name) string {
 // reason says why a row is as it is, and how often that was tried.
 func reason(r world.Row, now time.Time) string {
 	text := bare(r.Phase, r.Reason)
-	if l, open := r.Deciding(); open && l.State.Phase == world.Failed {
+	if l, open := r.FirstPending(); open && l.State.Phase == world.Failed {
 		if t := tries(l.State, now); t != "" {
 			text += " (" + t + ")"
 		}
@@ -271,7 +271,7 @@ func reason(r world.Row, now time.Time) string {
 }
 
 // verdict is the exit code of --check, with its reasons.
-func (sh *shell) verdict(w world.World, o overview) error {
+func (sh *shell) verdict(w world.Snapshot, o overview) error {
 	if !sh.flags.Bool("check") {
 		return nil
 	}

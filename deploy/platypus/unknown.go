@@ -26,7 +26,7 @@ func unknown(what, name string, known []intent.Name) error {
 
 // knownNode says so when nothing is declared for a node, and no agent is alive there or ever reported from it: its name
 // is probably mistyped.
-func knownNode(w world.World, node intent.Name) error {
+func knownNode(w world.Snapshot, node intent.Name) error {
 	known := w.Nodes()
 	for who := range w.Reports {
 		known = append(known, who.Node)

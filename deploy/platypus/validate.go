@@ -38,7 +38,7 @@ func validate(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	now := world.World{Tree: sh.tree}
+	now := world.Snapshot{Tree: sh.tree}
 	if !sh.flags.Bool("offline") {
 		if now, err = sh.worldIfAny(ctx); err != nil {
 			return err
@@ -62,13 +62,13 @@ func validate(ctx context.Context, sh *shell) error {
 }
 
 // worldIfAny reads intent from the store; without one, the files stand alone.
-func (sh *shell) worldIfAny(ctx context.Context) (world.World, error) {
+func (sh *shell) worldIfAny(ctx context.Context) (world.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()
 	now, err := world.ReadIntent(ctx, sh.store, sh.tree)
 	if errors.Is(err, store.ErrUnreachable) || errors.Is(err, store.ErrDenied) {
 		sh.say("note: the store at %s was not asked (%v): only the files were checked against each other", sh.store.Address(), cause(err))
-		return world.World{Tree: sh.tree}, nil
+		return world.Snapshot{Tree: sh.tree}, nil
 	}
 	return now, err
 }
@@ -82,16 +82,16 @@ func cause(err error) error {
 }
 
 // problems is all that is wrong with the entries, alone and together with what is declared.
-func problems(entries []intentfile.Entry, now world.World) []intentfile.Found {
+func problems(entries []intentfile.Entry, now world.Snapshot) []intentfile.Diagnostic {
 	found := intentfile.Check(entries)
-	touched, places := map[string]bool{}, map[string]intentfile.Place{}
+	touched, places := map[string]bool{}, map[string]intentfile.Position{}
 	for _, e := range entries {
-		touched[e.Key], places[e.Key] = true, e.Place
+		touched[e.Key], places[e.Key] = true, e.Position
 	}
-	for _, p := range now.With(edits(entries)).Cross(touched) {
+	for _, p := range now.Apply(edits(entries)).CrossCheck(touched) {
 		at := places[p.Key]
 		p.Line, p.Col = at.LineCol()
-		found = append(found, intentfile.Found{Problem: p, Place: at})
+		found = append(found, intentfile.Diagnostic{Problem: p, Place: at})
 	}
 	return found
 }
@@ -104,7 +104,7 @@ func edits(entries []intentfile.Entry) []world.Edit {
 	return all
 }
 
-func count(found []intentfile.Found) (errs, warnings int) {
+func count(found []intentfile.Diagnostic) (errs, warnings int) {
 	for _, f := range found {
 		if f.Warning {
 			warnings++
@@ -123,7 +123,7 @@ func tally(errs, warnings int) string {
 }
 
 // showProblems writes each problem with the line that it stands in.
-func showProblems(w io.Writer, s style, found []intentfile.Found) {
+func showProblems(w io.Writer, s style, found []intentfile.Diagnostic) {
 	for _, f := range found {
 		level := s.red("error")
 		if f.Warning {
@@ -142,7 +142,7 @@ func showProblems(w io.Writer, s style, found []intentfile.Found) {
 }
 
 // plain is the form of problems for programs.
-func plain(found []intentfile.Found) []map[string]any {
+func plain(found []intentfile.Diagnostic) []map[string]any {
 	all := make([]map[string]any, 0, len(found))
 	for _, f := range found {
 		all = append(all, map[string]any{"file": f.Place.File(), "line": f.Line, "col": f.Col, "key": f.Key,

@@ -47,7 +47,7 @@ func why(ctx context.Context, sh *shell) error {
 			code = exitPending
 		}
 		if sh.json {
-			chains = append(chains, map[string]any{"app": r.App, "node": r.Node, "phase": r.Phase, "chain": r.Links})
+			chains = append(chains, map[string]any{"app": r.App, "node": r.Node, "phase": r.Phase, "chain": r.Stages})
 			continue
 		}
 		if i > 0 {
@@ -67,7 +67,7 @@ func why(ctx context.Context, sh *shell) error {
 }
 
 // nowhere says what is known of a name that no app on the nodes asked for has.
-func (sh *shell) nowhere(ctx context.Context, w world.World) error {
+func (sh *shell) nowhere(ctx context.Context, w world.Snapshot) error {
 	app := sh.args[0]
 	if !slices.Contains(w.Apps(), intent.Name(app)) {
 		return sh.whyOther(ctx, w)
@@ -90,7 +90,7 @@ func (sh *shell) nowhere(ctx context.Context, w world.World) error {
 }
 
 // whyOther explains what is no app.
-func (sh *shell) whyOther(ctx context.Context, w world.World) error {
+func (sh *shell) whyOther(ctx context.Context, w world.Snapshot) error {
 	for _, prefix := range []intent.Prefix{w.Tree.Seeds(), w.Tree.Sites(), w.Tree.Blobs(), w.Tree.VMs()} {
 		below, _ := w.Tree.Intent().Below(prefix.Key(intent.Name(sh.args[0])))
 		if _, declared := w.Get(below); declared {
@@ -101,24 +101,24 @@ func (sh *shell) whyOther(ctx context.Context, w world.World) error {
 }
 
 // explain writes the chain in words, down to what to do.
-func (sh *shell) explain(w world.World, r world.Row) {
+func (sh *shell) explain(w world.Snapshot, r world.Row) {
 	cluster := ""
 	if r.Cluster != "" {
 		cluster = fmt.Sprintf(" (cluster %s)", r.Cluster)
 	}
 	sh.print("%s on %s%s: %s", sh.style.bold(string(r.App)), r.Node, cluster, sh.style.phase(r.Phase))
-	deciding, open := r.Deciding()
-	for _, l := range r.Links {
+	deciding, open := r.FirstPending()
+	for _, l := range r.Stages {
 		mark := sh.style.green("ok  ")
 		switch {
 		case l.Idle:
 			mark = sh.style.dim("-   ")
-		case !l.OK() && open && l.Stage == deciding.Stage:
+		case !l.OK() && open && l.Name == deciding.Name:
 			mark = sh.style.red("here")
 		case !l.OK():
 			mark = sh.style.yellow("wait")
 		}
-		sh.print("  %s  %-9s  %s", mark, l.Stage, strings.Join(sentence(l), "; "))
+		sh.print("  %s  %-9s  %s", mark, l.Name, strings.Join(sentence(l), "; "))
 		sh.recall(l)
 	}
 	if !open {
@@ -134,7 +134,7 @@ func (sh *shell) explain(w world.World, r world.Row) {
 const fewTransitions = 5
 
 // recall writes how a link came to where it stands.
-func (sh *shell) recall(l world.Link) {
+func (sh *shell) recall(l world.Stage) {
 	past := l.State.Transitions
 	switch {
 	case sh.flags.Bool("history"):
@@ -156,7 +156,7 @@ func (sh *shell) recall(l world.Link) {
 }
 
 // sentence says what an agent is asked for and where it stands.
-func sentence(l world.Link) []string {
+func sentence(l world.Stage) []string {
 	now, s := time.Now(), l.State
 	switch {
 	case l.Agent == "" && l.OK():

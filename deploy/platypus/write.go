@@ -59,7 +59,7 @@ func claimed() string {
 }
 
 // checkIndex refuses when something was declared since the person looked.
-func (sh *shell) checkIndex(now world.World) error {
+func (sh *shell) checkIndex(now world.Snapshot) error {
 	if wanted := sh.flags.Uint64("check-index"); sh.flags.IsSet("check-index") && wanted != now.Index {
 		return fmt.Errorf("intent is at index %d, not at %d: something was declared in between and nothing was written; next: platypus plan FILE",
 			now.Index, wanted)

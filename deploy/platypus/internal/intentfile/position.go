@@ -11,44 +11,44 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// source is the text that values stand in.
+// source is the text that contains the values.
 type source struct {
-	name   string
-	data   []byte
-	inside *Place // set for a value that was decoded out of another text
+	name      string
+	data      []byte
+	container *Position // set for a value that was decoded from another text
 }
 
-// Place is a point in a file, or in a value that a file holds in encoded form.
-type Place struct {
+// Position is a point in a file, or in a value that a file holds in encoded form.
+type Position struct {
 	source *source
 	offset int
 }
 
-func (s *source) at(offset int) Place { return Place{s, max(0, min(offset, len(s.data)))} }
+func (s *source) at(offset int) Position { return Position{s, max(0, min(offset, len(s.data)))} }
 
-// LineCol returns the place, both from 1; columns count bytes.
-func (p Place) LineCol() (line, col int) {
+// LineCol returns line and column, both from 1; columns count bytes.
+func (p Position) LineCol() (line, col int) {
 	before := p.source.data[:p.offset]
 	return 1 + bytes.Count(before, []byte("\n")), p.offset - bytes.LastIndexByte(before, '\n')
 }
 
-// File is the name of the file, "-" for standard input.
-func (p Place) File() string { return p.source.name }
+// File returns the name of the file, "-" for standard input.
+func (p Position) File() string { return p.source.name }
 
-// String is file:line:col. Of an encoded value it is where the item stands in the file.
-func (p Place) String() string {
-	if p.source.inside != nil {
-		return p.source.inside.String()
+// String returns file:line:col. For an encoded value it is the position of the item in the file.
+func (p Position) String() string {
+	if p.source.container != nil {
+		return p.source.container.String()
 	}
 	line, col := p.LineCol()
 	return fmt.Sprintf("%s:%d:%d", p.source.name, line, col)
 }
 
-// Encoded reports whether line and column count within a decoded value rather than within the file.
-func (p Place) Encoded() bool { return p.source.inside != nil }
+// Encoded reports whether line and column count within a decoded value instead of the file.
+func (p Position) Encoded() bool { return p.source.container != nil }
 
-// Problem is the place of a problem of the value that begins at p.
-func (p Place) Problem(problem intent.Problem) Place {
+// OfProblem returns the position of a problem of the value that begins at p.
+func (p Position) OfProblem(problem intent.Problem) Position {
 	if problem.Line == 0 {
 		return p
 	}
@@ -63,9 +63,9 @@ func (p Place) Problem(problem intent.Problem) Place {
 	return p.source.at(at + problem.Col - 1)
 }
 
-// Excerpt returns the line of the place and, below it, a caret at the column. Tabs stay, so that the caret lines up;
-// of a long line only the part around the place is shown.
-func (p Place) Excerpt() (line, caret string) {
+// Excerpt returns the line and, below it, a caret at the column. Tabs stay, so that the caret is aligned; a long line
+// is cut around the position.
+func (p Position) Excerpt() (line, caret string) {
 	const before, width = 60, 100
 	data := p.source.data
 	start := bytes.LastIndexByte(data[:p.offset], '\n') + 1
@@ -89,11 +89,11 @@ func (p Place) Excerpt() (line, caret string) {
 		return ' '
 	}, strings.ToValidUTF8(head+string(data[start:p.offset]), "?"))
 	text := strings.TrimRight(string(data[start:end]), "\r")
-	return head + clean(text) + tail, lead + "^"
+	return head + sanitize(text) + tail, lead + "^"
 }
 
-// clean keeps control characters of a file away from the terminal.
-func clean(text string) string {
+// sanitize replaces control characters of a file, which could affect the terminal.
+func sanitize(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' || r == 0x7f || r == utf8.RuneError {
 			return '?'
@@ -102,22 +102,22 @@ func clean(text string) string {
 	}, text)
 }
 
-// Errorf returns an error that begins with the place.
-func (p Place) Errorf(format string, args ...any) error {
-	return PlaceError{p, fmt.Sprintf(format, args...)}
+// Errorf returns an error that begins with the position.
+func (p Position) Errorf(format string, args ...any) error {
+	return PositionError{p, fmt.Sprintf(format, args...)}
 }
 
-// PlaceError is an error whose place can be shown.
-type PlaceError struct {
-	Place Place
-	Text  string
+// PositionError is an error with a position.
+type PositionError struct {
+	Position Position
+	Text     string
 }
 
-// Error says where and what, in one line.
-func (e PlaceError) Error() string { return e.Place.String() + ": " + e.Text }
+// Error returns the position and the text in one line.
+func (e PositionError) Error() string { return e.Position.String() + ": " + e.Text }
 
-// sound says what keeps the text from being read as JSON at all.
-func (s *source) sound() error {
+// checkSyntax reports why the text is not valid JSON.
+func (s *source) checkSyntax() error {
 	switch {
 	case len(s.data) > maxFile:
 		return fmt.Errorf("read %s: it is larger than %d MiB", s.name, maxFile>>20)

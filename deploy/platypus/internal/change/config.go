@@ -10,20 +10,20 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// config is the value of a config taken apart. What nobody knows stays in it.
+// config is a config value split into members. It keeps members that intent does not know.
 type config struct {
-	whole    map[string]json.RawMessage
+	members  map[string]json.RawMessage
 	versions map[string]json.RawMessage
 }
 
-func open(value []byte) (c config, err error) {
+func parseConfig(value []byte) (c config, err error) {
 	c = config{map[string]json.RawMessage{}, map[string]json.RawMessage{}}
 	if len(value) > 0 {
-		if err := json.Unmarshal(value, &c.whole); err != nil {
+		if err := json.Unmarshal(value, &c.members); err != nil {
 			return c, fmt.Errorf("read config: %w", err)
 		}
 	}
-	if raw, declared := c.whole[c.spelt("versions")]; declared {
+	if raw, declared := c.members[c.memberName("versions")]; declared {
 		if err := json.Unmarshal(raw, &c.versions); err != nil {
 			return c, fmt.Errorf("read versions: %w", err)
 		}
@@ -31,9 +31,9 @@ func open(value []byte) (c config, err error) {
 	return c, nil
 }
 
-// spelt is how a member is spelt in the value, in any spelling that intent accepts.
-func (c config) spelt(member string) string {
-	for name := range c.whole {
+// memberName returns the spelling that the value uses for a member; intent accepts several.
+func (c config) memberName(member string) string {
+	for name := range c.members {
 		if strings.EqualFold(strings.ReplaceAll(name, "_", ""), member) {
 			return name
 		}
@@ -41,7 +41,7 @@ func (c config) spelt(member string) string {
 	return member
 }
 
-// withStatus returns the versions of that status, sorted.
+// withStatus returns the versions with that status, sorted.
 func (c config) withStatus(s intent.Status) (versions []intent.Name) {
 	for id, raw := range c.versions {
 		if status(raw) == string(s) {
@@ -53,54 +53,54 @@ func (c config) withStatus(s intent.Status) (versions []intent.Name) {
 }
 
 func (c config) value() []byte {
-	c.whole[c.spelt("versions")] = encode(c.versions)
-	return encode(c.whole)
+	c.members[c.memberName("versions")] = encode(c.versions)
+	return encode(c.members)
 }
 
-// Activate returns the value of a config in which version is active and what was active or stopped before is prepared.
-// Everything else of it stays, members that nobody knows too. A digest, when given, replaces that of the version.
+// Activate returns the config with version active and the previously active or stopped versions prepared. All other
+// members stay, including unknown ones. A non-empty digest replaces that of the version.
 func Activate(value []byte, version intent.Name, sha256 string) ([]byte, error) {
-	c, err := open(value)
+	c, err := parseConfig(value)
 	if err != nil {
 		return nil, err
 	}
 	for _, id := range append(c.withStatus(intent.Active), c.withStatus(intent.Stopped)...) {
-		c.versions[string(id)] = with(c.versions[string(id)], string(intent.Prep), "")
+		c.versions[string(id)] = setStatus(c.versions[string(id)], string(intent.Prep), "")
 	}
-	c.versions[string(version)] = with(c.versions[string(version)], string(intent.Active), sha256)
+	c.versions[string(version)] = setStatus(c.versions[string(version)], string(intent.Active), sha256)
 	return c.value(), nil
 }
 
-// Stop returns the value of a config in which the active version is stopped, and that version; "" when none is active.
+// Stop returns the config with its active version stopped, and that version; "" if no version is active.
 func Stop(value []byte) ([]byte, intent.Name, error) {
-	c, err := open(value)
+	c, err := parseConfig(value)
 	active := c.withStatus(intent.Active)
 	if err != nil || len(active) == 0 {
 		return value, "", err
 	}
 	for _, id := range c.withStatus(intent.Stopped) {
-		c.versions[string(id)] = with(c.versions[string(id)], string(intent.Prep), "")
+		c.versions[string(id)] = setStatus(c.versions[string(id)], string(intent.Prep), "")
 	}
 	for _, id := range active {
-		c.versions[string(id)] = with(c.versions[string(id)], string(intent.Stopped), "")
+		c.versions[string(id)] = setStatus(c.versions[string(id)], string(intent.Stopped), "")
 	}
 	return c.value(), active[0], nil
 }
 
-// Restart returns the value of a config with another text for restart, and the active version; "" when none is.
+// Restart returns the config with another restart text, and the active version; "" if no version is active.
 func Restart(value []byte, text string) ([]byte, intent.Name, error) {
-	c, err := open(value)
+	c, err := parseConfig(value)
 	active := c.withStatus(intent.Active)
 	if err != nil || len(active) == 0 {
 		return value, "", err
 	}
-	c.whole[c.spelt("restart")] = encode(text)
+	c.members[c.memberName("restart")] = encode(text)
 	return c.value(), active[0], nil
 }
 
-// Versions returns the active version, the stopped one, each "" when there is none, and those that are only prepared.
+// Versions returns the active version, the stopped one (each "" if absent) and the prepared ones.
 func Versions(value []byte) (active, stopped intent.Name, prepared []intent.Name) {
-	c, err := open(value)
+	c, err := parseConfig(value)
 	if err != nil {
 		return "", "", nil
 	}
@@ -119,7 +119,7 @@ func Versions(value []byte) (active, stopped intent.Name, prepared []intent.Name
 	return active, stopped, prepared
 }
 
-// status reads a version in either of its forms.
+// status reads the status of a version in its short or long form.
 func status(raw json.RawMessage) string {
 	var bare string
 	if json.Unmarshal(raw, &bare) == nil {
@@ -130,8 +130,8 @@ func status(raw json.RawMessage) string {
 	return object.Status
 }
 
-// with returns a version with another status, in the form that it has unless a digest needs the long one.
-func with(raw json.RawMessage, status, sha256 string) json.RawMessage {
+// setStatus returns a version with another status. It keeps the form of the value unless a digest needs the long one.
+func setStatus(raw json.RawMessage, status, sha256 string) json.RawMessage {
 	object := map[string]json.RawMessage{}
 	if json.Unmarshal(raw, &object) != nil || object == nil {
 		object = map[string]json.RawMessage{}
@@ -151,7 +151,7 @@ func with(raw json.RawMessage, status, sha256 string) json.RawMessage {
 	return encode(object)
 }
 
-// encode cannot fail on what is made of strings and of JSON that was read.
+// encode encodes strings and valid JSON, which cannot fail.
 func encode(v any) json.RawMessage {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

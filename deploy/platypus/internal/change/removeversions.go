@@ -8,8 +8,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Forget returns the value of a config without some of its versions. Everything else of it stays.
-func Forget(config []byte, gone ...intent.Name) ([]byte, error) {
+// RemoveVersions returns the config without some of its versions. All other members stay.
+func RemoveVersions(config []byte, removed ...intent.Name) ([]byte, error) {
 	var whole, versions map[string]json.RawMessage
 	if err := json.Unmarshal(config, &whole); err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
@@ -21,7 +21,7 @@ func Forget(config []byte, gone ...intent.Name) ([]byte, error) {
 		if err := json.Unmarshal(raw, &versions); err != nil {
 			return nil, fmt.Errorf("read versions: %w", err)
 		}
-		for _, version := range gone {
+		for _, version := range removed {
 			delete(versions, string(version))
 		}
 		whole[member] = encode(versions)

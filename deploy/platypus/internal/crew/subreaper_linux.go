@@ -11,13 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// adopt makes this process the parent of all that its children leave behind, as init would be otherwise: a supervisor
-// that ends does not wait for its services.
-func adopt() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+// becomeSubreaper makes this process, instead of init, the parent of its orphaned descendants: a supervisor that ends
+// does not wait for its services.
+func becomeSubreaper() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// bury ends and reaps every child that is left. The crew's own programs have been waited for before.
-func bury() {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+// killOrphans ends and reaps every remaining child. The programs of the group have been waited for before.
+func killOrphans() {
+	for deadline := time.Now().Add(stopTimeout); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		for {
 			pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 			if errors.Is(err, syscall.ECHILD) {
@@ -33,7 +33,7 @@ func bury() {
 	}
 }
 
-// children are the processes whose parent is this one.
+// children returns the processes whose parent is this one.
 func children() (pids []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -42,7 +42,7 @@ func children() (pids []int) {
 			continue
 		}
 		stat, _ := os.ReadFile("/proc/" + e.Name() + "/stat")
-		after := strings.LastIndexByte(string(stat), ')') // a name may hold anything
+		after := strings.LastIndexByte(string(stat), ')') // the name in parentheses may contain any character
 		if after < 0 {
 			continue
 		}

@@ -10,9 +10,9 @@ import (
 // secrets are the columns whose text no message may repeat.
 var secrets = []string{"http_auth_username", "http_auth_password", "token"}
 
-// unkept looks at the cells that are read and dropped. A damaged one costs nothing but a warning, and its text is not
-// repeated: where columns slipped, it may be a password.
-func (s *sheet) unkept(r *row) {
+// checkIgnored validates the cells that are not imported. Damage causes only a warning, and the text is not repeated:
+// in shifted columns it may be a password.
+func (s *sheet) checkIgnored(r *row) {
 	for column, fault := range map[string]func(string) string{
 		"scheme":                          schemeFault,
 		"wait_time":                       secondsFault,

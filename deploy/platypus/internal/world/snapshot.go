@@ -1,6 +1,5 @@
-// Package world is one reading of the store: the intent, the assignments of allocators, the reports of the agents and
-// their signs of life. What runs where, and why something does not, is computed from it without further reads: only
-// read.go does I/O.
+// Package world is a snapshot of the store: intent, the assignments of allocators, and the reports and alive keys of
+// agents. It computes what runs where, and why something does not, without further reads: only read.go does I/O.
 package world
 
 import (
@@ -13,33 +12,33 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// The agents that bring an app live, in the order in which one waits for the other.
+// The agents that bring an app live, in their order of dependency.
 const (
 	Preparer      = "preparer"
 	PortAuthority = "port-authority"
 	Setlive       = "setlive"
 )
 
-// World is one reading of the store.
-type World struct {
-	Tree     intent.Tree
-	Pairs    []intent.Pair   // all intent
-	Placed   []intent.Pair   // assignments that allocators made: placement/nodes/
-	Evidence []intent.Pair   // what agents wrote about seeds, blobs and vms; only after ReadAll
-	Denied   []intent.Prefix // that the token may not read: what lies there is not known
-	Index    uint64          // of the store at which the intent last changed; 0 while nothing is declared
-	Reports  map[Who]intent.Report
-	Alive    map[Who]bool
+// Snapshot is one reading of the store.
+type Snapshot struct {
+	Tree         intent.Tree
+	Pairs        []intent.Pair   // all intent
+	Placed       []intent.Pair   // assignments that allocators made: placement/nodes/
+	AgentRecords []intent.Pair   // what agents wrote about seeds, blobs and vms; only after ReadAll
+	Denied       []intent.Prefix // prefixes that the token may not read: their content is unknown
+	Index        uint64          // of the last change of intent; 0 while nothing is declared
+	Reports      map[AgentID]intent.Report
+	Alive        map[AgentID]bool
 }
 
-// Who is one agent on one node.
-type Who struct {
+// AgentID is one agent on one node.
+type AgentID struct {
 	Agent string
 	Node  intent.Name
 }
 
 // Get returns the value of a key below the intent prefix.
-func (w World) Get(key string) (intent.Pair, bool) {
+func (w Snapshot) Get(key string) (intent.Pair, bool) {
 	full := string(w.Tree.Intent()) + key
 	for _, p := range w.Pairs {
 		if p.Key == full {
@@ -49,8 +48,8 @@ func (w World) Get(key string) (intent.Pair, bool) {
 	return intent.Pair{}, false
 }
 
-// Below returns the key of a pair below the intent prefix, and whether it is a key that somebody declared.
-func (w World) Below(p intent.Pair) (string, bool) {
+// IntentKey returns the key of a pair below the intent prefix, and whether it is a declared key.
+func (w Snapshot) IntentKey(p intent.Pair) (string, bool) {
 	key, ok := w.Tree.Intent().Below(p.Key)
 	return key, ok && !strings.HasSuffix(key, "/")
 }
@@ -61,8 +60,8 @@ type Edit struct {
 	Value []byte
 }
 
-// With returns the world as it would be after the edits. Values that changed count as newer than all others.
-func (w World) With(edits []Edit) World {
+// Apply returns the snapshot with the edits applied. Changed values count as newer than all others.
+func (w Snapshot) Apply(edits []Edit) Snapshot {
 	w.Pairs = slices.Clone(w.Pairs)
 	for _, e := range edits {
 		key := string(w.Tree.Intent()) + e.Key
@@ -80,20 +79,20 @@ func (w World) With(edits []Edit) World {
 	return w
 }
 
-// Nodes returns every node that has an app, by a person's key or an allocator's, sorted.
-func (w World) Nodes() []intent.Name {
+// Nodes returns every node that has an app, assigned by a person or an allocator, sorted.
+func (w Snapshot) Nodes() []intent.Name {
 	return slices.Sorted(maps.Keys(w.assignments()))
 }
 
 // Node returns the intent of one node.
-func (w World) Node(name intent.Name) intent.Node {
+func (w Snapshot) Node(name intent.Name) intent.Node {
 	n := intent.ReadNode(w.Tree, name, slices.Concat(w.Pairs, w.Placed))
 	n.Index = w.Index
 	return n
 }
 
-// assignments returns the keys that put an app on a node, by node.
-func (w World) assignments() map[intent.Name][]intent.Pair {
+// assignments returns the keys that assign an app to a node, by node.
+func (w Snapshot) assignments() map[intent.Name][]intent.Pair {
 	all := map[intent.Name][]intent.Pair{}
 	for _, from := range []struct {
 		prefix intent.Prefix
@@ -111,9 +110,9 @@ func (w World) assignments() map[intent.Name][]intent.Pair {
 }
 
 // allNodes returns the intent of every node that has an app, in one pass over the pairs.
-func (w World) allNodes() []intent.Node {
+func (w Snapshot) allNodes() []intent.Node {
 	clusters := map[string][]intent.Pair{}
-	for _, p := range w.below(w.Tree.Clusters()) {
+	for _, p := range w.pairsBelow(w.Tree.Clusters()) {
 		below, _ := w.Tree.Clusters().Below(p.Key)
 		app, _, _ := strings.Cut(below, "/")
 		clusters[app] = append(clusters[app], p)
@@ -132,8 +131,8 @@ func (w World) allNodes() []intent.Node {
 	return nodes
 }
 
-// below returns the intent under a prefix.
-func (w World) below(prefix intent.Prefix) (pairs []intent.Pair) {
+// pairsBelow returns the intent under a prefix.
+func (w Snapshot) pairsBelow(prefix intent.Prefix) (pairs []intent.Pair) {
 	for _, p := range w.Pairs {
 		if name, ok := prefix.Below(p.Key); ok && name != "" && !strings.HasSuffix(name, "/") {
 			pairs = append(pairs, p)
@@ -143,7 +142,7 @@ func (w World) below(prefix intent.Prefix) (pairs []intent.Pair) {
 }
 
 // Clusters returns the clusters of an app that have any value, sorted.
-func (w World) Clusters(app intent.Name) []intent.Name {
+func (w Snapshot) Clusters(app intent.Name) []intent.Name {
 	var clusters []intent.Name
 	for _, p := range w.Pairs {
 		below, ok := w.Tree.Clusters().Join(app).Below(p.Key)
@@ -156,7 +155,7 @@ func (w World) Clusters(app intent.Name) []intent.Name {
 }
 
 // Apps returns every app that is declared anywhere, sorted.
-func (w World) Apps() []intent.Name {
+func (w Snapshot) Apps() []intent.Name {
 	var apps []intent.Name
 	for _, p := range w.Pairs {
 		if below, ok := w.Tree.Clusters().Below(p.Key); ok {

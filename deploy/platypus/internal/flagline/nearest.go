@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Nearest returns the word among known that is closest to word, or "" when none is near.
+// Nearest returns the known word that is closest to word, or "" if none is close.
 func Nearest(word string, known []string) string {
 	best, distance := "", 1+max(1, min(3, len(word)/2))
 	for _, k := range known {
-		d := edits(word, k)
+		d := editDistance(word, k)
 		if strings.EqualFold(word, k) {
 			d = 0
 		}
@@ -23,8 +23,8 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
-// meant is the tail of a sentence about an unknown word.
-func meant(word string, known []string) string {
+// suggestion returns the end of a message about an unknown word.
+func suggestion(word string, known []string) string {
 	if k := Nearest(word, known); k != "" {
 		if slices.Contains(known, "http-addr") {
 			k = "--" + k
@@ -34,8 +34,8 @@ func meant(word string, known []string) string {
 	return ""
 }
 
-// edits is the Levenshtein distance, with the swap of two neighbours as one edit.
-func edits(a, b string) int {
+// editDistance is the Levenshtein distance; swapping two neighbours counts as one edit.
+func editDistance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {
 		rows[i] = make([]int, len(b)+1)

@@ -9,49 +9,48 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// references warns of a key that names another one which is not declared: the two may be written in any order, so it is
-// no error.
-func (c *crossing) references() {
-	w := c.world
-	regions := slices.Concat(w.named(w.Tree.Regions()), w.named(w.Tree.Machines())) // a region need not be declared
-	for _, p := range w.below(w.Tree.VMs()) {
-		key := c.below(p.Key)
+// checkReferences warns of a key that names an undeclared one. It is not an error: keys may be written in any order.
+func (c *crossChecker) checkReferences() {
+	w := c.snapshot
+	regions := slices.Concat(w.firstSegments(w.Tree.Regions()), w.firstSegments(w.Tree.Machines())) // a region need not be declared
+	for _, p := range w.pairsBelow(w.Tree.VMs()) {
+		key := c.intentKey(p.Key)
 		vm, problems := intent.Decode[intent.VM](key, p.Value)
 		if problems.Err() != nil {
 			continue
 		}
 		for _, region := range vm.Region {
 			if region != intent.AnyRegion && len(regions) > 0 {
-				c.refers(key, "region", string(region), regions)
+				c.checkName(key, "region", string(region), regions)
 			}
 		}
 		if vm.App != "" {
-			if text := w.NoCluster(vm.App, vm.Cluster); text != "" {
+			if text := w.MissingCluster(vm.App, vm.Cluster); text != "" {
 				c.add(true, text, key)
 			}
 		}
 	}
-	seeds := w.named(w.Tree.Seeds())
-	for _, p := range w.below(w.Tree.Seeds()) {
-		key := c.below(p.Key)
+	seeds := w.firstSegments(w.Tree.Seeds())
+	for _, p := range w.pairsBelow(w.Tree.Seeds()) {
+		key := c.intentKey(p.Key)
 		seed, problems := intent.SeedOf(key, p.Value)
 		if problems.Err() != nil {
 			continue
 		}
 		for _, callee := range seed.Calls {
 			if callee != "*" {
-				c.refers(key, "seed", callee, seeds)
+				c.checkName(key, "seed", callee, seeds)
 			}
 		}
 	}
-	c.hosts()
+	c.checkHosts()
 }
 
-// hosts warns of a host name that two sites claim.
-func (c *crossing) hosts() {
+// checkHosts warns of a host name that two sites claim.
+func (c *crossChecker) checkHosts() {
 	claimed := map[string]string{} // key by host
-	for _, p := range c.world.below(c.world.Tree.Sites()) {
-		key := c.below(p.Key)
+	for _, p := range c.snapshot.pairsBelow(c.snapshot.Tree.Sites()) {
+		key := c.intentKey(p.Key)
 		site, problems := intent.SiteOf(key, p.Value)
 		if problems.Err() != nil {
 			continue
@@ -65,16 +64,16 @@ func (c *crossing) hosts() {
 	}
 }
 
-// refers warns when a name is none of those that are declared.
-func (c *crossing) refers(key, kind, name string, known []string) {
+// checkName warns if a name is not declared.
+func (c *crossChecker) checkName(key, kind, name string, known []string) {
 	if slices.Contains(known, name) {
 		return
 	}
-	c.add(true, fmt.Sprintf("%s %s is not declared%s", kind, name, meant(name, known)), key)
+	c.add(true, fmt.Sprintf("%s %s is not declared%s", kind, name, suggestion(name, known)), key)
 }
 
-// NoCluster says that an app has no such cluster, or nothing where it has.
-func (w World) NoCluster(app, cluster intent.Name) string {
+// MissingCluster says that an app has no such cluster; "" if it has.
+func (w Snapshot) MissingCluster(app, cluster intent.Name) string {
 	clusters := w.Clusters(app)
 	switch {
 	case slices.Contains(clusters, cluster):
@@ -88,12 +87,12 @@ func (w World) NoCluster(app, cluster intent.Name) string {
 			known = append(known, string(a))
 		}
 	}
-	return fmt.Sprintf("app %s is not declared%s", app, meant(string(app), known))
+	return fmt.Sprintf("app %s is not declared%s", app, suggestion(string(app), known))
 }
 
-// named returns the first segments of the keys below a prefix, sorted.
-func (w World) named(prefix intent.Prefix) (names []string) {
-	for _, p := range w.below(prefix) {
+// firstSegments returns the first segments of the keys below a prefix, sorted.
+func (w Snapshot) firstSegments(prefix intent.Prefix) (names []string) {
+	for _, p := range w.pairsBelow(prefix) {
 		below, _ := prefix.Below(p.Key)
 		first, _, _ := strings.Cut(below, "/")
 		names = append(names, first)
@@ -102,8 +101,8 @@ func (w World) named(prefix intent.Prefix) (names []string) {
 	return slices.Compact(names)
 }
 
-// meant is the tail of a sentence about an unknown name.
-func meant(name string, known []string) string {
+// suggestion returns the end of a message about an unknown name.
+func suggestion(name string, known []string) string {
 	if near := flagline.Nearest(name, known); near != "" {
 		return ": did you mean " + near + "?"
 	}

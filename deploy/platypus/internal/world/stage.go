@@ -10,49 +10,49 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Phases that say how far an agent's word can be trusted, beside those that agents use.
+// Phases that say how far the report of an agent can be trusted, in addition to those that agents use.
 const (
 	Converged = "converged"
-	Pending   = "pending" // the agent has not seen the newest intent, or says nothing of the app
+	Pending   = "pending" // the agent has not seen the newest intent, or does not report the app
 	Silent    = "silent"  // no report at all
 	Stale     = "stale"   // the agent that reported is not alive
 )
 
-// Phases that agents use and that people are advised on.
+// Phases of agents for which there is advice.
 const (
-	Failed   = "failed"   // the last attempt failed; it is tried again
-	Reverted = "reverted" // the active version did not become healthy; the one before runs
-	Failing  = "failing"  // nor is there one before
-	Conflict = "conflict" // another app had the port first
+	Failed   = "failed"   // the last attempt failed; the agent retries
+	Reverted = "reverted" // the active version did not become healthy; the previous one runs
+	Failing  = "failing"  // like reverted, without a previous version
+	Conflict = "conflict" // another app claimed the port first
 )
 
-// Link is one agent's share in bringing an app live on a node.
-type Link struct {
-	Stage string // declared, installed, opened, live
+// Stage is the part of one agent in bringing an app live on a node.
+type Stage struct {
+	Name  string // declared, installed, opened, live
 	Agent string // "" for declared
 	Want  string
-	State intent.State // what the agent last said; the phase is one of those above when that cannot be trusted
-	Idle  bool         // nothing is asked of this agent
+	State intent.State // what the agent last reported; with a phase of the list above if that cannot be trusted
+	Idle  bool         // nothing is requested from this agent
 	Next  string       // what a person can do, or ""
 }
 
-// MarshalJSON writes the link for programs.
-func (l Link) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{"stage": l.Stage, "agent": l.Agent, "want": l.Want, "ok": l.OK(), "state": l.State, "next": l.Next})
+// MarshalJSON writes the stage for programs.
+func (l Stage) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]any{"stage": l.Name, "agent": l.Agent, "want": l.Want, "ok": l.OK(), "state": l.State, "next": l.Next})
 }
 
 // OK reports whether nothing is left to do here.
-func (l Link) OK() bool { return l.Idle || l.State.Phase == Converged }
+func (l Stage) OK() bool { return l.Idle || l.State.Phase == Converged }
 
-// Who put an app on a node, as the reason of a declared link that is well.
+// Who assigned an app to a node, as the reason of a declared stage that is OK.
 const (
 	byPerson    = "by people, complete and valid"
 	byAllocator = "by the allocator for a vm, complete and valid"
 )
 
-// declared is the first link: whether the intent can be acted upon.
-func declared(app intent.App, tree intent.Tree) Link {
-	l := Link{Stage: "declared", State: intent.State{Phase: Converged, Reason: byPerson}}
+// declaredStage is the first stage: whether the intent is usable.
+func declaredStage(app intent.App, tree intent.Tree) Stage {
+	l := Stage{Name: "declared", State: intent.State{Phase: Converged, Reason: byPerson}}
 	if app.Sound() {
 		return l
 	}
@@ -67,12 +67,12 @@ func declared(app intent.App, tree intent.Tree) Link {
 	return l
 }
 
-// link is what an agent says of an app, as far as it can be trusted.
-func (w World) link(stage, agent string, node intent.Name, app intent.App, want string) Link {
-	who := Who{agent, node}
+// stage returns what an agent reports about an app, as far as that can be trusted.
+func (w Snapshot) stage(stage, agent string, node intent.Name, app intent.App, want string) Stage {
+	who := AgentID{agent, node}
 	report, reported := w.Reports[who]
 	state, known := report.Subjects[string(app.Name)]
-	l := Link{Stage: stage, Agent: agent, Want: want, State: state}
+	l := Stage{Name: stage, Agent: agent, Want: want, State: state}
 	l.Idle = want == "" && (!known || state.Phase == Converged)
 	alive := w.Alive[who]
 	start := fmt.Sprintf("start it on %s: %s (its log says more)", node, agent)
@@ -93,13 +93,13 @@ func (w World) link(stage, agent string, node intent.Name, app intent.App, want 
 	case !known:
 		l.State = intent.State{Phase: Pending, Reason: agent + " says nothing of it yet", Since: report.Since}
 	case state.Phase != Converged:
-		l.Next = advice(state, node)
+		l.Next = nextStep(state, node)
 	}
 	return l
 }
 
-// advice is what a person can do about a state.
-func advice(s intent.State, node intent.Name) string {
+// nextStep returns what a person can do about a state.
+func nextStep(s intent.State, node intent.Name) string {
 	switch {
 	case s.Phase == intent.PhaseHeld:
 		return fmt.Sprintf("if the removal is meant: platypus confirm %s", node)
@@ -117,19 +117,19 @@ func advice(s intent.State, node intent.Name) string {
 	return ""
 }
 
-// Has reports whether a list in a report, such as "1.0, 1.1", names the version.
-func Has(list string, version intent.Name) bool {
-	return slices.Contains(words(list), string(version))
+// ListContains reports whether a list in a report, such as "1.0, 1.1", names the version.
+func ListContains(list string, version intent.Name) bool {
+	return slices.Contains(splitNames(list), string(version))
 }
 
-// words splits at what cannot be part of a name.
-func words(list string) []string {
+// splitNames splits at characters that cannot be part of a name.
+func splitNames(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
 	})
 }
 
-// Age says how long ago something was, shortly.
+// Age returns how long ago something was, in short form.
 func Age(since, now time.Time) string {
 	d := now.Sub(since)
 	switch {

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// export reads what `consul kv export` writes: [{"key":…,"flags":0,"value":"<base64>"}].
-func (r Reader) export(all *Files, s *source) error {
+// readExport reads the format of `consul kv export`: [{"key":…,"flags":0,"value":"<base64>"}].
+func (r Reader) readExport(all *Files, s *source) error {
 	dec := json.NewDecoder(bytes.NewReader(s.data))
-	_, _ = dec.Token() // the bracket: s is sound
+	_, _ = dec.Token() // the bracket: checkSyntax has accepted the text
 	for dec.More() {
 		var item json.RawMessage
 		if err := dec.Decode(&item); err != nil {
@@ -27,9 +27,9 @@ func (r Reader) export(all *Files, s *source) error {
 			return at.Errorf("value of %q is not base64: %v", *pair.Key, err)
 		}
 		if strings.HasSuffix(*pair.Key, "/") && len(value) == 0 {
-			continue // the empty folder key that the Consul page makes
+			continue // the empty folder key that Consul's UI creates
 		}
-		inside := &source{name: s.name, data: value, inside: &at}
+		inside := &source{name: s.name, data: value, container: &at}
 		r.add(all, *pair.Key, value, inside.at(0))
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Patterns, in the subset that every dialect of regular expressions understands.
+// Patterns, in the subset that every regular expression dialect supports.
 const (
 	namePattern     = `^[A-Za-z0-9]([A-Za-z0-9_-]|\.[A-Za-z0-9_-])*\.?$`
 	durationPattern = `^\+?(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
@@ -21,28 +21,28 @@ const (
 	systemPattern   = `^/((bin|boot|dev|etc|lib|lib32|lib64|proc|sbin|sys)(/.*)?|(home|media|mnt|opt|root|run|srv|tmp|usr|var)/?)$`
 )
 
-// sourceOfPattern is where a module may come from.
+// sourceOfPattern is the allowed source of a module.
 const sourceOfPattern = `^(sha256:[0-9a-f]{64}|file:///.+|https://.+)$`
 
-func name() *jsonschema.Schema {
+func nameSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Pattern: namePattern, MaxLength: jsonschema.Ptr(intent.MaxName)}
 }
 
-// forms are the types that are written otherwise than their fields say.
-func forms() map[reflect.Type]*jsonschema.Schema {
+// customSchemas returns the types whose JSON form differs from their fields.
+func customSchemas() map[reflect.Type]*jsonschema.Schema {
 	text := func(pattern string) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Pattern: pattern}
 	}
 	return map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[json.RawMessage](): {},
-		reflect.TypeFor[intent.Name]():     name(),
+		reflect.TypeFor[intent.Name]():     nameSchema(),
 		reflect.TypeFor[intent.Duration](): text(durationPattern),
 		reflect.TypeFor[intent.Require]():  {Type: "string", Enum: []any{"none", "digest", "signature", ""}},
 		reflect.TypeFor[intent.OnConfig](): {Type: "string", Enum: []any{"restart", "signal:HUP", "signal:USR1", "signal:USR2", "nothing", ""}},
-		reflect.TypeFor[intent.Port]():     port(),
+		reflect.TypeFor[intent.Port]():     portSchema(),
 		reflect.TypeFor[intent.Size]():     {Type: "string", Pattern: sizePattern, Examples: []any{"8GB", "512MiB"}},
 		reflect.TypeFor[intent.Regions](): {AnyOf: []*jsonschema.Schema{
-			name(), {Type: "array", MinItems: jsonschema.Ptr(1), UniqueItems: true, Items: name()},
+			nameSchema(), {Type: "array", MinItems: jsonschema.Ptr(1), UniqueItems: true, Items: nameSchema()},
 		}},
 		reflect.TypeFor[time.Time]():           {Type: "string", Format: "date-time", Pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}T"},
 		reflect.TypeFor[intent.Policy]():       {Type: "string", Enum: []any{"pack", "spread", ""}},
@@ -62,8 +62,8 @@ func forms() map[reflect.Type]*jsonschema.Schema {
 	}
 }
 
-// port is a number, a range, or an object with either.
-func port() *jsonschema.Schema {
+// portSchema accepts a number, a range, or an object with either.
+func portSchema() *jsonschema.Schema {
 	number := func() *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "integer", Minimum: jsonschema.Ptr(1.0), Maximum: jsonschema.Ptr(65535.0)}
 	}
