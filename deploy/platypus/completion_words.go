@@ -18,11 +18,11 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// completePatience is how long TAB waits for the store.
-const completePatience = 2 * time.Second
+// completionTimeout is how long completion waits for the store.
+const completionTimeout = 2 * time.Second
 
-// complete writes what may follow the words before --generate-bash-completion, one a line: verbs, then flags of the verb, the
-// names that its arguments have in the store, or the values of a flag. What cannot be known is left out.
+// complete prints the words that may follow the words before --generate-bash-completion, one on each line: verbs, flags
+// of the verb, names from the store, or values of a flag. It omits what it cannot determine.
 func complete(std stdio, words []string) {
 	app := newApp(stdio{strings.NewReader(""), io.Discard, io.Discard})
 	var verb *cli.Command
@@ -35,50 +35,50 @@ func complete(std stdio, words []string) {
 	if len(words) > 0 {
 		last = words[len(words)-1]
 	}
-	say := func(names ...string) {
+	writeLines := func(names ...string) {
 		for _, n := range names {
 			fmt.Fprintln(std.out, n)
 		}
 	}
 	if verb == nil {
 		if !strings.HasPrefix(last, "-") {
-			say(flagline.Verbs(app)...)
+			writeLines(flagline.Verbs(app)...)
 		} else {
-			say(dashed(app.Flags)...)
+			writeLines(longFlags(app.Flags)...)
 		}
 		return
 	}
 	flag, rest := "", words
-	if strings.HasPrefix(last, "-") { // a flag that waits for its value, or the beginning of one
-		flag, rest = longName(verb.Flags, strings.TrimLeft(last, "-")), words[:len(words)-1]
+	if strings.HasPrefix(last, "-") { // a flag that needs a value, or the beginning of one
+		flag, rest = valueFlagName(verb.Flags, strings.TrimLeft(last, "-")), words[:len(words)-1]
 	}
 	arranged, err := flagline.Arrange(app, append([]string{"platypus"}, rest...))
 	if err != nil {
 		return
 	}
 	verb.Action = func(c *cli.Context) error {
-		say(candidates(c, verb.Name, flag)...)
+		writeLines(candidates(c, verb.Name, flag)...)
 		return nil
 	}
 	if !strings.HasPrefix(last, "-") || flag != "" {
-		ctx, cancel := context.WithTimeout(context.Background(), completePatience)
+		ctx, cancel := context.WithTimeout(context.Background(), completionTimeout)
 		defer cancel()
 		_ = app.RunContext(ctx, arranged)
 	}
 	if strings.HasPrefix(last, "--") || last == "-" || strings.HasPrefix(last, "-") && flag == "" {
-		say(dashed(append(slices.Clone(verb.Flags), app.Flags...))...)
+		writeLines(longFlags(append(slices.Clone(verb.Flags), app.Flags...))...)
 	}
 }
 
-func dashed(flags []cli.Flag) (names []string) {
+func longFlags(flags []cli.Flag) (names []string) {
 	for _, f := range flags {
 		names = append(names, "--"+f.Names()[0])
 	}
 	return names
 }
 
-// longName is the first name of the flag that has this name and takes a value, or "".
-func longName(flags []cli.Flag, name string) string {
+// valueFlagName returns the first name of the flag that has this name and takes a value, or "".
+func valueFlagName(flags []cli.Flag, name string) string {
 	for _, f := range flags {
 		if takes, is := f.(cli.DocGenerationFlag); is && takes.TakesValue() && slices.Contains(f.Names(), name) {
 			return f.Names()[0]
@@ -87,7 +87,7 @@ func longName(flags []cli.Flag, name string) string {
 	return ""
 }
 
-// What the arguments of verbs are, in their order; the last one repeats where the verb takes any number.
+// The kinds of a verb's arguments, in order; the last one repeats if the verb takes any number.
 var argumentKinds = map[string][]string{
 	"status": {}, "why": {"app", "node"}, "rollout": {"app", "version"}, "rollback": {"app", "version"}, "restart": {"app"},
 	"stop": {"app"}, "start": {"app", "version"}, "export": {"app", "app"}, "confirm": {"node"}, "logs": {"app"},
@@ -98,12 +98,12 @@ var argumentKinds = map[string][]string{
 	"blob": {"blob"}, "schema": {"schema"}, "acl": {"acl", "app/cluster"}, "completion": {"shell"}, "help": {"verb"},
 }
 
-// What the values of flags are.
+// The kinds of the values of flags.
 var flagKinds = map[string]string{"app": "app", "node": "node", "cluster": "cluster", "output": "format", "region": "region", "vm-region": "region",
 	"machine": "machine", "since": "tag", "until": "tag", "as": "acl", "calls": "seed"}
 
-// fixed are the words of a kind that no store is asked for.
-func fixed(kind string) []string {
+// fixedWords returns the words of a kind that needs no store.
+func fixedWords(kind string) []string {
 	switch kind {
 	case "format":
 		return []string{"table", "json"}
@@ -125,7 +125,7 @@ func fixed(kind string) []string {
 	return nil
 }
 
-// candidates are the words that may stand where TAB was pressed.
+// candidates returns the words that may stand at the cursor.
 func candidates(c *cli.Context, verb, flag string) []string {
 	kind, known := flagKinds[flag]
 	if flag == "" {
@@ -140,35 +140,35 @@ func candidates(c *cli.Context, verb, flag string) []string {
 	if !known {
 		return nil
 	}
-	if words := fixed(kind); words != nil {
+	if words := fixedWords(kind); words != nil {
 		return words
 	}
-	sh, err := newShell(c)
+	cmd, err := newCommand(c)
 	if err != nil {
 		return nil
 	}
-	names := sh.namesOfKind(c.Context, kind)
+	names := cmd.storeNames(c.Context, kind)
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// namesOfKind asks the store.
-func (sh *shell) namesOfKind(ctx context.Context, kind string) (names []string) {
+// storeNames reads the names of a kind from the store.
+func (cmd *command) storeNames(ctx context.Context, kind string) (names []string) {
 	switch kind {
 	case "tag":
-		tags, _ := sh.history().Tags(ctx)
+		tags, _ := cmd.history().Tags(ctx)
 		for _, t := range tags {
 			names = append(names, t.Name)
 		}
 		return append(names, "head")
 	case "fork":
-		forks, _ := sh.history().Forks(ctx)
+		forks, _ := cmd.history().Forks(ctx)
 		for _, f := range forks {
 			names = append(names, string(f.Name))
 		}
 		return names
 	}
-	w, err := world.ReadIntent(ctx, sh.store, sh.tree)
+	w, err := world.ReadIntent(ctx, cmd.store, cmd.tree)
 	if err != nil {
 		return nil
 	}
@@ -194,19 +194,19 @@ func (sh *shell) namesOfKind(ctx context.Context, kind string) (names []string) 
 		}
 	case "version":
 		for _, p := range w.Pairs {
-			if key, _ := w.IntentKey(p); strings.HasPrefix(key, "clusters/"+sh.args[0]+"/") && strings.HasSuffix(key, "/config") {
+			if key, _ := w.IntentKey(p); strings.HasPrefix(key, "clusters/"+cmd.args[0]+"/") && strings.HasSuffix(key, "/config") {
 				active, stopped, prepared := change.Versions(p.Value)
 				add(append(prepared, active, stopped))
 			}
 		}
 	default:
-		names = keysOf(w, kind)
+		names = keyNames(w, kind)
 	}
 	return slices.DeleteFunc(names, func(n string) bool { return n == "" })
 }
 
-// keysOf are the keys of a kind, without the folder that they are in.
-func keysOf(w world.Snapshot, kind string) (names []string) {
+// keyNames returns the keys of a kind, without their folder.
+func keyNames(w world.Snapshot, kind string) (names []string) {
 	for _, p := range w.Pairs {
 		key, declared := w.IntentKey(p)
 		folder, name, _ := strings.Cut(key, "/")

@@ -9,11 +9,11 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// unknownApp says that an app of that name is declared nowhere.
-func unknownApp(app string, known []intent.Name) error { return unknown("app", app, known) }
+// appNotDeclared is the error for an app that is declared nowhere.
+func appNotDeclared(app string, known []intent.Name) error { return notDeclared("app", app, known) }
 
-// unknown says that nothing is declared under a name, and which name may have been meant.
-func unknown(what, name string, known []intent.Name) error {
+// notDeclared is the error for an undeclared name, with the closest known one.
+func notDeclared(what, name string, known []intent.Name) error {
 	words := make([]string, 0, len(known))
 	for _, k := range known {
 		words = append(words, string(k))
@@ -24,9 +24,9 @@ func unknown(what, name string, known []intent.Name) error {
 	return fmt.Errorf("%s %q is not declared: platypus status shows what there is", what, name)
 }
 
-// knownNode says so when nothing is declared for a node, and no agent is alive there or ever reported from it: its name
-// is probably mistyped.
-func knownNode(w world.Snapshot, node intent.Name) error {
+// checkNode returns an error if nothing is declared for a node, and no agent is alive there or has ever reported: the
+// name is probably a typing error.
+func checkNode(w world.Snapshot, node intent.Name) error {
 	known := w.Nodes()
 	for who := range w.Reports {
 		known = append(known, who.Node)

@@ -15,7 +15,7 @@ import (
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/intentfile"
 )
 
-// style colours words where somebody sees them.
+// style adds colours if the output is a terminal.
 type style struct{ colour bool }
 
 func (s style) paint(code, text string) string {
@@ -31,8 +31,8 @@ func (s style) yellow(text string) string { return s.paint("33", text) }
 func (s style) dim(text string) string    { return s.paint("2", text) }
 func (s style) bold(text string) string   { return s.paint("1", text) }
 
-// phase colours a phase by what it means to a person.
-func (s style) phase(phase string) string {
+// colourPhase colours a phase by its severity.
+func (s style) colourPhase(phase string) string {
 	switch phase {
 	case "converged", "ok", "placed", "ready", "live":
 		return s.green(phase)
@@ -42,28 +42,27 @@ func (s style) phase(phase string) string {
 	return s.yellow(phase)
 }
 
-// colourful reports whether w is a terminal whose owner has not asked for plain text.
-func colourful(w io.Writer) bool {
-	return terminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+// useColour reports whether w is a terminal and NO_COLOR is not set.
+func useColour(w io.Writer) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
-// terminal reports whether a reader or writer is one.
-func terminal(stream any) bool {
+// isTerminal reports whether a reader or writer is a terminal.
+func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// printTable writes rows below a head, in columns two spaces apart. Empty cells become "-". Where a terminal is too narrow
-// for it, columns that another verb shows are left out, and what says why stands below its row; elsewhere each row is one
-// line, for programs.
-func (sh *shell) printTable(head []string, rows [][]string) {
-	width := columns(sh.out)
+// printTable prints aligned columns, two spaces apart. Empty cells become "-". If a terminal is too narrow, it omits
+// columns that another verb shows, and moves the reason below its row; elsewhere each row is one line, for programs.
+func (cmd *command) printTable(head []string, rows [][]string) {
+	width := terminalColumns(cmd.out)
 	if width == 0 || tableWidth(head, rows) <= width {
-		fmt.Fprintln(sh.out, sh.renderTable(head, rows))
+		fmt.Fprintln(cmd.out, cmd.renderTable(head, rows))
 		return
 	}
 	last := len(head) - 1
-	below := slices.Contains(talkative, head[last])
+	below := slices.Contains(sentenceColumns, head[last])
 	texts := make([]string, len(rows))
 	if below {
 		head = head[:last]
@@ -78,23 +77,23 @@ func (sh *shell) printTable(head []string, rows [][]string) {
 			head, rows = without(head, at), withoutColumn(rows, at)
 		}
 	}
-	lines := strings.Split(sh.renderTable(head, rows), "\n")
-	fmt.Fprintln(sh.out, lines[0])
+	lines := strings.Split(cmd.renderTable(head, rows), "\n")
+	fmt.Fprintln(cmd.out, lines[0])
 	for i, line := range lines[1:] {
-		fmt.Fprintln(sh.out, line)
+		fmt.Fprintln(cmd.out, line)
 		if i < len(texts) && texts[i] != "" {
 			for wrapped := range strings.SplitSeq(text.WrapSoft(texts[i], max(20, width-4)), "\n") {
-				fmt.Fprintln(sh.out, "    "+strings.TrimRight(wrapped, " "))
+				fmt.Fprintln(cmd.out, "    "+strings.TrimRight(wrapped, " "))
 			}
 		}
 	}
 }
 
-// talkative are the heads of last columns that hold sentences; spareColumns are left out of a table that is too wide, the
-// first one first: platypus why, log and -o json show them.
+// sentenceColumns are the last columns that hold sentences; spareColumns are omitted from a table that is too wide, in
+// this order: platypus why, log and -o json show them.
 var (
-	talkative    = []string{"REASON", "WHY", "REMARK", "FOUND"}
-	spareColumns = []string{"INSTALLED", "MODULE", "LAST UPDATE", "ADDRESS", "DATACENTER", "LARGEST FIT", "PORTS", "SINCE"}
+	sentenceColumns = []string{"REASON", "WHY", "REMARK", "FOUND"}
+	spareColumns    = []string{"INSTALLED", "MODULE", "LAST UPDATE", "ADDRESS", "DATACENTER", "LARGEST FIT", "PORTS", "SINCE"}
 )
 
 func without(cells []string, at int) []string { return slices.Delete(slices.Clone(cells), at, at+1) }
@@ -107,7 +106,7 @@ func withoutColumn(rows [][]string, at int) [][]string {
 	return short
 }
 
-// tableWidth is how many columns of a terminal a table takes.
+// tableWidth is the width of a table in terminal columns.
 func tableWidth(head []string, rows [][]string) (width int) {
 	widest := make([]int, len(head))
 	for _, cells := range append([][]string{head}, rows...) {
@@ -121,7 +120,7 @@ func tableWidth(head []string, rows [][]string) (width int) {
 	return width - 2
 }
 
-func (sh *shell) renderTable(head []string, rows [][]string) string {
+func (cmd *command) renderTable(head []string, rows [][]string) string {
 	t := table.NewWriter()
 	plain := table.StyleDefault
 	plain.Options = table.OptionsNoBordersAndSeparators
@@ -135,7 +134,7 @@ func (sh *shell) renderTable(head []string, rows [][]string) string {
 				c = "-"
 			}
 			if i == 0 {
-				c = sh.style.bold(c)
+				c = cmd.style.bold(c)
 			}
 			row[j] = c
 		}
@@ -144,10 +143,10 @@ func (sh *shell) renderTable(head []string, rows [][]string) string {
 	return t.Render()
 }
 
-// columns is the width of the terminal that w is; 0 where it is none.
-func columns(w io.Writer) int {
+// terminalColumns is the width of the terminal w; 0 if it is not a terminal.
+func terminalColumns(w io.Writer) int {
 	f, ok := w.(*os.File)
-	if !ok || !terminal(w) {
+	if !ok || !isTerminal(w) {
 		return 0
 	}
 	if width := terminalWidth(f); width > 0 {
@@ -156,8 +155,8 @@ func columns(w io.Writer) int {
 	return 80
 }
 
-// showPlace writes the line of the file that an error is about, with a caret below the column.
-func showPlace(w io.Writer, err error) {
+// printPosition prints the line of the file that an error is about, with a caret below the column.
+func printPosition(w io.Writer, err error) {
 	var at intentfile.PositionError
 	if errors.As(err, &at) {
 		showExcerpt(w, at.Position)
@@ -171,7 +170,7 @@ func showExcerpt(w io.Writer, at intentfile.Position) {
 	fmt.Fprintf(w, "%s%s\n%s| %s\n", margin, line, strings.Repeat(" ", len(margin)-2), caret)
 }
 
-// plural counts things in words.
+// plural formats a count and a noun.
 func plural(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing

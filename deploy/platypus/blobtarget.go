@@ -16,10 +16,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// socketWait is how long a verb waits for the node's agent to come up: it may have been started the moment before.
+// socketWait is how long a verb waits for the node's agent, which may just have been started.
 const socketWait = 5 * time.Second
 
-// uploadFlags say where blobs are put.
+// uploadFlags select where blobs are put.
 func uploadFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "socket", Usage: "`PATH` of the socket of this node's seed-placer", EnvVars: []string{"PLATYPUS_SEED_SOCKET"}, Value: seedSocket()},
@@ -27,7 +27,7 @@ func uploadFlags() []cli.Flag {
 	}, tlsFlags()...)
 }
 
-// seedSocket is where seed-placer listens unless told otherwise.
+// seedSocket returns the default socket of seed-placer.
 func seedSocket() string {
 	const below = "platypus/seed-placer/seeds.sock"
 	if os.Geteuid() == 0 {
@@ -43,47 +43,47 @@ func seedSocket() string {
 	return filepath.Join(home, ".local/state", below)
 }
 
-// kept is what a node says of a blob that it has taken, or has so far.
-type kept struct {
+// blobReply is the reply of a node about a blob: complete, or the bytes that it has so far.
+type blobReply struct {
 	SHA256 string `json:"sha256"`
 	Size   int64  `json:"size"`
 	Node   string `json:"node"`
 	Have   int64  `json:"have"`
 }
 
-// door is where blobs are put.
-type door struct {
-	nodes  *nodes
+// blobTarget is the node that receives blobs.
+type blobTarget struct {
+	client *nodeClient
 	base   string
 	name   string // for people
 	socket string
 }
 
-// door is the node that --to names, or the socket of this one.
-func (sh *shell) door() (*door, error) {
-	to := strings.TrimSuffix(sh.flags.String("to"), "/")
+// blobTarget returns the node that --to names, or the local socket.
+func (cmd *command) blobTarget() (*blobTarget, error) {
+	to := strings.TrimSuffix(cmd.flags.String("to"), "/")
 	if to == "" {
-		path := sh.flags.String("socket")
-		return &door{base: "http://node", name: "this node", socket: path, nodes: &nodes{client: &http.Client{Transport: &http.Transport{
+		path := cmd.flags.String("socket")
+		return &blobTarget{base: "http://node", name: "this node", socket: path, client: &nodeClient{client: &http.Client{Transport: &http.Transport{
 			WriteBufferSize: 64 << 10, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, "unix", path)
 			}}}}}, nil
 	}
-	n, err := sh.nodes()
+	n, err := cmd.newNodeClient()
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(to, sealedScheme) {
+	if !strings.HasPrefix(to, tlsScheme) {
 		return nil, usage("--to %s: blobs are put at a node's socket or over https:// with a certificate, and nowhere else", to)
 	}
 	if _, err := n.url(to, ""); err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}
-	return &door{nodes: n, base: to, name: to}, nil
+	return &blobTarget{client: n, base: to, name: to}, nil
 }
 
-// absent reports whether nobody is behind the socket.
-func (d *door) absent(err error) error {
+// notListening returns an error if nothing listens on the socket.
+func (d *blobTarget) notListening(err error) error {
 	var dial *net.OpError
 	if d.socket != "" && errors.As(err, &dial) && dial.Op == "dial" {
 		return fmt.Errorf("publish on this node: no seed-placer listens at %s: start one, or name its socket with --socket: %w", d.socket, err)
@@ -91,37 +91,37 @@ func (d *door) absent(err error) error {
 	return nil
 }
 
-// opener opens the content of a blob, anew for each try.
-type opener func() (io.ReadSeekCloser, error)
+// openFunc opens the content of a blob; it is called once for each attempt.
+type openFunc func() (io.ReadSeekCloser, error)
 
-func inMemory(data []byte) opener {
-	return func() (io.ReadSeekCloser, error) { return unclosed{bytes.NewReader(data)}, nil }
+func inMemory(data []byte) openFunc {
+	return func() (io.ReadSeekCloser, error) { return nopCloser{bytes.NewReader(data)}, nil }
 }
 
-type unclosed struct{ *bytes.Reader }
+type nopCloser struct{ *bytes.Reader }
 
 // Close implements io.Closer.
-func (unclosed) Close() error { return nil }
+func (nopCloser) Close() error { return nil }
 
-// putBlob gives a blob to a node's agent. What was sent stays when the link is cut, and the rest follows.
-func (sh *shell) putBlob(ctx context.Context, open opener) (k kept, err error) {
+// putBlob uploads a blob to a node's agent. An interrupted upload resumes.
+func (cmd *command) putBlob(ctx context.Context, open openFunc) (k blobReply, err error) {
 	content, err := open()
 	if err != nil {
 		return k, err
 	}
 	defer content.Close()
 	u := &upload{content: content}
-	if u.digest, u.size, err = hashOf(content); err != nil || sh.dry() {
-		return kept{SHA256: u.digest, Size: u.size}, err
+	if u.digest, u.size, err = hashOf(content); err != nil || cmd.isDryRun() {
+		return blobReply{SHA256: u.digest, Size: u.size}, err
 	}
-	d, err := sh.door()
+	d, err := cmd.blobTarget()
 	if err != nil {
 		return k, err
 	}
-	defer d.nodes.client.CloseIdleConnections()
-	u.door = d
+	defer d.client.client.CloseIdleConnections()
+	u.target = d
 	k, err = u.run(ctx)
-	if err != nil && d.absent(err) == nil {
+	if err != nil && d.notListening(err) == nil {
 		err = fmt.Errorf("publish on %s: %w", d.name, err)
 	}
 	return k, err

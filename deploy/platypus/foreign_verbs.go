@@ -7,8 +7,8 @@ import (
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
 )
 
-// elsewhere answers the words that other tools use for what Platypus does with another verb, or with a key of intent.
-var elsewhere = func() map[string]string {
+// foreignVerbs maps verbs of other tools to the equivalent here: another verb, or a key of intent.
+var foreignVerbs = func() map[string]string {
 	words := map[string]string{}
 	for _, answer := range []struct {
 		text  string
@@ -67,11 +67,11 @@ var elsewhere = func() map[string]string {
 	return words
 }()
 
-// elsewhereOr answers a verb that another tool has; any other error stays as it is.
-func elsewhereOr(err error) error {
+// foreignVerbHint answers a verb of another tool; any other error stays unchanged.
+func foreignVerbHint(err error) error {
 	var unknown flagline.UnknownVerbError
-	if errors.As(err, &unknown) && elsewhere[unknown.Verb] != "" {
-		return fmt.Errorf("there is no verb %q: %s", unknown.Verb, elsewhere[unknown.Verb])
+	if errors.As(err, &unknown) && foreignVerbs[unknown.Verb] != "" {
+		return fmt.Errorf("there is no verb %q: %s", unknown.Verb, foreignVerbs[unknown.Verb])
 	}
 	return err
 }

@@ -25,22 +25,22 @@ func flags(a *certtest.Authority, name, ca string) []string {
 	return []string{"--tls-cert", cert, "--tls-key", key, "--tls-ca", ca}
 }
 
-// cutter is a link that is cut after so many bytes of either direction, again and again.
-type cutter struct {
+// linkCutter is a link that is cut after so many bytes of either direction, again and again.
+type linkCutter struct {
 	address string
 	after   int64 // bytes of one connection
 	cuts    atomic.Int64
 	passed  atomic.Int64
 }
 
-func newCutter(t testing.TB, to string, after int64) *cutter {
+func newLinkCutter(t testing.TB, to string, after int64) *linkCutter {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	c := &cutter{address: listener.Addr().String(), after: after}
+	c := &linkCutter{address: listener.Addr().String(), after: after}
 	go func() {
 		for {
 			near, err := listener.Accept()
@@ -59,7 +59,7 @@ func newCutter(t testing.TB, to string, after int64) *cutter {
 }
 
 // pass passes on until one side ends or has sent enough, which is a cut: what is on its way is lost.
-func (c *cutter) pass(near, far net.Conn) {
+func (c *linkCutter) pass(near, far net.Conn) {
 	ended := make(chan bool, 2)
 	one := func(to, from net.Conn) {
 		n, _ := io.Copy(to, io.LimitReader(from, c.after))
@@ -82,8 +82,8 @@ func (c *cutter) pass(near, far net.Conn) {
 // here is where the labs are.
 const here = "127.0.0.1"
 
-// lab is a node that takes blobs from who has a certificate, and the program beside it.
-type lab struct {
+// linkFixture is a node that takes blobs from who has a certificate, and the program beside it.
+type linkFixture struct {
 	testing.TB
 	*certtest.Authority
 	bin, root string
@@ -95,10 +95,10 @@ type lab struct {
 	agent     *exec.Cmd
 }
 
-func newLab(t testing.TB) *lab {
+func newLinkFixture(t testing.TB) *linkFixture {
 	t.Helper()
 	address := embedtest.Start(t)
-	l := &lab{TB: t, Authority: certtest.New(t), bin: binaries(t), at: vacant(t), plain: vacant(t)}
+	l := &linkFixture{TB: t, Authority: certtest.New(t), bin: binaries(t), at: vacant(t), plain: vacant(t)}
 	l.Issue("n1", here, time.Hour)
 	l.Issue("me", here, time.Hour)
 	l.env = append(os.Environ(), "CONSUL_HTTP_ADDR="+address, "NO_COLOR=1", "PLATYPUS_SEED_SOCKET=")
@@ -143,7 +143,7 @@ func newLab(t testing.TB) *lab {
 }
 
 // run runs the program below a root and returns what it said, and the most memory that it had, in MiB.
-func (l *lab) run(root string, args ...string) (out, errs string, peak float64, err error) {
+func (l *linkFixture) run(root string, args ...string) (out, errs string, peak float64, err error) {
 	var o, e strings.Builder
 	cmd := exec.Command(filepath.Join(l.bin, "platypus"), args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(l.env, "PLATYPUS_ROOT="+root), &o, &e
@@ -175,7 +175,7 @@ func peakOf(pid int) float64 {
 }
 
 // peaks are the most memory of the agent and of its worker.
-func (l *lab) peaks() (agent, worker float64) {
+func (l *linkFixture) peaks() (agent, worker float64) {
 	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", l.agent.Process.Pid))
 	for _, list := range children {
 		data, _ := os.ReadFile(list)
@@ -189,7 +189,7 @@ func (l *lab) peaks() (agent, worker float64) {
 }
 
 // held says, below the root "elsewhere", that nodes at these addresses hold a blob.
-func (l *lab) held(digest string, addresses ...string) {
+func (l *linkFixture) held(digest string, addresses ...string) {
 	l.Helper()
 	for i, address := range addresses {
 		node := intent.Name(fmt.Sprintf("h%d", i))

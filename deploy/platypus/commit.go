@@ -17,7 +17,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// What verbs that write have in common.
+// Shared code of verbs that write.
 func messageFlag() cli.Flag {
 	return &cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "why, for the history"}
 }
@@ -30,23 +30,22 @@ func forceFlag() cli.Flag {
 	return boolFlag("force", "write to keys that are held: platypus hold shows them")
 }
 
-// history is the history of the tree.
-func (sh *shell) history() *history.Log { return history.Open(sh.store, sh.tree) }
+func (cmd *command) history() *history.Log { return history.Open(cmd.store, cmd.tree) }
 
-// author is who writes: whoever the store takes the token for or, where it does not know, who this person says they are.
-func (sh *shell) author(ctx context.Context) (history.Author, error) {
-	accessor, name, err := sh.store.Self(ctx)
+// author returns who writes: the identity of the token or, if the store does not know it, the local user.
+func (cmd *command) author(ctx context.Context) (history.Author, error) {
+	accessor, name, err := cmd.store.Self(ctx)
 	if err != nil {
 		return history.Author{}, err
 	}
 	if accessor != "" {
-		return history.Author{Name: cmp.Or(name, claimed()), Accessor: accessor, Proof: history.Accessor}, nil
+		return history.Author{Name: cmp.Or(name, localUser()), Accessor: accessor, Proof: history.Accessor}, nil
 	}
-	return history.Author{Name: claimed(), Proof: history.Claimed}, nil
+	return history.Author{Name: localUser(), Proof: history.Claimed}, nil
 }
 
-// claimed is user@host. Behind sudo it is the person, not root.
-func claimed() string {
+// localUser returns user@host. Behind sudo it is the person, not root.
+func localUser() string {
 	name := os.Getenv("SUDO_USER")
 	if u, err := user.Current(); err == nil && name == "" {
 		name = u.Username
@@ -58,9 +57,9 @@ func claimed() string {
 	return cmp.Or(name, "somebody") + "@" + host
 }
 
-// checkIndex refuses when something was declared since the person looked.
-func (sh *shell) checkIndex(now world.Snapshot) error {
-	if wanted := sh.flags.Uint64("check-index"); sh.flags.IsSet("check-index") && wanted != now.Index {
+// checkIndex refuses if something was declared since the person looked.
+func (cmd *command) checkIndex(now world.Snapshot) error {
+	if wanted := cmd.flags.Uint64("check-index"); cmd.flags.IsSet("check-index") && wanted != now.Index {
 		return fmt.Errorf("intent is at index %d, not at %d: something was declared in between and nothing was written; next: platypus plan FILE",
 			now.Index, wanted)
 	}
@@ -71,38 +70,38 @@ func batchFlag() cli.Flag {
 	return boolFlag("batch", "more changes than one transaction holds: write them in several, each all or nothing")
 }
 
-// batch is how many changes go into each transaction when one does not hold them all: removals, which count twice, may
-// be among them, and the entries of the log.
-const batch = 60
+// batchSize is the number of changes in each of several transactions: removals, which count twice, may be among them,
+// and the entries of the log.
+const batchSize = 60
 
-// commit declares changes through the history, in as many transactions as it takes and is allowed. What was read before
-// must still be so.
-func (sh *shell) commit(ctx context.Context, changes []change.Change, r history.Request) ([]history.Commit, error) {
+// commit writes changes through the history, in as many transactions as necessary and allowed. It fails if what was
+// read has changed.
+func (cmd *command) commit(ctx context.Context, changes []change.Change, r history.Request) ([]history.Commit, error) {
 	var err error
-	if r.Note.Author, err = sh.author(ctx); err != nil {
+	if r.Note.Author, err = cmd.author(ctx); err != nil {
 		return nil, err
 	}
-	r.Note.Via, r.Note.Message = "cli", cmp.Or(sh.flags.String("message"), r.Note.Message)
-	r.Force, r.CheckIndex = sh.flags.Bool("force"), sh.flags.Uint64("check-index")
-	log := sh.history()
-	if !sh.flags.Bool("batch") || len(changes) <= batch {
+	r.Note.Via, r.Note.Message = "cli", cmp.Or(cmd.flags.String("message"), r.Note.Message)
+	r.Force, r.CheckIndex = cmd.flags.Bool("force"), cmd.flags.Uint64("check-index")
+	log := cmd.history()
+	if !cmd.flags.Bool("batch") || len(changes) <= batchSize {
 		r.Edits, r.Expect = change.Edits(changes)
 		c, err := log.Commit(ctx, r)
 		if err != nil {
-			return nil, sh.tooLarge(err, len(changes))
+			return nil, cmd.explainTooLarge(err, len(changes))
 		}
 		return []history.Commit{c}, nil
 	}
 	edits, expect := change.Edits(changes)
 	joined := r.Joined
 	var commits []history.Commit
-	for done := 0; done < len(edits); done += batch {
-		r.Edits, r.Expect = edits[done:min(done+batch, len(edits))], map[string]uint64{}
+	for done := 0; done < len(edits); done += batchSize {
+		r.Edits, r.Expect = edits[done:min(done+batchSize, len(edits))], map[string]uint64{}
 		for _, e := range r.Edits {
 			r.Expect[e.Key] = expect[e.Key]
 		}
-		if r.Joined = nil; done+batch >= len(edits) {
-			r.Joined = joined // only the last one makes it whole
+		if r.Joined = nil; done+batchSize >= len(edits) {
+			r.Joined = joined // only the last one completes the join
 		}
 		c, err := log.Commit(ctx, r)
 		if err != nil && done > 0 {
@@ -111,36 +110,36 @@ func (sh *shell) commit(ctx context.Context, changes []change.Change, r history.
 		if err != nil {
 			return nil, err
 		}
-		r.CheckIndex = 0 // from here on it is this very verb that moves it
+		r.CheckIndex = 0 // from here on this verb itself moves the index
 		commits = append(commits, c)
 	}
 	return commits, nil
 }
 
-// tooLarge adds what to do about a transaction that is refused for its size.
-func (sh *shell) tooLarge(err error, n int) error {
+// explainTooLarge adds the next step to a transaction that exceeds the size limit.
+func (cmd *command) explainTooLarge(err error, n int) error {
 	if !errors.Is(err, store.ErrTooLarge) {
 		return err
 	}
 	next := "change fewer keys at once"
-	if slices.ContainsFunc(sh.flags.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), "batch") }) {
+	if slices.ContainsFunc(cmd.flags.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), "batch") }) {
 		next = "split them, or give --batch to write them in several"
 	}
 	return fmt.Errorf("%s do not fit into one transaction, and nothing was written: %w; %s", plural(n, "change"), err, next)
 }
 
-// wrote says what was written and where that stands in the history.
-func (sh *shell) wrote(what string, commits []history.Commit) {
+// reportWritten says what was written, and the commits.
+func (cmd *command) reportWritten(what string, commits []history.Commit) {
 	first, last := commits[0], commits[len(commits)-1]
 	where := fmt.Sprintf("as commit %d", last.Seq)
 	if first.Seq != last.Seq {
 		where = fmt.Sprintf("as commits %d to %d", first.Seq, last.Seq)
 	}
-	sh.say("written: %s %s at index %d", what, where, last.Index)
+	cmd.infof("written: %s %s at index %d", what, where, last.Index)
 }
 
-// tell adds commits to a document.
-func tell(document map[string]any, commits []history.Commit) {
+// addCommits adds commits to a document.
+func addCommits(document map[string]any, commits []history.Commit) {
 	if len(commits) == 0 {
 		return
 	}

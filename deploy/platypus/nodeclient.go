@@ -14,10 +14,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// sealedScheme is what an address in the store begins with when only who has a certificate is answered there.
-const sealedScheme = "https://"
+// tlsScheme is the prefix of node addresses that require a client certificate.
+const tlsScheme = "https://"
 
-// certificateHint is the next step of who has none.
+// certificateHint is the next step without a certificate.
 const certificateHint = "add --tls-cert FILE --tls-key FILE --tls-ca FILE"
 
 func tlsFlags() []cli.Flag {
@@ -28,18 +28,18 @@ func tlsFlags() []cli.Flag {
 	}
 }
 
-// nodes are reached with the certificate that flags name, or without one.
-type nodes struct {
+// nodeClient calls nodes, with the certificate that flags name or without one.
+type nodeClient struct {
 	client   *http.Client
-	cert, ca string // files; "" without
+	cert, ca string // files; "" without a certificate
 }
 
-// nodes reads the certificate. It has expired or is there in half: that is said before anything is sent.
-func (sh *shell) nodes() (*nodes, error) {
-	n := &nodes{cert: sh.flags.String("tls-cert"), ca: sh.flags.String("tls-ca")}
-	key, given, missing := sh.flags.String("tls-key"), "", ""
+// newNodeClient reads the certificate. It reports an expired or incomplete one before anything is sent.
+func (cmd *command) newNodeClient() (*nodeClient, error) {
+	n := &nodeClient{cert: cmd.flags.String("tls-cert"), ca: cmd.flags.String("tls-ca")}
+	key, given, missing := cmd.flags.String("tls-key"), "", ""
 	for _, flag := range []string{"tls-cert", "tls-key", "tls-ca"} {
-		if sh.flags.String(flag) == "" {
+		if cmd.flags.String(flag) == "" {
 			missing += " --" + flag
 		} else {
 			given = "--" + flag
@@ -70,33 +70,35 @@ func (sh *shell) nodes() (*nodes, error) {
 	if !pool.AppendCertsFromPEM(roots) {
 		return nil, fmt.Errorf("read --tls-ca %s: it holds no certificate", n.ca)
 	}
-	// It is shown whatever authorities the node lists: the refusal is then about this one, and not that none came.
+	// The certificate is sent whatever authorities the node lists: the node then reports what is wrong with it instead
+	// of a missing certificate.
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }}
 	return n, nil
 }
 
-// url is the address of a path at a node. With a certificate, nothing goes to a node in plain: it would be taken for safe.
-func (n *nodes) url(address, path string) (string, error) {
-	switch sealed := strings.HasPrefix(address, sealedScheme); {
+// url returns the address of a path at a node. With a certificate, plain connections are refused: they would be
+// mistaken for secure ones.
+func (n *nodeClient) url(address, path string) (string, error) {
+	switch sealed := strings.HasPrefix(address, tlsScheme); {
 	case sealed && n.cert == "":
-		return "", &refusedTLS{fmt.Sprintf("%s answers only who has a certificate: %s", address, certificateHint)}
+		return "", &tlsError{fmt.Sprintf("%s answers only who has a certificate: %s", address, certificateHint)}
 	case sealed:
 		return address + path, nil
 	case n.cert != "":
-		return "", &refusedTLS{fmt.Sprintf("%s speaks plain, and --tls-cert is given: start that node with certificates, or go without", address)}
+		return "", &tlsError{fmt.Sprintf("%s speaks plain, and --tls-cert is given: start that node with certificates, or go without", address)}
 	}
 	return "http://" + address + path, nil
 }
 
-// refusedTLS is why a node and this program do not come together: trying again does not help.
-type refusedTLS struct{ text string }
+// tlsError is a TLS failure between a node and this program: a retry cannot help.
+type tlsError struct{ text string }
 
 // Error implements error.
-func (r *refusedTLS) Error() string { return r.text }
+func (r *tlsError) Error() string { return r.text }
 
-// explain names whose certificate is at fault, where one is; other errors stay as they are.
-func (n *nodes) explain(err error, at string) error {
+// explainTLS says whose certificate is at fault; other errors stay unchanged.
+func (n *nodeClient) explainTLS(err error, at string) error {
 	var record tls.RecordHeaderError
 	var bad *tls.CertificateVerificationError
 	var alert *net.OpError
@@ -104,11 +106,11 @@ func (n *nodes) explain(err error, at string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
-		return &refusedTLS{fmt.Sprintf("%s speaks plain: name the address of its --serve-tls", at)}
+		return &tlsError{fmt.Sprintf("%s speaks plain: name the address of its --serve-tls", at)}
 	case errors.As(err, &bad):
-		return &refusedTLS{fmt.Sprintf("%s shows a certificate that --tls-ca %s does not vouch for there and now: %v", at, n.ca, bad.Err)}
+		return &tlsError{fmt.Sprintf("%s shows a certificate that --tls-ca %s does not vouch for there and now: %v", at, n.ca, bad.Err)}
 	case errors.As(err, &alert) && alert.Op == "remote error":
-		return &refusedTLS{fmt.Sprintf("%s does not accept --tls-cert %s (%v): it must be signed by the authority of that node's --tls-ca", at, n.cert, alert.Err)}
+		return &tlsError{fmt.Sprintf("%s does not accept --tls-cert %s (%v): it must be signed by the authority of that node's --tls-ca", at, n.cert, alert.Err)}
 	}
 	return err
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// Version is what `platypus version` says. The build sets it.
+// Version is the version of the program. The build sets it.
 var Version = "dev"
 
 // The exit codes.
@@ -26,20 +26,20 @@ const (
 	exitPending = 2 // changes pending, not converged, not live in time
 	exitUsage   = 64
 
-	// How rollout and rollback with --wait end, beside 0, 1 and 2.
-	exitFailed     = 3 // a node refused the version, or cannot have it
-	exitSuperseded = 4 // another version was made active meanwhile
-	exitCancelled  = 5 // the program was told to stop
-	exitStoreLost  = 6 // the store did not answer any more
+	// Exit codes of rollout and rollback with --wait, in addition to 0, 1 and 2.
+	exitFailed     = 3 // a node rejected the version, or cannot install it
+	exitSuperseded = 4 // another version was activated meanwhile
+	exitCancelled  = 5 // the program received a signal
+	exitStoreLost  = 6 // the store stopped answering
 )
 
-// stdio is where a run reads and writes.
+// stdio holds the streams of a run.
 type stdio struct {
-	in        io.Reader
-	out, talk io.Writer
+	in          io.Reader
+	out, errOut io.Writer
 }
 
-// exit ends a run with a code and nothing more to say.
+// exit ends a run with a code and without a message.
 type exit int
 
 func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
@@ -51,7 +51,7 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// run is the whole program; args begins with its name.
+// run runs the program; args begins with its name.
 func run(ctx context.Context, args []string, io stdio) int {
 	if last := len(args) - 1; args[last] == "--generate-bash-completion" {
 		complete(io, args[1:last])
@@ -60,37 +60,37 @@ func run(ctx context.Context, args []string, io stdio) int {
 	app := newApp(io)
 	arranged, err := flagline.Arrange(app, args)
 	if err != nil {
-		return finish(io, usageError{elsewhereOr(err)})
+		return finish(io, usageError{foreignVerbHint(err)})
 	}
 	return finish(io, app.RunContext(ctx, arranged))
 }
 
 func finish(io stdio, err error) int {
 	var code exit
-	var wrong usageError
+	var usageErr usageError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &code):
 		return int(code)
 	}
-	s := style{colour: colourful(io.talk)}
-	fmt.Fprintf(io.talk, "%s %v\n", s.red("platypus:"), err)
-	showPlace(io.talk, err)
-	if hint := hintOf(err); hint != "" {
-		fmt.Fprintln(io.talk, hint)
+	s := style{colour: useColour(io.errOut)}
+	fmt.Fprintf(io.errOut, "%s %v\n", s.red("platypus:"), err)
+	printPosition(io.errOut, err)
+	if hint := nextStep(err); hint != "" {
+		fmt.Fprintln(io.errOut, hint)
 	}
-	if errors.As(err, &wrong) {
-		if !strings.Contains(err.Error(), "platypus ") { // it says what to do already
-			fmt.Fprintf(io.talk, "run platypus help for the verbs, platypus VERB --help for one of them\n")
+		if !strings.Contains(err.Error(), "platypus ") { // else the message already names the next step
+			fmt.Fprintf(io.errOut, "run platypus help for the verbs, platypus VERB --help for one of them
+")
 		}
 		return exitUsage
 	}
 	return exitError
 }
 
-// hintOf is the next step after an error of the store's.
-func hintOf(err error) string {
+// nextStep returns the next step after an error of the store.
+func nextStep(err error) string {
 	switch {
 	case errors.Is(err, store.ErrDenied):
 		return "next: platypus doctor shows what the token may do; platypus acl prints the policy that is needed"
@@ -99,34 +99,34 @@ func hintOf(err error) string {
 	case errors.Is(err, store.ErrConflict), errors.Is(err, history.ErrChanged):
 		return "next: somebody else wrote first and nothing of yours was written: look at platypus plan FILE, then apply again"
 	}
-	return pastHint(err)
+	return historyNextStep(err)
 }
 
-// prepare says how --version is answered, which the library wants to know once for the whole process, and gives each run
-// flags of its own for that and for --help.
-var prepare = sync.OnceFunc(func() {
+// prepareLibrary sets the process-wide hooks of the CLI library: how --version is answered, and copies of the --version
+// and --help flags for each run.
+var prepareLibrary = sync.OnceFunc(func() {
 	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(c.App.Writer, "platypus", Version) }
 	for _, shared := range []*cli.Flag{&cli.HelpFlag, &cli.VersionFlag} {
 		if f, is := (*shared).(*cli.BoolFlag); is {
-			*shared = ownFlag{f}
+			*shared = copiedFlag{f}
 		}
 	}
 })
 
-// ownFlag is a flag that does not note in itself what was said: another run may go on beside.
-type ownFlag struct{ *cli.BoolFlag }
+// copiedFlag is a flag that keeps no state of its own, because runs may be concurrent.
+type copiedFlag struct{ *cli.BoolFlag }
 
 // Apply implements cli.Flag.
-func (f ownFlag) Apply(set *flag.FlagSet) error {
+func (f copiedFlag) Apply(set *flag.FlagSet) error {
 	copied := *f.BoolFlag
 	return copied.Apply(set)
 }
 
 func newApp(io stdio) *cli.App {
-	prepare()
+	prepareLibrary()
 	app := &cli.App{
 		Name: "platypus", Usage: "declare what runs where, and see what became of it", Version: Version,
-		Reader: io.in, Writer: io.out, ErrWriter: io.talk,
+		Reader: io.in, Writer: io.out, ErrWriter: io.errOut,
 		Flags:                 globalFlags(),
 		CustomAppHelpTemplate: appHelp(),
 		OnUsageError:          func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
@@ -143,16 +143,16 @@ func newApp(io stdio) *cli.App {
 	return app
 }
 
-// verb is one command of the program.
+// verb describes one subcommand of the program.
 type verb struct {
-	name     string
-	usage    string // one line
-	args     string // such as "FILE…"
-	text     string // the manual, in sentences
-	examples []string
-	flags    []cli.Flag
-	min, max int // number of arguments; max -1 for any
-	run      func(context.Context, *shell) error
+	name             string
+	usage            string // one line
+	args             string // such as "FILE…"
+	text             string // the manual
+	examples         []string
+	flags            []cli.Flag
+	minArgs, maxArgs int // number of arguments; maxArgs -1: no limit
+	run              func(context.Context, *command) error
 }
 
 func (v verb) command() *cli.Command {
@@ -162,14 +162,14 @@ func (v verb) command() *cli.Command {
 		CustomHelpTemplate: verbHelp, HideHelpCommand: true,
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
 		Action: func(c *cli.Context) error {
-			if n := c.NArg(); n < v.min || v.max >= 0 && n > v.max {
+			if n := c.NArg(); n < v.minArgs || v.maxArgs >= 0 && n > v.maxArgs {
 				return usage("%s takes %s, not %s: platypus %s %s", v.name, v.args, plural(n, "argument"), v.name, v.args)
 			}
-			sh, err := newShell(c)
+			cmd, err := newCommand(c)
 			if err != nil {
 				return err
 			}
-			return sh.dryEnd(v.run(c.Context, sh))
+			return cmd.finishDryRun(v.run(c.Context, cmd))
 		},
 	}
 }
@@ -192,7 +192,7 @@ func globalFlags() []cli.Flag {
 	}
 }
 
-// outputFlag is what every verb with data has.
+// outputFlag is the flag of every verb that prints data.
 func outputFlag() cli.Flag {
 	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "table or json", Value: "table", EnvVars: []string{"PLATYPUS_OUTPUT"}}
 }

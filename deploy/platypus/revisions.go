@@ -10,35 +10,35 @@ import (
 	"github.com/platypus-platform/platypus/store/history/point"
 )
 
-// pointText is the manual of points, for the verbs that take one.
-const pointText = `A POINT is the number of a commit, a tag, a time ("2026-11-21T15:04:05Z", "2h ago", "yesterday 15:00"), an index of the
+// revisionText is the manual section of verbs that take a revision.
+const revisionText = `A POINT is the number of a commit, a tag, a time ("2026-11-21T15:04:05Z", "2h ago", "yesterday 15:00"), an index of the
 store (index:1042), or head.`
 
-// key makes a key below intent/ out of how a person names it: in full, below intent/, or by the file it came from.
-func (sh *shell) key(text string) string {
-	if below, ok := strings.CutPrefix(text, string(sh.tree.Intent())); ok {
+// intentKeyArg accepts a key in full, below intent/, or as the file name of an export.
+func (cmd *command) intentKeyArg(text string) string {
+	if below, ok := strings.CutPrefix(text, string(cmd.tree.Intent())); ok {
 		return below
 	}
 	return strings.TrimPrefix(strings.TrimPrefix(text, "/"), "intent/")
 }
 
-// keyAt reads KEY@POINT; without a point it is the newest commit.
-func (sh *shell) keyAt(ctx context.Context, text string) (key string, seq uint64, err error) {
+// parseKeyAt parses KEY@POINT; the default is the newest commit.
+func (cmd *command) parseKeyAt(ctx context.Context, text string) (key string, seq uint64, err error) {
 	key, at, pointed := point.Split(text)
 	if !pointed {
 		at = string(point.Head)
 	}
-	seq, err = sh.seq(ctx, at)
-	return sh.key(key), seq, err
+	seq, err = cmd.resolveRevision(ctx, at)
+	return cmd.intentKeyArg(key), seq, err
 }
 
-// seq finds the commit that a person means.
-func (sh *shell) seq(ctx context.Context, text string) (uint64, error) {
+// resolveRevision returns the commit number of a revision.
+func (cmd *command) resolveRevision(ctx context.Context, text string) (uint64, error) {
 	p, err := point.Parse(text, time.Now())
 	if err != nil {
 		return 0, usageError{err}
 	}
-	log := sh.history()
+	log := cmd.history()
 	switch p.Kind {
 	case point.Seq:
 		return p.Number, nil
@@ -54,8 +54,8 @@ func (sh *shell) seq(ctx context.Context, text string) (uint64, error) {
 	return head.Seq, err
 }
 
-// pastHint is the next step after an error of the history's.
-func pastHint(err error) string {
+// historyNextStep returns the next step after an error of the history.
+func historyNextStep(err error) string {
 	switch {
 	case errors.Is(err, history.ErrNoSuch):
 		return "next: platypus log shows what there is, platypus tag the names that points have"

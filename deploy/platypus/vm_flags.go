@@ -12,7 +12,7 @@ import (
 	"github.com/platypus-platform/platypus/intent/fleet"
 )
 
-// vmFlags are those that say what a vm is to be.
+// vmFlags are the flags of a vm declaration.
 func vmFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "vm-memory", Usage: "memory of each: a bare number is in GB, or with a unit, as 512MB or 8GiB"},
@@ -26,23 +26,23 @@ func vmFlags() []cli.Flag {
 	}
 }
 
-// vmWanted reads what the flags say. What is wrong with it is told by flag.
-func (sh *shell) vmWanted() (intent.VM, error) {
-	v := intent.VM{Count: sh.flags.Int("count"), Spread: intent.Spread(sh.flags.String("spread"))}
+// vmFromFlags builds a vm from the flags. Errors name the flag.
+func (cmd *command) vmFromFlags() (intent.VM, error) {
+	v := intent.VM{Count: cmd.flags.Int("count"), Spread: intent.Spread(cmd.flags.String("spread"))}
 	for _, name := range []string{"vm-region", "vm-memory", "vm-cores"} {
-		if sh.flags.String(name) == "" {
+		if cmd.flags.String(name) == "" {
 			return v, usage("--%s is missing: platypus launch --vm-memory 8 --vm-cores 4 --vm-region SIN web", name)
 		}
 	}
-	size, err := intent.ParseGB(sh.flags.String("vm-memory"))
+	size, err := intent.ParseGB(cmd.flags.String("vm-memory"))
 	if err != nil {
 		return v, usage("--vm-memory: %w", err)
 	}
 	v.Memory = size
-	if _, err := fmt.Sscanf(sh.flags.String("vm-cores")+"\n", "%d\n", &v.Cores); err != nil || v.Cores < 1 || v.Cores > intent.MaxCores {
-		return v, usage("--vm-cores %q is not a whole number within 1 to %d", sh.flags.String("vm-cores"), intent.MaxCores)
+	if _, err := fmt.Sscanf(cmd.flags.String("vm-cores")+"\n", "%d\n", &v.Cores); err != nil || v.Cores < 1 || v.Cores > intent.MaxCores {
+		return v, usage("--vm-cores %q is not a whole number within 1 to %d", cmd.flags.String("vm-cores"), intent.MaxCores)
 	}
-	for _, code := range strings.Split(sh.flags.String("vm-region"), ",") {
+	for _, code := range strings.Split(cmd.flags.String("vm-region"), ",") {
 		name, err := intent.ParseName(strings.TrimSpace(code))
 		if err != nil {
 			return v, usage("--vm-region: %w", err)
@@ -50,13 +50,13 @@ func (sh *shell) vmWanted() (intent.VM, error) {
 		v.Region = append(v.Region, name)
 	}
 	for flag, into := range map[string]*intent.Name{"app": &v.App, "cluster": &v.Cluster} {
-		if given := sh.flags.String(flag); given != "" {
+		if given := cmd.flags.String(flag); given != "" {
 			if *into, err = intent.ParseName(given); err != nil {
 				return v, usage("--%s: %w", flag, err)
 			}
 		}
 	}
-	for _, pair := range sh.flags.StringSlice("label") {
+	for _, pair := range cmd.flags.StringSlice("label") {
 		name, text, ok := strings.Cut(pair, "=")
 		label, err := intent.ParseName(name)
 		if !ok || err != nil {
@@ -77,12 +77,12 @@ func (sh *shell) vmWanted() (intent.VM, error) {
 	return v, nil
 }
 
-// vmName is the name that the arguments give, or one that can be said aloud.
-func (sh *shell) vmName() (intent.Name, error) {
-	if len(sh.args) == 0 {
+// vmName returns the name in the arguments, or a generated pronounceable one.
+func (cmd *command) vmName() (intent.Name, error) {
+	if len(cmd.args) == 0 {
 		return intent.Name(fmt.Sprintf("%s-%s-%04d", adjectives[rand.N(len(adjectives))], animals[rand.N(len(animals))], rand.N(10000))), nil
 	}
-	name, err := intent.ParseVMName(sh.args[0])
+	name, err := intent.ParseVMName(cmd.args[0])
 	if err != nil {
 		return "", usage("NAME: %w", err)
 	}
@@ -94,8 +94,8 @@ var (
 	animals    = strings.Fields("badger bear beaver bison crane crow deer dove duck eagle elk falcon finch fox frog gecko goose hare hawk hedgehog heron ibis jay koala lark lemur lion lynx marten mole moose mouse newt otter owl panda platypus puffin quail raven robin seal shrew stork swan tapir tern toad trout viper wombat wren")
 )
 
-// settledNow reports how the instances of a vm stand by their placements: where each is, and which are pending.
-func settledNow(name intent.Name, v intent.VM, said map[string]fleet.Placed) (rows []vmRow, open int) {
+// placementRows returns the instances of a vm by their placement records: their machine, or pending.
+func placementRows(name intent.Name, v intent.VM, said map[string]fleet.Placed) (rows []vmRow, open int) {
 	for n := range v.Count {
 		i := intent.Instance{VM: name, Number: n}
 		p, ok := said[i.String()]
@@ -109,7 +109,7 @@ func settledNow(name intent.Name, v intent.VM, said map[string]fleet.Placed) (ro
 	return rows, open
 }
 
-// vmRow is one instance, for people and programs.
+// vmRow is one instance.
 type vmRow struct {
 	Instance string         `json:"instance"`
 	Region   intent.Name    `json:"region,omitempty"`
@@ -122,11 +122,11 @@ type vmRow struct {
 	App      intent.Name    `json:"app,omitempty"`
 }
 
-func (sh *shell) printVMs(rows []vmRow) {
+func (cmd *command) printVMs(rows []vmRow) {
 	var cells [][]string
 	for _, r := range rows {
-		cells = append(cells, []string{r.Instance, sh.style.phase(r.State), string(r.Region), string(r.Machine), fmt.Sprint(r.Cores), r.Memory.String(),
+		cells = append(cells, []string{r.Instance, cmd.style.colourPhase(r.State), string(r.Region), string(r.Machine), fmt.Sprint(r.Cores), r.Memory.String(),
 			string(r.App), r.Reason})
 	}
-	sh.printTable([]string{"VM", "STATE", "REGION", "MACHINE", "CORES", "MEMORY", "APP", "REASON"}, cells)
+	cmd.printTable([]string{"VM", "STATE", "REGION", "MACHINE", "CORES", "MEMORY", "APP", "REASON"}, cells)
 }

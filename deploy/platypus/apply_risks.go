@@ -12,9 +12,9 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// risks are what a file does that is rarely meant: it stops an app, or makes a version active again that another one
-// replaced. An intent file that is older than the last rollout does either. One sentence each.
-func (sh *shell) risks(ctx context.Context, changes []change.Change) (risks []string) {
+// findRisks returns changes that are rarely intended, one sentence each: stopping an app, or reactivating a replaced
+// version. A file older than the last rollout does either.
+func (cmd *command) findRisks(ctx context.Context, changes []change.Change) (risks []string) {
 	for _, c := range changes {
 		app, cluster, is := configKey(c.Key)
 		if !is {
@@ -27,7 +27,7 @@ func (sh *shell) risks(ctx context.Context, changes []change.Change) (risks []st
 		case active == "":
 			risks = append(risks, fmt.Sprintf("%s %s stops in %s: no version is active any more", app, was, cluster))
 		default:
-			if seq := sh.replaced(ctx, c.Key, active); seq > 0 {
+			if seq := cmd.replacedBy(ctx, c.Key, active); seq > 0 {
 				risks = append(risks, fmt.Sprintf("%s goes back from %s to %s in %s, which commit %d replaced", app, was, active, cluster, seq))
 			}
 		}
@@ -35,7 +35,7 @@ func (sh *shell) risks(ctx context.Context, changes []change.Change) (risks []st
 	return risks
 }
 
-// configKey takes the key of a config apart.
+// configKey splits the key of a config.
 func configKey(key string) (app, cluster string, is bool) {
 	part := strings.Split(key, "/")
 	if len(part) != 4 || part[0] != "clusters" || part[3] != "config" {
@@ -44,11 +44,11 @@ func configKey(key string) (app, cluster string, is bool) {
 	return part[1], part[2], true
 }
 
-// replaced is the newest commit that made another version active in place of this one, or 0. A history that cannot be read
-// knows of none.
-func (sh *shell) replaced(ctx context.Context, key string, version intent.Name) uint64 {
+// replacedBy returns the newest commit that activated another version in place of this one, or 0, also if the history
+// cannot be read.
+func (cmd *command) replacedBy(ctx context.Context, key string, version intent.Name) uint64 {
 	newer := uint64(0)
-	for c, err := range sh.history().Commits(ctx, history.Query{Key: key, Values: true}) {
+	for c, err := range cmd.history().Commits(ctx, history.Query{Key: key, Values: true}) {
 		if err != nil {
 			return 0
 		}
@@ -65,9 +65,8 @@ func (sh *shell) replaced(ctx context.Context, key string, version intent.Name) 
 	return 0
 }
 
-// mistyped says which version of the files has a status that nobody knows: with a letter missing in "active" the app
-// would stop.
-func mistyped(entries []intentfile.Entry) error {
+// checkStatuses reports an unknown status of a version: a typing error in "active" would stop the app.
+func checkStatuses(entries []intentfile.Entry) error {
 	for _, e := range entries {
 		if _, _, is := configKey(e.Key); !is || e.Delete {
 			continue

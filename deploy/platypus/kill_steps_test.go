@@ -21,9 +21,9 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// reaper stands between the program and the store, and kills the program at its n-th request: before the store hears of
+// stepKiller stands between the program and the store, and kills the program at its n-th request: before the store hears of
 // it, or once the store has answered and before the program knows.
-type reaper struct {
+type stepKiller struct {
 	mu    sync.Mutex
 	n     int // requests left; 0: never
 	after bool
@@ -31,7 +31,7 @@ type reaper struct {
 	next  http.Handler
 }
 
-func (r *reaper) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+func (r *stepKiller) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock() // one at a time, so that the n-th is the same in every run
 	r.n--
@@ -79,7 +79,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 					kills := 0
 					for _, after := range []bool{false, true} {
 						for n := 1; ; n++ {
-							w := killing{t: t, address: address, dir: dir, root: fmt.Sprintf("kill-%s-%t-%d", verb, after, n)}
+							w := killFixture{t: t, address: address, dir: dir, root: fmt.Sprintf("kill-%s-%t-%d", verb, after, n)}
 							if !w.once(story.before, story.killed, n, after) {
 								break
 							}
@@ -96,15 +96,15 @@ func TestKilledAtEveryStep(t *testing.T) {
 	}
 }
 
-// killing is one tree that a program is killed in.
-type killing struct {
+// killFixture is one tree that a program is killed in.
+type killFixture struct {
 	t                  *testing.T
 	address, dir, root string
 }
 
 // once prepares a tree, kills the program at its n-th request and looks at what is left. It returns false when the program
 // ended before it had made so many.
-func (w killing) once(before, killed []string, n int, after bool) bool {
+func (w killFixture) once(before, killed []string, n int, after bool) bool {
 	w.t.Helper()
 	for _, line := range before {
 		if line == "plain" {
@@ -133,7 +133,7 @@ func (w killing) once(before, killed []string, n int, after bool) bool {
 }
 
 // kill runs the program as a process and reports whether it was killed.
-func (w killing) kill(args []string, n int, after bool) bool {
+func (w killFixture) kill(args []string, n int, after bool) bool {
 	w.t.Helper()
 	target, err := url.Parse("http://" + w.address)
 	if err != nil {
@@ -145,7 +145,7 @@ func (w killing) kill(args []string, n int, after bool) bool {
 	}
 	cmd := exec.Command(self)
 	started := make(chan struct{})
-	r := &reaper{n: n, after: after, next: httputil.NewSingleHostReverseProxy(target), kill: func() { <-started; _ = cmd.Process.Kill() }}
+	r := &stepKiller{n: n, after: after, next: httputil.NewSingleHostReverseProxy(target), kill: func() { <-started; _ = cmd.Process.Kill() }}
 	server := httptest.NewServer(r)
 	defer func() { server.CloseClientConnections(); server.Close() }()
 	cmd.Args = append([]string{"platypus", "--http-addr", server.URL}, w.args(args)...)
@@ -163,7 +163,7 @@ func (w killing) kill(args []string, n int, after bool) bool {
 	return err != nil
 }
 
-func (w killing) args(args []string) []string {
+func (w killFixture) args(args []string) []string {
 	all := []string{}
 	for _, a := range args {
 		if strings.HasSuffix(a, ".json") {
@@ -175,14 +175,14 @@ func (w killing) args(args []string) []string {
 }
 
 // run runs the program in this process, straight to the store.
-func (w killing) run(address string, args []string) (int, string) {
+func (w killFixture) run(address string, args []string) (int, string) {
 	var said bytes.Buffer
 	args = append([]string{"platypus", "--http-addr", address, "--root", w.root}, w.args(args)...)
 	code := run(context.Background(), args, stdio{strings.NewReader(""), &said, &said})
 	return code, said.String()
 }
 
-func (w killing) open() (*store.Store, *history.Log) {
+func (w killFixture) open() (*store.Store, *history.Log) {
 	s, err := store.Open(store.Config{Address: w.address})
 	if err != nil {
 		w.t.Fatal(err)
@@ -194,7 +194,7 @@ func (w killing) open() (*store.Store, *history.Log) {
 	return s, history.Open(s, tree)
 }
 
-func (w killing) plain(key, value string) {
+func (w killFixture) plain(key, value string) {
 	s, log := w.open()
 	if err := s.Put(context.Background(), string(log.Tree().Intent())+key, []byte(value)); err != nil {
 		w.t.Fatal(err)
@@ -202,7 +202,7 @@ func (w killing) plain(key, value string) {
 }
 
 // declared is all intent in one text.
-func (w killing) declared() string {
+func (w killFixture) declared() string {
 	s, log := w.open()
 	pairs, _, err := s.List(context.Background(), log.Tree().Intent(), store.Consistent)
 	if err != nil {
@@ -217,7 +217,7 @@ func (w killing) declared() string {
 
 // agree holds the history against what is declared: every entry believed, every value that the history wrote there, and
 // nothing there that is neither in the history nor the plain write that this test made.
-func (w killing) agree(where string) {
+func (w killFixture) agree(where string) {
 	w.t.Helper()
 	ctx := context.Background()
 	_, log := w.open()

@@ -48,8 +48,8 @@ var dryRuns = map[string][]string{
 // otherRoot are the lines that want another tree than the one that is set up for all: one without a history, a long one.
 var otherRoot = map[string]string{"history import": "empty", "history compact": "long"}
 
-// dryWorld is a tree in which every verb has something to do.
-type dryWorld struct {
+// dryFixture is a tree in which every verb has something to do.
+type dryFixture struct {
 	*testing.T
 	store *store.Store
 	dir   string
@@ -57,7 +57,7 @@ type dryWorld struct {
 	blobs atomic.Int64 // given to the node
 }
 
-func (w *dryWorld) run(root, line string) (int, string) {
+func (w *dryFixture) run(root, line string) (int, string) {
 	var out bytes.Buffer
 	args := []string{"platypus", "--http-addr", w.store.Address(), "--root", root}
 	args = append(args, strings.Fields(strings.ReplaceAll(line, "DIR", w.dir))...)
@@ -65,7 +65,7 @@ func (w *dryWorld) run(root, line string) (int, string) {
 	return code, out.String()
 }
 
-func (w *dryWorld) must(root, line string) {
+func (w *dryFixture) must(root, line string) {
 	w.Helper()
 	if code, out := w.run(root, line); code != 0 {
 		w.Fatalf("%s: exit %d: %s", line, code, out)
@@ -73,7 +73,7 @@ func (w *dryWorld) must(root, line string) {
 }
 
 // all is everything in the store, with the index of each key.
-func (w *dryWorld) all() []intent.Pair {
+func (w *dryFixture) all() []intent.Pair {
 	w.Helper()
 	pairs, _, err := w.store.List(w.Context(), "", store.Consistent)
 	if err != nil {
@@ -91,7 +91,7 @@ const dryFirst = `{"regions/SIN":{}, "machines/SIN/m1":{"cores":2,"memory":"64GB
 const dryReport = `{"agent":"preparer","node":"web1","version":"1","intent_index":9,"converged":false,"since":"2020-01-01T00:00:00Z",
  "held":{"removes":["a","b"],"owned":3},"subjects":{"slug":{"phase":"held","have":"v1, v2","since":"2020-01-01T00:00:00Z"}}}`
 
-func (w *dryWorld) setUp() {
+func (w *dryFixture) setUp() {
 	w.Helper()
 	module := "\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x05\x03\x01\x00\x01" +
 		"\x07\x13\x02\x06memory\x02\x00\x06_start\x00\x00\x0a\x04\x01\x02\x00\x0b"
@@ -133,7 +133,7 @@ func (w *dryWorld) setUp() {
 }
 
 // long makes a history that is worth compacting.
-func (w *dryWorld) long() {
+func (w *dryFixture) long() {
 	w.Helper()
 	for i := range 105 {
 		write(w.T, filepath.Join(w.dir, "long.json"), fmt.Sprintf(`{"regions/SIN":{"location":"%d"}}`, i))
@@ -142,7 +142,7 @@ func (w *dryWorld) long() {
 }
 
 // node plays the seed-placer of this node, which takes any blob.
-func (w *dryWorld) node() {
+func (w *dryFixture) node() {
 	w.Helper()
 	listener, err := net.Listen("unix", filepath.Join(w.dir, "s"))
 	if err != nil {
@@ -175,7 +175,7 @@ func TestDryRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &dryWorld{T: t, store: s, dir: dir, root: "first"}
+	w := &dryFixture{T: t, store: s, dir: dir, root: "first"}
 	w.node()
 	w.setUp()
 	w.long()
@@ -200,7 +200,7 @@ func TestDryRuns(t *testing.T) {
 }
 
 // try runs a verb dry and then, if it is to write, in earnest; it reports whether the tree is another one now.
-func (w *dryWorld) try(v verb, line string) (changed bool) {
+func (w *dryFixture) try(v verb, line string) (changed bool) {
 	w.Helper()
 	line, writes := strings.CutPrefix(line, "!")
 	line, root := v.name+" "+line, w.root

@@ -11,7 +11,7 @@ import (
 func TestRivals_Word_NamesVerbsThatExist(t *testing.T) {
 	app := newApp(stdio{})
 	named := regexp.MustCompile(`platypus (?:--root \S+ )?([a-z]+)`)
-	for word, answer := range elsewhere {
+	for word, answer := range foreignVerbs {
 		found := named.FindAllStringSubmatch(answer, -1)
 		for _, m := range found {
 			if app.Command(m[1]) == nil {
