@@ -24,7 +24,7 @@ type Duration time.Duration
 func (d *Duration) UnmarshalText(text []byte) error {
 	span, err := time.ParseDuration(string(text))
 	if err != nil || span < 0 {
-		return fmt.Errorf("%q is not a time span such as \"30s\" or \"2m\"", clip(string(text)))
+		return fmt.Errorf("%q is not a time span such as \"30s\" or \"2m\"", truncate(string(text)))
 	}
 	*d = Duration(span)
 	return nil

@@ -18,7 +18,7 @@ func (e *Egress) UnmarshalText(text []byte) error {
 		return nil
 	}
 	if _, _, _, err := e.origin(); err != nil {
-		return fmt.Errorf("egress %q %w", clip(string(text)), err)
+		return fmt.Errorf("egress %q %w", truncate(string(text)), err)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func FuzzReadNode(f *testing.F) {
 			"clusters/" + app + "/production/config":        string(config),
 			"clusters/" + app + "/production/deploy_config": string(deploy),
 		})
-		node := ReadNode(tree, "web1", stored(tree, values))
+		node := ReadNode(tree, "web1", pairsOf(tree, values))
 		if name, err := ParseName(app); err == nil {
 			if a, there := node.App(name); !there || a.Sound() != (a.Reason == "") {
 				t.Errorf("app %q: there %v, %+v", app, there, a)

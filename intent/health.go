@@ -24,7 +24,7 @@ const (
 
 func (h *Health) check(p *parser, v *value, pointer string) {
 	if h.Type == "" {
-		h.Type = h.inferred()
+		h.Type = h.inferType()
 	}
 	switch h.Type {
 	case HealthHTTP, HealthTCP:
@@ -37,17 +37,17 @@ func (h *Health) check(p *parser, v *value, pointer string) {
 		}
 	case HealthUp:
 	default:
-		p.errorf(v.find("type"), pointer+"/type", "type %q is not http, tcp, exec or up", clip(h.Type))
+		p.errorf(v.memberNamed("type"), pointer+"/type", "type %q is not http, tcp, exec or up", truncate(h.Type))
 	}
 	if h.Path != "" && h.Path[0] != '/' {
-		p.errorf(v.find("path"), pointer+"/path", "path %q must begin with /", clip(h.Path))
+		p.errorf(v.memberNamed("path"), pointer+"/path", "path %q must begin with /", truncate(h.Path))
 	}
 	if h.Successes < 0 || h.Successes > 1000 {
-		p.errorf(v.find("successes"), pointer+"/successes", "successes must be within 0 to 1000")
+		p.errorf(v.memberNamed("successes"), pointer+"/successes", "successes must be within 0 to 1000")
 	}
 }
 
-func (h *Health) inferred() string {
+func (h *Health) inferType() string {
 	switch {
 	case len(h.Command) > 0:
 		return HealthExec

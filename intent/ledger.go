@@ -84,14 +84,14 @@ func (l Ledger) Without(vm string, phase Phase) Ledger {
 }
 
 func (l *Ledger) check(p *parser, v *value, pointer string) {
-	if e := v.find("entries"); e == nil || e.kind == 'n' {
+	if e := v.memberNamed("entries"); e == nil || e.kind == 'n' {
 		p.errorf(v, pointer, "\"entries\" is missing: write [] when nothing is held")
 	}
 	seen := map[string]bool{}
 	for i, e := range l.Entries {
 		at := fmt.Sprintf("%s/entries/%d", pointer, i)
 		if name := e.VM + " " + string(e.Phase); seen[name] {
-			p.errorf(v.find("entries").items[i], at, "%s is held here twice", e.VM)
+			p.errorf(v.memberNamed("entries").items[i], at, "%s is held here twice", e.VM)
 		} else {
 			seen[name] = true
 		}
@@ -102,10 +102,10 @@ func (e *Entry) check(p *parser, v *value, pointer string) {
 	if _, err := ParseInstance(e.VM); err != nil {
 		p.errorf(v, pointer, "%v", err)
 	}
-	sized(p, v, pointer, e.Cores, e.Memory, "such as \"8GB\"")
+	checkCapacity(p, v, pointer, e.Cores, e.Memory, "such as \"8GB\"")
 	switch e.Phase {
 	case PhasePlaced, PhaseLeaving, PhaseLost:
 	default:
-		p.errorf(v.find("phase"), pointer+"/phase", "phase %q is not leaving or lost", clip(string(e.Phase)))
+		p.errorf(v.memberNamed("phase"), pointer+"/phase", "phase %q is not leaving or lost", truncate(string(e.Phase)))
 	}
 }

@@ -62,13 +62,13 @@ const DefaultDrainParallel = 2
 const MaxCores = 1 << 16
 
 func (m *Machine) check(p *parser, v *value, pointer string) {
-	sized(p, v, pointer, m.Cores, m.Memory, "such as \"2TB\"")
+	checkCapacity(p, v, pointer, m.Cores, m.Memory, "such as \"2TB\"")
 	switch m.State {
 	case "", MachineReady, MachineCordoned, MachineDraining, MachineDead:
 	default:
-		p.errorf(v.find("state"), pointer+"/state", "state %q is not ready, cordoned, draining or dead", clip(string(m.State)))
+		p.errorf(v.memberNamed("state"), pointer+"/state", "state %q is not ready, cordoned, draining or dead", truncate(string(m.State)))
 	}
-	reserved, at := v.find("reserved"), pointer+"/reserved"
+	reserved, at := v.memberNamed("reserved"), pointer+"/reserved"
 	switch {
 	case m.Reserved.Cores < 0:
 		p.errorf(reserved, at, "reserved cores must not be negative")
@@ -78,22 +78,22 @@ func (m *Machine) check(p *parser, v *value, pointer string) {
 		p.errorf(reserved, at, "%s are reserved, and the machine has %s", m.Reserved.Memory, m.Memory)
 	}
 	if m.Drain != nil && (m.Drain.Parallel < 0 || m.Drain.Parallel > 1000) {
-		p.errorf(v.find("drain"), pointer+"/drain", "parallel must be within 0 to 1000")
+		p.errorf(v.memberNamed("drain"), pointer+"/drain", "parallel must be within 0 to 1000")
 	}
-	shortText(p, v, pointer, "address", m.Address)
-	shortText(p, v, pointer, "datacenter", m.Datacenter)
+	checkShortText(p, v, pointer, "address", m.Address)
+	checkShortText(p, v, pointer, "datacenter", m.Datacenter)
 	checkLabels(p, v, pointer, "labels", m.Labels)
 }
 
-// sized checks what a machine has and a vm takes.
-func sized(p *parser, v *value, pointer string, cores int, memory Size, example string) {
-	switch c := v.find("cores"); {
+// checkCapacity checks what a machine has and a vm takes.
+func checkCapacity(p *parser, v *value, pointer string, cores int, memory Size, example string) {
+	switch c := v.memberNamed("cores"); {
 	case c == nil || c.kind == 'n':
 		p.errorf(v, pointer, "\"cores\" is missing: a whole number from 1")
 	case cores < 1 || cores > MaxCores:
 		p.errorf(c, pointer+"/cores", "cores must be within 1 to %d", MaxCores)
 	}
-	switch m := v.find("memory"); {
+	switch m := v.memberNamed("memory"); {
 	case m == nil || m.kind == 'n':
 		p.errorf(v, pointer, "\"memory\" is missing: a size %s", example)
 	case memory < MB:
@@ -104,7 +104,7 @@ func sized(p *parser, v *value, pointer string, cores int, memory Size, example 
 func checkLabels(p *parser, v *value, pointer, member string, labels map[Name]string) {
 	for name, text := range labels {
 		if len(text) > maxText {
-			p.errorf(v.find(member), pointer+"/"+member+"/"+string(name), "label of %d bytes is too long: at most %d are allowed", len(text), maxText)
+			p.errorf(v.memberNamed(member), pointer+"/"+member+"/"+string(name), "label of %d bytes is too long: at most %d are allowed", len(text), maxText)
 		}
 	}
 }

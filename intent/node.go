@@ -30,7 +30,7 @@ func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 	n := Node{Name: node}
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		p := byKey[key]
-		segment, below := tree.assigned(node, key)
+		segment, below := tree.assignedApp(node, key)
 		if !below || len(p.Value) == 0 && strings.HasSuffix(p.Key, "/") {
 			continue // elsewhere, or the empty folder key that the Consul page makes
 		}
@@ -51,7 +51,7 @@ func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 		}
 	}
 	slices.SortFunc(n.Apps, func(a, b App) int { return strings.Compare(string(a.Name), string(b.Name)) })
-	shareNoBasedir(n.Apps)
+	rejectSharedBasedirs(n.Apps)
 	return n
 }
 
@@ -60,7 +60,7 @@ func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 func Assignments(tree Tree, node Name, pairs []Pair) []Prefix {
 	var clusters []Prefix
 	for _, p := range pairs {
-		segment, _ := tree.assigned(node, p.Key)
+		segment, _ := tree.assignedApp(node, p.Key)
 		app, err := ParseName(segment)
 		if err != nil {
 			continue
@@ -74,8 +74,8 @@ func Assignments(tree Tree, node Name, pairs []Pair) []Prefix {
 	return slices.Compact(clusters)
 }
 
-// assigned returns the app that a key puts on the node, be it a person's key or the allocator's.
-func (t Tree) assigned(node Name, key string) (app string, ok bool) {
+// assignedApp returns the app that a key puts on the node, be it a person's key or the allocator's.
+func (t Tree) assignedApp(node Name, key string) (app string, ok bool) {
 	if app, ok = t.Node(node).Below(key); ok {
 		return app, true
 	}
@@ -112,10 +112,10 @@ func readApp(tree Tree, segment string, p Pair, byKey map[string]Pair) (app App,
 	return app, problems
 }
 
-// shareNoBasedir makes every app invalid whose basedir overlaps that of an older one: two apps would fight over one
+// rejectSharedBasedirs makes every app invalid whose basedir overlaps that of an older one: two apps would fight over one
 // current link. The older keeps its claim even while its other values are unusable, or a typing mistake in those would
 // hand its directory to the younger.
-func shareNoBasedir(apps []App) {
+func rejectSharedBasedirs(apps []App) {
 	byAge := make([]*App, 0, len(apps))
 	for i := range apps {
 		if apps[i].Deploy.Basedir != "" {
@@ -123,9 +123,9 @@ func shareNoBasedir(apps []App) {
 		}
 	}
 	slices.SortStableFunc(byAge, func(a, b *App) int { return cmp.Compare(a.Created, b.Created) }) // then by name, as they came
-	claims := claims{at: map[string]*App{}, below: map[string]*App{}}
+	claims := basedirClaims{byDir: map[string]*App{}, byParent: map[string]*App{}}
 	for _, a := range byAge {
-		b := claims.over(a.Deploy.Basedir)
+		b := claims.overlapping(a.Deploy.Basedir)
 		switch {
 		case b == nil:
 			claims.add(a)
@@ -137,25 +137,25 @@ func shareNoBasedir(apps []App) {
 	}
 }
 
-// claims are the basedirs taken so far, and every directory above one.
-type claims struct{ at, below map[string]*App }
+// basedirClaims are the basedirs taken so far, and every directory above one.
+type basedirClaims struct{ byDir, byParent map[string]*App }
 
-// over returns the app whose basedir is dir, lies in it or holds it, or nil.
-func (c claims) over(dir string) *App {
-	if b := c.below[dir]; b != nil {
+// overlapping returns the app whose basedir is dir, lies in it or holds it, or nil.
+func (c basedirClaims) overlapping(dir string) *App {
+	if b := c.byParent[dir]; b != nil {
 		return b
 	}
 	for ; dir != "/"; dir = path.Dir(dir) {
-		if b := c.at[dir]; b != nil {
+		if b := c.byDir[dir]; b != nil {
 			return b
 		}
 	}
 	return nil
 }
 
-func (c claims) add(a *App) {
-	c.at[a.Deploy.Basedir] = a
+func (c basedirClaims) add(a *App) {
+	c.byDir[a.Deploy.Basedir] = a
 	for dir := path.Dir(a.Deploy.Basedir); dir != "/"; dir = path.Dir(dir) {
-		c.below[dir] = a
+		c.byParent[dir] = a
 	}
 }

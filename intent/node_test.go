@@ -21,8 +21,8 @@ func tree(t testing.TB, root string) Tree {
 	return parsed
 }
 
-// stored makes pairs out of keys below the intent prefix, with indices that grow in the order of the keys.
-func stored(tree Tree, values map[string]string) (pairs []Pair) {
+// pairsOf makes pairs out of keys below the intent prefix, with indices that grow in the order of the keys.
+func pairsOf(tree Tree, values map[string]string) (pairs []Pair) {
 	keys := make([]string, 0, len(values))
 	for key := range values {
 		keys = append(keys, key)
@@ -66,7 +66,7 @@ func TestIntentOf2014(t *testing.T) {
 	for _, root := range []string{"", "platypus/", "platypus", "a/b/"} {
 		t.Run("root "+root, func(t *testing.T) {
 			tree := tree(t, root)
-			node := ReadNode(tree, "web1", stored(tree, values))
+			node := ReadNode(tree, "web1", pairsOf(tree, values))
 			if len(node.Apps) != 1 || len(node.Warnings) != 0 {
 				t.Fatalf("apps %+v, warnings %v", node.Apps, node.Warnings)
 			}
@@ -112,7 +112,7 @@ func TestSiblingNodesDoNotLeak(t *testing.T) {
 			values["nodes/"+node+"/on-"+node] = `{"cluster":"c"}`
 		}
 		for _, node := range []Name{"web1", "web10", "web1.x", "web1-b", "web", "WEB1"} {
-			apps := ReadNode(tree, node, stored(tree, values)).Apps
+			apps := ReadNode(tree, node, pairsOf(tree, values)).Apps
 			if len(apps) != 1 || apps[0].Name != "on-"+node {
 				t.Errorf("node %s has %+v", node, apps)
 			}
@@ -127,7 +127,7 @@ func TestPlacedApps(t *testing.T) {
 		values := merge(sound("own", "/srv/own"), sound("placed", "/srv/placed"), sound("bad", "/srv/bad"))
 		delete(values, "nodes/web1/placed")
 		values["nodes/web1/bad"] = "{"
-		pairs := stored(tree, values)
+		pairs := pairsOf(tree, values)
 		for _, app := range []Name{"placed", "own", "bad"} {
 			cluster := map[Name]string{"placed": "production", "own": "elsewhere", "bad": "production"}[app]
 			pairs = append(pairs, Pair{Key: tree.Placement("web1", app), Value: []byte(`{"cluster":"` + cluster + `"}`)})
@@ -155,7 +155,7 @@ func TestOneBadValueTouchesNoSibling(t *testing.T) {
 		}
 		values := merge(sound("slug", "/srv/slug"), sound("other", "/srv/other"))
 		values[keyOf(t, path)] = string(read(t, path))
-		node := ReadNode(tree, "web1", stored(tree, values))
+		node := ReadNode(tree, "web1", pairsOf(tree, values))
 		slug, there := node.App("slug")
 		other, _ := node.App("other")
 		if !there || slug.Phase != PhaseInvalid || !strings.HasPrefix(slug.Reason, keyOf(t, path)) || !other.Sound() {
@@ -170,14 +170,14 @@ func TestIncompleteAppsAreKept(t *testing.T) {
 		values := sound("slug", "/srv/slug")
 		key := "clusters/slug/production/" + missing
 		delete(values, key)
-		slug, there := ReadNode(tree, "web1", stored(tree, values)).App("slug")
+		slug, there := ReadNode(tree, "web1", pairsOf(tree, values)).App("slug")
 		if !there || slug.Phase != PhaseIncomplete || slug.Reason != "waiting: "+key+" is not declared" {
 			t.Errorf("without %s: %+v", missing, slug)
 		}
 	}
 	values := sound("slug", "relative")
 	delete(values, "clusters/slug/production/config")
-	if slug, _ := ReadNode(tree, "web1", stored(tree, values)).App("slug"); slug.Phase != PhaseInvalid || slug.Deploy.Basedir != "" {
+	if slug, _ := ReadNode(tree, "web1", pairsOf(tree, values)).App("slug"); slug.Phase != PhaseInvalid || slug.Deploy.Basedir != "" {
 		t.Errorf("what is wrong must be told before what is absent: %+v", slug)
 	}
 }
@@ -191,7 +191,7 @@ func TestKeysThatAreNoApps(t *testing.T) {
 		"nodes/web1/.hidden":     `{"cluster":"c"}`,
 		"nodes/web1/a..b":        `{"cluster":"c"}`,
 	})
-	node := ReadNode(tree, "web1", stored(tree, values))
+	node := ReadNode(tree, "web1", pairsOf(tree, values))
 	if len(node.Apps) != 1 || len(node.Warnings) != 3 {
 		t.Fatalf("apps %+v, warnings %v", node.Apps, node.Warnings)
 	}
@@ -219,7 +219,7 @@ func TestBasedirsThatOverlap(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			tree := tree(t, "")
 			read := func(spoil map[string]string) (App, App) {
-				node := ReadNode(tree, "web1", stored(tree, merge(sound("a", test.older), sound("b", test.younger), spoil)))
+				node := ReadNode(tree, "web1", pairsOf(tree, merge(sound("a", test.older), sound("b", test.younger), spoil)))
 				a, _ := node.App("a")
 				b, _ := node.App("b")
 				return a, b
@@ -235,7 +235,7 @@ func TestBasedirsThatOverlap(t *testing.T) {
 	}
 	t.Run("a loser claims nothing", func(t *testing.T) {
 		tree := tree(t, "")
-		node := ReadNode(tree, "web1", stored(tree, merge(sound("a", "/srv/x"), sound("b", "/srv"+"/x/y"), sound("c", "/srv/x1"))))
+		node := ReadNode(tree, "web1", pairsOf(tree, merge(sound("a", "/srv/x"), sound("b", "/srv"+"/x/y"), sound("c", "/srv/x1"))))
 		for name, want := range map[Name]bool{"a": true, "b": false, "c": true} {
 			if app, _ := node.App(name); app.Sound() != want {
 				t.Errorf("%s: %+v", name, app)
@@ -247,7 +247,7 @@ func TestBasedirsThatOverlap(t *testing.T) {
 // TestOrderOfPairsDoesNotMatter also reads pairs twice.
 func TestOrderOfPairsDoesNotMatter(t *testing.T) {
 	tree := tree(t, "")
-	pairs := stored(tree, merge(sound("a", "/srv/x"), sound("b", "/srv/x"), sound("c", "relative"), map[string]string{"nodes/web1/.x": "{}"}))
+	pairs := pairsOf(tree, merge(sound("a", "/srv/x"), sound("b", "/srv/x"), sound("c", "relative"), map[string]string{"nodes/web1/.x": "{}"}))
 	want := ReadNode(tree, "web1", pairs)
 	reversed := slices.Clone(pairs)
 	slices.Reverse(reversed)
@@ -263,7 +263,7 @@ func TestManyApps(t *testing.T) {
 	for i := range 10_000 {
 		parts = append(parts, sound(fmt.Sprintf("app%05d", i), "/srv/shared/"+strings.Repeat("d/", i%20)+"x"))
 	}
-	pairs := stored(tree, merge(parts...))
+	pairs := pairsOf(tree, merge(parts...))
 	start := time.Now()
 	node := ReadNode(tree, "web1", pairs)
 	if took := time.Since(start); took > hang {

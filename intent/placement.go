@@ -27,6 +27,6 @@ func (m *Placement) check(p *parser, v *value, pointer string) {
 		}
 	case Pending:
 	default:
-		p.errorf(v, pointer, "state %q is not placed or pending", clip(string(m.State)))
+		p.errorf(v, pointer, "state %q is not placed or pending", truncate(string(m.State)))
 	}
 }

@@ -78,8 +78,8 @@ func (p *Port) read(parser *parser, v *value, pointer string) {
 		return
 	}
 	object := portObject{Protocol: TCP}
-	parser.object(v, pointer, reflect.ValueOf(&object).Elem())
-	port := v.find("port")
+	parser.decodeObject(v, pointer, reflect.ValueOf(&object).Elem())
+	port := v.memberNamed("port")
 	if port == nil {
 		parser.errorf(v, pointer, "\"port\" is missing")
 		return
@@ -87,12 +87,12 @@ func (p *Port) read(parser *parser, v *value, pointer string) {
 	p.readSpan(parser, port, pointer+"/port")
 	p.Protocol = Protocol(strings.ToLower(string(object.Protocol)))
 	if p.Protocol != TCP && p.Protocol != UDP {
-		parser.errorf(v.find("protocol"), pointer+"/protocol", "protocol %q is not tcp or udp", clip(string(object.Protocol)))
+		parser.errorf(v.memberNamed("protocol"), pointer+"/protocol", "protocol %q is not tcp or udp", truncate(string(object.Protocol)))
 	}
 	for i, text := range object.Source {
 		source, err := parseSource(text)
 		if err != nil {
-			parser.errorf(v.find("source"), fmt.Sprintf("%s/source/%d", pointer, i), "%v", err)
+			parser.errorf(v.memberNamed("source"), fmt.Sprintf("%s/source/%d", pointer, i), "%v", err)
 		}
 		p.Source = append(p.Source, source)
 	}
@@ -101,7 +101,7 @@ func (p *Port) read(parser *parser, v *value, pointer string) {
 func (p *Port) readSpan(parser *parser, v *value, pointer string) {
 	text, isRange := v.text, v.kind == '"' && strings.Contains(v.text, "-")
 	if v.kind != '0' && !isRange {
-		parser.expect(v, pointer, '0', "a port number or a range such as \"8000-8010\"")
+		parser.expectKind(v, pointer, '0', "a port number or a range such as \"8000-8010\"")
 		return
 	}
 	first, last, _ := strings.Cut(text, "-")
@@ -113,9 +113,9 @@ func (p *Port) readSpan(parser *parser, v *value, pointer string) {
 	p.First, p.Last = int(from), int(to)
 	switch {
 	case err1 != nil || err2 != nil || from < 1 || to < 1:
-		parser.errorf(v, pointer, "port %s is not within 1 to 65535", clip(text))
+		parser.errorf(v, pointer, "port %s is not within 1 to 65535", truncate(text))
 	case from > to:
-		parser.errorf(v, pointer, "range %s is backwards: give the lower port first", clip(text))
+		parser.errorf(v, pointer, "range %s is backwards: give the lower port first", truncate(text))
 	}
 }
 
@@ -127,15 +127,15 @@ func parseSource(text string) (netip.Prefix, error) {
 	}
 	network, err := netip.ParsePrefix(text)
 	if err != nil || network.Addr().Is4In6() {
-		return network, fmt.Errorf("source %q is not an address or a network such as \"10.0.0.0/8\"", clip(text))
+		return network, fmt.Errorf("source %q is not an address or a network such as \"10.0.0.0/8\"", truncate(text))
 	}
 	return network.Masked(), nil
 }
 
-// find returns the member of an object whose name folds to name.
-func (v *value) find(name string) *value {
+// memberNamed returns the member of an object whose name folds to name.
+func (v *value) memberNamed(name string) *value {
 	for _, m := range v.members {
-		if fold(m.name) == fold(name) {
+		if foldName(m.name) == foldName(name) {
 			return m.value
 		}
 	}

@@ -32,12 +32,12 @@ func (p Problem) Error() string {
 type Problems []Problem
 
 // Errors returns those that make a value unusable.
-func (ps Problems) Errors() Problems { return ps.pick(false) }
+func (ps Problems) Errors() Problems { return ps.filter(false) }
 
 // Warnings returns those that do not.
-func (ps Problems) Warnings() Problems { return ps.pick(true) }
+func (ps Problems) Warnings() Problems { return ps.filter(true) }
 
-func (ps Problems) pick(warning bool) (picked Problems) {
+func (ps Problems) filter(warning bool) (picked Problems) {
 	for _, p := range ps {
 		if p.Warning == warning {
 			picked = append(picked, p)

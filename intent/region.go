@@ -24,23 +24,23 @@ const (
 
 func (r *Region) check(p *parser, v *value, pointer string) {
 	if r.Policy != "" && r.Policy != PolicyPack && r.Policy != PolicySpread {
-		p.errorf(v.find("policy"), pointer+"/policy", "policy %q is not pack or spread", clip(string(r.Policy)))
+		p.errorf(v.memberNamed("policy"), pointer+"/policy", "policy %q is not pack or spread", truncate(string(r.Policy)))
 	}
-	shortText(p, v, pointer, "location", r.Location)
-	shortText(p, v, pointer, "status", r.Status)
+	checkShortText(p, v, pointer, "location", r.Location)
+	checkShortText(p, v, pointer, "status", r.Status)
 }
 
 // maxText bounds what is only for people to read.
 const maxText = 256
 
-// shortText refuses what would spoil a table: control characters and endless text.
-func shortText(p *parser, v *value, pointer, member, text string) {
+// checkShortText refuses what would spoil a table: control characters and endless text.
+func checkShortText(p *parser, v *value, pointer, member, text string) {
 	if len(text) > maxText {
-		p.errorf(v.find(member), pointer+"/"+member, "%s of %d bytes is too long: at most %d are allowed", member, len(text), maxText)
+		p.errorf(v.memberNamed(member), pointer+"/"+member, "%s of %d bytes is too long: at most %d are allowed", member, len(text), maxText)
 	}
 	for _, r := range text {
 		if r < ' ' || r == 0x7f {
-			p.errorf(v.find(member), pointer+"/"+member, "%s holds the control character %q", member, r)
+			p.errorf(v.memberNamed(member), pointer+"/"+member, "%s holds the control character %q", member, r)
 			return
 		}
 	}
@@ -74,7 +74,7 @@ func (r *Regions) read(p *parser, v *value, pointer string) {
 		if v.kind == '[' {
 			at = fmt.Sprintf("%s/%d", pointer, i)
 		}
-		if !p.expect(item, at, '"', "a region such as \"SIN\", a list of them or \"any\"") {
+		if !p.expectKind(item, at, '"', "a region such as \"SIN\", a list of them or \"any\"") {
 			continue
 		}
 		code, err := ParseName(item.text)

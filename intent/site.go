@@ -59,13 +59,13 @@ func (s Site) Digest() string {
 }
 
 func (s *Site) check(p *parser, v *value, pointer string) {
-	complain := p.complaint(v, pointer)
+	complain := p.memberErrorf(v, pointer)
 	if _, ok := digestOf(s.Manifest); !ok {
-		complain("manifest", "manifest %q is not sha256: and 64 hexadecimal digits: platypus site DIR NAME makes one", clip(s.Manifest))
+		complain("manifest", "manifest %q is not sha256: and 64 hexadecimal digits: platypus site DIR NAME makes one", truncate(s.Manifest))
 	}
 	for _, host := range s.Hosts {
 		if _, err := ParseName(host); err != nil || host != strings.ToLower(strings.TrimSuffix(host, ".")) {
-			complain("hosts", "host %q is not a plain name in lower case, without a port", clip(host))
+			complain("hosts", "host %q is not a plain name in lower case, without a port", truncate(host))
 		}
 	}
 	for name, page := range map[string]string{"not_found": s.NotFound, "fallback": s.Fallback} {
@@ -81,7 +81,7 @@ func (s *Site) check(p *parser, v *value, pointer string) {
 		}
 		if !strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "https://") && !strings.HasPrefix(to, "http://") ||
 			strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\r\n\x00\\") {
-			complain("redirects", "%q leads to %q, which is neither a path nor an address", clip(from), clip(to))
+			complain("redirects", "%q leads to %q, which is neither a path nor an address", truncate(from), truncate(to))
 		}
 	}
 }
@@ -89,13 +89,13 @@ func (s *Site) check(p *parser, v *value, pointer string) {
 // pageFault says why a path cannot be one of a site's, or nothing.
 func pageFault(page string) string {
 	if !strings.HasPrefix(page, "/") || path.Clean(page) != strings.TrimSuffix(page, "/") && page != "/" || strings.ContainsAny(page, "\x00\\") {
-		return fmt.Sprintf("path %q must be plain and begin with /", clip(page))
+		return fmt.Sprintf("path %q must be plain and begin with /", truncate(page))
 	}
 	return ""
 }
 
 func (b *Blob) check(p *parser, v *value, pointer string) {
-	complain := p.complaint(v, pointer)
+	complain := p.memberErrorf(v, pointer)
 	if b.Size < 0 {
 		complain("size", "size must not be negative")
 	}

@@ -38,42 +38,42 @@ func ParseSize(s string) (Size, error) {
 	at := strings.LastIndexAny(text, "0123456789.") + 1
 	number, unit := text[:at], strings.TrimSpace(text[at:])
 	if unit == "" && number != "" {
-		return 0, fmt.Errorf("size %q has no unit: write one, as in \"8GB\" or \"512MiB\"", clip(s))
+		return 0, fmt.Errorf("size %q has no unit: write one, as in \"8GB\" or \"512MiB\"", truncate(s))
 	}
 	for _, u := range units {
 		if strings.EqualFold(unit, u.name) {
-			return scaled(s, number, u.bytes)
+			return multiplyExact(s, number, u.bytes)
 		}
 	}
-	return 0, fmt.Errorf("%q is not a size such as \"8GB\" or \"512MiB\"", clip(s))
+	return 0, fmt.Errorf("%q is not a size such as \"8GB\" or \"512MiB\"", truncate(s))
 }
 
 // ParseGB reads what fly-light's flags take: a bare number is in GB, anything else is as in [ParseSize].
 func ParseGB(s string) (Size, error) {
 	text := strings.TrimSpace(s)
 	if text != "" && strings.Trim(text, "+-0123456789.") == "" {
-		return scaled(s, text, int64(GB))
+		return multiplyExact(s, text, int64(GB))
 	}
 	return ParseSize(s)
 }
 
-// scaled is number times unit, exactly.
-func scaled(s, number string, unit int64) (Size, error) {
+// multiplyExact is number times unit, exactly.
+func multiplyExact(s, number string, unit int64) (Size, error) {
 	if len(number) > 40 || strings.Trim(number, "0123456789.-+") != "" {
-		return 0, fmt.Errorf("%q is not a size such as \"8GB\" or \"512MiB\"", clip(s))
+		return 0, fmt.Errorf("%q is not a size such as \"8GB\" or \"512MiB\"", truncate(s))
 	}
 	r, ok := new(big.Rat).SetString(number)
 	if !ok {
-		return 0, fmt.Errorf("%q is not a size such as \"8GB\" or \"512MiB\"", clip(s))
+		return 0, fmt.Errorf("%q is not a size such as \"8GB\" or \"512MiB\"", truncate(s))
 	}
 	r.Mul(r, new(big.Rat).SetInt64(unit))
 	switch {
 	case r.Sign() <= 0:
-		return 0, fmt.Errorf("size %q must be more than nothing", clip(s))
+		return 0, fmt.Errorf("size %q must be more than nothing", truncate(s))
 	case r.Cmp(new(big.Rat).SetInt64(int64(MaxSize))) > 0:
-		return 0, fmt.Errorf("size %q is more than the largest there is, %s", clip(s), MaxSize)
+		return 0, fmt.Errorf("size %q is more than the largest there is, %s", truncate(s), MaxSize)
 	case !r.IsInt():
-		return 0, fmt.Errorf("size %q is not a whole number of bytes", clip(s))
+		return 0, fmt.Errorf("size %q is not a whole number of bytes", truncate(s))
 	}
 	return Size(r.Num().Int64()), nil
 }
@@ -115,7 +115,7 @@ func (s Size) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
 func (s *Size) UnmarshalJSON(data []byte) error {
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {
-		return fmt.Errorf("read size %s: %w", clip(string(data)), err)
+		return fmt.Errorf("read size %s: %w", truncate(string(data)), err)
 	}
 	if text == "0B" {
 		*s = 0
@@ -134,10 +134,10 @@ func (s *Size) Set(text string) (err error) {
 
 func (s *Size) read(p *parser, v *value, pointer string) {
 	if v.kind == '0' {
-		p.errorf(v, pointer, "size %s has no unit: write one, as in \"8GB\" or \"512MiB\"", clip(v.text))
+		p.errorf(v, pointer, "size %s has no unit: write one, as in \"8GB\" or \"512MiB\"", truncate(v.text))
 		return
 	}
-	if !p.expect(v, pointer, '"', "a size such as \"8GB\"") || v.text == "0B" {
+	if !p.expectKind(v, pointer, '"', "a size such as \"8GB\"") || v.text == "0B" {
 		return
 	}
 	size, err := ParseSize(v.text)

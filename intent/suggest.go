@@ -13,7 +13,7 @@ func suggest(name string, t reflect.Type) string {
 		if known == "" || known == "-" {
 			continue
 		}
-		if d := edits(fold(name), fold(known)); d < distance {
+		if d := editDistance(foldName(name), foldName(known)); d < distance {
 			best, distance = known, d
 		}
 	}
@@ -23,9 +23,9 @@ func suggest(name string, t reflect.Type) string {
 	return ": did you mean \"" + best + "\"?"
 }
 
-// edits is the Levenshtein distance, with the swap of two neighbours as one edit. Its cost is bounded by the shortness
+// editDistance is the Levenshtein distance, with the swap of two neighbours as one edit. Its cost is bounded by the shortness
 // of names.
-func edits(a, b string) int {
+func editDistance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return 64
 	}
@@ -56,7 +56,7 @@ func Near(name string, known []string) string {
 	best, distance := "", min(3, (len(name)+1)/2)
 	host, _, _ := strings.Cut(name, ".")
 	for _, k := range known {
-		d := edits(strings.ToLower(name), strings.ToLower(k))
+		d := editDistance(strings.ToLower(name), strings.ToLower(k))
 		if short, _, _ := strings.Cut(k, "."); short == host && k != name {
 			d = min(d, 1)
 		}

@@ -57,13 +57,13 @@ func (i Instance) String() string { return string(i.VM) + "." + strconv.Itoa(i.N
 func ParseInstance(s string) (Instance, error) {
 	at := strings.LastIndexByte(s, '.')
 	if at < 0 {
-		return Instance{}, fmt.Errorf("%q is not an instance of a vm such as web.0", clip(s))
+		return Instance{}, fmt.Errorf("%q is not an instance of a vm such as web.0", truncate(s))
 	}
 	n, err := strconv.ParseUint(s[at+1:], 10, 31)
 	if name, fault := ParseVMName(s[:at]); fault == nil && err == nil && strconv.FormatUint(n, 10) == s[at+1:] {
 		return Instance{name, int(n)}, nil
 	}
-	return Instance{}, fmt.Errorf("%q is not an instance of a vm such as web.0", clip(s))
+	return Instance{}, fmt.Errorf("%q is not an instance of a vm such as web.0", truncate(s))
 }
 
 // MaxVMName leaves room in a name for the number of an instance.
@@ -84,11 +84,11 @@ func ParseVMName(s string) (Name, error) {
 }
 
 func (m *VM) check(p *parser, v *value, pointer string) {
-	if r := v.find("region"); r == nil || r.kind == 'n' {
+	if r := v.memberNamed("region"); r == nil || r.kind == 'n' {
 		p.errorf(v, pointer, "\"region\" is missing: a code such as \"SIN\", a list of them, or \"any\"")
 	}
-	sized(p, v, pointer, m.Cores, m.Memory, "such as \"8GB\"")
-	switch c := v.find("count"); {
+	checkCapacity(p, v, pointer, m.Cores, m.Memory, "such as \"8GB\"")
+	switch c := v.memberNamed("count"); {
 	case c == nil || c.kind == 'n':
 		m.Count = 1
 	case m.Count < 0 || m.Count > MaxCount:
@@ -98,17 +98,17 @@ func (m *VM) check(p *parser, v *value, pointer string) {
 	case m.App != "" && m.Cluster == "":
 		p.errorf(v, pointer, "\"cluster\" is missing: which cluster of %s the vm belongs to", m.App)
 	case m.App == "" && m.Cluster != "":
-		p.errorf(v.find("cluster"), pointer+"/cluster", "\"cluster\" is of no use without \"app\"")
+		p.errorf(v.memberNamed("cluster"), pointer+"/cluster", "\"cluster\" is of no use without \"app\"")
 	}
 	switch m.Spread {
 	case "", SpreadNone, SpreadMachine, SpreadDatacenter:
 	default:
-		p.errorf(v.find("spread"), pointer+"/spread", "spread %q is not none, machine or datacenter", clip(string(m.Spread)))
+		p.errorf(v.memberNamed("spread"), pointer+"/spread", "spread %q is not none, machine or datacenter", truncate(string(m.Spread)))
 	}
 	switch m.OnHostLoss {
 	case "", LossReplace, LossWait:
 	default:
-		p.errorf(v.find("on_host_loss"), pointer+"/on_host_loss", "on_host_loss %q is not replace or wait", clip(string(m.OnHostLoss)))
+		p.errorf(v.memberNamed("on_host_loss"), pointer+"/on_host_loss", "on_host_loss %q is not replace or wait", truncate(string(m.OnHostLoss)))
 	}
 	checkLabels(p, v, pointer, "constraints", m.Constraints)
 }

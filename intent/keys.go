@@ -10,15 +10,15 @@ const DefaultRoot = "platypus/"
 
 // Tree is where everything lies in the store. The zero value is not useful; call [ParseRoot].
 type Tree struct {
-	wishes Prefix // what people write
-	own    Prefix // what agents write
+	intent  Prefix // what people write
+	managed Prefix // what agents write
 }
 
 // ParseRoot returns the tree under root, a prefix such as "platypus/" (a missing last "/" is added). The empty root is
 // the layout of 2014: intent at the top of the store, while what agents write still goes under "platypus/".
 func ParseRoot(root string) (Tree, error) {
 	if root == "" {
-		return Tree{wishes: "", own: DefaultRoot}, nil
+		return Tree{intent: "", managed: DefaultRoot}, nil
 	}
 	root = strings.TrimSuffix(root, "/")
 	for segment := range strings.SplitSeq(root, "/") {
@@ -26,33 +26,33 @@ func ParseRoot(root string) (Tree, error) {
 			return Tree{}, fmt.Errorf("parse root %q: %w", root, err)
 		}
 	}
-	return Tree{wishes: Prefix(root + "/intent/"), own: Prefix(root + "/")}, nil
+	return Tree{intent: Prefix(root + "/intent/"), managed: Prefix(root + "/")}, nil
 }
 
 // Intent is the prefix of all that people declare.
-func (t Tree) Intent() Prefix { return t.wishes }
+func (t Tree) Intent() Prefix { return t.intent }
 
 // Own is the prefix of what agents write.
-func (t Tree) Own() Prefix { return t.own }
+func (t Tree) Own() Prefix { return t.managed }
 
 // Nodes is the prefix of all assignments.
-func (t Tree) Nodes() Prefix { return t.wishes.Join("nodes") }
+func (t Tree) Nodes() Prefix { return t.intent.Join("nodes") }
 
 // Node is the prefix of one node's assignments.
-func (t Tree) Node(node Name) Prefix { return t.wishes.Join("nodes", node) }
+func (t Tree) Node(node Name) Prefix { return t.intent.Join("nodes", node) }
 
 // Assignment is the key that puts an app on a node.
 func (t Tree) Assignment(node, app Name) string { return t.Node(node).Key(app) }
 
 // Placements is the prefix of the assignments that the allocator made for a node. Their shape is that of a person's, and
 // where both name an app the person's counts.
-func (t Tree) Placements(node Name) Prefix { return t.own.Join("placement", "nodes", node) }
+func (t Tree) Placements(node Name) Prefix { return t.managed.Join("placement", "nodes", node) }
 
 // Placement is the key by which the allocator puts an app on a node.
 func (t Tree) Placement(node, app Name) string { return t.Placements(node).Key(app) }
 
 // Clusters is the prefix of every cluster of every app.
-func (t Tree) Clusters() Prefix { return t.wishes.Join("clusters") }
+func (t Tree) Clusters() Prefix { return t.intent.Join("clusters") }
 
 // Cluster is the prefix of one cluster of an app.
 func (t Tree) Cluster(app, cluster Name) Prefix { return t.Clusters().Join(app, cluster) }
@@ -66,21 +66,21 @@ func (t Tree) DeployConfig(app, cluster Name) string {
 }
 
 // Statuses is the prefix of all reports.
-func (t Tree) Statuses() Prefix { return t.own.Join("status") }
+func (t Tree) Statuses() Prefix { return t.managed.Join("status") }
 
 // Status is the key of an agent's report.
 func (t Tree) Status(agent, node Name) string { return t.Statuses().Join(agent).Key(node) }
 
 // Alives is the prefix of all signs of life.
-func (t Tree) Alives() Prefix { return t.own.Join("alive") }
+func (t Tree) Alives() Prefix { return t.managed.Join("alive") }
 
 // Alive is the key an agent holds through a session for as long as it runs.
 func (t Tree) Alive(node, agent Name) string { return t.Alives().Join(node).Key(agent) }
 
 // Lock is the key of a lock that nodes of a cluster contend for.
 func (t Tree) Lock(app, cluster, lock Name) string {
-	return t.own.Join("locks", app, cluster).Key(lock)
+	return t.managed.Join("locks", app, cluster).Key(lock)
 }
 
 // Confirm is the key by which a person lets an agent on a node go on with removals that it holds back.
-func (t Tree) Confirm(node, agent Name) string { return t.own.Join("confirm", node).Key(agent) }
+func (t Tree) Confirm(node, agent Name) string { return t.managed.Join("confirm", node).Key(agent) }

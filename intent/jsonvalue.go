@@ -38,7 +38,7 @@ type member struct {
 type parser struct {
 	key      string
 	data     []byte
-	dec      *json.Decoder
+	decoder  *json.Decoder
 	path     []string // names and positions that lead to the value being parsed; joined only to tell of a problem
 	problems Problems
 	errors   int // among problems, and those left out
@@ -62,11 +62,11 @@ func (p *parser) parse() *value {
 		return nil
 	}
 	if err := json.Unmarshal(p.data, new(json.RawMessage)); err != nil {
-		p.syntax(err)
+		p.syntaxError(err)
 		return nil
 	}
-	p.dec = json.NewDecoder(bytes.NewReader(p.data))
-	p.dec.UseNumber()
+	p.decoder = json.NewDecoder(bytes.NewReader(p.data))
+	p.decoder.UseNumber()
 	v, err := p.value()
 	if err != nil {
 		return nil // too deep, and told
@@ -76,8 +76,8 @@ func (p *parser) parse() *value {
 
 var errTooDeep = errors.New("too deep")
 
-// syntax tells what is wrong with the JSON itself and where the scan of the whole value stopped.
-func (p *parser) syntax(err error) {
+// syntaxError tells what is wrong with the JSON itself and where the scan of the whole value stopped.
+func (p *parser) syntaxError(err error) {
 	var syn *json.SyntaxError
 	at := 0
 	if errors.As(err, &syn) {
@@ -89,9 +89,9 @@ func (p *parser) syntax(err error) {
 	p.errorf(&value{at: at}, "", "value is not JSON: %v", err)
 }
 
-// start returns the offset of the next token: the decoder stands before white space and separators.
-func (p *parser) start() int {
-	at := int(p.dec.InputOffset())
+// tokenOffset returns the offset of the next token: the decoder stands before white space and separators.
+func (p *parser) tokenOffset() int {
+	at := int(p.decoder.InputOffset())
 	for at < len(p.data) && strings.IndexByte(" \t\r\n,:", p.data[at]) >= 0 {
 		at++
 	}
@@ -99,15 +99,15 @@ func (p *parser) start() int {
 }
 
 func (p *parser) value() (*value, error) {
-	v := &value{at: p.start()}
-	token, err := p.dec.Token()
+	v := &value{at: p.tokenOffset()}
+	token, err := p.decoder.Token()
 	if err != nil {
 		return nil, err
 	}
 	switch t := token.(type) {
 	case json.Delim:
 		v.kind = byte(t)
-		if err = p.inside(v); err != nil {
+		if err = p.readContents(v); err != nil {
 			return nil, err
 		}
 	case string:
@@ -119,12 +119,12 @@ func (p *parser) value() (*value, error) {
 	default:
 		v.kind = 'n'
 	}
-	v.end = int(p.dec.InputOffset())
+	v.end = int(p.decoder.InputOffset())
 	return v, nil
 }
 
-// inside reads what an array or object holds, and its end.
-func (p *parser) inside(v *value) (err error) {
+// readContents reads what an array or object holds, and its end.
+func (p *parser) readContents(v *value) (err error) {
 	if len(p.path) >= MaxDepth {
 		p.errorf(v, "", "value has more than %d levels of arrays and objects", MaxDepth)
 		return errTooDeep
@@ -133,7 +133,7 @@ func (p *parser) inside(v *value) (err error) {
 	p.path = append(p.path, "")
 	defer func() { p.path = p.path[:last] }()
 	seen := map[string]bool{}
-	for p.dec.More() {
+	for p.decoder.More() {
 		if v.kind == '[' {
 			p.path[last] = strconv.Itoa(len(v.items))
 			item, err := p.value()
@@ -143,15 +143,15 @@ func (p *parser) inside(v *value) (err error) {
 			v.items = append(v.items, item)
 			continue
 		}
-		m := member{at: p.start()}
-		token, err := p.dec.Token()
+		m := member{at: p.tokenOffset()}
+		token, err := p.decoder.Token()
 		if err != nil {
 			return err
 		}
 		m.name, _ = token.(string)
 		p.path[last] = m.name
 		if seen[m.name] {
-			p.errorf(&value{at: m.at}, p.pointer(), "%q stands here twice: keep one", clip(m.name))
+			p.errorf(&value{at: m.at}, p.pointer(), "%q stands here twice: keep one", truncate(m.name))
 		}
 		seen[m.name] = true
 		if m.value, err = p.value(); err != nil {
@@ -159,7 +159,7 @@ func (p *parser) inside(v *value) (err error) {
 		}
 		v.members = append(v.members, m)
 	}
-	_, err = p.dec.Token()
+	_, err = p.decoder.Token()
 	return err
 }
 
@@ -174,15 +174,15 @@ func (p *parser) pointer() string {
 
 // errorf adds an error about v, which may be nil for the value as a whole.
 func (p *parser) errorf(v *value, pointer, format string, args ...any) {
-	p.add(v, pointer, false, fmt.Sprintf(format, args...))
+	p.addProblem(v, pointer, false, fmt.Sprintf(format, args...))
 }
 
 func (p *parser) warnf(v *value, pointer, format string, args ...any) {
-	p.add(v, pointer, true, fmt.Sprintf(format, args...))
+	p.addProblem(v, pointer, true, fmt.Sprintf(format, args...))
 }
 
-// add notes a problem, up to the bound: a value that is wrong in thousands of places shall not flood logs and reports.
-func (p *parser) add(v *value, pointer string, warning bool, text string) {
+// addProblem notes a problem, up to the bound: a value that is wrong in thousands of places shall not flood logs and reports.
+func (p *parser) addProblem(v *value, pointer string, warning bool, text string) {
 	many := &p.errors
 	if warning {
 		many = &p.warnings

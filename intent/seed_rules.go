@@ -31,36 +31,36 @@ func isDigest(digits string) bool {
 	return err == nil && len(raw) == 32
 }
 
-// place is where a member stands, or its object when it is absent.
-func (v *value) place(pointer, name string) (*value, string) {
-	if m := v.find(name); m != nil {
+// memberPosition is where a member stands, or its object when it is absent.
+func (v *value) memberPosition(pointer, name string) (*value, string) {
+	if m := v.memberNamed(name); m != nil {
 		return m, pointer + "/" + name
 	}
 	return v, pointer
 }
 
-// complaint returns a function that tells of a fault of one member.
-func (p *parser) complaint(v *value, pointer string) func(name, format string, args ...any) {
+// memberErrorf returns a function that tells of a fault of one member.
+func (p *parser) memberErrorf(v *value, pointer string) func(name, format string, args ...any) {
 	return func(name, format string, args ...any) {
-		m, where := v.place(pointer, name)
+		m, where := v.memberPosition(pointer, name)
 		p.errorf(m, where, format, args...)
 	}
 }
 
 func (s *Seed) check(p *parser, v *value, pointer string) {
-	complain := p.complaint(v, pointer)
+	complain := p.memberErrorf(v, pointer)
 	s.SHA256 = strings.ToLower(strings.TrimPrefix(s.SHA256, "sha256:"))
 	if why := s.sourceFault(); why != "" {
 		complain("source", "%s", why)
 	}
 	if s.SHA256 != "" && !isDigest(s.SHA256) {
-		complain("sha256", "sha256 %q is not 64 hexadecimal digits", clip(s.SHA256))
+		complain("sha256", "sha256 %q is not 64 hexadecimal digits", truncate(s.SHA256))
 	}
 	if !slices.Contains([]ABI{ABIUnset, ABICommand, ABIReactor}, s.ABI) {
-		complain("abi", "abi %q is not command or reactor", clip(string(s.ABI)))
+		complain("abi", "abi %q is not command or reactor", truncate(string(s.ABI)))
 	}
 	if !slices.Contains([]Freshness{FreshnessUnset, Warm, Reset, Fresh}, s.Instance) {
-		complain("instance", "instance %q is not warm, reset or fresh", clip(string(s.Instance)))
+		complain("instance", "instance %q is not warm, reset or fresh", truncate(string(s.Instance)))
 	}
 	if s.ABI == ABICommand && s.Instance != FreshnessUnset && s.Instance != Fresh {
 		complain("instance", "a command ends with its call: its instance can only be fresh")
@@ -84,15 +84,15 @@ func (s *Seed) sourceFault() string {
 	at, err := url.Parse(s.Source)
 	switch {
 	case strings.HasPrefix(s.Source, "sha256:"):
-		return fmt.Sprintf("source %q is not sha256: and 64 hexadecimal digits", clip(s.Source))
+		return fmt.Sprintf("source %q is not sha256: and 64 hexadecimal digits", truncate(s.Source))
 	case err != nil || at.User != nil || at.Fragment != "":
-		return fmt.Sprintf("source %q is not a plain address", clip(s.Source))
+		return fmt.Sprintf("source %q is not a plain address", truncate(s.Source))
 	case at.Scheme == "file" && (at.Host != "" || !path.IsAbs(at.Path) || path.Clean(at.Path) != at.Path):
-		return fmt.Sprintf("source %q must be file:/// and a plain absolute path", clip(s.Source))
+		return fmt.Sprintf("source %q must be file:/// and a plain absolute path", truncate(s.Source))
 	case at.Scheme != "file" && at.Scheme != "https":
-		return fmt.Sprintf("source %q must begin with sha256:, file:/// or https://", clip(s.Source))
+		return fmt.Sprintf("source %q must begin with sha256:, file:/// or https://", truncate(s.Source))
 	case at.Scheme == "https" && at.Hostname() == "":
-		return fmt.Sprintf("source %q names no host", clip(s.Source))
+		return fmt.Sprintf("source %q names no host", truncate(s.Source))
 	case s.SHA256 == "":
 		return "\"sha256\" is missing: what is fetched from an address must be pinned by its digest"
 	}
@@ -138,13 +138,13 @@ func (s *Seed) checkBounds(complain func(string, string, ...any)) {
 func (s *Seed) checkGrants(p *parser, v *value, pointer string, complain func(string, string, ...any)) {
 	for i, name := range s.Calls {
 		if _, err := ParseName(name); err != nil && name != "*" {
-			item := v.find("calls").items[i]
+			item := v.memberNamed("calls").items[i]
 			p.errorf(item, pointer+"/calls/"+strconv.Itoa(i), "%v; or \"*\" for every seed", err)
 		}
 	}
 	for name := range s.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(s.Env[name], "\x00") {
-			complain("env", "env %q: a name holds no \"=\", and neither name nor value a NUL", clip(name))
+			complain("env", "env %q: a name holds no \"=\", and neither name nor value a NUL", truncate(name))
 		}
 	}
 }

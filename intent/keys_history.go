@@ -1,30 +1,30 @@
 package intent
 
 // History is the prefix of the commit log of what people declare.
-func (t Tree) History() Prefix { return t.own.Join("history", "intent") }
+func (t Tree) History() Prefix { return t.managed.Join("history", "intent") }
 
 // Forks is the prefix below which the forks of this tree lie, each a root of its own.
-func (t Tree) Forks() Prefix { return t.own.Join("forks") }
+func (t Tree) Forks() Prefix { return t.managed.Join("forks") }
 
 // Fork is the tree of a fork: its intent, its history and what agents that were pointed at it write.
 func (t Tree) Fork(name Name) Tree {
 	root := t.Forks().Join(name)
-	return Tree{wishes: root.Join("intent"), own: root}
+	return Tree{intent: root.Join("intent"), managed: root}
 }
 
 // Root is what [ParseRoot] makes this tree of.
 func (t Tree) Root() string {
-	if t.wishes == "" {
+	if t.intent == "" {
 		return ""
 	}
-	return string(t.own)
+	return string(t.managed)
 }
 
 // Declared are the prefixes that hold all that people declare. With the layout of 2014 the top of the store holds much
 // besides; there it is what that layout knew.
 func (t Tree) Declared() []Prefix {
-	if t.wishes == "" {
+	if t.intent == "" {
 		return []Prefix{"clusters/", "nodes/"}
 	}
-	return []Prefix{t.wishes}
+	return []Prefix{t.intent}
 }

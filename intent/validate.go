@@ -9,12 +9,12 @@ import (
 // Check returns all that is wrong with the value of a key below the intent prefix, such as
 // "clusters/slug/production/config". It needs no store, so that a mistake is found before it is declared.
 func Check(key string, data []byte) Problems {
-	noun, err := nounOf(key)
+	noun, err := newValueFor(key)
 	if err != nil {
 		return Problems{{Key: key, Text: err.Error()}}
 	}
 	problems := decode(key, data, noun)
-	if folder, _, _ := strings.Cut(key, "/"); unread[folder] {
+	if folder, _, _ := strings.Cut(key, "/"); ignoredFolders[folder] {
 		text := fmt.Sprintf("nothing reads %s/ yet: what is declared there has no effect, so it is refused", folder)
 		problems = append(Problems{{Key: key, Line: 1, Col: 1, Text: text}}, problems...)
 	}
@@ -23,13 +23,13 @@ func Check(key string, data []byte) Problems {
 
 // CheckKey returns what is wrong with a key below the intent prefix, whatever its value.
 func CheckKey(key string) error {
-	_, err := nounOf(key)
+	_, err := newValueFor(key)
 	return err
 }
 
-// unread are the folders below the intent prefix that no agent acts on yet. A place, and not the key, is blamed, so that
+// ignoredFolders are the folders below the intent prefix that no agent acts on yet. A place, and not the key, is blamed, so that
 // keys that are there can be removed.
-var unread = map[string]bool{"services": true, "routes": true}
+var ignoredFolders = map[string]bool{"services": true, "routes": true}
 
 // Decode reads the value of a key that holds a T, and returns all that is wrong with it. When the problems hold an error
 // the noun is the zero T: half of a wish is none.
@@ -40,25 +40,25 @@ func Decode[T any](key string, data []byte) (noun T, problems Problems) {
 	return noun, problems
 }
 
-// kinds are the folders below the intent prefix and the number of segments that follow in a key.
-var kinds = map[string]int{"nodes": 2, "clusters": 3, "regions": 1, "machines": 2, "vms": 1, "seeds": 1, "sites": 1,
+// folderSegments are the folders below the intent prefix and the number of segments that follow in a key.
+var folderSegments = map[string]int{"nodes": 2, "clusters": 3, "regions": 1, "machines": 2, "vms": 1, "seeds": 1, "sites": 1,
 	"blobs": 1, "services": 1, "routes": 1}
 
 // IsFolder reports whether a word is a folder below the intent prefix, such as "nodes".
 func IsFolder(name string) bool {
-	_, known := kinds[name]
+	_, known := folderSegments[name]
 	return known
 }
 
-// nounOf returns a pointer to the zero noun that a key holds.
-func nounOf(key string) (any, error) {
+// newValueFor returns a pointer to the zero noun that a key holds.
+func newValueFor(key string) (any, error) {
 	segments := strings.Split(key, "/")
 	for _, s := range segments {
 		if _, err := ParseName(s); err != nil {
 			return nil, err
 		}
 	}
-	wanted, known := kinds[segments[0]]
+	wanted, known := folderSegments[segments[0]]
 	if !known {
 		return nil, fmt.Errorf("nothing is declared below %q: known are nodes/ clusters/ regions/ machines/ vms/ seeds/ sites/ blobs/", segments[0])
 	}

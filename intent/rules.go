@@ -18,21 +18,21 @@ func (a *Assignment) check(p *parser, v *value, pointer string) {
 func (c *Config) check(p *parser, v *value, pointer string) {
 	if c.Versions == nil {
 		c.Versions = map[Name]Version{}
-		if slipped(v, reflect.TypeFor[Config]()) || v.find("versions") != nil {
+		if hasUnknownMember(v, reflect.TypeFor[Config]()) || v.memberNamed("versions") != nil {
 			p.errorf(v, pointer, "\"versions\" is missing: write {} when no version shall be there")
 		}
 	}
 	if c.MinNodes < 0 {
-		p.errorf(v.find("min_nodes"), pointer+"/min_nodes", "min_nodes must not be negative")
+		p.errorf(v.memberNamed("min_nodes"), pointer+"/min_nodes", "min_nodes must not be negative")
 	}
 	switch c.OnConfig {
 	case OnConfigUnset, OnConfigRestart, OnConfigNothing, OnConfigHUP, OnConfigUSR1, OnConfigUSR2:
 	default:
-		p.errorf(v.find("on_config"), pointer+"/on_config", "on_config %q is not restart, nothing, signal:HUP, signal:USR1 or signal:USR2",
-			clip(string(c.OnConfig)))
+		p.errorf(v.memberNamed("on_config"), pointer+"/on_config", "on_config %q is not restart, nothing, signal:HUP, signal:USR1 or signal:USR2",
+			truncate(string(c.OnConfig)))
 	}
-	if len(c.Restart) > maxRestart {
-		p.errorf(v.find("restart"), pointer+"/restart", "restart has %d bytes: at most %d are allowed", len(c.Restart), maxRestart)
+	if len(c.Restart) > maxRestartText {
+		p.errorf(v.memberNamed("restart"), pointer+"/restart", "restart has %d bytes: at most %d are allowed", len(c.Restart), maxRestartText)
 	}
 	var active []string
 	for _, id := range c.Wanted() {
@@ -41,18 +41,18 @@ func (c *Config) check(p *parser, v *value, pointer string) {
 		}
 	}
 	if len(active) > 1 {
-		p.errorf(v.find("versions"), pointer+"/versions", "versions %s are all active: at most one may be", strings.Join(active, ", "))
+		p.errorf(v.memberNamed("versions"), pointer+"/versions", "versions %s are all active: at most one may be", strings.Join(active, ", "))
 	}
 }
 
-// maxRestart bounds the text of restart in bytes: a time or a reason.
-const maxRestart = 256
+// maxRestartText bounds the text of restart in bytes: a time or a reason.
+const maxRestartText = 256
 
-// slipped reports whether an object has a member that its noun does not know: what is absent may then only be misspelt,
+// hasUnknownMember reports whether an object has a member that its noun does not know: what is absent may then only be misspelt,
 // and must not count as a wish for nothing.
-func slipped(v *value, noun reflect.Type) bool {
-	known := membersOf(noun)
-	return slices.ContainsFunc(v.members, func(m member) bool { _, ok := known[fold(m.name)]; return !ok })
+func hasUnknownMember(v *value, noun reflect.Type) bool {
+	known := fieldIndexes(noun)
+	return slices.ContainsFunc(v.members, func(m member) bool { _, ok := known[foldName(m.name)]; return !ok })
 }
 
 func (ver *Version) read(p *parser, v *value, pointer string) {
@@ -61,23 +61,23 @@ func (ver *Version) read(p *parser, v *value, pointer string) {
 	case '"':
 		ver.Status = Status(v.text)
 	case '{':
-		p.object(v, pointer, reflect.ValueOf((*object)(ver)).Elem())
+		p.decodeObject(v, pointer, reflect.ValueOf((*object)(ver)).Elem())
 	default:
-		p.expect(v, pointer, '"', "a status or an object with \"status\" and \"sha256\"")
+		p.expectKind(v, pointer, '"', "a status or an object with \"status\" and \"sha256\"")
 		return
 	}
 	if !ver.Status.Known() {
-		p.warnf(v, pointer, "status %q is unknown and means \"prep\": only \"active\" runs", clip(string(ver.Status)))
+		p.warnf(v, pointer, "status %q is unknown and means \"prep\": only \"active\" runs", truncate(string(ver.Status)))
 	}
 	ver.SHA256 = strings.ToLower(strings.TrimPrefix(ver.SHA256, "sha256:"))
 	if raw, err := hex.DecodeString(ver.SHA256); err != nil || len(raw) != 32 && len(raw) != 0 {
-		p.errorf(v.find("sha256"), pointer+"/sha256", "sha256 %q is not 64 hexadecimal digits", clip(ver.SHA256))
+		p.errorf(v.memberNamed("sha256"), pointer+"/sha256", "sha256 %q is not 64 hexadecimal digits", truncate(ver.SHA256))
 	}
 }
 
 func (c *DeployConfig) check(p *parser, v *value, pointer string) {
 	at := func(name string) (*value, string) {
-		if m := v.find(name); m != nil {
+		if m := v.memberNamed(name); m != nil {
 			return m, pointer + "/" + name
 		}
 		return v, pointer
@@ -93,10 +93,10 @@ func (c *DeployConfig) check(p *parser, v *value, pointer string) {
 	switch c.Require {
 	case RequireUnset, RequireNone, RequireDigest, RequireSignature:
 	default:
-		complain("require", "require %q is not none, digest or signature", clip(string(c.Require)))
+		complain("require", "require %q is not none, digest or signature", truncate(string(c.Require)))
 	}
 	if c.RunAs != "" && !userName(c.RunAs) {
-		complain("run_as", "run_as %q is not a user name", clip(c.RunAs))
+		complain("run_as", "run_as %q is not a user name", truncate(c.RunAs))
 	}
 	if c.Keep < 0 || c.Keep > 1000 {
 		complain("keep", "keep must be within 0 to 1000")
@@ -116,26 +116,26 @@ func basedirFault(dir string) string {
 		return fmt.Sprintf("basedir of %d bytes is too long: at most %d are allowed", len(dir), maxBasedir)
 	case !path.IsAbs(dir):
 		return fmt.Sprintf("basedir %q must be an absolute path", dir)
-	case clean != dir && clean+"/" != dir || !plain(dir):
+	case clean != dir && clean+"/" != dir || !needsNoQuoting(dir):
 		return fmt.Sprintf("basedir %q must be a plain path without \"..\", \"//\", spaces or control characters", dir)
 	}
 	top, below, _ := strings.Cut(clean[1:], "/")
-	if ofSystem[top] || below == "" && (shared[top] || top == "") {
+	if systemDirs[top] || below == "" && (sharedDirs[top] || top == "") {
 		return fmt.Sprintf("basedir %q belongs to the system: choose a directory of the app's own", dir)
 	}
 	return ""
 }
 
-// ofSystem are the directories below / in which nothing of an app may lie, shared those that are never one app's own.
+// systemDirs are the directories below / in which nothing of an app may lie, shared those that are never one app's own.
 var (
-	ofSystem = map[string]bool{"bin": true, "boot": true, "dev": true, "etc": true, "lib": true, "lib32": true,
+	systemDirs = map[string]bool{"bin": true, "boot": true, "dev": true, "etc": true, "lib": true, "lib32": true,
 		"lib64": true, "proc": true, "sbin": true, "sys": true}
-	shared = map[string]bool{"home": true, "media": true, "mnt": true, "opt": true, "root": true, "run": true,
+	sharedDirs = map[string]bool{"home": true, "media": true, "mnt": true, "opt": true, "root": true, "run": true,
 		"srv": true, "tmp": true, "usr": true, "var": true}
 )
 
-// plain reports whether a path may be written into run scripts and unit files without quoting trouble.
-func plain(s string) bool {
+// needsNoQuoting reports whether a path may be written into run scripts and unit files without quoting trouble.
+func needsNoQuoting(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !alphanumeric(c) && c != '/' && c != '.' && c != '_' && c != '-' && c != '+' && c != '@' {
 			return false

@@ -1,37 +1,37 @@
 package intent
 
 // Seeds is the prefix of all seeds.
-func (t Tree) Seeds() Prefix { return t.wishes.Join("seeds") }
+func (t Tree) Seeds() Prefix { return t.intent.Join("seeds") }
 
 // Seed is the key of a seed.
 func (t Tree) Seed(name Name) string { return t.Seeds().Key(name) }
 
 // Sites is the prefix of all sites.
-func (t Tree) Sites() Prefix { return t.wishes.Join("sites") }
+func (t Tree) Sites() Prefix { return t.intent.Join("sites") }
 
 // Site is the key of a site.
 func (t Tree) Site(name Name) string { return t.Sites().Key(name) }
 
 // Blobs is the prefix of all blobs that are kept for their own sake.
-func (t Tree) Blobs() Prefix { return t.wishes.Join("blobs") }
+func (t Tree) Blobs() Prefix { return t.intent.Join("blobs") }
 
 // Blob is the key of a blob; digest is 64 hexadecimal digits.
 func (t Tree) Blob(digest Name) string { return t.Blobs().Key(digest) }
 
 // Replicas is the prefix of what nodes say of the seeds that they hold: <seed>/<node>, each a [Replica].
-func (t Tree) Replicas() Prefix { return t.own.Join("placement", "seeds") }
+func (t Tree) Replicas() Prefix { return t.managed.Join("placement", "seeds") }
 
 // Replica is the key of one node's replica of a seed.
 func (t Tree) Replica(seed, node Name) string { return t.Replicas().Join(seed).Key(node) }
 
 // Hosts is the prefix of the nodes that take seeds, each a [Host].
-func (t Tree) Hosts() Prefix { return t.own.Join("placement", "hosts") }
+func (t Tree) Hosts() Prefix { return t.managed.Join("placement", "hosts") }
 
 // Host is the key of one node that takes seeds.
 func (t Tree) Host(node Name) string { return t.Hosts().Key(node) }
 
 // Holders is the prefix of who holds which blob: <digest>/<node>, each a [Holder].
-func (t Tree) Holders() Prefix { return t.own.Join("placement", "blobs") }
+func (t Tree) Holders() Prefix { return t.managed.Join("placement", "blobs") }
 
 // Holder is the key by which a node says that it holds a blob.
 func (t Tree) Holder(digest, node Name) string { return t.Holders().Join(digest).Key(node) }
