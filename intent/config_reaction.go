@@ -5,20 +5,20 @@ import (
 	"encoding/json"
 )
 
-// Reaction is what becomes of a running process when its app's settings change and its version does not. Setlive acts on
-// it and the command line predicts it, so both ask the same function.
+// Reaction is what happens to a running process if the settings of its app change and its version does not. Setlive
+// acts on it and the command line predicts it, so both use this function.
 type Reaction string
 
 // The reactions.
 const (
-	ReactionNone    Reaction = ""        // nothing that a process knows has changed
-	ReactionRestart Reaction = "restart" // another process takes its place
+	ReactionNone    Reaction = ""        // nothing visible to the process changed
+	ReactionRestart Reaction = "restart" // the process is replaced
 	ReactionSignal  Reaction = "signal"  // the file with user_config changes, then it gets a signal
-	ReactionFile    Reaction = "file"    // the file with user_config changes, and it reads that when it pleases
+	ReactionFile    Reaction = "file"    // the file with user_config changes; the process reads it whenever it wants
 )
 
-// Reaction decides what a change needs: settings reports whether anything but user_config that a process gets at its
-// start differs (basedir, run_as), userConfig whether that does.
+// Reaction returns the reaction to a change. settings reports whether a start setting other than user_config (basedir,
+// run_as) differs, userConfig whether user_config does.
 func (o OnConfig) Reaction(settings, userConfig bool) Reaction {
 	_, signals := o.Signal()
 	switch {
@@ -34,8 +34,8 @@ func (o OnConfig) Reaction(settings, userConfig bool) Reaction {
 	return ReactionRestart
 }
 
-// SettleConfig returns a user_config with its white space and the order of its members settled, {} for none: two that
-// are settled alike are the same to an app.
+// SettleConfig returns a user_config in canonical form (white space and order of members), {} for none: equal forms
+// mean the same to an app.
 func SettleConfig(config []byte) []byte {
 	if len(bytes.TrimSpace(config)) == 0 {
 		return []byte("{}")

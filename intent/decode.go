@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// customReader is implemented by nouns that are written in more than one form, such as a port.
+// customReader is implemented by types with several written forms, such as a port.
 type customReader interface {
 	read(p *parser, v *value, pointer string)
 }
 
-// validator is implemented by nouns with rules that go beyond the type of each member.
+// validator is implemented by types with rules beyond the type of each member.
 type validator interface {
 	check(p *parser, v *value, pointer string)
 }
 
-// decode reads the value of key into noun, a pointer to a struct, and returns all that is wrong with it. When the
-// problems hold an error, noun must not be used.
+// decode reads the value of key into noun, a pointer to a struct, and returns all its problems. If they contain an
+// error, noun must not be used.
 func decode(key string, data []byte, noun any) Problems {
 	p := &parser{key: key, data: data}
 	if v := p.parse(); v != nil && p.errors == 0 {
@@ -47,7 +47,7 @@ func (p *parser) decodeInto(v *value, pointer string, target reflect.Value) {
 	before := p.errors
 	p.decodeKind(v, pointer, target)
 	if c, ok := target.Addr().Interface().(validator); ok && p.errors == before {
-		c.check(p, v, pointer) // what a member lacks is only known when all of them could be read
+		c.check(p, v, pointer) // missing members are only known if all members could be read
 	}
 }
 
@@ -79,8 +79,8 @@ func (p *parser) decodeKind(v *value, pointer string, target reflect.Value) {
 	}
 }
 
-// decodeObject reads members by name. Names match as in 2014: case and underscores do not count, so that minnodes, MinNodes
-// and min_nodes are one.
+// decodeObject reads members by name. Names match as in 2014: case and underscores do not count, so that minnodes,
+// MinNodes and min_nodes are the same.
 func (p *parser) decodeObject(v *value, pointer string, target reflect.Value) {
 	if !p.expectKind(v, pointer, '{', "an object") {
 		return
@@ -141,7 +141,7 @@ func (p *parser) decodeInteger(v *value, pointer string) int {
 	return n
 }
 
-// expectKind adds an error unless v is of the kind wanted.
+// expectKind adds an error unless v is of the wanted kind.
 func (p *parser) expectKind(v *value, pointer string, kind byte, wanted string) bool {
 	if v.kind == kind {
 		return true
@@ -152,7 +152,7 @@ func (p *parser) expectKind(v *value, pointer string, kind byte, wanted string) 
 	return false
 }
 
-// truncate keeps a message short whatever a value holds.
+// truncate keeps a message short whatever the value contains.
 func truncate(text string) string {
 	if len(text) > 40 {
 		return strings.ToValidUTF8(text[:40], "") + "…"
@@ -160,8 +160,8 @@ func truncate(text string) string {
 	return text
 }
 
-// fieldIndexes returns where the member of each name lies. What an embedded struct holds counts as the outer one's, as in
-// encoding/json.
+// fieldIndexes returns the field index of each member. Fields of an embedded struct count as members of the outer one,
+// as in encoding/json.
 func fieldIndexes(t reflect.Type) map[string][]int {
 	members := map[string][]int{}
 	for _, f := range reflect.VisibleFields(t) {

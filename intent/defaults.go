@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What holds when intent is silent.
+// Defaults of intent.
 const (
 	DefaultKeep        = 3
 	DefaultStopTimeout = 30 * time.Second
@@ -36,7 +36,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // MarshalJSON writes a JSON string.
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
 
-// Or returns the span, or otherwise when it is not set.
+// Or returns the span, or the given default if it is unset.
 func (d Duration) Or(otherwise time.Duration) time.Duration {
 	if d == 0 {
 		return otherwise

@@ -1,7 +1,7 @@
 package intent
 
-// Health says when an app counts as healthy. Passing once is not enough: the very same process must pass Successes
-// times in a row over at least MinHealthy, within Deadline of its start.
+// Health defines when an app counts as healthy. One passed probe is not enough: the same process must pass Successes
+// probes in a row over at least MinHealthy, within Deadline of its start.
 type Health struct {
 	Type       string   `json:"type,omitempty"`        // http, tcp, exec or up; inferred from the members given
 	Path       string   `json:"path,omitempty"`        // http: "/" when unset; 2xx and 3xx pass
@@ -10,7 +10,7 @@ type Health struct {
 	Interval   Duration `json:"interval,omitempty"`    // between two probes; DefaultInterval
 	Timeout    Duration `json:"timeout,omitempty"`     // of one probe; DefaultTimeout
 	Successes  int      `json:"successes,omitempty"`   // in a row; DefaultSuccesses
-	MinHealthy Duration `json:"min_healthy,omitempty"` // from the first of them to the last; DefaultMinHealthy
+	MinHealthy Duration `json:"min_healthy,omitempty"` // from the first success to the last; DefaultMinHealthy
 	Deadline   Duration `json:"deadline,omitempty"`    // from the start of the process; DefaultDeadline
 }
 

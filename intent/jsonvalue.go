@@ -10,15 +10,15 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of one value.
+// Limits of one value.
 const (
 	MaxValue = 256 << 10 // bytes of a value in the store
-	MaxDepth = 32        // arrays and objects within each other
+	MaxDepth = 32        // nested arrays and objects
 
-	maxProblems = 50 // errors, and warnings, that are told of one value
+	maxProblems = 50 // errors, and warnings, that are reported for one value
 )
 
-// value is one parsed JSON value that remembers where it stood, so that a mistake in it can be shown.
+// value is one parsed JSON value with its position, for error messages.
 type value struct {
 	at      int  // offset of its first byte
 	end     int  // offset after its last byte
@@ -34,18 +34,18 @@ type member struct {
 	value *value
 }
 
-// parser reads one value of a key into a tree and collects what is wrong with it.
+// parser parses the value of a key and collects its problems.
 type parser struct {
 	key      string
 	data     []byte
 	decoder  *json.Decoder
-	path     []string // names and positions that lead to the value being parsed; joined only to tell of a problem
+	path     []string // the path to the current value; joined only to report a problem
 	problems Problems
-	errors   int // among problems, and those left out
+	errors   int // number of errors, including those that were not recorded
 	warnings int
 }
 
-// parse returns the value, or nil when data is not JSON that may be trusted.
+// parse returns the value, or nil if data is not acceptable JSON.
 func (p *parser) parse() *value {
 	switch {
 	case len(p.data) > MaxValue:
@@ -69,14 +69,14 @@ func (p *parser) parse() *value {
 	p.decoder.UseNumber()
 	v, err := p.value()
 	if err != nil {
-		return nil // too deep, and told
+		return nil // too deep, and reported
 	}
 	return v
 }
 
 var errTooDeep = errors.New("too deep")
 
-// syntaxError tells what is wrong with the JSON itself and where the scan of the whole value stopped.
+// syntaxError reports a JSON syntax error at the offset where the scan stopped.
 func (p *parser) syntaxError(err error) {
 	var syn *json.SyntaxError
 	at := 0
@@ -123,7 +123,7 @@ func (p *parser) value() (*value, error) {
 	return v, nil
 }
 
-// readContents reads what an array or object holds, and its end.
+// readContents reads the contents of an array or object up to its end.
 func (p *parser) readContents(v *value) (err error) {
 	if len(p.path) >= MaxDepth {
 		p.errorf(v, "", "value has more than %d levels of arrays and objects", MaxDepth)
@@ -163,7 +163,7 @@ func (p *parser) readContents(v *value) (err error) {
 	return err
 }
 
-// pointer returns the JSON pointer to what is being parsed.
+// pointer returns the JSON pointer of the current value.
 func (p *parser) pointer() string {
 	var b strings.Builder
 	for _, name := range p.path {
@@ -172,7 +172,7 @@ func (p *parser) pointer() string {
 	return b.String()
 }
 
-// errorf adds an error about v, which may be nil for the value as a whole.
+// errorf adds an error about v, which may be nil for the whole value.
 func (p *parser) errorf(v *value, pointer, format string, args ...any) {
 	p.addProblem(v, pointer, false, fmt.Sprintf(format, args...))
 }
@@ -181,7 +181,7 @@ func (p *parser) warnf(v *value, pointer, format string, args ...any) {
 	p.addProblem(v, pointer, true, fmt.Sprintf(format, args...))
 }
 
-// addProblem notes a problem, up to the bound: a value that is wrong in thousands of places shall not flood logs and reports.
+// addProblem records a problem, up to the limit: a value with thousands of mistakes must not flood logs and reports.
 func (p *parser) addProblem(v *value, pointer string, warning bool, text string) {
 	many := &p.errors
 	if warning {
@@ -202,7 +202,7 @@ func (p *parser) addProblem(v *value, pointer string, warning bool, text string)
 	p.problems = append(p.problems, problem)
 }
 
-// escape makes a member's name a segment of a JSON pointer. A name is at most as long as the value.
+// escape converts a member name to a segment of a JSON pointer. A name is at most as long as the value.
 func escape(name string) string {
 	if !strings.ContainsAny(name, "~/") {
 		return name

@@ -15,7 +15,7 @@ func (t Tree) MachinesIn(region Name) Prefix { return t.Machines().Join(region) 
 // Machine is the key of one machine.
 func (t Tree) Machine(region, machine Name) string { return t.MachinesIn(region).Key(machine) }
 
-// VMs is the prefix of all vms that are wished for.
+// VMs is the prefix of all declared vms.
 func (t Tree) VMs() Prefix { return t.intent.Join("vms") }
 
 // VM is the key of one vm.
@@ -27,14 +27,14 @@ func (t Tree) Ledgers() Prefix { return t.managed.Join("ledger") }
 // LedgersIn is the prefix of the ledgers of a region.
 func (t Tree) LedgersIn(region Name) Prefix { return t.Ledgers().Join(region) }
 
-// Ledger is the key of what a machine holds.
+// Ledger is the key of the entries held on a machine.
 func (t Tree) Ledger(region, machine Name) string { return t.LedgersIn(region).Key(machine) }
 
-// PlacedVMs is the prefix of where the instances of vms are.
+// PlacedVMs is the prefix of the placement records of vm instances.
 func (t Tree) PlacedVMs() Prefix { return t.managed.Join("placement", "vms") }
 
-// PlacedVM is the key of where one instance is.
+// PlacedVM is the key of the placement record of one instance.
 func (t Tree) PlacedVM(i Instance) string { return t.PlacedVMs().Key(Name(i.String())) }
 
-// PlacedNodes is the prefix of the apps that placed vms bring to nodes; see [Tree.Placements] for one node.
+// PlacedNodes is the prefix of the app assignments made for placed vms; see [Tree.Placements] for one node.
 func (t Tree) PlacedNodes() Prefix { return t.managed.Join("placement", "nodes") }

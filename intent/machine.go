@@ -2,15 +2,15 @@ package intent
 
 import "time"
 
-// Machine is what one node can hold: the value of machines/<region>/<machine>. Its name is the node's. It never holds
-// credentials.
+// Machine is the capacity of one node: the value of machines/<region>/<machine>. Its name is that of the node. It never
+// contains credentials.
 type Machine struct {
 	Cores      int             `json:"cores"`                // 1 to MaxCores; required
 	Memory     Size            `json:"memory"`               // required
-	Address    string          `json:"address,omitempty"`    // as the inventory spells it, for people
+	Address    string          `json:"address,omitempty"`    // as in the inventory, for people
 	Datacenter string          `json:"datacenter,omitempty"` // machines that fail together
-	Labels     map[Name]string `json:"labels,omitempty"`     // what constraints of vms ask for
-	Reserved   Share           `json:"reserved,omitzero"`    // kept for the machine itself, never given to a vm
+	Labels     map[Name]string `json:"labels,omitempty"`     // matched by the constraints of vms
+	Reserved   Share           `json:"reserved,omitzero"`    // kept for the machine itself, never allocated to a vm
 	State      MachineState    `json:"state,omitempty"`      // ready when unset
 	Drain      *Drain          `json:"drain,omitempty"`      // how a draining machine is emptied
 }
@@ -21,16 +21,16 @@ type Share struct {
 	Memory Size `json:"memory,omitempty"`
 }
 
-// Plus is both shares together.
+// Plus returns the sum of both shares.
 func (s Share) Plus(o Share) Share { return Share{s.Cores + o.Cores, s.Memory + o.Memory} }
 
-// Minus is what is left of s without o; it is negative where o is more.
+// Minus returns s without o; it may be negative.
 func (s Share) Minus(o Share) Share { return Share{s.Cores - o.Cores, s.Memory - o.Memory} }
 
-// Whole is all that the machine has; what vms may take of it is [Machine.Usable].
+// Whole is the total of the machine; [Machine.Usable] is what vms may use.
 func (m Machine) Whole() Share { return Share{m.Cores, m.Memory} }
 
-// Usable is what vms may take: the whole without what is reserved.
+// Usable is what vms may use: the total without the reserved share.
 func (m Machine) Usable() Share { return m.Whole().Minus(m.Reserved) }
 
 // MachineState is what people decided about a machine.
@@ -41,7 +41,7 @@ const (
 	MachineReady    MachineState = "ready"    // takes vms
 	MachineCordoned MachineState = "cordoned" // keeps what it has and takes nothing new
 	MachineDraining MachineState = "draining" // is being emptied
-	MachineDead     MachineState = "dead"     // a person's word that nothing runs there any more
+	MachineDead     MachineState = "dead"     // declared by a person: nothing runs there any more
 )
 
 // Is reports the state, with unset meaning ready.
@@ -51,14 +51,14 @@ func (m Machine) Is(state MachineState) bool {
 
 // Drain is how a machine is emptied.
 type Drain struct {
-	Parallel int       `json:"parallel,omitempty"` // vms on their way at once; DefaultDrainParallel when 0
-	Deadline time.Time `json:"deadline,omitzero"`  // when all that is left goes at once, even without a new place; zero: never
+	Parallel int       `json:"parallel,omitempty"` // vms moving at the same time; DefaultDrainParallel if 0
+	Deadline time.Time `json:"deadline,omitzero"`  // when the rest is evicted, even without a new place; zero: never
 }
 
-// DefaultDrainParallel is how many vms leave a draining machine at once unless somebody says otherwise.
+// DefaultDrainParallel is the default number of vms that leave a draining machine at the same time.
 const DefaultDrainParallel = 2
 
-// MaxCores is the largest number of cores there is.
+// MaxCores is the maximum number of cores.
 const MaxCores = 1 << 16
 
 func (m *Machine) check(p *parser, v *value, pointer string) {
@@ -85,7 +85,7 @@ func (m *Machine) check(p *parser, v *value, pointer string) {
 	checkLabels(p, v, pointer, "labels", m.Labels)
 }
 
-// checkCapacity checks what a machine has and a vm takes.
+// checkCapacity checks the size of a machine or a vm.
 func checkCapacity(p *parser, v *value, pointer string, cores int, memory Size, example string) {
 	switch c := v.memberNamed("cores"); {
 	case c == nil || c.kind == 'n':

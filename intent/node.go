@@ -16,11 +16,11 @@ type Pair struct {
 	Value       []byte
 	CreateIndex uint64
 	ModifyIndex uint64
-	Flags       uint64 // the writer's own mark; plain puts leave 0
+	Flags       uint64 // of the writer; plain puts leave 0
 }
 
-// ReadNode makes a node's intent out of the pairs read below [Tree.Node], below [Tree.Placements] and below the clusters
-// that those name (more pairs do no harm). It never drops an app: one that cannot be used is returned with a phase and a
+// ReadNode builds the intent of a node from the pairs below [Tree.Node], below [Tree.Placements] and below the clusters
+// that those name (additional pairs are ignored). It never drops an app: an unusable one is returned with a phase and a
 // reason.
 func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 	byKey := make(map[string]Pair, len(pairs))
@@ -32,11 +32,11 @@ func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 		p := byKey[key]
 		segment, below := tree.assignedApp(node, key)
 		if !below || len(p.Value) == 0 && strings.HasSuffix(p.Key, "/") {
-			continue // elsewhere, or the empty folder key that the Consul page makes
+			continue // elsewhere, or the empty folder key that Consul's UI creates
 		}
 		if own := tree.Node(node).Key(Name(segment)); own != key {
 			if _, declared := byKey[own]; declared {
-				continue // a person's own word on this app counts, even one that cannot be used
+				continue // a person's assignment wins, even an unusable one
 			}
 		}
 		app, problems := readApp(tree, segment, p, byKey)
@@ -55,8 +55,7 @@ func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 	return n
 }
 
-// Assignments returns the app and the cluster named by each assignment that can be read: what must be watched beside
-// the node itself.
+// Assignments returns the clusters named by valid assignments: the prefixes to watch in addition to the node itself.
 func Assignments(tree Tree, node Name, pairs []Pair) []Prefix {
 	var clusters []Prefix
 	for _, p := range pairs {
@@ -74,7 +73,7 @@ func Assignments(tree Tree, node Name, pairs []Pair) []Prefix {
 	return slices.Compact(clusters)
 }
 
-// assignedApp returns the app that a key puts on the node, be it a person's key or the allocator's.
+// assignedApp returns the app that a key assigns to the node, written by a person or the allocator.
 func (t Tree) assignedApp(node Name, key string) (app string, ok bool) {
 	if app, ok = t.Node(node).Below(key); ok {
 		return app, true
@@ -106,15 +105,15 @@ func readApp(tree Tree, segment string, p Pair, byKey map[string]Pair) (app App,
 		app.Index = max(app.Index, value.ModifyIndex)
 		found := decode(part.key, value.Value, part.noun)
 		if problems = append(problems, found...); found.Err() != nil {
-			reflect.ValueOf(part.noun).Elem().SetZero() // half of a wish is none
+			reflect.ValueOf(part.noun).Elem().SetZero() // a partly read value must not be used
 		}
 	}
 	return app, problems
 }
 
-// rejectSharedBasedirs makes every app invalid whose basedir overlaps that of an older one: two apps would fight over one
-// current link. The older keeps its claim even while its other values are unusable, or a typing mistake in those would
-// hand its directory to the younger.
+// rejectSharedBasedirs invalidates every app whose basedir overlaps that of an older one: both would write the same
+// current link. The older app keeps its claim even if its other values are unusable; otherwise a typing error there
+// would give its directory to the younger.
 func rejectSharedBasedirs(apps []App) {
 	byAge := make([]*App, 0, len(apps))
 	for i := range apps {
@@ -137,10 +136,10 @@ func rejectSharedBasedirs(apps []App) {
 	}
 }
 
-// basedirClaims are the basedirs taken so far, and every directory above one.
+// basedirClaims are the claimed basedirs, and all their parent directories.
 type basedirClaims struct{ byDir, byParent map[string]*App }
 
-// overlapping returns the app whose basedir is dir, lies in it or holds it, or nil.
+// overlapping returns the app whose basedir equals, contains or lies in dir, or nil.
 func (c basedirClaims) overlapping(dir string) *App {
 	if b := c.byParent[dir]; b != nil {
 		return b

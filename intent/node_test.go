@@ -21,7 +21,7 @@ func tree(t testing.TB, root string) Tree {
 	return parsed
 }
 
-// pairsOf makes pairs out of keys below the intent prefix, with indices that grow in the order of the keys.
+// pairsOf makes pairs of keys below the intent prefix, with increasing indices in key order.
 func pairsOf(tree Tree, values map[string]string) (pairs []Pair) {
 	keys := make([]string, 0, len(values))
 	for key := range values {
@@ -34,7 +34,7 @@ func pairsOf(tree Tree, values map[string]string) (pairs []Pair) {
 	return pairs
 }
 
-// sound is what one app of a name and basedir needs.
+// sound returns the values of one valid app.
 func sound(name, basedir string) map[string]string {
 	return map[string]string{
 		"nodes/web1/" + name:                             `{"cluster":"production"}`,
@@ -53,7 +53,7 @@ func merge(parts ...map[string]string) map[string]string {
 	return all
 }
 
-// TestIntentOf2014 reads the sample data of 2014 unchanged, at the top of the store and under a root.
+// Reads the sample data of 2014 unchanged, at the top of the store and under a root.
 func TestIntentOf2014(t *testing.T) {
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(read(t, "../testdata/intent/2014.json"), &raw); err != nil {
@@ -120,7 +120,7 @@ func TestSiblingNodesDoNotLeak(t *testing.T) {
 	}
 }
 
-// TestPlacedApps reads what the allocator assigned beside what people did; a person's own word counts, even a damaged one.
+// Reads assignments of the allocator and of people; a person's wins, even a damaged one.
 func TestPlacedApps(t *testing.T) {
 	for _, root := range []string{"", "platypus/"} {
 		tree := tree(t, root)
@@ -140,13 +140,13 @@ func TestPlacedApps(t *testing.T) {
 		if len(node.Apps) != 3 || bad.Phase != PhaseInvalid || own.Cluster != "production" || !placed.Sound() {
 			t.Errorf("root %q: %+v", root, node.Apps)
 		}
-		if got := len(Assignments(tree, "web1", pairs)); got != 4 { // two clusters of own: which counts is not for the watch to say
+		if got := len(Assignments(tree, "web1", pairs)); got != 4 { // two clusters of own: the watch covers both
 			t.Errorf("root %q: %d clusters to watch", root, got)
 		}
 	}
 }
 
-// TestOneBadValueTouchesNoSibling puts each bad example in the place of one of an app's three values.
+// Replaces each of an app's three values with each bad example in turn.
 func TestOneBadValueTouchesNoSibling(t *testing.T) {
 	tree := tree(t, "")
 	for _, path := range examples(t, "bad") {
@@ -185,7 +185,7 @@ func TestIncompleteAppsAreKept(t *testing.T) {
 func TestKeysThatAreNoApps(t *testing.T) {
 	tree := tree(t, "")
 	values := merge(sound("slug", "/srv/slug"), map[string]string{
-		"nodes/web1/":            "", // the folder key that Consul's page makes
+		"nodes/web1/":            "", // the folder key that Consul's UI creates
 		"nodes/web1/folder/":     "",
 		"nodes/web1/slug/deeper": `{"cluster":"c"}`,
 		"nodes/web1/.hidden":     `{"cluster":"c"}`,
@@ -227,7 +227,7 @@ func TestBasedirsThatOverlap(t *testing.T) {
 			if a, b := read(nil); !a.Sound() || b.Sound() == test.overlap {
 				t.Errorf("a %+v, b %+v", a, b)
 			}
-			// A mistake in the older's other value must not hand its directory to the younger.
+			// A mistake in another value of the older app must not give its directory to the younger.
 			if a, b := read(map[string]string{"clusters/a/production/config": `{"version":{}}`}); a.Sound() || b.Sound() == test.overlap {
 				t.Errorf("older broken: a %+v, b %+v", a, b)
 			}
@@ -244,7 +244,6 @@ func TestBasedirsThatOverlap(t *testing.T) {
 	})
 }
 
-// TestOrderOfPairsDoesNotMatter also reads pairs twice.
 func TestOrderOfPairsDoesNotMatter(t *testing.T) {
 	tree := tree(t, "")
 	pairs := pairsOf(tree, merge(sound("a", "/srv/x"), sound("b", "/srv/x"), sound("c", "relative"), map[string]string{"nodes/web1/.x": "{}"}))
@@ -256,7 +255,7 @@ func TestOrderOfPairsDoesNotMatter(t *testing.T) {
 	}
 }
 
-// TestManyApps bounds the time that a node with ten thousand apps takes, all of them claiming one directory.
+// Limits the time for a node with ten thousand apps that all claim one directory.
 func TestManyApps(t *testing.T) {
 	tree := tree(t, "")
 	var parts []map[string]string

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Protocol is a transport that ports belong to.
+// Protocol is the transport protocol of a port.
 type Protocol string
 
 // The protocols.
@@ -19,24 +19,24 @@ const (
 	UDP Protocol = "udp"
 )
 
-// Port is one port or range to be opened. It is written as a number (tcp from anywhere), as a range "8000-8010", or as
-// an object with "port", "protocol" and "source".
+// Port is one port or range to open. It is written as a number (tcp from anywhere), as a range "8000-8010", or as an
+// object with "port", "protocol" and "source".
 type Port struct {
 	First    int            // 1 to 65535
 	Last     int            // First for a single port
 	Protocol Protocol       // tcp when unset in intent
-	Source   []netip.Prefix // who may connect; empty: everybody
+	Source   []netip.Prefix // allowed sources; empty: everybody
 }
 
-// String is the form 1212/tcp or 8000-8010/udp.
+// String returns the form 1212/tcp or 8000-8010/udp.
 func (p Port) String() string { return p.span() + "/" + string(p.Protocol) }
 
-// Equal reports whether both open the same to the same sources, in the same order.
+// Equal reports whether both open the same ports to the same sources, in the same order.
 func (p Port) Equal(o Port) bool {
 	return p.First == o.First && p.Last == o.Last && p.Protocol == o.Protocol && slices.Equal(p.Source, o.Source)
 }
 
-// Overlaps reports whether some packet could be meant by both, sources aside.
+// Overlaps reports whether some packet matches both, ignoring sources.
 func (p Port) Overlaps(o Port) bool {
 	return p.Protocol == o.Protocol && p.First <= o.Last && o.First <= p.Last
 }
@@ -108,7 +108,7 @@ func (p *Port) readSpan(parser *parser, v *value, pointer string) {
 	if !isRange {
 		last = first
 	}
-	from, err1 := strconv.ParseUint(first, 10, 16) // unlike Atoi it takes no sign
+	from, err1 := strconv.ParseUint(first, 10, 16) // unlike Atoi it accepts no sign
 	to, err2 := strconv.ParseUint(last, 10, 16)
 	p.First, p.Last = int(from), int(to)
 	switch {
@@ -119,7 +119,7 @@ func (p *Port) readSpan(parser *parser, v *value, pointer string) {
 	}
 }
 
-// parseSource reads an address or a network; host bits are cut off, as iptables does.
+// parseSource reads an address or a network; host bits are masked, as iptables does.
 func parseSource(text string) (netip.Prefix, error) {
 	if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
 		address = address.Unmap()
@@ -132,7 +132,7 @@ func parseSource(text string) (netip.Prefix, error) {
 	return network.Masked(), nil
 }
 
-// memberNamed returns the member of an object whose name folds to name.
+// memberNamed returns the member of an object whose folded name equals name.
 func (v *value) memberNamed(name string) *value {
 	for _, m := range v.members {
 		if foldName(m.name) == foldName(name) {

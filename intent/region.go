@@ -6,20 +6,20 @@ import (
 	"slices"
 )
 
-// Region is a place where machines stand: the value of regions/<code>.
+// Region is a location of machines: the value of regions/<code>.
 type Region struct {
 	Location string `json:"location,omitempty"` // for people
-	Status   string `json:"status,omitempty"`   // for people, such as "Operational"; it decides nothing
-	Policy   Policy `json:"policy,omitempty"`   // how vms are laid over its machines; PolicyPack when unset
+	Status   string `json:"status,omitempty"`   // for people, such as "Operational"; it has no effect
+	Policy   Policy `json:"policy,omitempty"`   // how vms are distributed over its machines; PolicyPack if unset
 }
 
-// Policy is how vms are laid over the machines of a region.
+// Policy is how vms are distributed over the machines of a region.
 type Policy string
 
 // The policies.
 const (
-	PolicyPack   Policy = "pack"   // fill machines that are in use, so that large vms find room
-	PolicySpread Policy = "spread" // use what is emptiest, so that a lost machine takes few vms along
+	PolicyPack   Policy = "pack"   // fill machines in use first, which leaves room for large vms
+	PolicySpread Policy = "spread" // use the emptiest machines first, so that a lost machine affects few vms
 )
 
 func (r *Region) check(p *parser, v *value, pointer string) {
@@ -30,10 +30,10 @@ func (r *Region) check(p *parser, v *value, pointer string) {
 	checkShortText(p, v, pointer, "status", r.Status)
 }
 
-// maxText bounds what is only for people to read.
+// maxText limits texts that are only for people.
 const maxText = 256
 
-// checkShortText refuses what would spoil a table: control characters and endless text.
+// checkShortText rejects text that would break a table: control characters and excessive length.
 func checkShortText(p *parser, v *value, pointer, member, text string) {
 	if len(text) > maxText {
 		p.errorf(v.memberNamed(member), pointer+"/"+member, "%s of %d bytes is too long: at most %d are allowed", member, len(text), maxText)
@@ -46,14 +46,14 @@ func checkShortText(p *parser, v *value, pointer, member, text string) {
 	}
 }
 
-// AnyRegion stands for every region there is.
+// AnyRegion stands for every region.
 const AnyRegion Name = "any"
 
-// Regions are where a vm may be placed, best first. It is written as one code, as a list of them, or as "any", which
-// may also end a list: "rather here, otherwise anywhere".
+// Regions are the allowed regions of a vm, best first. They are written as one code, as a list, or as "any", which may
+// also end a list: prefer these, else any other.
 type Regions []Name
 
-// MarshalJSON writes a single region without a list around it.
+// MarshalJSON writes a single region without a list.
 func (r Regions) MarshalJSON() ([]byte, error) {
 	if len(r) == 1 {
 		return json.Marshal(r[0])

@@ -45,7 +45,7 @@ func durations() *rapid.Generator[Duration] {
 	return rapid.Map(rapid.Int64Range(0, int64(100*time.Hour)), func(n int64) Duration { return Duration(n) })
 }
 
-// checkRoundTrip decodes what was encoded and compares.
+// checkRoundTrip encodes a value, decodes it and compares.
 func checkRoundTrip[T any](t *rapid.T, key string, noun T) {
 	data, err := json.Marshal(noun)
 	if err != nil {
@@ -103,7 +103,7 @@ func TestDeployConfigRoundTrip(t *testing.T) {
 	})
 }
 
-// TestWhatIsReadCanBeWrittenAgain holds for every example that is usable.
+// Every usable example survives decoding and encoding.
 func TestWhatIsReadCanBeWrittenAgain(t *testing.T) {
 	for _, path := range append(examples(t, "good"), examples(t, "warn")...) {
 		noun, err := newValueFor(keyOf(t, path))

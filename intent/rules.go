@@ -45,11 +45,11 @@ func (c *Config) check(p *parser, v *value, pointer string) {
 	}
 }
 
-// maxRestartText bounds the text of restart in bytes: a time or a reason.
+// maxRestartText limits the text of restart in bytes: a time or a reason.
 const maxRestartText = 256
 
-// hasUnknownMember reports whether an object has a member that its noun does not know: what is absent may then only be misspelt,
-// and must not count as a wish for nothing.
+// hasUnknownMember reports whether an object has a member that its type does not have: a missing member may be
+// misspelt, and must not count as absent.
 func hasUnknownMember(v *value, noun reflect.Type) bool {
 	known := fieldIndexes(noun)
 	return slices.ContainsFunc(v.members, func(m member) bool { _, ok := known[foldName(m.name)]; return !ok })
@@ -103,10 +103,10 @@ func (c *DeployConfig) check(p *parser, v *value, pointer string) {
 	}
 }
 
-// maxBasedir leaves room below a basedir within the 4096 bytes that Linux allows a path.
+// maxBasedir leaves room below a basedir within the Linux path limit of 4096 bytes.
 const maxBasedir = 1024
 
-// basedirFault says why a directory cannot be an app's own, or nothing.
+// basedirFault says why a directory cannot belong to an app, or "".
 func basedirFault(dir string) string {
 	clean := path.Clean(dir)
 	switch {
@@ -126,7 +126,8 @@ func basedirFault(dir string) string {
 	return ""
 }
 
-// systemDirs are the directories below / in which nothing of an app may lie, shared those that are never one app's own.
+// systemDirs are the directories below / that apps must not use; sharedDirs may contain app directories, but never are
+// one.
 var (
 	systemDirs = map[string]bool{"bin": true, "boot": true, "dev": true, "etc": true, "lib": true, "lib32": true,
 		"lib64": true, "proc": true, "sbin": true, "sys": true}
@@ -134,7 +135,7 @@ var (
 		"srv": true, "tmp": true, "usr": true, "var": true}
 )
 
-// needsNoQuoting reports whether a path may be written into run scripts and unit files without quoting trouble.
+// needsNoQuoting reports whether a path can be written into run scripts and unit files without quoting.
 func needsNoQuoting(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !alphanumeric(c) && c != '/' && c != '.' && c != '_' && c != '-' && c != '+' && c != '@' {

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Bounds of what a seed may ask for.
+// Limits of a seed's requests.
 const (
 	maxReplicas    = 10000
-	maxSeedMemory  = Size(4 << 30) // all that a module can address
+	maxSeedMemory  = Size(4 << 30) // the address space of a module
 	minSeedMemory  = Size(64 << 10)
 	maxSeedTimeout = time.Hour
 	maxWaiting     = 100000
@@ -31,7 +31,7 @@ func isDigest(digits string) bool {
 	return err == nil && len(raw) == 32
 }
 
-// memberPosition is where a member stands, or its object when it is absent.
+// memberPosition returns a member, or its object if it is absent, for error positions.
 func (v *value) memberPosition(pointer, name string) (*value, string) {
 	if m := v.memberNamed(name); m != nil {
 		return m, pointer + "/" + name
@@ -39,7 +39,7 @@ func (v *value) memberPosition(pointer, name string) (*value, string) {
 	return v, pointer
 }
 
-// memberErrorf returns a function that tells of a fault of one member.
+// memberErrorf returns a function that reports an error of one member.
 func (p *parser) memberErrorf(v *value, pointer string) func(name, format string, args ...any) {
 	return func(name, format string, args ...any) {
 		m, where := v.memberPosition(pointer, name)
@@ -70,7 +70,7 @@ func (s *Seed) check(p *parser, v *value, pointer string) {
 	s.checkGrants(p, v, pointer, complain)
 }
 
-// sourceFault says why a module cannot be found, or nothing.
+// sourceFault says why a module source is invalid, or "".
 func (s *Seed) sourceFault() string {
 	if s.Source == "" {
 		return "\"source\" is missing: \"sha256:…\" for a blob, or file:///… or https://… with \"sha256\""

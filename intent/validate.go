@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Check returns all that is wrong with the value of a key below the intent prefix, such as
-// "clusters/slug/production/config". It needs no store, so that a mistake is found before it is declared.
+// Check returns all problems of the value of a key below the intent prefix, such as "clusters/slug/production/config".
+// It needs no store, so that a mistake is found before it is declared.
 func Check(key string, data []byte) Problems {
 	noun, err := newValueFor(key)
 	if err != nil {
@@ -21,18 +21,18 @@ func Check(key string, data []byte) Problems {
 	return problems
 }
 
-// CheckKey returns what is wrong with a key below the intent prefix, whatever its value.
+// CheckKey returns an error for an invalid key below the intent prefix, whatever its value.
 func CheckKey(key string) error {
 	_, err := newValueFor(key)
 	return err
 }
 
-// ignoredFolders are the folders below the intent prefix that no agent acts on yet. A place, and not the key, is blamed, so that
-// keys that are there can be removed.
+// ignoredFolders are the folders below the intent prefix that no agent uses yet. The error is about the value, not the
+// key, so that existing keys can be removed.
 var ignoredFolders = map[string]bool{"services": true, "routes": true}
 
-// Decode reads the value of a key that holds a T, and returns all that is wrong with it. When the problems hold an error
-// the noun is the zero T: half of a wish is none.
+// Decode reads the value of a key that holds a T, and returns all its problems. If they contain an error, noun is the
+// zero T: a partly read value must not be used.
 func Decode[T any](key string, data []byte) (noun T, problems Problems) {
 	if problems = decode(key, data, &noun); problems.Err() != nil {
 		noun = *new(T)
@@ -50,7 +50,7 @@ func IsFolder(name string) bool {
 	return known
 }
 
-// newValueFor returns a pointer to the zero noun that a key holds.
+// newValueFor returns a pointer to the zero value of the type that a key holds.
 func newValueFor(key string) (any, error) {
 	segments := strings.Split(key, "/")
 	for _, s := range segments {

@@ -6,54 +6,54 @@ import (
 	"strings"
 )
 
-// VM is a share of a machine, or several of the same size: the value of vms/<name>.
+// VM is one or more equal shares of machines: the value of vms/<name>.
 type VM struct {
-	Region      Regions         `json:"region"` // where it may be, best first; required
+	Region      Regions         `json:"region"` // allowed regions, best first; required
 	Cores       int             `json:"cores"`  // of each; required
 	Memory      Size            `json:"memory"` // of each; required
 	Count       int             `json:"count"`  // how many, 0 to MaxCount; 1 when absent
 	App         Name            `json:"app,omitempty"`
 	Cluster     Name            `json:"cluster,omitempty"` // of the app; given with it
 	Spread      Spread          `json:"spread,omitempty"`
-	Constraints map[Name]string `json:"constraints,omitempty"` // labels that a machine must carry
+	Constraints map[Name]string `json:"constraints,omitempty"` // required labels of the machine
 	OnHostLoss  OnHostLoss      `json:"on_host_loss,omitempty"`
 }
 
-// MaxCount is how many instances one vm may have.
+// MaxCount is the maximum number of instances of one vm.
 const MaxCount = 10_000
 
-// Share is what one instance takes.
+// Share is the share of one instance.
 func (v VM) Share() Share { return Share{v.Cores, v.Memory} }
 
-// Spread is how the instances of one vm are kept apart.
+// Spread is how the instances of one vm are separated.
 type Spread string
 
-// The ways. Instances with an app never share a machine, whatever is asked for.
+// The policies. Instances with an app never share a machine, whatever the policy.
 const (
-	SpreadNone       Spread = "none"       // as the region's policy has it; the same as unset
+	SpreadNone       Spread = "none"       // as the region's policy decides; the same as unset
 	SpreadMachine    Spread = "machine"    // no two on one machine
 	SpreadDatacenter Spread = "datacenter" // no two on one machine, and evenly over datacenters
 )
 
-// OnHostLoss is what becomes of an instance whose machine has not been heard of for long.
+// OnHostLoss is what happens to an instance whose machine has been unreachable for long.
 type OnHostLoss string
 
 // The choices.
 const (
-	LossReplace OnHostLoss = "replace" // it gets another machine; the same as unset
+	LossReplace OnHostLoss = "replace" // it is placed on another machine; the same as unset
 	LossWait    OnHostLoss = "wait"    // it waits until the machine returns or a person declares it dead
 )
 
-// Instance is one of the instances of a vm, by the name <vm>.<number>.
+// Instance is one instance of a vm, named <vm>.<number>.
 type Instance struct {
 	VM     Name
 	Number int // from 0
 }
 
-// String is the name in keys and tables.
+// String returns the name in keys and tables.
 func (i Instance) String() string { return string(i.VM) + "." + strconv.Itoa(i.Number) }
 
-// ParseInstance reads what [Instance.String] writes.
+// ParseInstance parses the format of [Instance.String].
 func ParseInstance(s string) (Instance, error) {
 	at := strings.LastIndexByte(s, '.')
 	if at < 0 {
@@ -66,7 +66,7 @@ func ParseInstance(s string) (Instance, error) {
 	return Instance{}, fmt.Errorf("%q is not an instance of a vm such as web.0", truncate(s))
 }
 
-// MaxVMName leaves room in a name for the number of an instance.
+// MaxVMName leaves room for the number of an instance in a name.
 const MaxVMName = MaxName - 8
 
 // ParseVMName reads the name of a vm: a [Name] to which a dot and a number can be added.
