@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// hang is how long anything may take before a test calls it stuck.
+// hang is the time after which a test counts as stuck.
 const hang = 2 * time.Minute
 
-// host is a machine of its own, as far as files, processes and the network go: testdata/boot.sh says how.
+// host is an isolated machine with its own files, processes and network: see testdata/boot.sh.
 type host struct {
 	t   *testing.T
 	pid int
 }
 
-// boot starts a host with the init named, systemd or runit, and ends it with the test.
+// boot starts a host with the given init, systemd or runit, and stops it at the end of the test.
 func boot(t *testing.T, init string) host {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -65,7 +65,7 @@ func boot(t *testing.T, init string) host {
 		}
 	})
 	up := map[string]string{"systemd": "systemctl is-system-running | grep -E 'running|degraded'",
-		// Until its own /proc is there, that of the machine is seen, which may have a runsvdir too.
+		// Until the host has its own /proc, that of the machine is visible, which may also have a runsvdir.
 		"runit": "[ $(cat /proc/1/comm) = runsvdir ] && [ ! -e /old/proc ]"}[init]
 	for end := time.Now().Add(hang); ; time.Sleep(100 * time.Millisecond) {
 		select {
@@ -82,7 +82,7 @@ func boot(t *testing.T, init string) host {
 	}
 }
 
-// sweep removes the cgroups that a booted systemd leaves empty.
+// sweep removes the empty cgroups that a booted systemd leaves behind.
 func sweep(t *testing.T, name string) {
 	script := `mount -t cgroup2 cgroup2 /mnt; [ ! -d "/mnt/$1" ] || find "/mnt/$1" -depth -type d -exec rmdir {} +`
 	var out []byte
@@ -95,7 +95,7 @@ func sweep(t *testing.T, name string) {
 	t.Errorf("cgroups of %s stay: %s", name, out)
 }
 
-// try runs a line of shell on the host.
+// try runs a shell line on the host.
 func (h host) try(line string) (string, error) {
 	out, err := exec.Command("nsenter", "-t", strconv.Itoa(h.pid), "-m", "-p", "-i", "-u", "-n", "-C", "--", "sh", "-c", line).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
@@ -110,7 +110,7 @@ func (h host) run(line string) string {
 	return out
 }
 
-// wait runs the line until it succeeds.
+// wait repeats the line until it succeeds.
 func (h host) wait(line string) {
 	h.t.Helper()
 	for end := time.Now().Add(hang); ; time.Sleep(200 * time.Millisecond) {
@@ -124,7 +124,7 @@ func (h host) wait(line string) {
 	}
 }
 
-// give puts a file onto the host.
+// give copies a file to the host.
 func (h host) give(from, to string) {
 	h.t.Helper()
 	data, err := os.ReadFile(from)
