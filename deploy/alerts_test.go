@@ -19,7 +19,7 @@ var metrics = []string{"platypus_reconcile_total", "platypus_reconcile_seconds_b
 var metric = regexp.MustCompile(`platypus_[a-z_]+`)
 
 func TestAlerts(t *testing.T) {
-	promtool := tool(t, "promtool")
+	promtool := requireTool(t, "promtool")
 	for _, args := range [][]string{
 		{"check", "rules", "prometheus/alerts.yml"},
 		{"test", "rules", "prometheus/alerts_test.yml"},
@@ -63,7 +63,7 @@ func TestDashboard(t *testing.T) {
 	if n == 0 {
 		t.Fatal("no queries")
 	}
-	promtool := tool(t, "promtool")
+	promtool := requireTool(t, "promtool")
 	file := filepath.Join(t.TempDir(), "rules.yml")
 	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
 		t.Fatal(err)

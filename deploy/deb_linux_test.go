@@ -13,10 +13,10 @@ var agents = []string{"preparer", "port-authority", "setlive"}
 
 const packageVersion = "7.8.9+12.gabcdef0"
 
-// pack builds the package from this tree.
-func pack(t *testing.T) string {
+// buildPackage builds the package from this tree.
+func buildPackage(t *testing.T) string {
 	t.Helper()
-	tool(t, "dpkg-deb")
+	requireTool(t, "dpkg-deb")
 	for _, program := range append([]string{"../deploy/platypus"}, "../agents/preparer", "../agents/port-authority", "../agents/setlive") {
 		if _, err := os.Stat(filepath.Join(program, "main.go")); err != nil {
 			t.Skip("this tree has not all of the programs: ", err)
@@ -35,13 +35,13 @@ func pack(t *testing.T) string {
 
 // TestPackage inspects the package, then installs, uses and purges it on a host with systemd and on one with runit.
 func TestPackage(t *testing.T) {
-	deb, module := pack(t), hello(t)
+	deb, module := buildPackage(t), buildHello(t)
 	t.Run("contents", func(t *testing.T) { checkContents(t, deb) })
 	t.Run("lintian", func(t *testing.T) {
 		t.Parallel()
 		// Lintian refuses to run as root without the flag. Its spelling check of binaries yields neither errors nor
 		// warnings, and takes as long as everything else.
-		out, err := exec.Command(tool(t, "lintian"), "--allow-root", "--fail-on", "error,warning", "-X", "binaries/spelling", deb).CombinedOutput()
+		out, err := exec.Command(requireTool(t, "lintian"), "--allow-root", "--fail-on", "error,warning", "-X", "binaries/spelling", deb).CombinedOutput()
 		if err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
@@ -49,7 +49,7 @@ func TestPackage(t *testing.T) {
 	t.Run("systemd", func(t *testing.T) {
 		t.Parallel()
 		h := boot(t, "systemd")
-		h.give(deb, "/tmp/p.deb")
+		h.copyFile(deb, "/tmp/p.deb")
 		h.run("dpkg -i /tmp/p.deb")
 		for _, agent := range agents {
 			unit := "platypus-" + agent
@@ -62,7 +62,7 @@ func TestPackage(t *testing.T) {
 			}
 		}
 		for _, left := range []string{"store", "seed-placer"} {
-			if out, _ := h.try("systemctl is-enabled platypus-" + left); out != "disabled" {
+			if out, _ := h.tryRun("systemctl is-enabled platypus-" + left); out != "disabled" {
 				t.Errorf("%s is %s", left, out)
 			}
 		}
@@ -85,7 +85,7 @@ func TestPackage(t *testing.T) {
 	t.Run("runit", func(t *testing.T) {
 		t.Parallel()
 		h := boot(t, "runit")
-		h.give(deb, "/tmp/p.deb")
+		h.copyFile(deb, "/tmp/p.deb")
 		h.run("dpkg -i /tmp/p.deb")
 		for _, agent := range agents {
 			h.wait("sv status platypus-" + agent + " | grep ^run:")
@@ -101,8 +101,8 @@ func TestPackage(t *testing.T) {
 	})
 }
 
-// hello builds a module.
-func hello(t *testing.T) string {
+// buildHello builds a module.
+func buildHello(t *testing.T) string {
 	t.Helper()
 	module := filepath.Join(t.TempDir(), "hello.wasm")
 	build := exec.Command("go", "build", "-trimpath", "-o", module, "./hello")
@@ -117,7 +117,7 @@ func hello(t *testing.T) string {
 // checkSeed publishes a module and calls it: the seed-placer compiles it and limits its worker within its unit.
 func checkSeed(h host, module string) {
 	h.t.Helper()
-	h.give(module, "/tmp/hello.wasm")
+	h.copyFile(module, "/tmp/hello.wasm")
 	h.wait("curl -sf --unix-socket /run/platypus/seed-placer/http.sock http://agent/readyz")
 	h.run("platypus seed /tmp/hello.wasm hello --min-replicas 1")
 	if out := h.run(`platypus call hello "" "a host of its own" --timeout 120s`); out != "hello, a host of its own" {
@@ -135,7 +135,7 @@ func checkPurge(h host) {
 	if left != "" {
 		h.t.Errorf("after a purge there still is:\n%s", left)
 	}
-	if out, err := h.try("getent passwd platypus"); err == nil {
+	if out, err := h.tryRun("getent passwd platypus"); err == nil {
 		h.t.Errorf("after a purge there still is the user %s", out)
 	}
 }
@@ -197,7 +197,7 @@ COMP_WORDS=(platypus roll) COMP_CWORD=1 _platypus; echo "${COMPREPLY[@]}"`
 
 // A package of a later commit is an upgrade; one of the tag itself is not.
 func TestVersion_EachCommit_SortsUpward(t *testing.T) {
-	tool(t, "dpkg")
+	requireTool(t, "dpkg")
 	dir, script := t.TempDir(), `set -e
 git init -q . && mkdir scripts && cp "$1" scripts/
 commit() { git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m "$1"; scripts/version.sh; }

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// tool skips the test if a required program is not installed.
-func tool(t *testing.T, name string) string {
+// requireTool skips the test if a required program is not installed.
+func requireTool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -21,7 +21,7 @@ func tool(t *testing.T, name string) string {
 
 // TestExposure checks the units against their limits of systemd's exposure score, from 0 (nothing) to 10 (everything).
 func TestExposure(t *testing.T) {
-	analyze := tool(t, "systemd-analyze")
+	analyze := requireTool(t, "systemd-analyze")
 	if err := exec.Command(analyze, "security", "--offline=true", "--help").Run(); err != nil {
 		t.Skip("needs a systemd-analyze that works offline (systemd 250)")
 	}
@@ -45,7 +45,7 @@ var programs = regexp.MustCompile(`^platypus-[a-z-]+\.service: Command /usr/(lib
 
 // TestUnitsVerify lets systemd verify the units; it must print nothing.
 func TestUnitsVerify(t *testing.T) {
-	analyze := tool(t, "systemd-analyze")
+	analyze := requireTool(t, "systemd-analyze")
 	units, err := filepath.Glob("systemd/*.service")
 	if err != nil || len(units) == 0 {
 		t.Fatal("no units", err)

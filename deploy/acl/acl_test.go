@@ -72,8 +72,8 @@ func keys(wish, own string) []string {
 	return list
 }
 
-// bend returns a key similar to k and usually different.
-func bend(r *rand.Rand, k string) string {
+// mutateKey returns a key similar to k and usually different.
+func mutateKey(r *rand.Rand, k string) string {
 	parts := strings.Split(k, "/")
 	i := r.IntN(len(parts))
 	switch r.IntN(6) {
@@ -133,7 +133,7 @@ func checkWrites(c consul, token string, g grant, all []string) {
 	r := rand.New(rand.NewPCG(2014, uint64(len(all))))
 	tries := slices.Clone(all)
 	for range 400 {
-		tries = append(tries, bend(r, all[r.IntN(len(all))]))
+		tries = append(tries, mutateKey(r, all[r.IntN(len(all))]))
 	}
 	allowed := 0
 	for _, key := range tries {

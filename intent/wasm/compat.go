@@ -15,10 +15,10 @@ const (
 	Host = "pln"
 )
 
-// HTTP is the export that takes whole HTTP requests, in the form that they have on the wire.
+// HTTP is the export that handles whole HTTP requests, in their wire format.
 const HTTP = "http"
 
-// HostTypes are the functions of the import module pln. See agents/seed-placer/README.md for what each does.
+// HostTypes are the functions of the import module pln. agents/seed-placer/README.md describes each.
 var HostTypes = map[string]string{
 	"input_len":    "() -> (i32)",
 	"input_read":   "(i32 i32 i32) -> (i32)",
@@ -33,12 +33,12 @@ var HostTypes = map[string]string{
 	"error_read":   "(i32 i32) -> (i32)",
 }
 
-// maxListed bounds how many names an error lists.
-const maxListed = 20
+// maxNames limits how many names an error lists.
+const maxNames = 20
 
-// Fit reports how a module is called as the seed that intent describes, or why it cannot run as one.
+// Fit returns how a module is called as the seed that intent describes, or why it cannot run as one.
 func Fit(f Facts, seed intent.Seed) (intent.ABI, error) {
-	if err := f.imports(seed); err != nil {
+	if err := f.checkImports(seed); err != nil {
 		return "", err
 	}
 	abi, err := f.abi(seed.ABI)
@@ -58,15 +58,15 @@ func Fit(f Facts, seed intent.Seed) (intent.ABI, error) {
 	return abi, nil
 }
 
-// imports refuses what the host does not have, or does not grant.
-func (f Facts) imports(seed intent.Seed) error {
+// checkImports refuses imports that the host does not have, or does not grant.
+func (f Facts) checkImports(seed intent.Seed) error {
 	for _, i := range f.Imports {
 		switch {
 		case i.Kind != "func":
 			return fmt.Errorf("it imports the %s %s.%s: only functions can be imported", i.Kind, i.Module, i.Name)
 		case i.Module == WASI:
 		case i.Module != Host:
-			return fmt.Errorf("it imports %s.%s: only %s and %s are here%s", i.Module, i.Name, WASI, Host, foreign(i.Module))
+			return fmt.Errorf("it imports %s.%s: only %s and %s are here%s", i.Module, i.Name, WASI, Host, unknownModule(i.Module))
 		case HostTypes[i.Name] == "":
 			return fmt.Errorf("it imports %s.%s, which does not exist: known are %s", Host, i.Name, strings.Join(slices.Sorted(maps.Keys(HostTypes)), ", "))
 		case HostTypes[i.Name] != i.Type:
@@ -81,7 +81,7 @@ func (f Facts) imports(seed intent.Seed) error {
 	return nil
 }
 
-func foreign(module string) string {
+func unknownModule(module string) string {
 	switch {
 	case strings.HasPrefix(module, "extism:"):
 		return " (it was built for Extism)"
@@ -97,14 +97,14 @@ func foreign(module string) string {
 	return ""
 }
 
-// abi finds how the module is called; wanted overrides what its exports say, where they allow it.
+// abi determines how the module is called; wanted overrides its exports, where they allow it.
 func (f Facts) abi(wanted intent.ABI) (intent.ABI, error) {
 	command, functions := f.Offers("_start", Nullary), f.Functions()
 	switch {
 	case wanted == intent.ABICommand && !command:
-		return "", fmt.Errorf("it does not export _start, so it is no command: it exports %s", f.exported())
+		return "", fmt.Errorf("it does not export _start, so it is no command: it exports %s", f.exportList())
 	case wanted == intent.ABIReactor && len(functions) == 0, !command && len(functions) == 0:
-		return "", fmt.Errorf("it exports neither _start nor a function %s that could be called: it exports %s", Entry, f.exported())
+		return "", fmt.Errorf("it exports neither _start nor a function %s that could be called: it exports %s", Entry, f.exportList())
 	case (wanted == intent.ABIReactor || !command) && !f.Exported:
 		return "", fmt.Errorf("it does not export its memory under the name \"memory\"")
 	case wanted != intent.ABIUnset:
@@ -115,11 +115,11 @@ func (f Facts) abi(wanted intent.ABI) (intent.ABI, error) {
 	return intent.ABIReactor, nil
 }
 
-// exported lists the exports for a person.
-func (f Facts) exported() string {
+// exportList lists the exports for people.
+func (f Facts) exportList() string {
 	var words []string
 	for i, e := range f.Exports {
-		if i == maxListed {
+		if i == maxNames {
 			words = append(words, "…")
 			break
 		}

@@ -1,11 +1,11 @@
 //go:build ignore
 
-// Command bench runs the benchmarks that stand for a promise, prints each figure beside its reference and its bar, and
-// keeps everything as JSON. Run it from the top of the repository:
+// Command bench runs the benchmarks that stand for a promise, prints each figure with its reference and its limit, and
+// writes everything as JSON. Run it from the top of the repository:
 //
 //	go run scripts/bench/*.go [-out dist/bench.json] [-only TEXT]
 //
-// It measures; it does not judge with its exit code, for a busy machine is no defect.
+// The exit code does not depend on the figures, because a busy machine is not a defect.
 package main
 
 import (
