@@ -80,9 +80,9 @@ func finish(io stdio, err error) int {
 	if hint := nextStep(err); hint != "" {
 		fmt.Fprintln(io.errOut, hint)
 	}
+	if errors.As(err, &usageErr) {
 		if !strings.Contains(err.Error(), "platypus ") { // else the message already names the next step
-			fmt.Fprintf(io.errOut, "run platypus help for the verbs, platypus VERB --help for one of them
-")
+			fmt.Fprintf(io.errOut, "run platypus help for the verbs, platypus VERB --help for one of them\n")
 		}
 		return exitUsage
 	}
