@@ -12,14 +12,14 @@ import (
 	"testing"
 )
 
-// metrics are the families that every agent shows; alerts and dashboards may speak of no others.
+// metrics are the metric families of every agent; alerts and dashboards may use no others.
 var metrics = []string{"platypus_reconcile_total", "platypus_reconcile_seconds_bucket", "platypus_subjects",
 	"platypus_store_up", "platypus_last_success_timestamp_seconds", "platypus_build_info"}
 
 var metric = regexp.MustCompile(`platypus_[a-z_]+`)
 
 func TestAlerts(t *testing.T) {
-	promtool := tool(t, "promtool")
+	promtool := requireTool(t, "promtool")
 	for _, args := range [][]string{
 		{"check", "rules", "prometheus/alerts.yml"},
 		{"test", "rules", "prometheus/alerts_test.yml"},
@@ -31,7 +31,7 @@ func TestAlerts(t *testing.T) {
 	rules, cases := read(t, "prometheus/alerts.yml"), read(t, "prometheus/alerts_test.yml")
 	known(t, rules)
 	for _, name := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(rules, -1) {
-		// One case in which it is set off, one in which it is not.
+		// Needs one case in which the alert fires and one in which it does not.
 		if !regexp.MustCompile(`alertname: `+name[1]+`\s+exp_alerts:\s+- exp_labels`).MatchString(cases) ||
 			!strings.Contains(cases, "alertname: "+name[1]+", exp_alerts: []") {
 			t.Errorf("%s is not tested both ways", name[1])
@@ -39,7 +39,7 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestDashboard has every query of the dashboard read by Prometheus's own parser.
+// TestDashboard parses every query of the dashboard with Prometheus's own parser.
 func TestDashboard(t *testing.T) {
 	var board struct {
 		Panels []struct {
@@ -63,7 +63,7 @@ func TestDashboard(t *testing.T) {
 	if n == 0 {
 		t.Fatal("no queries")
 	}
-	promtool := tool(t, "promtool")
+	promtool := requireTool(t, "promtool")
 	file := filepath.Join(t.TempDir(), "rules.yml")
 	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
 		t.Fatal(err)

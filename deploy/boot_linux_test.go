@@ -12,27 +12,27 @@ import (
 	"time"
 )
 
-// hang is how long anything may take before a test calls it stuck.
+// hang is the time after which a test counts as stuck.
 const hang = 2 * time.Minute
 
-// host is a machine of its own, as far as files, processes and the network go: testdata/boot.sh says how.
+// host is an isolated machine with its own files, processes and network: see testdata/boot.sh.
 type host struct {
 	t   *testing.T
 	pid int
 }
 
-// boot starts a host with the init named, systemd or runit, and ends it with the test.
+// boot starts a host with the given init, systemd or runit, and stops it at the end of the test.
 func boot(t *testing.T, init string) host {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for namespaces")
 	}
 	for _, name := range []string{"unshare", "nsenter", "pivot_root", "ip", "curl", "adduser", "deb-systemd-helper"} {
-		tool(t, name)
+		requireTool(t, name)
 	}
-	tool(t, map[string]string{"systemd": "systemctl", "runit": "runsvdir"}[init])
+	requireTool(t, map[string]string{"systemd": "systemctl", "runit": "runsvdir"}[init])
 	if init == "systemd" {
-		tool(t, "dbus-daemon")
+		requireTool(t, "dbus-daemon")
 	}
 	scratch, err := os.MkdirTemp("", "platypus-boot-")
 	if err != nil {
@@ -54,18 +54,18 @@ func boot(t *testing.T, init string) host {
 	h := host{t, cmd.Process.Pid}
 	t.Cleanup(func() {
 		if t.Failed() {
-			last, _ := h.try("journalctl -o short -n 60 -u 'platypus-*' || tail -n 20 /var/log/platypus/*/current")
+			last, _ := h.tryRun("journalctl -o short -n 60 -u 'platypus-*' || tail -n 20 /var/log/platypus/*/current")
 			t.Logf("the host said:\n%s\n%s", last, log.Bytes())
 		}
 		cmd.Process.Kill() // and with the first process of the namespace all others
 		<-ended
-		sweep(t, filepath.Base(scratch))
+		removeCgroups(t, filepath.Base(scratch))
 		if err := os.Remove(scratch); err != nil {
 			t.Error(err)
 		}
 	})
 	up := map[string]string{"systemd": "systemctl is-system-running | grep -E 'running|degraded'",
-		// Until its own /proc is there, that of the machine is seen, which may have a runsvdir too.
+		// Until the host has its own /proc, that of the machine is visible, which may also have a runsvdir.
 		"runit": "[ $(cat /proc/1/comm) = runsvdir ] && [ ! -e /old/proc ]"}[init]
 	for end := time.Now().Add(hang); ; time.Sleep(100 * time.Millisecond) {
 		select {
@@ -73,7 +73,7 @@ func boot(t *testing.T, init string) host {
 			t.Skipf("this machine does not let a test boot %s:\n%s", init, log.Bytes())
 		default:
 		}
-		if _, err := h.try(up); err == nil {
+		if _, err := h.tryRun(up); err == nil {
 			return h
 		}
 		if time.Now().After(end) {
@@ -82,8 +82,8 @@ func boot(t *testing.T, init string) host {
 	}
 }
 
-// sweep removes the cgroups that a booted systemd leaves empty.
-func sweep(t *testing.T, name string) {
+// removeCgroups removes the empty cgroups that a booted systemd leaves behind.
+func removeCgroups(t *testing.T, name string) {
 	script := `mount -t cgroup2 cgroup2 /mnt; [ ! -d "/mnt/$1" ] || find "/mnt/$1" -depth -type d -exec rmdir {} +`
 	var out []byte
 	for end := time.Now().Add(hang); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -95,26 +95,26 @@ func sweep(t *testing.T, name string) {
 	t.Errorf("cgroups of %s stay: %s", name, out)
 }
 
-// try runs a line of shell on the host.
-func (h host) try(line string) (string, error) {
+// tryRun runs a shell line on the host.
+func (h host) tryRun(line string) (string, error) {
 	out, err := exec.Command("nsenter", "-t", strconv.Itoa(h.pid), "-m", "-p", "-i", "-u", "-n", "-C", "--", "sh", "-c", line).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
 func (h host) run(line string) string {
 	h.t.Helper()
-	out, err := h.try(line)
+	out, err := h.tryRun(line)
 	if err != nil {
 		h.t.Fatalf("%s: %v\n%s", line, err, out)
 	}
 	return out
 }
 
-// wait runs the line until it succeeds.
+// wait repeats the line until it succeeds.
 func (h host) wait(line string) {
 	h.t.Helper()
 	for end := time.Now().Add(hang); ; time.Sleep(200 * time.Millisecond) {
-		out, err := h.try(line)
+		out, err := h.tryRun(line)
 		if err == nil {
 			return
 		}
@@ -124,8 +124,8 @@ func (h host) wait(line string) {
 	}
 }
 
-// give puts a file onto the host.
-func (h host) give(from, to string) {
+// copyFile copies a file to the host.
+func (h host) copyFile(from, to string) {
 	h.t.Helper()
 	data, err := os.ReadFile(from)
 	if err == nil {

@@ -13,17 +13,17 @@ var agents = []string{"preparer", "port-authority", "setlive"}
 
 const packageVersion = "7.8.9+12.gabcdef0"
 
-// pack builds the package out of this tree.
-func pack(t *testing.T) string {
+// buildPackage builds the package from this tree.
+func buildPackage(t *testing.T) string {
 	t.Helper()
-	tool(t, "dpkg-deb")
+	requireTool(t, "dpkg-deb")
 	for _, program := range append([]string{"../deploy/platypus"}, "../agents/preparer", "../agents/port-authority", "../agents/setlive") {
 		if _, err := os.Stat(filepath.Join(program, "main.go")); err != nil {
 			t.Skip("this tree has not all of the programs: ", err)
 		}
 	}
 	cmd := exec.Command("deb/build.sh", t.TempDir())
-	// A package that lasts for a test need not be small, nor be the same on the machine of somebody else.
+	// A package for a test need not be small or reproducible.
 	cmd.Env = append(os.Environ(), "COMPRESS=gzip", "LEVEL=1", "VERSION="+packageVersion)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -33,15 +33,15 @@ func pack(t *testing.T) string {
 	return strings.TrimSpace(string(out))
 }
 
-// TestPackage looks into the package, then installs, uses and purges it on a host with systemd and on one with runit.
+// TestPackage inspects the package, then installs, uses and purges it on a host with systemd and on one with runit.
 func TestPackage(t *testing.T) {
-	deb, module := pack(t), hello(t)
+	deb, module := buildPackage(t), buildHello(t)
 	t.Run("contents", func(t *testing.T) { checkContents(t, deb) })
 	t.Run("lintian", func(t *testing.T) {
 		t.Parallel()
-		// Lintian leaves root to itself unless told. What it finds misspelt in a program is neither error nor warning, and
-		// takes it as long as everything else.
-		out, err := exec.Command(tool(t, "lintian"), "--allow-root", "--fail-on", "error,warning", "-X", "binaries/spelling", deb).CombinedOutput()
+		// Lintian refuses to run as root without the flag. Its spelling check of binaries yields neither errors nor
+		// warnings, and takes as long as everything else.
+		out, err := exec.Command(requireTool(t, "lintian"), "--allow-root", "--fail-on", "error,warning", "-X", "binaries/spelling", deb).CombinedOutput()
 		if err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
@@ -49,24 +49,24 @@ func TestPackage(t *testing.T) {
 	t.Run("systemd", func(t *testing.T) {
 		t.Parallel()
 		h := boot(t, "systemd")
-		h.give(deb, "/tmp/p.deb")
+		h.copyFile(deb, "/tmp/p.deb")
 		h.run("dpkg -i /tmp/p.deb")
 		for _, agent := range agents {
 			unit := "platypus-" + agent
 			h.run("systemctl is-enabled " + unit)
 			h.wait("systemctl is-active " + unit)
 			h.wait("curl -sf --unix-socket /run/platypus/" + agent + "/http.sock http://agent/healthz")
-			// There is no Consul on this host, and that is no reason to start again.
+			// A missing Consul must not cause restarts.
 			if n := h.run("systemctl show -P NRestarts " + unit); n != "0" {
 				t.Errorf("%s was restarted %s times:\n%s", agent, n, h.run("journalctl -o cat -u "+unit))
 			}
 		}
 		for _, left := range []string{"store", "seed-placer"} {
-			if out, _ := h.try("systemctl is-enabled platypus-" + left); out != "disabled" {
+			if out, _ := h.tryRun("systemctl is-enabled platypus-" + left); out != "disabled" {
 				t.Errorf("%s is %s", left, out)
 			}
 		}
-		// A store that comes later is found, and the agents are ready.
+		// The agents find a store that starts later, and become ready.
 		h.run("systemctl start platypus-store")
 		for _, agent := range agents {
 			h.wait("curl -sf --unix-socket /run/platypus/" + agent + "/http.sock http://agent/readyz")
@@ -75,17 +75,17 @@ func TestPackage(t *testing.T) {
 		checkSeed(h, module)
 		h.run("kill -9 $(systemctl show -P MainPID platypus-preparer)")
 		h.wait("[ $(systemctl show -P NRestarts platypus-preparer) = 1 ] && systemctl is-active platypus-preparer")
-		h.run("dpkg -i /tmp/p.deb") // over itself, as an upgrade
+		h.run("dpkg -i /tmp/p.deb") // over the same version, as an upgrade
 		h.wait("systemctl is-active platypus-preparer platypus-port-authority platypus-setlive")
 		runApp(h)
 		checkAppOutlivesPurge(h)
-		h.run("dpkg -i /tmp/p.deb") // the second purge finds what the first one left, and takes it
+		h.run("dpkg -i /tmp/p.deb") // the second purge also removes what the first one left
 		checkPurge(h)
 	})
 	t.Run("runit", func(t *testing.T) {
 		t.Parallel()
 		h := boot(t, "runit")
-		h.give(deb, "/tmp/p.deb")
+		h.copyFile(deb, "/tmp/p.deb")
 		h.run("dpkg -i /tmp/p.deb")
 		for _, agent := range agents {
 			h.wait("sv status platypus-" + agent + " | grep ^run:")
@@ -101,8 +101,8 @@ func TestPackage(t *testing.T) {
 	})
 }
 
-// hello builds a module.
-func hello(t *testing.T) string {
+// buildHello builds a module.
+func buildHello(t *testing.T) string {
 	t.Helper()
 	module := filepath.Join(t.TempDir(), "hello.wasm")
 	build := exec.Command("go", "build", "-trimpath", "-o", module, "./hello")
@@ -114,10 +114,10 @@ func hello(t *testing.T) string {
 	return module
 }
 
-// checkSeed publishes a module and calls it: the seed-placer compiles it, and bounds its worker, inside its unit.
+// checkSeed publishes a module and calls it: the seed-placer compiles it and limits its worker within its unit.
 func checkSeed(h host, module string) {
 	h.t.Helper()
-	h.give(module, "/tmp/hello.wasm")
+	h.copyFile(module, "/tmp/hello.wasm")
 	h.wait("curl -sf --unix-socket /run/platypus/seed-placer/http.sock http://agent/readyz")
 	h.run("platypus seed /tmp/hello.wasm hello --min-replicas 1")
 	if out := h.run(`platypus call hello "" "a host of its own" --timeout 120s`); out != "hello, a host of its own" {
@@ -135,7 +135,7 @@ func checkPurge(h host) {
 	if left != "" {
 		h.t.Errorf("after a purge there still is:\n%s", left)
 	}
-	if out, err := h.try("getent passwd platypus"); err == nil {
+	if out, err := h.tryRun("getent passwd platypus"); err == nil {
 		h.t.Errorf("after a purge there still is the user %s", out)
 	}
 }
@@ -149,7 +149,7 @@ func checkContents(t *testing.T, deb string) {
 	for line := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
 		f := strings.Fields(line)
 		files = append(files, strings.TrimPrefix(f[5], "."))
-		link := f[0][0] == 'l' // whose mode means nothing
+		link := f[0][0] == 'l' // the mode of a symlink is meaningless
 		if f[1] != "root/root" || !link && (f[0][5] == 'w' || f[0][8] == 'w') {
 			t.Errorf("not root's alone to write: %s", line)
 		}
@@ -168,7 +168,7 @@ func checkContents(t *testing.T, deb string) {
 	checkPrograms(t, deb)
 }
 
-// checkPrograms unpacks the package and asks the programs in it who they are.
+// checkPrograms unpacks the package and runs the programs in it with version.
 func checkPrograms(t *testing.T, deb string) {
 	root := t.TempDir()
 	if out, err := exec.Command("dpkg-deb", "-x", deb, root).CombinedOutput(); err != nil {
@@ -195,9 +195,9 @@ COMP_WORDS=(platypus roll) COMP_CWORD=1 _platypus; echo "${COMPREPLY[@]}"`
 	}
 }
 
-// TestVersion_EachCommit_SortsUpward: a package built from a later commit is an upgrade, and one of the tag itself is not.
+// A package of a later commit is an upgrade; one of the tag itself is not.
 func TestVersion_EachCommit_SortsUpward(t *testing.T) {
-	tool(t, "dpkg")
+	requireTool(t, "dpkg")
 	dir, script := t.TempDir(), `set -e
 git init -q . && mkdir scripts && cp "$1" scripts/
 commit() { git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m "$1"; scripts/version.sh; }

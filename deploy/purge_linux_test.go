@@ -1,6 +1,6 @@
 package deploy_test
 
-// runApp makes the agents of a host run an app under systemd.
+// runApp starts an app through the agents of a host under systemd.
 func runApp(h host) {
 	h.t.Helper()
 	h.run(`mkdir -p /srv/slug/installs/slug_v1/bin && printf '#!/bin/sh\nexec sleep 1000\n' >/srv/slug/installs/slug_v1/bin/launch &&
@@ -12,8 +12,8 @@ func runApp(h host) {
 	h.wait("systemctl is-active platypus-slug")
 }
 
-// checkAppOutlivesPurge purges the package while an app runs: the app is started again when it ends, as before. Then the app
-// is removed by hand, so that nothing is left.
+// checkAppOutlivesPurge purges the package while an app runs: systemd still restarts the app. Then the app is removed
+// by hand.
 func checkAppOutlivesPurge(h host) {
 	h.t.Helper()
 	h.run("dpkg --purge platypus")

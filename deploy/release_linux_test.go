@@ -8,10 +8,9 @@ import (
 	"testing"
 )
 
-// TestRelease_Tarball_InstallsAndVerifies makes a signed release for this machine, checks it as somebody who downloaded
-// it would, and installs it into a folder.
+// Makes a signed release for this machine, verifies it as a downloader would, and installs it into a folder.
 func TestRelease_Tarball_InstallsAndVerifies(t *testing.T) {
-	tool(t, "minisign")
+	requireTool(t, "minisign")
 	dir := t.TempDir()
 	script := `set -e
 minisign -GW -p key.pub -s key.sec >/dev/null

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// tool skips the test when a program it needs is not on this machine.
-func tool(t *testing.T, name string) string {
+// requireTool skips the test if a required program is not installed.
+func requireTool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -19,10 +19,9 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
-// TestExposure holds the units to their bars: what systemd thinks a service could do if it were taken over, from 0
-// (nothing) to 10 (everything).
+// TestExposure checks the units against their limits of systemd's exposure score, from 0 (nothing) to 10 (everything).
 func TestExposure(t *testing.T) {
-	analyze := tool(t, "systemd-analyze")
+	analyze := requireTool(t, "systemd-analyze")
 	if err := exec.Command(analyze, "security", "--offline=true", "--help").Run(); err != nil {
 		t.Skip("needs a systemd-analyze that works offline (systemd 250)")
 	}
@@ -41,12 +40,12 @@ func TestExposure(t *testing.T) {
 	}
 }
 
-// programs are what units start; they need not be installed where the test runs.
+// programs are what units start; they need not be installed on the test machine.
 var programs = regexp.MustCompile(`^platypus-[a-z-]+\.service: Command /usr/(lib/platypus|bin)/[a-z-]+ is not executable: No such file or directory$`)
 
-// TestUnitsVerify lets systemd read the units: it says nothing when every line means something to it.
+// TestUnitsVerify lets systemd verify the units; it must print nothing.
 func TestUnitsVerify(t *testing.T) {
-	analyze := tool(t, "systemd-analyze")
+	analyze := requireTool(t, "systemd-analyze")
 	units, err := filepath.Glob("systemd/*.service")
 	if err != nil || len(units) == 0 {
 		t.Fatal("no units", err)
@@ -66,7 +65,7 @@ func TestUnitsVerify(t *testing.T) {
 	}
 }
 
-// TestRunScripts lets the shell read the scripts of runit and of the package.
+// TestRunScripts checks the syntax of the scripts of runit and of the package.
 func TestRunScripts(t *testing.T) {
 	scripts, _ := filepath.Glob("runit/*/run")
 	logs, _ := filepath.Glob("runit/*/log/run")

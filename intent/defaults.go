@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What holds when intent is silent.
+// Defaults of intent.
 const (
 	DefaultKeep        = 3
 	DefaultStopTimeout = 30 * time.Second
@@ -24,7 +24,7 @@ type Duration time.Duration
 func (d *Duration) UnmarshalText(text []byte) error {
 	span, err := time.ParseDuration(string(text))
 	if err != nil || span < 0 {
-		return fmt.Errorf("%q is not a time span such as \"30s\" or \"2m\"", clip(string(text)))
+		return fmt.Errorf("%q is not a time span such as \"30s\" or \"2m\"", truncate(string(text)))
 	}
 	*d = Duration(span)
 	return nil
@@ -36,7 +36,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 // MarshalJSON writes a JSON string.
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
 
-// Or returns the span, or otherwise when it is not set.
+// Or returns the span, or the given default if it is unset.
 func (d Duration) Or(otherwise time.Duration) time.Duration {
 	if d == 0 {
 		return otherwise

@@ -1,18 +1,18 @@
-// Package intent holds the nouns of Platypus: what people may wish for, how a wish is written down, and where it
-// lives in the store and on a host. It imports nothing but the standard library and does no input or output.
+// Package intent defines the declarations of Platypus: what people can declare, how it is encoded, and where it lies in
+// the store and on a host. It imports only the standard library and does no I/O.
 //
 // # Words
 //
 //   - intent: what people declared, in the store, as JSON
-//   - desired: the share of intent that one agent is to bring about
+//   - desired: the part of intent that one agent must establish
 //   - actual: what an agent observes on its host now
 //   - subject: what a step or a state concerns: an app, a seed, a vm
 //   - node: a host that runs agents
 //   - region, machine: where nodes stand, and what one of them can hold
-//   - vm, instance: a share of a machine that is wished for; one of as many as its count says
+//   - vm, instance: a share of a machine that is declared; one of as many as its count
 //   - ledger, placement: what a machine holds; where an instance is
 //   - app, cluster, version: a program, one group of nodes that run it, one artifact of it
-//   - report: what an agent last said about its subjects
+//   - report: what an agent last reported about its subjects
 //
 // # Keys
 //
@@ -32,7 +32,7 @@
 // # Decoding
 //
 // Decoding is strict about what is dangerous (size, depth, UTF-8, duplicate members, types, names, paths) and lenient
-// about what is merely unknown: an unknown member or version status is a warning. Every [Problem] names its key, JSON
-// pointer, line and column. A value with an error never becomes an empty wish: its app is kept, marked [PhaseInvalid],
+// about what is only unknown: an unknown member or version status is a warning. Every [Problem] names its key, JSON
+// pointer, line and column. A value with an error never counts as absent: its app is kept, marked [PhaseInvalid],
 // and agents leave it as it is.
 package intent

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// Egress is one thing that a seed may reach: an origin, "https://api.example.com" or "http://*.example.com:8080", or a
-// network of private addresses that an origin may turn out to have, "10.0.0.0/8". It holds no path.
+// Egress is one allowed destination of a seed: an origin, "https://api.example.com" or "http://*.example.com:8080", or
+// a network of private addresses to which an origin may resolve, "10.0.0.0/8". It contains no path.
 type Egress string
 
-// UnmarshalText takes the forms above, in lower case.
+// UnmarshalText accepts the forms above, in lower case.
 func (e *Egress) UnmarshalText(text []byte) error {
 	*e = Egress(strings.ToLower(string(text)))
 	if _, ok := e.network(); ok {
 		return nil
 	}
 	if _, _, _, err := e.origin(); err != nil {
-		return fmt.Errorf("egress %q %w", clip(string(text)), err)
+		return fmt.Errorf("egress %q %w", truncate(string(text)), err)
 	}
 	return nil
 }
@@ -28,7 +28,7 @@ func (e Egress) network() (netip.Prefix, bool) {
 	return prefix, err == nil
 }
 
-// origin splits scheme://host:port. A host that begins with "*." stands for every name below the rest.
+// origin splits scheme://host:port. A host that begins with "*." matches every name below the rest.
 func (e Egress) origin() (scheme, host string, port int, err error) {
 	scheme, rest, ok := strings.Cut(string(e), "://")
 	if port = map[string]int{"http": 80, "https": 443}[scheme]; !ok || port == 0 {
@@ -52,7 +52,7 @@ func (e Egress) origin() (scheme, host string, port int, err error) {
 	return scheme, host, port, nil
 }
 
-// MayFetch reports whether an origin may be asked. The address that it turns out to have is for [Grants.MayDial].
+// MayFetch reports whether an origin may be requested. [Grants.MayDial] checks the resolved address.
 func (g Grants) MayFetch(scheme, host string, port int) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	for _, e := range g.Egress {
@@ -67,8 +67,8 @@ func (g Grants) MayFetch(scheme, host string, port int) bool {
 	return false
 }
 
-// MayDial reports whether an address may be connected to: every public one, and of the others those within a network
-// that is listed. An origin that was listed as an address is not enough, unless its network is listed too.
+// MayDial reports whether an address may be connected to: all public addresses, and others within a listed network. An
+// origin listed as an address is not enough, unless its network is listed, too.
 func (g Grants) MayDial(address netip.Addr) bool {
 	address = address.Unmap().WithZone("")
 	for _, e := range g.Egress {
@@ -79,7 +79,7 @@ func (g Grants) MayDial(address netip.Addr) bool {
 	return public(address)
 }
 
-// reserved are the networks that are not the open internet, beside those that the standard library knows.
+// reserved are non-public networks that the standard library does not know.
 var reserved = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"),

@@ -10,7 +10,7 @@ import (
 
 var update = flag.Bool("update", false, "write the problems found beside the examples")
 
-// keyOf is the key whose value an example is: the file's name begins with the kind.
+// keyOf returns the key for an example: its file name begins with the kind.
 func keyOf(t *testing.T, path string) string {
 	kind, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".json"), "-")
 	key := map[string]string{"assignment": "nodes/web1/slug", "config": "clusters/slug/production/config",
@@ -47,7 +47,7 @@ func TestGoodExamples(t *testing.T) {
 	}
 }
 
-// TestBadExamples compares all that is found, word for word and place for place, with the file beside each example.
+// Compares all problems, including texts and positions, with the file beside each example.
 func TestBadExamples(t *testing.T) {
 	for _, folder := range []string{"bad", "warn"} {
 		for _, path := range examples(t, folder) {

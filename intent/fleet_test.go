@@ -68,7 +68,7 @@ func TestMachineRoundTrip(t *testing.T) {
 		if rapid.Bool().Draw(t, "drain") {
 			m.Drain = &Drain{Parallel: rapid.IntRange(0, 1000).Draw(t, "parallel"), Deadline: time.Unix(rapid.Int64Range(0, 4e9).Draw(t, "deadline"), 0).UTC()}
 		}
-		again(t, "machines/SIN/m1", m)
+		checkRoundTrip(t, "machines/SIN/m1", m)
 	})
 }
 
@@ -83,7 +83,7 @@ func TestVMRoundTrip(t *testing.T) {
 		if rapid.Bool().Draw(t, "any") {
 			v.Region = append(v.Region, AnyRegion)
 		}
-		again(t, "vms/web", v)
+		checkRoundTrip(t, "vms/web", v)
 	})
 }
 

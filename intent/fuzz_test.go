@@ -20,7 +20,7 @@ func seed(f *testing.F, add func(data []byte)) {
 	}
 }
 
-// FuzzCheck looks for panics and for problems that point nowhere.
+// Checks for panics and for problems without a valid position.
 func FuzzCheck(f *testing.F) {
 	keys := []string{"nodes/web1/slug", "clusters/slug/production/config", "clusters/slug/production/deploy_config", "vms/v",
 		"regions/SIN", "machines/SIN/m1", "seeds/s"}
@@ -43,8 +43,8 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// FuzzReadNode looks for apps that are dropped: each assignment with a legal name must be there, usable or not, and an
-// unusable one must say why. Nothing that an app may be acted upon with leaves its own directory.
+// Checks that no app is dropped: each assignment with a valid name must be there, usable or not, and an unusable one
+// must have a reason. No usable app has a path outside its own directory.
 func FuzzReadNode(f *testing.F) {
 	seed(f, func(data []byte) { f.Add("slug", data, []byte(`{"versions":{}}`), []byte(`{"basedir":"/srv/x"}`)) })
 	seed(f, func(data []byte) { f.Add("slug", []byte(`{"cluster":"production"}`), data, data) })
@@ -55,7 +55,7 @@ func FuzzReadNode(f *testing.F) {
 			"clusters/" + app + "/production/config":        string(config),
 			"clusters/" + app + "/production/deploy_config": string(deploy),
 		})
-		node := ReadNode(tree, "web1", stored(tree, values))
+		node := ReadNode(tree, "web1", pairsOf(tree, values))
 		if name, err := ParseName(app); err == nil {
 			if a, there := node.App(name); !there || a.Sound() != (a.Reason == "") {
 				t.Errorf("app %q: there %v, %+v", app, there, a)

@@ -1,7 +1,7 @@
 package intent
 
-// Health says when an app counts as healthy. Passing once is not enough: the very same process must pass Successes
-// times in a row over at least MinHealthy, within Deadline of its start.
+// Health defines when an app counts as healthy. One passed probe is not enough: the same process must pass Successes
+// probes in a row over at least MinHealthy, within Deadline of its start.
 type Health struct {
 	Type       string   `json:"type,omitempty"`        // http, tcp, exec or up; inferred from the members given
 	Path       string   `json:"path,omitempty"`        // http: "/" when unset; 2xx and 3xx pass
@@ -10,7 +10,7 @@ type Health struct {
 	Interval   Duration `json:"interval,omitempty"`    // between two probes; DefaultInterval
 	Timeout    Duration `json:"timeout,omitempty"`     // of one probe; DefaultTimeout
 	Successes  int      `json:"successes,omitempty"`   // in a row; DefaultSuccesses
-	MinHealthy Duration `json:"min_healthy,omitempty"` // from the first of them to the last; DefaultMinHealthy
+	MinHealthy Duration `json:"min_healthy,omitempty"` // from the first success to the last; DefaultMinHealthy
 	Deadline   Duration `json:"deadline,omitempty"`    // from the start of the process; DefaultDeadline
 }
 
@@ -24,7 +24,7 @@ const (
 
 func (h *Health) check(p *parser, v *value, pointer string) {
 	if h.Type == "" {
-		h.Type = h.inferred()
+		h.Type = h.inferType()
 	}
 	switch h.Type {
 	case HealthHTTP, HealthTCP:
@@ -37,17 +37,17 @@ func (h *Health) check(p *parser, v *value, pointer string) {
 		}
 	case HealthUp:
 	default:
-		p.errorf(v.find("type"), pointer+"/type", "type %q is not http, tcp, exec or up", clip(h.Type))
+		p.errorf(v.memberNamed("type"), pointer+"/type", "type %q is not http, tcp, exec or up", truncate(h.Type))
 	}
 	if h.Path != "" && h.Path[0] != '/' {
-		p.errorf(v.find("path"), pointer+"/path", "path %q must begin with /", clip(h.Path))
+		p.errorf(v.memberNamed("path"), pointer+"/path", "path %q must begin with /", truncate(h.Path))
 	}
 	if h.Successes < 0 || h.Successes > 1000 {
-		p.errorf(v.find("successes"), pointer+"/successes", "successes must be within 0 to 1000")
+		p.errorf(v.memberNamed("successes"), pointer+"/successes", "successes must be within 0 to 1000")
 	}
 }
 
-func (h *Health) inferred() string {
+func (h *Health) inferType() string {
 	switch {
 	case len(h.Command) > 0:
 		return HealthExec

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Ledger is all that is held on one machine: the value of ledger/<region>/<machine>. It is written whole, never as a
-// difference, so that what is taken is always the sum of what stands there.
+// Ledger lists everything held on one machine: the value of ledger/<region>/<machine>. It is always written as a whole,
+// so that the allocated share is the sum of its entries.
 type Ledger struct {
 	Entries []Entry `json:"entries"` // sorted by instance
 }
@@ -20,23 +20,23 @@ type Entry struct {
 	VM      string `json:"vm"` // an [Instance]
 	Cores   int    `json:"cores"`
 	Memory  Size   `json:"memory"`
-	Intent  uint64 `json:"intent"` // ModifyIndex of the vm's intent that it was made from
+	Intent  uint64 `json:"intent"` // ModifyIndex of the vm declaration that it was made from
 	App     Name   `json:"app,omitempty"`
 	Cluster Name   `json:"cluster,omitempty"`
 	Phase   Phase  `json:"phase,omitempty"`
 }
 
-// Phase is how far an entry is from being free again.
+// Phase is how close an entry is to being released.
 type Phase string
 
-// The phases. Whatever the phase, an entry counts until it is gone.
+// The phases. An entry counts in every phase until it is removed.
 const (
 	PhasePlaced  Phase = ""        // the instance is here
-	PhaseLeaving Phase = "leaving" // it is no longer wanted here; its app may still be running
-	PhaseLost    Phase = "lost"    // it was replaced elsewhere while the machine could not be reached
+	PhaseLeaving Phase = "leaving" // no longer wanted here; its app may still be running
+	PhaseLost    Phase = "lost"    // replaced elsewhere while the machine was unreachable
 )
 
-// Share is what the entry takes.
+// Share is the share that the entry allocates.
 func (e Entry) Share() Share { return Share{e.Cores, e.Memory} }
 
 // Taken is the sum of all entries.
@@ -47,7 +47,7 @@ func (l Ledger) Taken() (sum Share) {
 	return sum
 }
 
-// Entry returns the entry of an instance that has the phase.
+// Entry returns the entry of an instance in a phase.
 func (l Ledger) Entry(vm string, phase Phase) (Entry, bool) {
 	for _, e := range l.Entries {
 		if e.VM == vm && e.Phase == phase {
@@ -57,7 +57,7 @@ func (l Ledger) Entry(vm string, phase Phase) (Entry, bool) {
 	return Entry{}, false
 }
 
-// With returns a ledger in which e stands in place of what had its instance and phase.
+// With returns a ledger in which e replaces the entry with its instance and phase.
 func (l Ledger) With(e Entry) Ledger {
 	out := Ledger{make([]Entry, 0, len(l.Entries)+1)}
 	for _, old := range l.Entries {
@@ -72,7 +72,7 @@ func (l Ledger) With(e Entry) Ledger {
 	return out
 }
 
-// Without returns a ledger that lacks the entry of an instance in a phase.
+// Without returns a ledger without the entry of an instance in a phase.
 func (l Ledger) Without(vm string, phase Phase) Ledger {
 	out := Ledger{make([]Entry, 0, len(l.Entries))}
 	for _, old := range l.Entries {
@@ -84,14 +84,14 @@ func (l Ledger) Without(vm string, phase Phase) Ledger {
 }
 
 func (l *Ledger) check(p *parser, v *value, pointer string) {
-	if e := v.find("entries"); e == nil || e.kind == 'n' {
+	if e := v.memberNamed("entries"); e == nil || e.kind == 'n' {
 		p.errorf(v, pointer, "\"entries\" is missing: write [] when nothing is held")
 	}
 	seen := map[string]bool{}
 	for i, e := range l.Entries {
 		at := fmt.Sprintf("%s/entries/%d", pointer, i)
 		if name := e.VM + " " + string(e.Phase); seen[name] {
-			p.errorf(v.find("entries").items[i], at, "%s is held here twice", e.VM)
+			p.errorf(v.memberNamed("entries").items[i], at, "%s is held here twice", e.VM)
 		} else {
 			seen[name] = true
 		}
@@ -102,10 +102,10 @@ func (e *Entry) check(p *parser, v *value, pointer string) {
 	if _, err := ParseInstance(e.VM); err != nil {
 		p.errorf(v, pointer, "%v", err)
 	}
-	sized(p, v, pointer, e.Cores, e.Memory, "such as \"8GB\"")
+	checkCapacity(p, v, pointer, e.Cores, e.Memory, "such as \"8GB\"")
 	switch e.Phase {
 	case PhasePlaced, PhaseLeaving, PhaseLost:
 	default:
-		p.errorf(v.find("phase"), pointer+"/phase", "phase %q is not leaving or lost", clip(string(e.Phase)))
+		p.errorf(v.memberNamed("phase"), pointer+"/phase", "phase %q is not leaving or lost", truncate(string(e.Phase)))
 	}
 }

@@ -2,15 +2,15 @@ package intent
 
 import "time"
 
-// Machine is what one node can hold: the value of machines/<region>/<machine>. Its name is the node's. It never holds
-// credentials.
+// Machine is the capacity of one node: the value of machines/<region>/<machine>. Its name is that of the node. It never
+// contains credentials.
 type Machine struct {
 	Cores      int             `json:"cores"`                // 1 to MaxCores; required
 	Memory     Size            `json:"memory"`               // required
-	Address    string          `json:"address,omitempty"`    // as the inventory spells it, for people
+	Address    string          `json:"address,omitempty"`    // as in the inventory, for people
 	Datacenter string          `json:"datacenter,omitempty"` // machines that fail together
-	Labels     map[Name]string `json:"labels,omitempty"`     // what constraints of vms ask for
-	Reserved   Share           `json:"reserved,omitzero"`    // kept for the machine itself, never given to a vm
+	Labels     map[Name]string `json:"labels,omitempty"`     // matched by the constraints of vms
+	Reserved   Share           `json:"reserved,omitzero"`    // kept for the machine itself, never allocated to a vm
 	State      MachineState    `json:"state,omitempty"`      // ready when unset
 	Drain      *Drain          `json:"drain,omitempty"`      // how a draining machine is emptied
 }
@@ -21,16 +21,16 @@ type Share struct {
 	Memory Size `json:"memory,omitempty"`
 }
 
-// Plus is both shares together.
+// Plus returns the sum of both shares.
 func (s Share) Plus(o Share) Share { return Share{s.Cores + o.Cores, s.Memory + o.Memory} }
 
-// Minus is what is left of s without o; it is negative where o is more.
+// Minus returns s without o; it may be negative.
 func (s Share) Minus(o Share) Share { return Share{s.Cores - o.Cores, s.Memory - o.Memory} }
 
-// Whole is all that the machine has; what vms may take of it is [Machine.Usable].
+// Whole is the total of the machine; [Machine.Usable] is what vms may use.
 func (m Machine) Whole() Share { return Share{m.Cores, m.Memory} }
 
-// Usable is what vms may take: the whole without what is reserved.
+// Usable is what vms may use: the total without the reserved share.
 func (m Machine) Usable() Share { return m.Whole().Minus(m.Reserved) }
 
 // MachineState is what people decided about a machine.
@@ -41,7 +41,7 @@ const (
 	MachineReady    MachineState = "ready"    // takes vms
 	MachineCordoned MachineState = "cordoned" // keeps what it has and takes nothing new
 	MachineDraining MachineState = "draining" // is being emptied
-	MachineDead     MachineState = "dead"     // a person's word that nothing runs there any more
+	MachineDead     MachineState = "dead"     // declared by a person: nothing runs there any more
 )
 
 // Is reports the state, with unset meaning ready.
@@ -51,24 +51,24 @@ func (m Machine) Is(state MachineState) bool {
 
 // Drain is how a machine is emptied.
 type Drain struct {
-	Parallel int       `json:"parallel,omitempty"` // vms on their way at once; DefaultDrainParallel when 0
-	Deadline time.Time `json:"deadline,omitzero"`  // when all that is left goes at once, even without a new place; zero: never
+	Parallel int       `json:"parallel,omitempty"` // vms moving at the same time; DefaultDrainParallel if 0
+	Deadline time.Time `json:"deadline,omitzero"`  // when the rest is evicted, even without a new place; zero: never
 }
 
-// DefaultDrainParallel is how many vms leave a draining machine at once unless somebody says otherwise.
+// DefaultDrainParallel is the default number of vms that leave a draining machine at the same time.
 const DefaultDrainParallel = 2
 
-// MaxCores is the largest number of cores there is.
+// MaxCores is the maximum number of cores.
 const MaxCores = 1 << 16
 
 func (m *Machine) check(p *parser, v *value, pointer string) {
-	sized(p, v, pointer, m.Cores, m.Memory, "such as \"2TB\"")
+	checkCapacity(p, v, pointer, m.Cores, m.Memory, "such as \"2TB\"")
 	switch m.State {
 	case "", MachineReady, MachineCordoned, MachineDraining, MachineDead:
 	default:
-		p.errorf(v.find("state"), pointer+"/state", "state %q is not ready, cordoned, draining or dead", clip(string(m.State)))
+		p.errorf(v.memberNamed("state"), pointer+"/state", "state %q is not ready, cordoned, draining or dead", truncate(string(m.State)))
 	}
-	reserved, at := v.find("reserved"), pointer+"/reserved"
+	reserved, at := v.memberNamed("reserved"), pointer+"/reserved"
 	switch {
 	case m.Reserved.Cores < 0:
 		p.errorf(reserved, at, "reserved cores must not be negative")
@@ -78,22 +78,22 @@ func (m *Machine) check(p *parser, v *value, pointer string) {
 		p.errorf(reserved, at, "%s are reserved, and the machine has %s", m.Reserved.Memory, m.Memory)
 	}
 	if m.Drain != nil && (m.Drain.Parallel < 0 || m.Drain.Parallel > 1000) {
-		p.errorf(v.find("drain"), pointer+"/drain", "parallel must be within 0 to 1000")
+		p.errorf(v.memberNamed("drain"), pointer+"/drain", "parallel must be within 0 to 1000")
 	}
-	shortText(p, v, pointer, "address", m.Address)
-	shortText(p, v, pointer, "datacenter", m.Datacenter)
+	checkShortText(p, v, pointer, "address", m.Address)
+	checkShortText(p, v, pointer, "datacenter", m.Datacenter)
 	checkLabels(p, v, pointer, "labels", m.Labels)
 }
 
-// sized checks what a machine has and a vm takes.
-func sized(p *parser, v *value, pointer string, cores int, memory Size, example string) {
-	switch c := v.find("cores"); {
+// checkCapacity checks the size of a machine or a vm.
+func checkCapacity(p *parser, v *value, pointer string, cores int, memory Size, example string) {
+	switch c := v.memberNamed("cores"); {
 	case c == nil || c.kind == 'n':
 		p.errorf(v, pointer, "\"cores\" is missing: a whole number from 1")
 	case cores < 1 || cores > MaxCores:
 		p.errorf(c, pointer+"/cores", "cores must be within 1 to %d", MaxCores)
 	}
-	switch m := v.find("memory"); {
+	switch m := v.memberNamed("memory"); {
 	case m == nil || m.kind == 'n':
 		p.errorf(v, pointer, "\"memory\" is missing: a size %s", example)
 	case memory < MB:
@@ -104,7 +104,7 @@ func sized(p *parser, v *value, pointer string, cores int, memory Size, example 
 func checkLabels(p *parser, v *value, pointer, member string, labels map[Name]string) {
 	for name, text := range labels {
 		if len(text) > maxText {
-			p.errorf(v.find(member), pointer+"/"+member+"/"+string(name), "label of %d bytes is too long: at most %d are allowed", len(text), maxText)
+			p.errorf(v.memberNamed(member), pointer+"/"+member+"/"+string(name), "label of %d bytes is too long: at most %d are allowed", len(text), maxText)
 		}
 	}
 }

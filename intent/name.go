@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// MaxName is the longest name in bytes.
+// MaxName is the maximum length of a name in bytes.
 const MaxName = 128
 
-// Name is one segment of a key or of a path: an app, a cluster, a version, a node. Values made by [ParseName] match
-// [A-Za-z0-9][A-Za-z0-9._-]{0,127} and hold no "..", so they may be joined into a path as they are.
+// Name is one segment of a key or of a path: an app, a cluster, a version, a node. Names made by [ParseName] match
+// [A-Za-z0-9][A-Za-z0-9._-]{0,127} and contain no "..", so that they can be joined into a path directly.
 type Name string
 
 // ParseName returns s as a Name, or an error that says which rule it breaks.
@@ -32,7 +32,7 @@ func ParseName(s string) (Name, error) {
 	return Name(s), nil
 }
 
-// UnmarshalText makes a Name usable as a flag or a JSON member; it applies the rules of [ParseName].
+// UnmarshalText lets a Name be used as a flag or a JSON member; it applies the rules of [ParseName].
 func (n *Name) UnmarshalText(text []byte) (err error) {
 	*n, err = ParseName(string(text))
 	return err
@@ -42,8 +42,8 @@ func alphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// Prefix is a part of the tree: "" for all of it, otherwise a string that ends in "/". Keeping the slash in the type is
-// what stops a read of web1 from matching web10.
+// Prefix is a part of the tree: "" for all of it, otherwise a string that ends in "/". The slash is part of the type so
+// that a read of web1 cannot match web10.
 type Prefix string
 
 // Join returns the prefix below p named by the segments.
@@ -57,7 +57,7 @@ func (p Prefix) Join(segments ...Name) Prefix {
 // Key returns the key below p with that name.
 func (p Prefix) Key(name Name) string { return string(p) + string(name) }
 
-// Below returns what follows p in key, and whether key lies below p.
+// Below returns the part of key after p, and whether key lies below p.
 func (p Prefix) Below(key string) (rest string, ok bool) {
 	rest, ok = strings.CutPrefix(key, string(p))
 	return rest, ok && rest != ""

@@ -16,11 +16,11 @@ type Pair struct {
 	Value       []byte
 	CreateIndex uint64
 	ModifyIndex uint64
-	Flags       uint64 // the writer's own mark; plain puts leave 0
+	Flags       uint64 // of the writer; plain puts leave 0
 }
 
-// ReadNode makes a node's intent out of the pairs read below [Tree.Node], below [Tree.Placements] and below the clusters
-// that those name (more pairs do no harm). It never drops an app: one that cannot be used is returned with a phase and a
+// ReadNode builds the intent of a node from the pairs below [Tree.Node], below [Tree.Placements] and below the clusters
+// that those name (additional pairs are ignored). It never drops an app: an unusable one is returned with a phase and a
 // reason.
 func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 	byKey := make(map[string]Pair, len(pairs))
@@ -30,13 +30,13 @@ func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 	n := Node{Name: node}
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		p := byKey[key]
-		segment, below := tree.assigned(node, key)
+		segment, below := tree.assignedApp(node, key)
 		if !below || len(p.Value) == 0 && strings.HasSuffix(p.Key, "/") {
-			continue // elsewhere, or the empty folder key that the Consul page makes
+			continue // elsewhere, or the empty folder key that Consul's UI creates
 		}
 		if own := tree.Node(node).Key(Name(segment)); own != key {
 			if _, declared := byKey[own]; declared {
-				continue // a person's own word on this app counts, even one that cannot be used
+				continue // a person's assignment wins, even an unusable one
 			}
 		}
 		app, problems := readApp(tree, segment, p, byKey)
@@ -51,16 +51,15 @@ func ReadNode(tree Tree, node Name, pairs []Pair) Node {
 		}
 	}
 	slices.SortFunc(n.Apps, func(a, b App) int { return strings.Compare(string(a.Name), string(b.Name)) })
-	shareNoBasedir(n.Apps)
+	rejectSharedBasedirs(n.Apps)
 	return n
 }
 
-// Assignments returns the app and the cluster named by each assignment that can be read: what must be watched beside
-// the node itself.
+// Assignments returns the clusters named by valid assignments: the prefixes to watch in addition to the node itself.
 func Assignments(tree Tree, node Name, pairs []Pair) []Prefix {
 	var clusters []Prefix
 	for _, p := range pairs {
-		segment, _ := tree.assigned(node, p.Key)
+		segment, _ := tree.assignedApp(node, p.Key)
 		app, err := ParseName(segment)
 		if err != nil {
 			continue
@@ -74,8 +73,8 @@ func Assignments(tree Tree, node Name, pairs []Pair) []Prefix {
 	return slices.Compact(clusters)
 }
 
-// assigned returns the app that a key puts on the node, be it a person's key or the allocator's.
-func (t Tree) assigned(node Name, key string) (app string, ok bool) {
+// assignedApp returns the app that a key assigns to the node, written by a person or the allocator.
+func (t Tree) assignedApp(node Name, key string) (app string, ok bool) {
 	if app, ok = t.Node(node).Below(key); ok {
 		return app, true
 	}
@@ -106,16 +105,16 @@ func readApp(tree Tree, segment string, p Pair, byKey map[string]Pair) (app App,
 		app.Index = max(app.Index, value.ModifyIndex)
 		found := decode(part.key, value.Value, part.noun)
 		if problems = append(problems, found...); found.Err() != nil {
-			reflect.ValueOf(part.noun).Elem().SetZero() // half of a wish is none
+			reflect.ValueOf(part.noun).Elem().SetZero() // a partly read value must not be used
 		}
 	}
 	return app, problems
 }
 
-// shareNoBasedir makes every app invalid whose basedir overlaps that of an older one: two apps would fight over one
-// current link. The older keeps its claim even while its other values are unusable, or a typing mistake in those would
-// hand its directory to the younger.
-func shareNoBasedir(apps []App) {
+// rejectSharedBasedirs invalidates every app whose basedir overlaps that of an older one: both would write the same
+// current link. The older app keeps its claim even if its other values are unusable; otherwise a typing error there
+// would give its directory to the younger.
+func rejectSharedBasedirs(apps []App) {
 	byAge := make([]*App, 0, len(apps))
 	for i := range apps {
 		if apps[i].Deploy.Basedir != "" {
@@ -123,9 +122,9 @@ func shareNoBasedir(apps []App) {
 		}
 	}
 	slices.SortStableFunc(byAge, func(a, b *App) int { return cmp.Compare(a.Created, b.Created) }) // then by name, as they came
-	claims := claims{at: map[string]*App{}, below: map[string]*App{}}
+	claims := basedirClaims{byDir: map[string]*App{}, byParent: map[string]*App{}}
 	for _, a := range byAge {
-		b := claims.over(a.Deploy.Basedir)
+		b := claims.overlapping(a.Deploy.Basedir)
 		switch {
 		case b == nil:
 			claims.add(a)
@@ -137,25 +136,25 @@ func shareNoBasedir(apps []App) {
 	}
 }
 
-// claims are the basedirs taken so far, and every directory above one.
-type claims struct{ at, below map[string]*App }
+// basedirClaims are the claimed basedirs, and all their parent directories.
+type basedirClaims struct{ byDir, byParent map[string]*App }
 
-// over returns the app whose basedir is dir, lies in it or holds it, or nil.
-func (c claims) over(dir string) *App {
-	if b := c.below[dir]; b != nil {
+// overlapping returns the app whose basedir equals, contains or lies in dir, or nil.
+func (c basedirClaims) overlapping(dir string) *App {
+	if b := c.byParent[dir]; b != nil {
 		return b
 	}
 	for ; dir != "/"; dir = path.Dir(dir) {
-		if b := c.at[dir]; b != nil {
+		if b := c.byDir[dir]; b != nil {
 			return b
 		}
 	}
 	return nil
 }
 
-func (c claims) add(a *App) {
-	c.at[a.Deploy.Basedir] = a
+func (c basedirClaims) add(a *App) {
+	c.byDir[a.Deploy.Basedir] = a
 	for dir := path.Dir(a.Deploy.Basedir); dir != "/"; dir = path.Dir(dir) {
-		c.below[dir] = a
+		c.byParent[dir] = a
 	}
 }

@@ -21,8 +21,8 @@ func tree(t testing.TB, root string) Tree {
 	return parsed
 }
 
-// stored makes pairs out of keys below the intent prefix, with indices that grow in the order of the keys.
-func stored(tree Tree, values map[string]string) (pairs []Pair) {
+// pairsOf makes pairs of keys below the intent prefix, with increasing indices in key order.
+func pairsOf(tree Tree, values map[string]string) (pairs []Pair) {
 	keys := make([]string, 0, len(values))
 	for key := range values {
 		keys = append(keys, key)
@@ -34,7 +34,7 @@ func stored(tree Tree, values map[string]string) (pairs []Pair) {
 	return pairs
 }
 
-// sound is what one app of a name and basedir needs.
+// sound returns the values of one valid app.
 func sound(name, basedir string) map[string]string {
 	return map[string]string{
 		"nodes/web1/" + name:                             `{"cluster":"production"}`,
@@ -53,7 +53,7 @@ func merge(parts ...map[string]string) map[string]string {
 	return all
 }
 
-// TestIntentOf2014 reads the sample data of 2014 unchanged, at the top of the store and under a root.
+// Reads the sample data of 2014 unchanged, at the top of the store and under a root.
 func TestIntentOf2014(t *testing.T) {
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(read(t, "../testdata/intent/2014.json"), &raw); err != nil {
@@ -66,7 +66,7 @@ func TestIntentOf2014(t *testing.T) {
 	for _, root := range []string{"", "platypus/", "platypus", "a/b/"} {
 		t.Run("root "+root, func(t *testing.T) {
 			tree := tree(t, root)
-			node := ReadNode(tree, "web1", stored(tree, values))
+			node := ReadNode(tree, "web1", pairsOf(tree, values))
 			if len(node.Apps) != 1 || len(node.Warnings) != 0 {
 				t.Fatalf("apps %+v, warnings %v", node.Apps, node.Warnings)
 			}
@@ -112,7 +112,7 @@ func TestSiblingNodesDoNotLeak(t *testing.T) {
 			values["nodes/"+node+"/on-"+node] = `{"cluster":"c"}`
 		}
 		for _, node := range []Name{"web1", "web10", "web1.x", "web1-b", "web", "WEB1"} {
-			apps := ReadNode(tree, node, stored(tree, values)).Apps
+			apps := ReadNode(tree, node, pairsOf(tree, values)).Apps
 			if len(apps) != 1 || apps[0].Name != "on-"+node {
 				t.Errorf("node %s has %+v", node, apps)
 			}
@@ -120,14 +120,14 @@ func TestSiblingNodesDoNotLeak(t *testing.T) {
 	}
 }
 
-// TestPlacedApps reads what the allocator assigned beside what people did; a person's own word counts, even a damaged one.
+// Reads assignments of the allocator and of people; a person's wins, even a damaged one.
 func TestPlacedApps(t *testing.T) {
 	for _, root := range []string{"", "platypus/"} {
 		tree := tree(t, root)
 		values := merge(sound("own", "/srv/own"), sound("placed", "/srv/placed"), sound("bad", "/srv/bad"))
 		delete(values, "nodes/web1/placed")
 		values["nodes/web1/bad"] = "{"
-		pairs := stored(tree, values)
+		pairs := pairsOf(tree, values)
 		for _, app := range []Name{"placed", "own", "bad"} {
 			cluster := map[Name]string{"placed": "production", "own": "elsewhere", "bad": "production"}[app]
 			pairs = append(pairs, Pair{Key: tree.Placement("web1", app), Value: []byte(`{"cluster":"` + cluster + `"}`)})
@@ -140,13 +140,13 @@ func TestPlacedApps(t *testing.T) {
 		if len(node.Apps) != 3 || bad.Phase != PhaseInvalid || own.Cluster != "production" || !placed.Sound() {
 			t.Errorf("root %q: %+v", root, node.Apps)
 		}
-		if got := len(Assignments(tree, "web1", pairs)); got != 4 { // two clusters of own: which counts is not for the watch to say
+		if got := len(Assignments(tree, "web1", pairs)); got != 4 { // two clusters of own: the watch covers both
 			t.Errorf("root %q: %d clusters to watch", root, got)
 		}
 	}
 }
 
-// TestOneBadValueTouchesNoSibling puts each bad example in the place of one of an app's three values.
+// Replaces each of an app's three values with each bad example in turn.
 func TestOneBadValueTouchesNoSibling(t *testing.T) {
 	tree := tree(t, "")
 	for _, path := range examples(t, "bad") {
@@ -155,7 +155,7 @@ func TestOneBadValueTouchesNoSibling(t *testing.T) {
 		}
 		values := merge(sound("slug", "/srv/slug"), sound("other", "/srv/other"))
 		values[keyOf(t, path)] = string(read(t, path))
-		node := ReadNode(tree, "web1", stored(tree, values))
+		node := ReadNode(tree, "web1", pairsOf(tree, values))
 		slug, there := node.App("slug")
 		other, _ := node.App("other")
 		if !there || slug.Phase != PhaseInvalid || !strings.HasPrefix(slug.Reason, keyOf(t, path)) || !other.Sound() {
@@ -170,14 +170,14 @@ func TestIncompleteAppsAreKept(t *testing.T) {
 		values := sound("slug", "/srv/slug")
 		key := "clusters/slug/production/" + missing
 		delete(values, key)
-		slug, there := ReadNode(tree, "web1", stored(tree, values)).App("slug")
+		slug, there := ReadNode(tree, "web1", pairsOf(tree, values)).App("slug")
 		if !there || slug.Phase != PhaseIncomplete || slug.Reason != "waiting: "+key+" is not declared" {
 			t.Errorf("without %s: %+v", missing, slug)
 		}
 	}
 	values := sound("slug", "relative")
 	delete(values, "clusters/slug/production/config")
-	if slug, _ := ReadNode(tree, "web1", stored(tree, values)).App("slug"); slug.Phase != PhaseInvalid || slug.Deploy.Basedir != "" {
+	if slug, _ := ReadNode(tree, "web1", pairsOf(tree, values)).App("slug"); slug.Phase != PhaseInvalid || slug.Deploy.Basedir != "" {
 		t.Errorf("what is wrong must be told before what is absent: %+v", slug)
 	}
 }
@@ -185,13 +185,13 @@ func TestIncompleteAppsAreKept(t *testing.T) {
 func TestKeysThatAreNoApps(t *testing.T) {
 	tree := tree(t, "")
 	values := merge(sound("slug", "/srv/slug"), map[string]string{
-		"nodes/web1/":            "", // the folder key that Consul's page makes
+		"nodes/web1/":            "", // the folder key that Consul's UI creates
 		"nodes/web1/folder/":     "",
 		"nodes/web1/slug/deeper": `{"cluster":"c"}`,
 		"nodes/web1/.hidden":     `{"cluster":"c"}`,
 		"nodes/web1/a..b":        `{"cluster":"c"}`,
 	})
-	node := ReadNode(tree, "web1", stored(tree, values))
+	node := ReadNode(tree, "web1", pairsOf(tree, values))
 	if len(node.Apps) != 1 || len(node.Warnings) != 3 {
 		t.Fatalf("apps %+v, warnings %v", node.Apps, node.Warnings)
 	}
@@ -219,7 +219,7 @@ func TestBasedirsThatOverlap(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			tree := tree(t, "")
 			read := func(spoil map[string]string) (App, App) {
-				node := ReadNode(tree, "web1", stored(tree, merge(sound("a", test.older), sound("b", test.younger), spoil)))
+				node := ReadNode(tree, "web1", pairsOf(tree, merge(sound("a", test.older), sound("b", test.younger), spoil)))
 				a, _ := node.App("a")
 				b, _ := node.App("b")
 				return a, b
@@ -227,7 +227,7 @@ func TestBasedirsThatOverlap(t *testing.T) {
 			if a, b := read(nil); !a.Sound() || b.Sound() == test.overlap {
 				t.Errorf("a %+v, b %+v", a, b)
 			}
-			// A mistake in the older's other value must not hand its directory to the younger.
+			// A mistake in another value of the older app must not give its directory to the younger.
 			if a, b := read(map[string]string{"clusters/a/production/config": `{"version":{}}`}); a.Sound() || b.Sound() == test.overlap {
 				t.Errorf("older broken: a %+v, b %+v", a, b)
 			}
@@ -235,7 +235,7 @@ func TestBasedirsThatOverlap(t *testing.T) {
 	}
 	t.Run("a loser claims nothing", func(t *testing.T) {
 		tree := tree(t, "")
-		node := ReadNode(tree, "web1", stored(tree, merge(sound("a", "/srv/x"), sound("b", "/srv"+"/x/y"), sound("c", "/srv/x1"))))
+		node := ReadNode(tree, "web1", pairsOf(tree, merge(sound("a", "/srv/x"), sound("b", "/srv"+"/x/y"), sound("c", "/srv/x1"))))
 		for name, want := range map[Name]bool{"a": true, "b": false, "c": true} {
 			if app, _ := node.App(name); app.Sound() != want {
 				t.Errorf("%s: %+v", name, app)
@@ -244,10 +244,9 @@ func TestBasedirsThatOverlap(t *testing.T) {
 	})
 }
 
-// TestOrderOfPairsDoesNotMatter also reads pairs twice.
 func TestOrderOfPairsDoesNotMatter(t *testing.T) {
 	tree := tree(t, "")
-	pairs := stored(tree, merge(sound("a", "/srv/x"), sound("b", "/srv/x"), sound("c", "relative"), map[string]string{"nodes/web1/.x": "{}"}))
+	pairs := pairsOf(tree, merge(sound("a", "/srv/x"), sound("b", "/srv/x"), sound("c", "relative"), map[string]string{"nodes/web1/.x": "{}"}))
 	want := ReadNode(tree, "web1", pairs)
 	reversed := slices.Clone(pairs)
 	slices.Reverse(reversed)
@@ -256,14 +255,14 @@ func TestOrderOfPairsDoesNotMatter(t *testing.T) {
 	}
 }
 
-// TestManyApps bounds the time that a node with ten thousand apps takes, all of them claiming one directory.
+// Limits the time for a node with ten thousand apps that all claim one directory.
 func TestManyApps(t *testing.T) {
 	tree := tree(t, "")
 	var parts []map[string]string
 	for i := range 10_000 {
 		parts = append(parts, sound(fmt.Sprintf("app%05d", i), "/srv/shared/"+strings.Repeat("d/", i%20)+"x"))
 	}
-	pairs := stored(tree, merge(parts...))
+	pairs := pairsOf(tree, merge(parts...))
 	start := time.Now()
 	node := ReadNode(tree, "web1", pairs)
 	if took := time.Since(start); took > hang {

@@ -1,22 +1,22 @@
 package intent
 
-// Placement is where one instance of a vm is, or why it is nowhere: the value of placement/vms/<vm>.<number>.
+// Placement is the machine of one vm instance, or the reason it has none: the value of placement/vms/<vm>.<number>.
 type Placement struct {
 	State   PlacementState `json:"state"`
 	Region  Name           `json:"region,omitempty"`
 	Machine Name           `json:"machine,omitempty"`
-	Reason  string         `json:"reason,omitempty"`  // in words
-	Refused map[string]int `json:"refused,omitempty"` // pending: machines by the class of reason that kept it out
-	Attempt int            `json:"attempt"`           // how often it was given a machine
+	Reason  string         `json:"reason,omitempty"`  // for people
+	Refused map[string]int `json:"refused,omitempty"` // pending: number of machines by the class of the refusal
+	Attempt int            `json:"attempt"`           // how often it was assigned to a machine
 }
 
-// PlacementState is how an instance stands.
+// PlacementState is the state of an instance.
 type PlacementState string
 
 // The states.
 const (
 	Placed  PlacementState = "placed"
-	Pending PlacementState = "pending" // no machine takes it now
+	Pending PlacementState = "pending" // no machine has capacity for it now
 )
 
 func (m *Placement) check(p *parser, v *value, pointer string) {
@@ -27,6 +27,6 @@ func (m *Placement) check(p *parser, v *value, pointer string) {
 		}
 	case Pending:
 	default:
-		p.errorf(v, pointer, "state %q is not placed or pending", clip(string(m.State)))
+		p.errorf(v, pointer, "state %q is not placed or pending", truncate(string(m.State)))
 	}
 }

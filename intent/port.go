@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Protocol is a transport that ports belong to.
+// Protocol is the transport protocol of a port.
 type Protocol string
 
 // The protocols.
@@ -19,24 +19,24 @@ const (
 	UDP Protocol = "udp"
 )
 
-// Port is one port or range to be opened. It is written as a number (tcp from anywhere), as a range "8000-8010", or as
-// an object with "port", "protocol" and "source".
+// Port is one port or range to open. It is written as a number (tcp from anywhere), as a range "8000-8010", or as an
+// object with "port", "protocol" and "source".
 type Port struct {
 	First    int            // 1 to 65535
 	Last     int            // First for a single port
 	Protocol Protocol       // tcp when unset in intent
-	Source   []netip.Prefix // who may connect; empty: everybody
+	Source   []netip.Prefix // allowed sources; empty: everybody
 }
 
-// String is the form 1212/tcp or 8000-8010/udp.
+// String returns the form 1212/tcp or 8000-8010/udp.
 func (p Port) String() string { return p.span() + "/" + string(p.Protocol) }
 
-// Equal reports whether both open the same to the same sources, in the same order.
+// Equal reports whether both open the same ports to the same sources, in the same order.
 func (p Port) Equal(o Port) bool {
 	return p.First == o.First && p.Last == o.Last && p.Protocol == o.Protocol && slices.Equal(p.Source, o.Source)
 }
 
-// Overlaps reports whether some packet could be meant by both, sources aside.
+// Overlaps reports whether some packet matches both, ignoring sources.
 func (p Port) Overlaps(o Port) bool {
 	return p.Protocol == o.Protocol && p.First <= o.Last && o.First <= p.Last
 }
@@ -78,8 +78,8 @@ func (p *Port) read(parser *parser, v *value, pointer string) {
 		return
 	}
 	object := portObject{Protocol: TCP}
-	parser.object(v, pointer, reflect.ValueOf(&object).Elem())
-	port := v.find("port")
+	parser.decodeObject(v, pointer, reflect.ValueOf(&object).Elem())
+	port := v.memberNamed("port")
 	if port == nil {
 		parser.errorf(v, pointer, "\"port\" is missing")
 		return
@@ -87,12 +87,12 @@ func (p *Port) read(parser *parser, v *value, pointer string) {
 	p.readSpan(parser, port, pointer+"/port")
 	p.Protocol = Protocol(strings.ToLower(string(object.Protocol)))
 	if p.Protocol != TCP && p.Protocol != UDP {
-		parser.errorf(v.find("protocol"), pointer+"/protocol", "protocol %q is not tcp or udp", clip(string(object.Protocol)))
+		parser.errorf(v.memberNamed("protocol"), pointer+"/protocol", "protocol %q is not tcp or udp", truncate(string(object.Protocol)))
 	}
 	for i, text := range object.Source {
 		source, err := parseSource(text)
 		if err != nil {
-			parser.errorf(v.find("source"), fmt.Sprintf("%s/source/%d", pointer, i), "%v", err)
+			parser.errorf(v.memberNamed("source"), fmt.Sprintf("%s/source/%d", pointer, i), "%v", err)
 		}
 		p.Source = append(p.Source, source)
 	}
@@ -101,25 +101,25 @@ func (p *Port) read(parser *parser, v *value, pointer string) {
 func (p *Port) readSpan(parser *parser, v *value, pointer string) {
 	text, isRange := v.text, v.kind == '"' && strings.Contains(v.text, "-")
 	if v.kind != '0' && !isRange {
-		parser.expect(v, pointer, '0', "a port number or a range such as \"8000-8010\"")
+		parser.expectKind(v, pointer, '0', "a port number or a range such as \"8000-8010\"")
 		return
 	}
 	first, last, _ := strings.Cut(text, "-")
 	if !isRange {
 		last = first
 	}
-	from, err1 := strconv.ParseUint(first, 10, 16) // unlike Atoi it takes no sign
+	from, err1 := strconv.ParseUint(first, 10, 16) // unlike Atoi it accepts no sign
 	to, err2 := strconv.ParseUint(last, 10, 16)
 	p.First, p.Last = int(from), int(to)
 	switch {
 	case err1 != nil || err2 != nil || from < 1 || to < 1:
-		parser.errorf(v, pointer, "port %s is not within 1 to 65535", clip(text))
+		parser.errorf(v, pointer, "port %s is not within 1 to 65535", truncate(text))
 	case from > to:
-		parser.errorf(v, pointer, "range %s is backwards: give the lower port first", clip(text))
+		parser.errorf(v, pointer, "range %s is backwards: give the lower port first", truncate(text))
 	}
 }
 
-// parseSource reads an address or a network; host bits are cut off, as iptables does.
+// parseSource reads an address or a network; host bits are masked, as iptables does.
 func parseSource(text string) (netip.Prefix, error) {
 	if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
 		address = address.Unmap()
@@ -127,15 +127,15 @@ func parseSource(text string) (netip.Prefix, error) {
 	}
 	network, err := netip.ParsePrefix(text)
 	if err != nil || network.Addr().Is4In6() {
-		return network, fmt.Errorf("source %q is not an address or a network such as \"10.0.0.0/8\"", clip(text))
+		return network, fmt.Errorf("source %q is not an address or a network such as \"10.0.0.0/8\"", truncate(text))
 	}
 	return network.Masked(), nil
 }
 
-// find returns the member of an object whose name folds to name.
-func (v *value) find(name string) *value {
+// memberNamed returns the member of an object whose folded name equals name.
+func (v *value) memberNamed(name string) *value {
 	for _, m := range v.members {
-		if fold(m.name) == fold(name) {
+		if foldName(m.name) == foldName(name) {
 			return m.value
 		}
 	}

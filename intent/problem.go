@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Problem is one thing wrong with a value, and where.
+// Problem is one problem of a value and its position.
 type Problem struct {
 	Key     string `json:"key"`               // the key whose value this is about
 	Pointer string `json:"pointer,omitempty"` // JSON pointer to the member, "" for the whole value
-	Line    int    `json:"line,omitempty"`    // from 1; 0 when the whole value is meant
+	Line    int    `json:"line,omitempty"`    // from 1; 0 for the whole value
 	Col     int    `json:"col,omitempty"`     // from 1, in bytes
-	Text    string `json:"text"`              // what is wrong and what would be right
-	Warning bool   `json:"warning,omitempty"` // the value is usable all the same
+	Text    string `json:"text"`              // what is wrong and what would be correct
+	Warning bool   `json:"warning,omitempty"` // the value is still usable
 }
 
-// Error says where and what, in one line.
+// Error returns position and problem in one line.
 func (p Problem) Error() string {
 	var b strings.Builder
 	b.WriteString(p.Key)
@@ -28,16 +28,16 @@ func (p Problem) Error() string {
 	return b.String() + ": " + p.Text
 }
 
-// Problems is all that is wrong with one or more values.
+// Problems are the problems of one or more values.
 type Problems []Problem
 
-// Errors returns those that make a value unusable.
-func (ps Problems) Errors() Problems { return ps.pick(false) }
+// Errors returns the problems that make a value unusable.
+func (ps Problems) Errors() Problems { return ps.filter(false) }
 
-// Warnings returns those that do not.
-func (ps Problems) Warnings() Problems { return ps.pick(true) }
+// Warnings returns the others.
+func (ps Problems) Warnings() Problems { return ps.filter(true) }
 
-func (ps Problems) pick(warning bool) (picked Problems) {
+func (ps Problems) filter(warning bool) (picked Problems) {
 	for _, p := range ps {
 		if p.Warning == warning {
 			picked = append(picked, p)
@@ -46,7 +46,7 @@ func (ps Problems) pick(warning bool) (picked Problems) {
 	return picked
 }
 
-// Err returns the errors as one error, or nil when there are only warnings.
+// Err returns the errors as one error, or nil if there are only warnings.
 func (ps Problems) Err() error {
 	errs := ps.Errors()
 	switch len(errs) {

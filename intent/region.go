@@ -6,54 +6,54 @@ import (
 	"slices"
 )
 
-// Region is a place where machines stand: the value of regions/<code>.
+// Region is a location of machines: the value of regions/<code>.
 type Region struct {
 	Location string `json:"location,omitempty"` // for people
-	Status   string `json:"status,omitempty"`   // for people, such as "Operational"; it decides nothing
-	Policy   Policy `json:"policy,omitempty"`   // how vms are laid over its machines; PolicyPack when unset
+	Status   string `json:"status,omitempty"`   // for people, such as "Operational"; it has no effect
+	Policy   Policy `json:"policy,omitempty"`   // how vms are distributed over its machines; PolicyPack if unset
 }
 
-// Policy is how vms are laid over the machines of a region.
+// Policy is how vms are distributed over the machines of a region.
 type Policy string
 
 // The policies.
 const (
-	PolicyPack   Policy = "pack"   // fill machines that are in use, so that large vms find room
-	PolicySpread Policy = "spread" // use what is emptiest, so that a lost machine takes few vms along
+	PolicyPack   Policy = "pack"   // fill machines in use first, which leaves room for large vms
+	PolicySpread Policy = "spread" // use the emptiest machines first, so that a lost machine affects few vms
 )
 
 func (r *Region) check(p *parser, v *value, pointer string) {
 	if r.Policy != "" && r.Policy != PolicyPack && r.Policy != PolicySpread {
-		p.errorf(v.find("policy"), pointer+"/policy", "policy %q is not pack or spread", clip(string(r.Policy)))
+		p.errorf(v.memberNamed("policy"), pointer+"/policy", "policy %q is not pack or spread", truncate(string(r.Policy)))
 	}
-	shortText(p, v, pointer, "location", r.Location)
-	shortText(p, v, pointer, "status", r.Status)
+	checkShortText(p, v, pointer, "location", r.Location)
+	checkShortText(p, v, pointer, "status", r.Status)
 }
 
-// maxText bounds what is only for people to read.
+// maxText limits texts that are only for people.
 const maxText = 256
 
-// shortText refuses what would spoil a table: control characters and endless text.
-func shortText(p *parser, v *value, pointer, member, text string) {
+// checkShortText rejects text that would break a table: control characters and excessive length.
+func checkShortText(p *parser, v *value, pointer, member, text string) {
 	if len(text) > maxText {
-		p.errorf(v.find(member), pointer+"/"+member, "%s of %d bytes is too long: at most %d are allowed", member, len(text), maxText)
+		p.errorf(v.memberNamed(member), pointer+"/"+member, "%s of %d bytes is too long: at most %d are allowed", member, len(text), maxText)
 	}
 	for _, r := range text {
 		if r < ' ' || r == 0x7f {
-			p.errorf(v.find(member), pointer+"/"+member, "%s holds the control character %q", member, r)
+			p.errorf(v.memberNamed(member), pointer+"/"+member, "%s holds the control character %q", member, r)
 			return
 		}
 	}
 }
 
-// AnyRegion stands for every region there is.
+// AnyRegion stands for every region.
 const AnyRegion Name = "any"
 
-// Regions are where a vm may be placed, best first. It is written as one code, as a list of them, or as "any", which
-// may also end a list: "rather here, otherwise anywhere".
+// Regions are the allowed regions of a vm, best first. They are written as one code, as a list, or as "any", which may
+// also end a list: prefer these, else any other.
 type Regions []Name
 
-// MarshalJSON writes a single region without a list around it.
+// MarshalJSON writes a single region without a list.
 func (r Regions) MarshalJSON() ([]byte, error) {
 	if len(r) == 1 {
 		return json.Marshal(r[0])
@@ -74,7 +74,7 @@ func (r *Regions) read(p *parser, v *value, pointer string) {
 		if v.kind == '[' {
 			at = fmt.Sprintf("%s/%d", pointer, i)
 		}
-		if !p.expect(item, at, '"', "a region such as \"SIN\", a list of them or \"any\"") {
+		if !p.expectKind(item, at, '"', "a region such as \"SIN\", a list of them or \"any\"") {
 			continue
 		}
 		code, err := ParseName(item.text)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Report is what an agent says of all its subjects on one node: the value of status/<agent>/<node>. It is made from
-// what was observed, never from what was last done, and written only when it changed.
+// Report is the state that an agent reports for all its subjects on one node: the value of status/<agent>/<node>. It is
+// made from observations, never from past actions, and written only when it changed.
 type Report struct {
 	Agent       string           `json:"agent"`
 	Node        Name             `json:"node"`
@@ -15,11 +15,11 @@ type Report struct {
 	Converged   bool             `json:"converged"`    // nothing is left to do and nothing is wrong
 	Since       time.Time        `json:"since"`        // when Converged last changed
 	Held        *Held            `json:"held,omitempty"`
-	Reason      string           `json:"reason,omitempty"` // why there is nothing to do for the node, with the next step
+	Reason      string           `json:"reason,omitempty"` // why the node needs no action, with the next step
 	Subjects    map[string]State `json:"subjects"`
 }
 
-// State is what an agent says of one subject.
+// State is what an agent reports for one subject.
 type State struct {
 	Want     string    `json:"want,omitempty"`
 	Have     string    `json:"have,omitempty"`
@@ -27,34 +27,34 @@ type State struct {
 	Reason   string    `json:"reason,omitempty"`   // why it is in that phase, in words, with the next step
 	Error    string    `json:"error,omitempty"`    // of the last attempt
 	Since    time.Time `json:"since,omitzero"`     // when the phase was entered
-	Attempts int       `json:"attempts,omitempty"` // that failed, in a row
+	Attempts int       `json:"attempts,omitempty"` // consecutive failures
 	NextTry  time.Time `json:"next_try,omitzero"`
-	// Transitions are the last changes of what is wanted, of the phase, or of the error, oldest first.
+	// Transitions are the last changes of the wanted value, the phase, or the error, oldest first.
 	Transitions []Transition `json:"transitions,omitempty"`
 }
 
-// Transition is the moment at which a subject entered a state.
+// Transition is a change of state and its time.
 type Transition struct {
 	At    time.Time `json:"at"`
 	Phase string    `json:"phase"`
 	Want  string    `json:"want,omitempty"`
-	Text  string    `json:"text,omitempty"` // the error or the reason, cut short
+	Text  string    `json:"text,omitempty"` // the error or the reason, truncated
 }
 
-// Gone is the phase of a transition by which a subject left an agent's care.
+// Gone is the phase of a transition by which an agent stopped managing a subject.
 const Gone = "gone"
 
-// Held says that an agent holds back removals until a person confirms them.
+// Held reports that an agent holds removals until a person confirms them.
 type Held struct {
 	Removes []string `json:"removes"`       // the subjects that would be removed, sorted
-	Owned   int      `json:"owned"`         // how many it has in all
-	Why     string   `json:"why,omitempty"` // what makes a mistake likely, besides their number
+	Owned   int      `json:"owned"`         // the total number of its subjects
+	Why     string   `json:"why,omitempty"` // what else makes a mistake likely, besides their number
 }
 
-// Confirmation is the value of a confirm key: a person's go-ahead for removals that an agent holds back.
+// Confirmation is the value of a confirm key: a person's permission for held removals.
 type Confirmation struct {
 	Removes []string  `json:"removes"` // exactly what may be removed
-	At      time.Time `json:"at"`      // when it was given; it does not count for long
+	At      time.Time `json:"at"`      // time of the confirmation, which expires
 	By      string    `json:"by,omitempty"`
 }
 
@@ -68,7 +68,7 @@ func (c Confirmation) Covers(removes []string, now time.Time, life time.Duration
 	return now.Sub(c.At).Abs() <= life
 }
 
-// Follow returns the report with the times at which things entered the state they are in, given the report before.
+// Follow returns the report with the times at which states were entered, given the previous report.
 func (r Report) Follow(before Report, now time.Time) Report {
 	r.Since = now
 	if before.Converged == r.Converged && !before.Since.IsZero() {

@@ -45,7 +45,7 @@ func TestConfirmationCovers(t *testing.T) {
 		{[]string{"b"}, now.Add(time.Hour), true},
 		{[]string{"a", "b", "c"}, now, false},
 		{[]string{"a"}, now.Add(time.Hour + 1), false},
-		{[]string{"a"}, now.Add(-2 * time.Hour), false}, // given by a clock that is far ahead
+		{[]string{"a"}, now.Add(-2 * time.Hour), false}, // from a clock that is far ahead
 	} {
 		if got := c.Covers(test.removes, test.at, time.Hour); got != test.want {
 			t.Errorf("%v at %s: %v", test.removes, test.at, got)

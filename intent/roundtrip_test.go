@@ -45,8 +45,8 @@ func durations() *rapid.Generator[Duration] {
 	return rapid.Map(rapid.Int64Range(0, int64(100*time.Hour)), func(n int64) Duration { return Duration(n) })
 }
 
-// again decodes what was encoded and compares.
-func again[T any](t *rapid.T, key string, noun T) {
+// checkRoundTrip encodes a value, decodes it and compares.
+func checkRoundTrip[T any](t *rapid.T, key string, noun T) {
 	data, err := json.Marshal(noun)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,9 @@ func again[T any](t *rapid.T, key string, noun T) {
 }
 
 func TestAssignmentRoundTrip(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) { again(t, "nodes/web1/slug", Assignment{Cluster: names().Draw(t, "cluster")}) })
+	rapid.Check(t, func(t *rapid.T) {
+		checkRoundTrip(t, "nodes/web1/slug", Assignment{Cluster: names().Draw(t, "cluster")})
+	})
 }
 
 func TestConfigRoundTrip(t *testing.T) {
@@ -78,7 +80,7 @@ func TestConfigRoundTrip(t *testing.T) {
 			c.UserConfig, _ = json.Marshal(rapid.MapOf(rapid.String(), rapid.Int()).Draw(t, "any"))
 		}
 		c.OnConfig = rapid.SampledFrom([]OnConfig{OnConfigUnset, OnConfigRestart, OnConfigNothing, OnConfigHUP, OnConfigUSR2}).Draw(t, "on_config")
-		again(t, "clusters/slug/production/config", c)
+		checkRoundTrip(t, "clusters/slug/production/config", c)
 	})
 }
 
@@ -97,18 +99,18 @@ func TestDeployConfigRoundTrip(t *testing.T) {
 		if rapid.Bool().Draw(t, "health") {
 			c.Health = &Health{Type: HealthTCP, Port: rapid.IntRange(1, 65535).Draw(t, "port"), Interval: durations().Draw(t, "interval")}
 		}
-		again(t, "clusters/slug/production/deploy_config", c)
+		checkRoundTrip(t, "clusters/slug/production/deploy_config", c)
 	})
 }
 
-// TestWhatIsReadCanBeWrittenAgain holds for every example that is usable.
+// Every usable example survives decoding and encoding.
 func TestWhatIsReadCanBeWrittenAgain(t *testing.T) {
 	for _, path := range append(examples(t, "good"), examples(t, "warn")...) {
-		noun, err := nounOf(keyOf(t, path))
+		noun, err := newValueFor(keyOf(t, path))
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, _ := nounOf(keyOf(t, path))
+		again, _ := newValueFor(keyOf(t, path))
 		if found := decode("k", read(t, path), noun); found.Err() != nil {
 			t.Fatal(found)
 		}

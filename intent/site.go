@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// Site is a folder of files that every node serves: the value of sites/<name>. Which files it holds is in its manifest,
-// a blob; nothing is served that the manifest does not name.
+// Site is a folder of files that every node serves: the value of sites/<name>. Its manifest, a blob, lists the files;
+// nothing else is served.
 type Site struct {
 	Manifest  string            `json:"manifest"`            // "sha256:…" of a [Manifest]; required
-	Hosts     []string          `json:"hosts,omitempty"`     // beside its name
-	NotFound  string            `json:"not_found,omitempty"` // path of the page that says 404; /404.html when the site has one
-	Fallback  string            `json:"fallback,omitempty"`  // path that answers in place of what is not there, for a single-page app
+	Hosts     []string          `json:"hosts,omitempty"`     // in addition to its name
+	NotFound  string            `json:"not_found,omitempty"` // path of the page for status 404; /404.html if the site has one
+	Fallback  string            `json:"fallback,omitempty"`  // path served instead of a missing one, for a single-page app
 	Redirects map[string]string `json:"redirects,omitempty"` // from a path to a path or address
 	MaxAge    Duration          `json:"max_age,omitempty"`   // how long a cache may keep a page without asking
 }
 
-// Manifest names all that a site holds, by the path that it is asked for.
+// Manifest lists the files of a site by their request path.
 type Manifest struct {
 	Files map[string]File `json:"files"`
 }
@@ -30,42 +30,42 @@ type File struct {
 	Gzip   string `json:"gzip,omitempty"`
 }
 
-// Blob is something that nodes keep: the value of blobs/<digest>, with the digest as 64 hexadecimal digits.
+// Blob is content that nodes store: the value of blobs/<digest>, with the digest as 64 hexadecimal digits.
 type Blob struct {
-	Name   string `json:"name,omitempty"`   // what it was called where it came from
+	Name   string `json:"name,omitempty"`   // its original file name
 	Size   int    `json:"size,omitempty"`   // bytes
 	Copies int    `json:"copies,omitempty"` // on how many nodes; 2 when unset
 }
 
-// DefaultCopies is on how many nodes a blob is kept when its intent is silent.
+// DefaultCopies is the default number of nodes that store a blob.
 const DefaultCopies = 2
 
-// SiteOf reads the value of a site's key. When the problems hold an error, the site must not be acted upon.
+// SiteOf reads the value of a site's key. If the problems contain an error, the site must not be used.
 func SiteOf(key string, data []byte) (Site, Problems) {
 	var s Site
 	return s, decode(key, data, &s)
 }
 
-// BlobOf reads the value of a blob's key. When the problems hold an error, the blob must not be acted upon.
+// BlobOf reads the value of a blob's key. If the problems contain an error, the blob must not be used.
 func BlobOf(key string, data []byte) (Blob, Problems) {
 	var b Blob
 	return b, decode(key, data, &b)
 }
 
-// Digest is the digest of the manifest, 64 hexadecimal digits.
+// Digest returns the digest of the manifest, 64 hexadecimal digits.
 func (s Site) Digest() string {
 	digest, _ := digestOf(s.Manifest)
 	return digest
 }
 
 func (s *Site) check(p *parser, v *value, pointer string) {
-	complain := p.complaint(v, pointer)
+	complain := p.memberErrorf(v, pointer)
 	if _, ok := digestOf(s.Manifest); !ok {
-		complain("manifest", "manifest %q is not sha256: and 64 hexadecimal digits: platypus site DIR NAME makes one", clip(s.Manifest))
+		complain("manifest", "manifest %q is not sha256: and 64 hexadecimal digits: platypus site DIR NAME makes one", truncate(s.Manifest))
 	}
 	for _, host := range s.Hosts {
 		if _, err := ParseName(host); err != nil || host != strings.ToLower(strings.TrimSuffix(host, ".")) {
-			complain("hosts", "host %q is not a plain name in lower case, without a port", clip(host))
+			complain("hosts", "host %q is not a plain name in lower case, without a port", truncate(host))
 		}
 	}
 	for name, page := range map[string]string{"not_found": s.NotFound, "fallback": s.Fallback} {
@@ -81,21 +81,21 @@ func (s *Site) check(p *parser, v *value, pointer string) {
 		}
 		if !strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "https://") && !strings.HasPrefix(to, "http://") ||
 			strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\r\n\x00\\") {
-			complain("redirects", "%q leads to %q, which is neither a path nor an address", clip(from), clip(to))
+			complain("redirects", "%q leads to %q, which is neither a path nor an address", truncate(from), truncate(to))
 		}
 	}
 }
 
-// pageFault says why a path cannot be one of a site's, or nothing.
+// pageFault says why a path is not valid in a site, or "".
 func pageFault(page string) string {
 	if !strings.HasPrefix(page, "/") || path.Clean(page) != strings.TrimSuffix(page, "/") && page != "/" || strings.ContainsAny(page, "\x00\\") {
-		return fmt.Sprintf("path %q must be plain and begin with /", clip(page))
+		return fmt.Sprintf("path %q must be plain and begin with /", truncate(page))
 	}
 	return ""
 }
 
 func (b *Blob) check(p *parser, v *value, pointer string) {
-	complain := p.complaint(v, pointer)
+	complain := p.memberErrorf(v, pointer)
 	if b.Size < 0 {
 		complain("size", "size must not be negative")
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// suggest names the member that was probably meant, as the tail of a sentence, or nothing when none is near.
+// suggest returns the end of a message with the most similar member, or "" if none is similar.
 func suggest(name string, t reflect.Type) string {
 	best, distance := "", 3
 	for _, f := range reflect.VisibleFields(t) {
@@ -13,7 +13,7 @@ func suggest(name string, t reflect.Type) string {
 		if known == "" || known == "-" {
 			continue
 		}
-		if d := edits(fold(name), fold(known)); d < distance {
+		if d := editDistance(foldName(name), foldName(known)); d < distance {
 			best, distance = known, d
 		}
 	}
@@ -23,9 +23,9 @@ func suggest(name string, t reflect.Type) string {
 	return ": did you mean \"" + best + "\"?"
 }
 
-// edits is the Levenshtein distance, with the swap of two neighbours as one edit. Its cost is bounded by the shortness
-// of names.
-func edits(a, b string) int {
+// editDistance is the Levenshtein distance; swapping two neighbours counts as one edit. Names are short, which limits
+// its cost.
+func editDistance(a, b string) int {
 	if len(a) > 64 || len(b) > 64 {
 		return 64
 	}
@@ -50,13 +50,13 @@ func edits(a, b string) int {
 	return row[len(b)]
 }
 
-// Near returns the one of known that was probably meant by name, "" when none is near: at most two edits away, and less
-// than half of it, or the same host name with or without its domain.
+// Near returns the known name that was probably meant, or "": at most two edits away and less than half of the name, or
+// the same host name with or without its domain.
 func Near(name string, known []string) string {
 	best, distance := "", min(3, (len(name)+1)/2)
 	host, _, _ := strings.Cut(name, ".")
 	for _, k := range known {
-		d := edits(strings.ToLower(name), strings.ToLower(k))
+		d := editDistance(strings.ToLower(name), strings.ToLower(k))
 		if short, _, _ := strings.Cut(k, "."); short == host && k != name {
 			d = min(d, 1)
 		}

@@ -41,16 +41,16 @@ var (
 	reports = []string{"status", "alive", "placement", "ledger", "locks"}
 )
 
-// scope is what the templates are filled with. All of it has passed the allow-list of names, so none of it can close
-// the quotes it stands in.
+// scope holds the template parameters. All names have passed the allow-list, so none of them can close the quotes
+// around it.
 type scope struct {
 	Node    string   // the node of an agent
 	Config  string   // the one key a developer writes
-	Intent  string   // what the keys of intent begin with, such as "platypus/intent/"
-	Own     string   // what the keys that agents write begin with, such as "platypus/"
+	Intent  string   // the prefix of intent, such as "platypus/intent/"
+	Own     string   // the prefix of what agents write, such as "platypus/"
 	Wishes  []string // the prefixes that together are all intent
-	Fleet   []string // the prefixes of intent that placing depends on
-	Seeds   []string // the prefixes that say which seeds, sites and blobs there shall be, and what nodes are like
+	Fleet   []string // the prefixes of intent that placement depends on
+	Seeds   []string // the prefixes of seeds, sites, blobs and machines
 	Reports []string // the prefixes that people read and agents write
 	Shown   []string // the prefixes that the dashboard shows
 }
@@ -92,7 +92,7 @@ func Policy(name, subject, root string) (string, error) {
 	return text.String(), nil
 }
 
-// under returns where things lie below root.
+// under returns the scope for a root.
 func under(root string) (scope, error) {
 	tree, err := intent.ParseRoot(root)
 	if err != nil {

@@ -12,16 +12,16 @@ import (
 	"github.com/platypus-platform/platypus/deploy/acl"
 )
 
-// grant is what a policy allows, written out by hand: the policies are templates, these are not.
+// grant is the expected access of a policy, written by hand independently of the templates.
 type grant struct {
 	name, subject string
-	writes        []string // exact keys, or prefixes where they end in "/"
+	writes        []string // exact keys, or prefixes that end in "/"
 	reads         []string // prefixes
 	session       bool
 	service       string // the one service it may register, or "*"
 }
 
-// grants returns what each policy allows when intent begins with wish and what agents write with own.
+// grants returns the expected access of each policy; intent is below wish, and what agents write is below own.
 func grants(wish, own string) []grant {
 	agent := func(name string, more ...string) grant {
 		return grant{name, "web1",
@@ -52,7 +52,7 @@ func grants(wish, own string) []grant {
 	}
 }
 
-// keys is one of every kind of key there is, for this node, for others, and for names that begin alike.
+// keys returns one key of every kind, for this node, for others, and for names with the same prefix.
 func keys(wish, own string) []string {
 	list := []string{wish + "regions/SIN", wish + "machines/SIN/m1", wish + "vms/v", wish + "seeds/s", wish + "sites/s", wish + "blobs/b",
 		wish + "services/s", wish + "routes/r", own + "ledger/SIN/m1", own + "placement/vms/v.0",
@@ -72,8 +72,8 @@ func keys(wish, own string) []string {
 	return list
 }
 
-// bend returns a key that is close to k and mostly another one.
-func bend(r *rand.Rand, k string) string {
+// mutateKey returns a key similar to k and usually different.
+func mutateKey(r *rand.Rand, k string) string {
 	parts := strings.Split(k, "/")
 	i := r.IntN(len(parts))
 	switch r.IntN(6) {
@@ -93,7 +93,7 @@ func bend(r *rand.Rand, k string) string {
 	return strings.Join(parts, "/")
 }
 
-// under tells whether key is in the list, which holds exact keys and prefixes that end in "/".
+// under reports whether key is in the list of exact keys and prefixes that end in "/".
 func under(key string, list []string) bool {
 	return slices.ContainsFunc(list, func(e string) bool {
 		return key == e || strings.HasSuffix(e, "/") && strings.HasPrefix(key, e)
@@ -104,7 +104,7 @@ func TestPolicies(t *testing.T) {
 	for _, keyList := range []bool{false, true} {
 		t.Run(fmt.Sprintf("enable_key_list_policy=%t", keyList), func(t *testing.T) {
 			c := startConsul(t, keyList)
-			// The nodes of others, on which nobody here may hold a session.
+			// The nodes of others, for which no token here may create a session.
 			c.must("PUT", "/v1/catalog/register", `{"Node": "web2", "Address": "127.0.0.2"}`)
 			for _, tree := range []struct{ root, wish, own string }{
 				{"platypus/", "platypus/intent/", "platypus/"}, {"", "", "platypus/"},
@@ -128,12 +128,12 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// checkWrites tries to write every key there is, and many that are close to one.
+// checkWrites tries to write every key, and many similar ones.
 func checkWrites(c consul, token string, g grant, all []string) {
 	r := rand.New(rand.NewPCG(2014, uint64(len(all))))
 	tries := slices.Clone(all)
 	for range 400 {
-		tries = append(tries, bend(r, all[r.IntN(len(all))]))
+		tries = append(tries, mutateKey(r, all[r.IntN(len(all))]))
 	}
 	allowed := 0
 	for _, key := range tries {
@@ -156,7 +156,7 @@ func checkWrites(c consul, token string, g grant, all []string) {
 	}
 }
 
-// checkReads fills the tree and looks at each key by itself, and at each part of the tree as a watcher does.
+// checkReads fills the tree and reads each key separately, and each part of the tree as a watcher does.
 func checkReads(c consul, token string, g grant, all []string, keyList bool) {
 	for _, key := range all {
 		c.must("PUT", "/v1/kv/"+escape(key), "{}")
@@ -183,7 +183,7 @@ func checkReads(c consul, token string, g grant, all []string, keyList bool) {
 			c.t.Errorf("list %s: %d with %d keys, want %d", prefix, code, got, n)
 		}
 	}
-	// Without the key list policy Consul answers a forbidden list as if nothing were there.
+	// Without the key list policy, Consul answers a forbidden list like an empty one.
 	want := http.StatusNotFound
 	if keyList {
 		want = http.StatusForbidden
@@ -221,14 +221,14 @@ func checkBeyondKV(c consul, token string, g grant) {
 	}
 	expect("PUT", "/v1/agent/service/register", `{"Name": "slug", "Port": 1212}`, code(g.service == "*"))
 	if g.service == "*" {
-		c.eventually("the catalog has slug", func() bool { // the agent tells it, some time after
+		c.eventually("the catalog has slug", func() bool { // the agent reports it, some time later
 			return strings.Contains(expect("GET", "/v1/health/service/slug", "", http.StatusOK), "1212")
 		})
 		expect("PUT", "/v1/agent/service/deregister/slug", "", http.StatusOK)
 	}
 	expect("PUT", "/v1/agent/maintenance?enable=true", "", http.StatusForbidden)
 	expect("PUT", "/v1/acl/token", "{}", http.StatusForbidden)
-	// To Consul, who may register a service may also set its defaults.
+	// In Consul, permission to register a service includes its defaults.
 	expect("PUT", "/v1/config", `{"Kind": "service-defaults", "Name": "x"}`, code(g.service == "*"))
 	expect("PUT", "/v1/agent/service/register", `{"ID": "sp", "Name": "seed-placer", "Check": {"TTL": "60s"}}`, code(g.service != ""))
 	if g.service == "seed-placer" {
@@ -236,7 +236,7 @@ func checkBeyondKV(c consul, token string, g grant) {
 	}
 }
 
-// checkChecked holds a key through a session that falls with the check of the agent's own service.
+// checkChecked holds a key through a session that depends on the check of the agent's own service.
 func checkChecked(c consul, g grant, expect func(method, path, body string, want int) string) {
 	expect("PUT", "/v1/agent/check/update/service:sp", `{"Status": "passing"}`, http.StatusOK)
 	c.eventually("the catalog has its check", func() bool {
@@ -255,7 +255,7 @@ func checkChecked(c consul, g grant, expect func(method, path, body string, want
 		return err == nil && code == http.StatusNotFound
 	})
 	expect("PUT", "/v1/agent/service/deregister/sp", "", http.StatusOK)
-	// It announces itself and decides nothing about who may speak to whom.
+	// The permission covers registration, not intentions.
 	expect("PUT", "/v1/connect/intentions/exact?source=a&destination=seed-placer", `{"Action": "deny"}`, http.StatusForbidden)
 }
 

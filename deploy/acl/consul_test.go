@@ -8,7 +8,7 @@ import (
 	"github.com/platypus-platform/platypus/store/consultest"
 )
 
-// consul is a real server with access rules on and a default of deny. Its node is web1.
+// consul is a real server with ACLs and default deny. Its node is web1.
 type consul struct {
 	*consultest.Server
 	t *testing.T
@@ -30,7 +30,7 @@ func (c consul) do(token, method, path, body string) (int, string) {
 	return code, answer
 }
 
-// must is do for what the test itself needs.
+// must is do for requests that the test itself needs.
 func (c consul) must(method, path, body string) string {
 	c.t.Helper()
 	code, answer, err := c.Ask(method, path, body)
@@ -40,10 +40,10 @@ func (c consul) must(method, path, body string) string {
 	return answer
 }
 
-// token makes a token that has these rules and no others.
+// token creates a token with exactly these rules.
 func (c consul) token(rules string) string { return c.NewToken(rules) }
 
-// eventually waits until ok.
+// eventually waits until ok returns true.
 func (c consul) eventually(what string, ok func() bool) {
 	c.t.Helper()
 	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(50 * time.Millisecond) {

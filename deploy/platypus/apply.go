@@ -14,7 +14,7 @@ import (
 
 func applyVerb() verb {
 	return verb{
-		name: "apply", usage: "declare what files say", args: "FILE…", min: 1, max: -1,
+		name: "apply", usage: "declare what files say", args: "FILE…", minArgs: 1, maxArgs: -1,
 		text: `Validates the files and writes what differs, in one transaction: all of it or nothing. A value that somebody else
 changed since it was read is never overwritten; then nothing is written. Values that say the same already are left
 alone. A null in a file removes its key. Up to 126 changes (a removal counts twice) fit into one transaction; more are
@@ -37,61 +37,60 @@ What is written is kept in the history of intent, with the author and the messag
 	}
 }
 
-// yesFlag answers the question of a verb that asks.
 func yesFlag() cli.Flag {
 	return boolFlag("yes", "do not ask", "y")
 }
 
-func apply(ctx context.Context, sh *shell) error {
-	files, err := sh.files()
+func apply(ctx context.Context, cmd *command) error {
+	files, err := cmd.readFiles()
 	if err != nil {
 		return err
 	}
-	if err := mistyped(files.Entries); err != nil && !sh.flags.Bool("force") {
+	if err := checkStatuses(files.Entries); err != nil && !cmd.flags.Bool("force") {
 		return err
 	}
-	now, err := world.Read(ctx, sh.store, sh.tree)
+	snapshot, err := world.Read(ctx, cmd.store, cmd.tree)
 	if err != nil {
 		return err
 	}
-	p, err := sh.planEntries(now, files.Entries)
+	p, err := cmd.planEntries(snapshot, files.Entries)
 	if err != nil {
 		return err
 	}
-	if err := sh.checkIndex(p.now); err != nil {
+	if err := cmd.checkIndex(p.snapshot); err != nil {
 		return err
 	}
-	if !sh.json {
-		p.show(sh)
+	if !cmd.json {
+		p.print(cmd)
 	}
 	if len(p.changes) == 0 {
-		return sh.applied(p, nil)
+		return cmd.reportApplied(p, nil)
 	}
-	p.risks = sh.risks(ctx, p.changes)
+	p.risks = cmd.findRisks(ctx, p.changes)
 	for _, r := range p.risks {
-		sh.say("%s %s", sh.style.yellow("warning:"), r)
+		cmd.infof("%s %s", cmd.style.yellow("warning:"), r)
 	}
-	if sh.flags.Bool("dry-run") {
-		if sh.json {
-			if err := sh.printJSON("plan", p.document(sh)); err != nil {
+	if cmd.flags.Bool("dry-run") {
+		if cmd.json {
+			if err := cmd.printJSON("plan", p.document(cmd)); err != nil {
 				return err
 			}
 		}
 		return exit(exitPending)
 	}
-	if err := sh.agreeTo(p.changes, p.risks...); err != nil {
+	if err := cmd.confirmChanges(p.changes, p.risks...); err != nil {
 		return err
 	}
-	request := history.Request{Note: history.Note{Message: "apply " + strings.Join(sh.args[:min(len(sh.args), 3)], " ")}}
-	commits, err := sh.commit(ctx, p.changes, request)
+	request := history.Request{Note: history.Note{Message: "apply " + strings.Join(cmd.args[:min(len(cmd.args), 3)], " ")}}
+	commits, err := cmd.commit(ctx, p.changes, request)
 	if err != nil {
 		return err
 	}
-	return sh.applied(p, commits)
+	return cmd.reportApplied(p, commits)
 }
 
-// agreeTo asks on a terminal; elsewhere it lets everything pass but removals and risks.
-func (sh *shell) agreeTo(changes []change.Change, risks ...string) error {
+// confirmChanges asks on a terminal. Off a terminal, only removals and risks need --yes.
+func (cmd *command) confirmChanges(changes []change.Change, risks ...string) error {
 	removals := 0
 	for _, c := range changes {
 		if c.Verb == change.Delete {
@@ -100,27 +99,27 @@ func (sh *shell) agreeTo(changes []change.Change, risks ...string) error {
 	}
 	switch {
 	case removals > 0:
-		return sh.agree(fmt.Sprintf("write %s, %s among them?", plural(len(changes), "change"), plural(removals, "removal")))
-	case len(risks) > 0 && !sh.interactive() && !sh.flags.Bool("yes"):
+		return cmd.askConfirmation(fmt.Sprintf("write %s, %s among them?", plural(len(changes), "change"), plural(removals, "removal")))
+	case len(risks) > 0 && !cmd.interactive() && !cmd.flags.Bool("yes"):
 		return fmt.Errorf("%s: nobody is here to agree, and nothing was written: give --yes, or bring the file up to date with platypus export APP",
 			risks[0])
-	case sh.interactive():
-		return sh.agree(fmt.Sprintf("write %s?", plural(len(changes), "change")))
+	case cmd.interactive():
+		return cmd.askConfirmation(fmt.Sprintf("write %s?", plural(len(changes), "change")))
 	}
 	return nil
 }
 
-// applied tells what was done and what to do next.
-func (sh *shell) applied(p plan, commits []history.Commit) error {
-	if sh.json {
-		document := p.document(sh)
-		tell(document, commits)
-		return sh.printJSON("apply", document)
+// reportApplied prints what was done and the next step.
+func (cmd *command) reportApplied(p plan, commits []history.Commit) error {
+	if cmd.json {
+		document := p.document(cmd)
+		addCommits(document, commits)
+		return cmd.printJSON("apply", document)
 	}
 	if len(p.changes) == 0 {
 		return nil
 	}
-	sh.wrote(plural(len(p.changes), "change"), commits)
-	sh.say("next: platypus status --watch")
+	cmd.reportWritten(plural(len(p.changes), "change"), commits)
+	cmd.infof("next: platypus status --watch")
 	return nil
 }

@@ -16,22 +16,22 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-func (sh *shell) export(ctx context.Context, log *history.Log) error {
-	to := gitlog.Target{Branch: sh.flags.String("branch")}
-	if onto := sh.flags.String("onto"); onto != "" {
+func (cmd *command) export(ctx context.Context, log *history.Log) error {
+	to := gitlog.Target{Branch: cmd.flags.String("branch")}
+	if onto := cmd.flags.String("onto"); onto != "" {
 		to.Repo = &gitlog.Repo{Dir: onto}
 	}
-	out, done := sh.out, func() error { return nil }
-	if sh.dry() {
+	out, done := cmd.out, func() error { return nil }
+	if cmd.isDryRun() {
 		out = io.Discard
-	} else if len(sh.args) == 2 {
-		f, err := os.Create(sh.args[1])
+	} else if len(cmd.args) == 2 {
+		f, err := os.Create(cmd.args[1])
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
 		defer f.Close()
 		out, done = f, f.Close
-	} else if terminal(sh.out) {
+	} else if isTerminal(cmd.out) {
 		return usage("an export is for git, not for a terminal: platypus history export FILE, or pipe it into git fast-import")
 	}
 	e, err := gitlog.Export(ctx, log, out, to)
@@ -42,39 +42,39 @@ func (sh *shell) export(ctx context.Context, log *history.Log) error {
 		return err
 	}
 	what := "exported"
-	if sh.dry() {
+	if cmd.isDryRun() {
 		what = "would export"
 	}
-	sh.say("%s: %s, branch %s%s", what, plural(e.Commits, "commit"), to.Branch, after(e))
+	cmd.infof("%s: %s, branch %s%s", what, plural(e.Commits, "commit"), to.Branch, continuesAfter(e))
 	if to.Repo == nil && e.Floor > 1 {
-		sh.say("note: older commits were compacted, so commit %d is a root: for a repository that has them, export --onto REPO", e.Floor)
+		cmd.infof("note: older commits were compacted, so commit %d is a root: for a repository that has them, export --onto REPO", e.Floor)
 	}
-	return sh.gaps(e)
+	return cmd.reportGaps(e)
 }
 
-func after(e gitlog.Exported) string {
+func continuesAfter(e gitlog.Result) string {
 	if e.Onto == 0 {
 		return ""
 	}
 	return fmt.Sprintf(", after commit %d, which git has", e.Onto)
 }
 
-// gaps names what git did not get. That is an error, for nobody else may have it.
-func (sh *shell) gaps(e gitlog.Exported) error {
+// reportGaps lists the commits that git lacks. This is an error: no other copy may exist.
+func (cmd *command) reportGaps(e gitlog.Result) error {
 	if e.Compacted.From > 0 {
-		sh.say("%s commits %s were compacted before git got them; commit %d has the whole tree",
-			sh.style.red("missing:"), e.Compacted, e.Floor)
+		cmd.infof("%s commits %s were compacted before git got them; commit %d has the whole tree",
+			cmd.style.red("missing:"), e.Compacted, e.Floor)
 	}
 	var damaged []string
 	for _, s := range e.Damaged {
 		damaged = append(damaged, s.String())
 	}
 	if len(damaged) > 0 {
-		sh.say("%s commits %s cannot be believed and were left out; next: platypus history verify",
-			sh.style.red("missing:"), strings.Join(damaged, ", "))
+		cmd.infof("%s commits %s cannot be believed and were left out; next: platypus history verify",
+			cmd.style.red("missing:"), strings.Join(damaged, ", "))
 	}
 	if e.Stale {
-		sh.say("note: until the next checkpoint of the history, which a running recorder makes, git lacks what they changed")
+		cmd.infof("note: until the next checkpoint of the history, which a running recorder makes, git lacks what they changed")
 	}
 	if e.Compacted.From > 0 || len(damaged) > 0 {
 		return exit(exitError)
@@ -82,33 +82,33 @@ func (sh *shell) gaps(e gitlog.Exported) error {
 	return nil
 }
 
-// mirror brings what is new into a git repository and notes in the store what that has now.
-func (sh *shell) mirror(ctx context.Context, log *history.Log) error {
-	switch name := sh.flags.String("name"); {
-	case sh.flags.Bool("delete"):
-		if len(sh.args) == 2 {
-			name = sh.args[1]
+// updateMirror exports new commits to a git repository and records in the store what the repository has.
+func (cmd *command) updateMirror(ctx context.Context, log *history.Log) error {
+	switch name := cmd.flags.String("name"); {
+	case cmd.flags.Bool("delete"):
+		if len(cmd.args) == 2 {
+			name = cmd.args[1]
 		}
 		if err := log.RemoveMirror(ctx, name); err != nil {
 			return fmt.Errorf("%w: platypus history mirror lists them", err)
 		}
-		sh.say("mirror %s is forgotten: compaction does not wait for it; the repository is as it was", name)
+		cmd.infof("mirror %s is forgotten: compaction does not wait for it; the repository is as it was", name)
 		return nil
-	case len(sh.args) < 2:
-		return sh.listMirrors(ctx, log)
+	case len(cmd.args) < 2:
+		return cmd.listMirrors(ctx, log)
 	}
-	to := gitlog.Target{Branch: sh.flags.String("branch"), Repo: &gitlog.Repo{Dir: sh.args[1]}}
-	m, err := sh.mirrorOf(to)
+	to := gitlog.Target{Branch: cmd.flags.String("branch"), Repo: &gitlog.Repo{Dir: cmd.args[1]}}
+	m, err := cmd.localMirror(to)
 	if err != nil {
 		return err
 	}
-	if sh.dry() {
-		return sh.wouldMirror(ctx, log, to)
+	if cmd.isDryRun() {
+		return cmd.dryRunMirror(ctx, log, to)
 	}
 	if err := to.Repo.Init(ctx, to.Branch); err != nil {
 		return fmt.Errorf("mirror: %w", err)
 	}
-	var e gitlog.Exported
+	var e gitlog.Result
 	if err := to.Repo.Import(ctx, func(w io.Writer) (err error) {
 		e, err = gitlog.Export(ctx, log, w, to)
 		return err
@@ -126,17 +126,17 @@ func (sh *shell) mirror(ctx context.Context, log *history.Log) error {
 	if m, err = log.SetMirror(ctx, m); err != nil {
 		return err
 	}
-	if sh.json {
-		if err := sh.printJSON("mirror", map[string]any{"name": m.Name, "seq": m.Seq, "hash": m.Hash, "where": m.Where, "exported": e}); err != nil {
+	if cmd.json {
+		if err := cmd.printJSON("mirror", map[string]any{"name": m.Name, "seq": m.Seq, "hash": m.Hash, "where": m.Where, "exported": e}); err != nil {
 			return err
 		}
 	}
-	sh.say("mirrored: %s, branch %s of %s has all up to commit %d", plural(e.Commits, "new commit"), to.Branch, to.Repo.Dir, m.Seq)
-	return sh.gaps(e)
+	cmd.infof("mirrored: %s, branch %s of %s has all up to commit %d", plural(e.Commits, "new commit"), to.Branch, to.Repo.Dir, m.Seq)
+	return cmd.reportGaps(e)
 }
 
-// wouldMirror is the dry run of mirror.
-func (sh *shell) wouldMirror(ctx context.Context, log *history.Log, to gitlog.Target) error {
+// dryRunMirror is the dry run of updateMirror.
+func (cmd *command) dryRunMirror(ctx context.Context, log *history.Log, to gitlog.Target) error {
 	if _, err := os.Stat(to.Repo.Dir); errors.Is(err, os.ErrNotExist) {
 		to.Repo = nil
 	}
@@ -144,11 +144,11 @@ func (sh *shell) wouldMirror(ctx context.Context, log *history.Log, to gitlog.Ta
 	if err != nil {
 		return fmt.Errorf("mirror: %w", err)
 	}
-	return sh.wouldChange("mirror", plural(e.Commits, "commit"), e.Commits)
+	return cmd.finishActionDryRun("mirror", plural(e.Commits, "commit"), e.Commits)
 }
 
-// mirrorOf is the mirror that a repository of this host is.
-func (sh *shell) mirrorOf(to gitlog.Target) (m history.Mirror, err error) {
+// localMirror returns the mirror record of a repository on this host.
+func (cmd *command) localMirror(to gitlog.Target) (m history.Mirror, err error) {
 	where, err := filepath.Abs(to.Repo.Dir)
 	if err != nil {
 		return m, fmt.Errorf("mirror: %w", err)
@@ -158,14 +158,14 @@ func (sh *shell) mirrorOf(to gitlog.Target) (m history.Mirror, err error) {
 		host = "localhost"
 	}
 	repo := strings.TrimSuffix(filepath.Base(where), ".git")
-	m = history.Mirror{Name: cmp.Or(sh.flags.String("name"), host+"-"+repo), Where: host + ":" + where}
+	m = history.Mirror{Name: cmp.Or(cmd.flags.String("name"), host+"-"+repo), Where: host + ":" + where}
 	if _, err := intent.ParseName(m.Name); err != nil {
 		return m, usage("--name: %w", err)
 	}
 	return m, nil
 }
 
-func (sh *shell) listMirrors(ctx context.Context, log *history.Log) error {
+func (cmd *command) listMirrors(ctx context.Context, log *history.Log) error {
 	mirrors, err := log.Mirrors(ctx)
 	if err != nil {
 		return err
@@ -180,24 +180,24 @@ func (sh *shell) listMirrors(ctx context.Context, log *history.Log) error {
 		if m.Seq < head.Seq {
 			behind = head.Seq - m.Seq
 		}
-		rows = append(rows, []string{m.Name, fmt.Sprint(m.Seq), fmt.Sprint(behind), sh.stamp(m.At), tame(m.Where)})
+		rows = append(rows, []string{m.Name, fmt.Sprint(m.Seq), fmt.Sprint(behind), cmd.localTime(m.At), printable(m.Where)})
 		all = append(all, map[string]any{"name": m.Name, "seq": m.Seq, "hash": m.Hash, "behind": behind, "at": m.At.Format(time.RFC3339Nano), "where": m.Where})
 	}
-	if sh.json {
-		return sh.printJSON("mirrors", map[string]any{"mirrors": all})
+	if cmd.json {
+		return cmd.printJSON("mirrors", map[string]any{"mirrors": all})
 	}
 	if len(rows) == 0 {
-		sh.say("there is no mirror: what is compacted is gone; next: platypus history mirror intent.git")
+		cmd.infof("there is no mirror: what is compacted is gone; next: platypus history mirror intent.git")
 		return nil
 	}
-	sh.printTable([]string{"MIRROR", "HAS", "BEHIND", "SINCE", "WHERE"}, rows)
+	cmd.printTable([]string{"MIRROR", "HAS", "BEHIND", "SINCE", "WHERE"}, rows)
 	return nil
 }
 
-func (sh *shell) importHistory(ctx context.Context, log *history.Log) error {
-	in := sh.in
-	if len(sh.args) == 2 && sh.args[1] != "-" {
-		f, err := os.Open(sh.args[1])
+func (cmd *command) importHistory(ctx context.Context, log *history.Log) error {
+	in := cmd.in
+	if len(cmd.args) == 2 && cmd.args[1] != "-" {
+		f, err := os.Open(cmd.args[1])
 		if err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
@@ -208,7 +208,7 @@ func (sh *shell) importHistory(ctx context.Context, log *history.Log) error {
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
-	if err := sh.leftOut(stream.LeftOut); err != nil {
+	if err := cmd.noteSkipped(stream.Skipped); err != nil {
 		return err
 	}
 	if err := log.Importable(ctx, stream.All); err != nil {
@@ -217,29 +217,29 @@ func (sh *shell) importHistory(ctx context.Context, log *history.Log) error {
 	if len(stream.Commits) == 0 {
 		return errors.New("import: there is no commit of intent in it, and nothing was written: export with git fast-export --first-parent BRANCH")
 	}
-	if sh.dry() {
-		return sh.wouldChange("import", plural(len(stream.Commits), "commit"), len(stream.Commits))
+	if cmd.isDryRun() {
+		return cmd.finishActionDryRun("import", plural(len(stream.Commits), "commit"), len(stream.Commits))
 	}
 	head, err := gitlog.Import(ctx, log, stream)
 	if err != nil {
 		return err
 	}
-	if err := sh.catchUp(ctx, log); err != nil {
+	if err := cmd.recordPlainWrites(ctx, log); err != nil {
 		return err
 	}
-	if sh.json {
-		return sh.printJSON("import", map[string]any{"seq": head.Seq, "hash": head.Hash, "left_out": append([]string{}, stream.LeftOut...)})
+	if cmd.json {
+		return cmd.printJSON("import", map[string]any{"seq": head.Seq, "hash": head.Hash, "left_out": append([]string{}, stream.Skipped...)})
 	}
-	sh.say("imported: %s; what is declared was left as it is and recorded where it differs; next: platypus log, platypus restore /@%d",
+	cmd.infof("imported: %s; what is declared was left as it is and recorded where it differs; next: platypus log, platypus restore /@%d",
 		plural(int(head.Seq), "commit"), head.Seq)
 	return nil
 }
 
-// maxListed is how many names of a kind a note lists.
+// maxListed is the maximum number of names that a note lists.
 const maxListed = 5
 
-// listed are the first few of some names.
-func listed(names []string) string {
+// firstNames joins the first few names.
+func firstNames(names []string) string {
 	text := strings.Join(names[:min(len(names), maxListed)], ", ")
 	if more := len(names) - maxListed; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
@@ -247,15 +247,15 @@ func listed(names []string) string {
 	return text
 }
 
-// leftOut names the files of an import that are no intent.
-func (sh *shell) leftOut(paths []string) error {
+// noteSkipped lists the files of an import that are not intent.
+func (cmd *command) noteSkipped(paths []string) error {
 	if len(paths) == 0 {
 		return nil
 	}
-	text := listed(paths)
-	if sh.flags.Bool("strict") {
-		return fmt.Errorf("import: %s: not a key of intent, and nothing was written: leave out --strict to import the rest", tame(text))
+	text := firstNames(paths)
+	if cmd.flags.Bool("strict") {
+		return fmt.Errorf("import: %s: not a key of intent, and nothing was written: leave out --strict to import the rest", printable(text))
 	}
-	sh.say("note: left out, for they are no intent: %s", tame(text))
+	cmd.infof("note: left out, for they are no intent: %s", printable(text))
 	return nil
 }

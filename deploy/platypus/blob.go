@@ -22,7 +22,7 @@ import (
 
 func blobVerb() verb {
 	return verb{
-		name: "blob", usage: "keep files on nodes by their digest", args: "put FILE | get DIGEST FILE | ls", min: 1, max: 3,
+		name: "blob", usage: "keep files on nodes by their digest", args: "put FILE | get DIGEST FILE | ls", minArgs: 1, maxArgs: 3,
 		text: `put gives a file to this node's seed-placer, or to that at --to with a certificate, and declares blobs/DIGEST, so that
 --copies nodes keep it; get fetches it from any node that holds it, and writes nothing unless the digest is right. Both go
 on where they were when the link is cut, and so does the same command later. ls lists what is declared and who holds it.`,
@@ -31,102 +31,102 @@ on where they were when the link is cut, and so does the same command later. ls 
 			&cli.IntFlag{Name: "copies", Usage: "on how many nodes it is kept", Value: intent.DefaultCopies},
 			messageFlag(), dryRunFlag(), outputFlag(),
 		}, uploadFlags()...),
-		run: func(ctx context.Context, sh *shell) error {
-			switch verb, n := sh.args[0], len(sh.args); {
-			case verb == "put" && n == 2:
-				return sh.blobPut(ctx, sh.args[1])
-			case verb == "get" && n == 3:
-				return sh.blobGet(ctx, sh.args[1], sh.args[2])
-			case verb == "ls" && n == 1:
-				return sh.blobList(ctx)
+		run: func(ctx context.Context, cmd *command) error {
+			switch action, n := cmd.args[0], len(cmd.args); {
+			case action == "put" && n == 2:
+				return cmd.blobPut(ctx, cmd.args[1])
+			case action == "get" && n == 3:
+				return cmd.blobGet(ctx, cmd.args[1], cmd.args[2])
+			case action == "ls" && n == 1:
+				return cmd.blobList(ctx)
 			}
 			return usage("platypus blob put FILE, platypus blob get DIGEST FILE or platypus blob ls")
 		},
 	}
 }
 
-func (sh *shell) blobPut(ctx context.Context, path string) error {
-	k, err := sh.putBlob(ctx, func() (io.ReadSeekCloser, error) { return os.Open(path) })
+func (cmd *command) blobPut(ctx context.Context, path string) error {
+	k, err := cmd.putBlob(ctx, func() (io.ReadSeekCloser, error) { return os.Open(path) })
 	if err != nil {
 		return err
 	}
 	what := fmt.Sprintf("blob %s is kept", filepath.Base(path))
-	err = sh.publish(ctx, "blobs/"+k.SHA256, what, func(now map[string]any) {
-		now["name"], now["size"], now["copies"] = filepath.Base(path), k.Size, sh.flags.Int("copies")
+	err = cmd.publish(ctx, "blobs/"+k.SHA256, what, func(now map[string]any) {
+		now["name"], now["size"], now["copies"] = filepath.Base(path), k.Size, cmd.flags.Int("copies")
 	})
 	if err == nil {
-		sh.print("sha256:%s", k.SHA256)
+		cmd.printf("sha256:%s", k.SHA256)
 	}
 	return err
 }
 
 // blobGet tries each node that holds the blob.
-func (sh *shell) blobGet(ctx context.Context, digest, path string) error {
+func (cmd *command) blobGet(ctx context.Context, digest, path string) error {
 	name, err := intent.ParseName(strings.ToLower(strings.TrimPrefix(digest, "sha256:")))
 	if raw, bad := hex.DecodeString(string(name)); err != nil || bad != nil || len(raw) != sha256.Size {
 		return usage("%q is not sha256: and 64 hexadecimal digits", digest)
 	}
-	holders, err := sh.holders(ctx, name)
+	holders, err := cmd.holders(ctx, name)
 	if err != nil {
 		return err
 	}
-	hosts, err := readAll[intent.Host](ctx, sh, sh.tree.Hosts())
+	hosts, err := readAll[intent.Host](ctx, cmd, cmd.tree.Hosts())
 	if err != nil {
 		return err
 	}
-	reached, err := sh.nodes()
+	peer, err := cmd.newNodeClient()
 	if err != nil {
 		return err
 	}
-	var live []giver
+	var live []sourceNode
 	var errs []error
 	for _, node := range holders {
 		if hosts[node].Address == "" {
 			errs = append(errs, fmt.Errorf("%s: it is not there just now", node))
 			continue
 		}
-		live = append(live, giver{node: node, address: hosts[node].Address})
+		live = append(live, sourceNode{node: node, address: hosts[node].Address})
 	}
 	if len(holders) == 0 {
 		return fmt.Errorf("no node holds sha256:%s", name)
 	}
-	from, err := (&download{nodes: reached, digest: string(name), path: path}).run(ctx, live)
+	from, err := (&download{client: peer, digest: string(name), path: path}).run(ctx, live)
 	if err == nil && from != "" {
-		sh.say("%s is sha256:%s, from %s", path, name, from)
+		cmd.infof("%s is sha256:%s, from %s", path, name, from)
 		return nil
 	}
 	return errors.Join(append(errs, err)...)
 }
 
-// holders are the nodes that hold a blob, sorted.
-func (sh *shell) holders(ctx context.Context, digest intent.Name) ([]string, error) {
-	holders, err := readAll[intent.Holder](ctx, sh, sh.tree.Holders().Join(digest))
+// holders returns the nodes that hold a blob, sorted.
+func (cmd *command) holders(ctx context.Context, digest intent.Name) ([]string, error) {
+	holders, err := readAll[intent.Holder](ctx, cmd, cmd.tree.Holders().Join(digest))
 	return slices.Sorted(maps.Keys(holders)), err
 }
 
-// readAll reads the values below a prefix, by what follows it in their keys.
-func readAll[T any](ctx context.Context, sh *shell, prefix intent.Prefix) (map[string]T, error) {
-	pairs, _, err := sh.store.List(ctx, prefix, store.Default)
+// readAll reads the values below a prefix into a map by the rest of their keys.
+func readAll[T any](ctx context.Context, cmd *command, prefix intent.Prefix) (map[string]T, error) {
+	pairs, _, err := cmd.store.List(ctx, prefix, store.Default)
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]T{}
 	for _, pair := range pairs {
 		rest, _ := prefix.Below(pair.Key)
-		var noun T
-		if json.Unmarshal(pair.Value, &noun) == nil {
-			all[rest] = noun
+		var value T
+		if json.Unmarshal(pair.Value, &value) == nil {
+			all[rest] = value
 		}
 	}
 	return all, nil
 }
 
-func (sh *shell) blobList(ctx context.Context) error {
-	declared, err := readAll[intent.Blob](ctx, sh, sh.tree.Blobs())
+func (cmd *command) blobList(ctx context.Context) error {
+	declared, err := readAll[intent.Blob](ctx, cmd, cmd.tree.Blobs())
 	if err != nil {
 		return err
 	}
-	held, err := readAll[intent.Holder](ctx, sh, sh.tree.Holders())
+	held, err := readAll[intent.Holder](ctx, cmd, cmd.tree.Holders())
 	if err != nil {
 		return err
 	}
@@ -144,9 +144,9 @@ func (sh *shell) blobList(ctx context.Context) error {
 		rows = append(rows, map[string]any{"sha256": digest, "name": b.Name, "size": sizes[digest], "copies": b.Copies, "nodes": nodes[digest]})
 		table = append(table, []string{"sha256:" + digest, b.Name, fmt.Sprint(sizes[digest]), strings.Join(nodes[digest], " ")})
 	}
-	if sh.json {
-		return sh.printJSON("blobs", map[string]any{"blobs": rows})
+	if cmd.json {
+		return cmd.printJSON("blobs", map[string]any{"blobs": rows})
 	}
-	sh.printTable([]string{"DIGEST", "NAME", "BYTES", "NODES"}, table)
+	cmd.printTable([]string{"DIGEST", "NAME", "BYTES", "NODES"}, table)
 	return nil
 }

@@ -56,10 +56,10 @@ func digestOf(t testing.TB, path string) string {
 // TestBlobOverABadLink puts and gets 32 MiB over a link that is cut again and again, and 64 MiB of memory are enough.
 func TestBlobOverABadLink(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
+	l := newLinkFixture(t)
 	path, digest := random(t, 32<<20)
 	me := flags(l.Authority, "me", l.CA())
-	up := newCutter(t, l.at, 6<<20)
+	up := newLinkCutter(t, l.at, 6<<20)
 	out, errs, peak, err := l.run("lab", append([]string{"blob", "put", path, "--to", "https://" + up.address, "--copies", "1"}, me...)...)
 	if err != nil || strings.TrimSpace(out) != "sha256:"+digest {
 		t.Fatalf("put: %v: %s%s", err, out, errs)
@@ -68,7 +68,7 @@ func TestBlobOverABadLink(t *testing.T) {
 		t.Errorf("put: %d cuts, %d bytes went over the link", up.cuts.Load(), up.passed.Load())
 	}
 	t.Logf("put: %d cuts, %d bytes over the link, %.0f MiB of memory", up.cuts.Load(), up.passed.Load(), peak)
-	down := newCutter(t, l.at, 6<<20)
+	down := newLinkCutter(t, l.at, 6<<20)
 	l.held(digest, "https://"+down.address)
 	back := filepath.Join(t.TempDir(), "back")
 	out, errs, more, err := l.run("elsewhere", append([]string{"blob", "get", "sha256:" + digest, back}, me...)...)
@@ -87,7 +87,7 @@ func TestBlobOverABadLink(t *testing.T) {
 		t.Errorf("%.0f MiB of memory", most)
 	}
 	// What is there is not sent again.
-	again := newCutter(t, l.at, 1<<20)
+	again := newLinkCutter(t, l.at, 1<<20)
 	if out, errs, _, err := l.run("lab", append([]string{"blob", "put", path, "--to", "https://" + again.address}, me...)...); err != nil || again.cuts.Load() > 0 {
 		t.Errorf("put again: %v: %s%s, %d cuts", err, out, errs, again.cuts.Load())
 	}
@@ -96,7 +96,7 @@ func TestBlobOverABadLink(t *testing.T) {
 // TestBlobGetLater: a get that is killed is gone on with by the same command.
 func TestBlobGetLater(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
+	l := newLinkFixture(t)
 	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	sum := sha256.Sum256(content)
 	digest := hex.EncodeToString(sum[:])
@@ -140,7 +140,7 @@ func TestBlobGetLater(t *testing.T) {
 // TestBlobLiars: nodes that send something else, at once or only until they break off, delay a get and do not spoil it.
 func TestBlobLiars(t *testing.T) {
 	t.Parallel()
-	l := newLab(t)
+	l := newLinkFixture(t)
 	good := bytes.Repeat([]byte("good"), 1<<18)
 	sum := sha256.Sum256(good)
 	digest := hex.EncodeToString(sum[:])
@@ -183,7 +183,7 @@ func TestBlobLiars(t *testing.T) {
 // short or is something else is kept.
 func TestBlobPutRefused(t *testing.T) {
 	t.Parallel()
-	l, stranger := newLab(t), certtest.New(t)
+	l, stranger := newLinkFixture(t), certtest.New(t)
 	stranger.Issue("me", here, time.Hour)
 	l.Issue("old", here, -time.Minute)
 	path, digest := random(t, 1<<20)
@@ -262,7 +262,7 @@ func TestBlobPutRefused(t *testing.T) {
 // every 200 MiB. It counts the memory of the program, the agent and its worker at its highest.
 func BenchmarkBlob(b *testing.B) {
 	const size = 1 << 30
-	l := newLab(b)
+	l := newLinkFixture(b)
 	me := flags(l.Authority, "me", l.CA())
 	var peak float64
 	var sums, puts, gets []float64
@@ -288,7 +288,7 @@ func BenchmarkBlob(b *testing.B) {
 		l.held(digest, "https://"+l.at)
 		back := filepath.Join(filepath.Dir(path), "back")
 		gets = append(gets, timed("elsewhere", "blob", "get", digest, back))
-		cut := newCutter(b, l.at, 200<<20)
+		cut := newLinkCutter(b, l.at, 200<<20)
 		l.held(digest, "https://"+cut.address)
 		b.ReportMetric(timed("elsewhere", "blob", "get", digest, back), "s/get-cut")
 		if digestOf(b, back) != digest || cut.cuts.Load() < 5 {
@@ -302,7 +302,7 @@ func BenchmarkBlob(b *testing.B) {
 			b.Fatal(err)
 		}
 		f.Close()
-		cut = newCutter(b, l.at, 200<<20)
+		cut = newLinkCutter(b, l.at, 200<<20)
 		b.ReportMetric(timed("lab", "blob", "put", path, "--to", "https://"+cut.address, "--copies", "1"), "s/put-cut")
 		if cut.cuts.Load() < 5 {
 			b.Fatalf("%d cuts", cut.cuts.Load())

@@ -22,7 +22,7 @@ import (
 
 func callVerb() verb {
 	return verb{
-		name: "call", usage: "call a function of a seed", args: "SEED FUNCTION [INPUT]", min: 2, max: 3,
+		name: "call", usage: "call a function of a seed", args: "SEED FUNCTION [INPUT]", minArgs: 2, maxArgs: 3,
 		text: `Calls a node that has the seed ready and prints what it answers. The FUNCTION of a command, or of a reactor that has
 only one, is "". Without INPUT, or with -, the input is read from standard input. A call that is refused because there is
 too much to do, or because nobody is ready yet, is tried again until --timeout is over.`,
@@ -32,56 +32,56 @@ too much to do, or because nobody is ready yet, is tried again until --timeout i
 	}
 }
 
-func callSeed(ctx context.Context, sh *shell) error {
-	name, err := sh.name(0, "SEED")
+func callSeed(ctx context.Context, cmd *command) error {
+	name, err := cmd.nameArg(0, "SEED")
 	if err != nil {
 		return err
 	}
-	input, err := sh.input()
+	input, err := cmd.callInput()
 	if err != nil {
 		return err
 	}
-	reached, err := sh.nodes()
+	peer, err := cmd.newNodeClient()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, sh.flags.Duration("timeout"))
+	ctx, cancel := context.WithTimeout(ctx, cmd.flags.Duration("timeout"))
 	defer cancel()
-	var because error // of the last try that was heard to its end
+	var lastRefusal error // of the last attempt that completed
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		output, err := sh.callOnce(ctx, reached, name, sh.args[1], input)
+		output, err := cmd.callOnce(ctx, peer, name, cmd.args[1], input)
 		if err == nil {
-			_, err = sh.out.Write(output)
+			_, err = cmd.out.Write(output)
 			return err
 		}
-		if ctx.Err() != nil && because != nil { // a try that time cut off says nothing of the seed
-			err = because
+		if ctx.Err() != nil && lastRefusal != nil { // an attempt cut off by the deadline says nothing about the seed
+			err = lastRefusal
 		}
 		var later retryable
 		if !errors.As(err, &later) {
 			return err
 		}
-		because = err
+		lastRefusal = err
 		select {
 		case <-time.After(max(wait, later.after)/2 + rand.N(wait)):
 		case <-ctx.Done():
-			return fmt.Errorf("%w; gave up after %v", err, sh.flags.Duration("timeout"))
+			return fmt.Errorf("%w; gave up after %v", err, cmd.flags.Duration("timeout"))
 		}
 	}
 }
 
-// input is the last argument or standard input.
-func (sh *shell) input() ([]byte, error) {
-	if len(sh.args) == 3 && sh.args[2] != "-" {
-		return []byte(sh.args[2]), nil
+// callInput returns the last argument or standard input.
+func (cmd *command) callInput() ([]byte, error) {
+	if len(cmd.args) == 3 && cmd.args[2] != "-" {
+		return []byte(cmd.args[2]), nil
 	}
-	if len(sh.args) == 2 && terminal(sh.in) {
+	if len(cmd.args) == 2 && isTerminal(cmd.in) {
 		return nil, nil
 	}
-	return io.ReadAll(sh.in)
+	return io.ReadAll(cmd.in)
 }
 
-// retryable is a refusal that may end by itself.
+// retryable is an error that may be temporary.
 type retryable struct {
 	error
 	after time.Duration
@@ -90,8 +90,8 @@ type retryable struct {
 func (r retryable) Unwrap() error { return r.error }
 
 // callOnce calls one of the nodes that have the seed ready.
-func (sh *shell) callOnce(ctx context.Context, reached *nodes, seed intent.Name, function string, input []byte) ([]byte, error) {
-	replicas, err := sh.replicas(ctx, seed)
+func (cmd *command) callOnce(ctx context.Context, peer *nodeClient, seed intent.Name, function string, input []byte) ([]byte, error) {
+	replicas, err := cmd.replicas(ctx, seed)
 	if err != nil {
 		return nil, err
 	}
@@ -102,13 +102,13 @@ func (sh *shell) callOnce(ctx context.Context, reached *nodes, seed intent.Name,
 		}
 	}
 	if len(ready) == 0 {
-		if gone, err := sh.store.Gone(ctx, sh.tree.Seed(seed)); err == nil && gone {
+		if gone, err := cmd.store.Gone(ctx, cmd.tree.Seed(seed)); err == nil && gone {
 			return nil, fmt.Errorf("seed %q is not declared: platypus seed FILE %s publishes it", seed, seed)
 		}
 		return nil, retryable{error: fmt.Errorf("no node has %s ready: platypus explain %s says why", seed, seed)}
 	}
 	address := ready[rand.IntN(len(ready))].Address
-	target, err := reached.url(address, "/call/"+url.PathEscape(string(seed))+"/"+url.PathEscape(function))
+	target, err := peer.url(address, "/call/"+url.PathEscape(string(seed))+"/"+url.PathEscape(function))
 	if err != nil {
 		return nil, fmt.Errorf("call %s: %w", seed, err)
 	}
@@ -119,9 +119,9 @@ func (sh *shell) callOnce(ctx context.Context, reached *nodes, seed intent.Name,
 	if deadline, ok := ctx.Deadline(); ok {
 		request.Header.Set("Platypus-Deadline-Ms", strconv.FormatInt(max(1, time.Until(deadline).Milliseconds()), 10))
 	}
-	response, err := reached.client.Do(request)
-	var refused *refusedTLS
-	if err = reached.explain(err, address); errors.As(err, &refused) {
+	response, err := peer.client.Do(request)
+	var refused *tlsError
+	if err = peer.explainTLS(err, address); errors.As(err, &refused) {
 		return nil, fmt.Errorf("call %s: %w", seed, err)
 	}
 	if err != nil {
@@ -132,30 +132,30 @@ func (sh *shell) callOnce(ctx context.Context, reached *nodes, seed intent.Name,
 	if err != nil || response.StatusCode == http.StatusOK {
 		return body, err
 	}
-	return nil, refusal(seed, response, body)
+	return nil, callError(seed, response, body)
 }
 
-// refusal is the error that a node answered with.
-func refusal(seed intent.Name, response *http.Response, body []byte) error {
-	var said struct {
+// callError converts the error response of a node.
+func callError(seed intent.Name, response *http.Response, body []byte) error {
+	var reply struct {
 		Code  string `json:"code"`
 		Error string `json:"error"`
 		After int64  `json:"retry_after_ms"`
 	}
-	if json.Unmarshal(body, &said) != nil || said.Code == "" {
+	if json.Unmarshal(body, &reply) != nil || reply.Code == "" {
 		return fmt.Errorf("call %s: %s: %s", seed, response.Status, strings.TrimSpace(string(body)))
 	}
-	err := fmt.Errorf("call %s: %s: %s", seed, said.Code, said.Error)
-	if said.Code == "overloaded" || said.Code == "unavailable" {
-		return retryable{err, time.Duration(said.After) * time.Millisecond}
+	err := fmt.Errorf("call %s: %s: %s", seed, reply.Code, reply.Error)
+	if reply.Code == "overloaded" || reply.Code == "unavailable" {
+		return retryable{err, time.Duration(reply.After) * time.Millisecond}
 	}
 	return err
 }
 
-// replicas are what nodes say of a seed, by node.
-func (sh *shell) replicas(ctx context.Context, seed intent.Name) (map[string]intent.Replica, error) {
-	prefix := sh.tree.Replicas().Join(seed)
-	pairs, _, err := sh.store.List(ctx, prefix, store.Default)
+// replicas returns the replica records of a seed, by node.
+func (cmd *command) replicas(ctx context.Context, seed intent.Name) (map[string]intent.Replica, error) {
+	prefix := cmd.tree.Replicas().Join(seed)
+	pairs, _, err := cmd.store.List(ctx, prefix, store.Default)
 	if err != nil {
 		return nil, err
 	}

@@ -16,31 +16,31 @@ import (
 
 func catVerb() verb {
 	return verb{
-		name: "cat", usage: "print a value as it was", args: "KEY[@POINT]", min: 1, max: 1,
+		name: "cat", usage: "print a value as it was", args: "KEY[@POINT]", minArgs: 1, maxArgs: 1,
 		text: `Prints the very bytes that stood at a key. The key may be given below intent/ or in full.
-` + pointText,
+` + revisionText,
 		examples: []string{"platypus cat clusters/slug/production/config@1", `platypus cat "nodes/web1/slug@yesterday 15:00" -o json`},
 		flags:    []cli.Flag{outputFlag()},
-		run: func(ctx context.Context, sh *shell) error {
-			key, seq, err := sh.keyAt(ctx, sh.args[0])
+		run: func(ctx context.Context, cmd *command) error {
+			key, seq, err := cmd.parseKeyAt(ctx, cmd.args[0])
 			if err != nil {
 				return err
 			}
-			v, found, err := sh.history().Get(ctx, key, seq)
+			v, found, err := cmd.history().Get(ctx, key, seq)
 			switch {
 			case errors.Is(err, history.ErrForged) && found:
-				sh.say("%s %v; it may have been changed by then", sh.style.red("warning:"), err)
+				cmd.infof("%s %v; it may have been changed by then", cmd.style.red("warning:"), err)
 			case err != nil:
 				return err
 			case !found:
-				return sh.nothingAt(ctx, key, seq)
+				return cmd.noValueError(ctx, key, seq)
 			}
-			if sh.json {
-				return sh.printJSON("cat", map[string]any{"key": key, "at": seq, "seq": v.Seq, "index": v.Index, "sha": v.SHA, "value": change.JSON(v.Data)})
+			if cmd.json {
+				return cmd.printJSON("cat", map[string]any{"key": key, "at": seq, "seq": v.Seq, "index": v.Index, "sha": v.SHA, "value": change.JSON(v.Data)})
 			}
-			_, err = sh.out.Write(v.Data)
-			if err == nil && terminal(sh.out) && !strings.HasSuffix(string(v.Data), "\n") {
-				sh.print("")
+			_, err = cmd.out.Write(v.Data)
+			if err == nil && isTerminal(cmd.out) && !strings.HasSuffix(string(v.Data), "\n") {
+				cmd.printf("")
 			}
 			return err
 		},
@@ -49,96 +49,96 @@ func catVerb() verb {
 
 func lsVerb() verb {
 	return verb{
-		name: "ls", usage: "list the keys there were", args: "[PREFIX/][@POINT]", min: 0, max: 1,
+		name: "ls", usage: "list the keys there were", args: "[PREFIX/][@POINT]", minArgs: 0, maxArgs: 1,
 		text: `Lists what was declared below a prefix, or all of it, with the commit that each value comes from.
-` + pointText,
+` + revisionText,
 		examples: []string{"platypus ls clusters/slug/@golden", `platypus ls "@2h ago"`},
 		flags:    []cli.Flag{outputFlag()},
 		run:      list,
 	}
 }
 
-func list(ctx context.Context, sh *shell) error {
-	prefix, seq, err := sh.keyAt(ctx, strings.Join(sh.args, ""))
+func list(ctx context.Context, cmd *command) error {
+	prefix, seq, err := cmd.parseKeyAt(ctx, strings.Join(cmd.args, ""))
 	if err != nil {
 		return err
 	}
-	s, err := sh.at(ctx, seq)
+	s, err := cmd.at(ctx, seq)
 	if err != nil {
 		return err
 	}
 	rows, keys := [][]string{}, []map[string]any{}
 	for v := range s.All(intent.Prefix("")) {
 		if covers(prefix, v.Key) {
-			rows = append(rows, []string{tame(v.Key), fmt.Sprint(v.Seq), fmt.Sprint(len(v.Data)), fmt.Sprint(v.Index)})
+			rows = append(rows, []string{printable(v.Key), fmt.Sprint(v.Seq), fmt.Sprint(len(v.Data)), fmt.Sprint(v.Index)})
 			keys = append(keys, map[string]any{"key": v.Key, "seq": v.Seq, "index": v.Index, "size": len(v.Data), "sha": v.SHA})
 		}
 	}
 	if len(rows) == 0 && prefix != "" {
-		if err := sh.mustKnow(ctx, prefix); err != nil {
+		if err := cmd.checkKnown(ctx, prefix); err != nil {
 			return err
 		}
 	}
-	if sh.json {
-		return sh.printJSON("ls", map[string]any{"at": seq, "keys": keys})
+	if cmd.json {
+		return cmd.printJSON("ls", map[string]any{"at": seq, "keys": keys})
 	}
 	if len(rows) == 0 {
-		sh.say("nothing was declared below %q after commit %d", prefix, seq)
+		cmd.infof("nothing was declared below %q after commit %d", prefix, seq)
 		return nil
 	}
-	sh.printTable([]string{"KEY", "SEQ", "BYTES", "INDEX"}, rows)
+	cmd.printTable([]string{"KEY", "SEQ", "BYTES", "INDEX"}, rows)
 	return nil
 }
 
 func blameVerb() verb {
 	return verb{
-		name: "blame", usage: "show which commit each part of a value comes from", args: "KEY[@POINT]", min: 1, max: 1,
+		name: "blame", usage: "show which commit each part of a value comes from", args: "KEY[@POINT]", minArgs: 1, maxArgs: 1,
 		text: `Prints every member of a value with the commit since which it says what it says: who to ask.
-` + pointText,
+` + revisionText,
 		examples: []string{"platypus blame clusters/slug/production/deploy_config", "platypus blame -o json clusters/slug/production/config@42"},
 		flags:    []cli.Flag{outputFlag()},
 		run:      showBlame,
 	}
 }
 
-func showBlame(ctx context.Context, sh *shell) error {
-	key, seq, err := sh.keyAt(ctx, sh.args[0])
+func showBlame(ctx context.Context, cmd *command) error {
+	key, seq, err := cmd.parseKeyAt(ctx, cmd.args[0])
 	if err != nil {
 		return err
 	}
-	versions, err := sh.versions(ctx, key, seq)
+	versions, err := cmd.versions(ctx, key, seq)
 	if err != nil {
 		return err
 	}
 	lines := blame.Value(versions)
 	if len(lines) == 0 {
-		return sh.nothingAt(ctx, key, seq)
+		return cmd.noValueError(ctx, key, seq)
 	}
 	rows, members := [][]string{}, []map[string]any{}
 	for _, l := range lines {
-		rows = append(rows, []string{fmt.Sprint(l.Commit.Seq), sh.stamp(l.Commit.At), sh.who(l.Commit), tame(l.Pointer), change.Short(change.JSON(l.Value))})
+		rows = append(rows, []string{fmt.Sprint(l.Commit.Seq), cmd.localTime(l.Commit.At), cmd.authorText(l.Commit), printable(l.Pointer), change.Short(change.JSON(l.Value))})
 		members = append(members, map[string]any{"pointer": l.Pointer, "value": change.JSON(l.Value), "seq": l.Commit.Seq, "at": l.Commit.At, "author": l.Commit.Note.Author})
 	}
-	if sh.json {
-		return sh.printJSON("blame", map[string]any{"key": key, "at": seq, "members": members})
+	if cmd.json {
+		return cmd.printJSON("blame", map[string]any{"key": key, "at": seq, "members": members})
 	}
-	sh.printTable([]string{"SEQ", "TIME", "AUTHOR", "MEMBER", "VALUE"}, rows)
+	cmd.printTable([]string{"SEQ", "TIME", "AUTHOR", "MEMBER", "VALUE"}, rows)
 	return nil
 }
 
-// versions are the values that a key had up to a commit, oldest first, beginning with what stood when the history that is
-// kept began.
-func (sh *shell) versions(ctx context.Context, key string, seq uint64) ([]blame.Version[history.Commit], error) {
+// versions returns the values that a key had up to a commit, oldest first, beginning with the value at the start of the
+// retained history.
+func (cmd *command) versions(ctx context.Context, key string, seq uint64) ([]blame.Version[history.Commit], error) {
 	if seq == 0 {
 		return nil, nil
 	}
 	var versions []blame.Version[history.Commit]
-	for c, err := range sh.history().Commits(ctx, history.Query{Key: key, To: seq, Oldest: true, Values: true}) {
+	for c, err := range cmd.history().Commits(ctx, history.Query{Key: key, To: seq, Oldest: true, Values: true}) {
 		if err != nil {
 			return nil, err
 		}
 		if c.Fault != nil {
-			sh.say("%s %v; what it changed is missing here", sh.style.red("warning:"), c.Fault)
+			cmd.infof("%s %v; what it changed is missing here", cmd.style.red("warning:"), c.Fault)
 		}
 		for _, x := range c.Changes {
 			if x.Key == key {
@@ -150,7 +150,7 @@ func (sh *shell) versions(ctx context.Context, key string, seq uint64) ([]blame.
 	if len(versions) > 0 {
 		begins = versions[0].Commit.Seq - 1
 	}
-	s, err := sh.history().At(ctx, begins)
+	s, err := cmd.history().At(ctx, begins)
 	if errors.Is(err, history.ErrCompacted) && len(versions) > 0 {
 		return versions, nil
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 )
 
-// completions are what a shell runs on TAB: the program itself says what may follow.
+// completions are the shell scripts for TAB, which call the program itself.
 var completions = map[string]string{
 	"bash": `# bash completion of platypus: source <(platypus completion bash)
 _platypus() {
@@ -34,16 +34,16 @@ complete -c platypus -a '(__platypus_say)'`,
 
 func completionVerb() verb {
 	return verb{
-		name: "completion", usage: "print what makes TAB work in a shell", args: "bash|zsh|fish", min: 1, max: 1,
+		name: "completion", usage: "print what makes TAB work in a shell", args: "bash|zsh|fish", minArgs: 1, maxArgs: 1,
 		text: `Prints the script for one shell. Verbs and flags come from the program itself, and the names of apps, versions, nodes,
 vms, seeds, tags and keys from the store, so they never go stale.`,
 		examples: []string{"source <(platypus completion bash)", "platypus completion fish > ~/.config/fish/completions/platypus.fish"},
-		run: func(_ context.Context, sh *shell) error {
-			script, known := completions[sh.args[0]]
+		run: func(_ context.Context, cmd *command) error {
+			script, known := completions[cmd.args[0]]
 			if !known {
-				return usage("no completion for %q: bash, zsh and fish are known", sh.args[0])
+				return usage("no completion for %q: bash, zsh and fish are known", cmd.args[0])
 			}
-			sh.print("%s", script)
+			cmd.printf("%s", script)
 			return nil
 		},
 	}

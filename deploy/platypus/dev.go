@@ -25,7 +25,7 @@ import (
 
 func devVerb() verb {
 	return verb{
-		name: "dev", usage: "everything on this machine: a store, the agents, and your intent", args: "[FILE…]", min: 0, max: -1,
+		name: "dev", usage: "everything on this machine: a store, the agents, and your intent", args: "[FILE…]", minArgs: 0, maxArgs: -1,
 		text: `Starts the embedded store and the agents that lie beside this program, each a process of its own, with all of their
 state below one directory. Then it declares the files, if any. Ctrl-C ends every process that it started, apps too; what
 lies in the directory stays, for the next time.
@@ -47,27 +47,27 @@ This machine is the node that the files name, when they name one and --node says
 	}
 }
 
-// laboratory is what dev has set up.
-type laboratory struct {
-	sh     *shell
+// devEnvironment is what dev has set up.
+type devEnvironment struct {
+	cmd    *command
 	dir    string // absolute
 	node   intent.Name
 	listen string
-	repo   string // where artifacts are
-	addr   string // of the store, as CONSUL_HTTP_ADDR takes it
+	repo   string // the folder of artifacts
+	addr   string // of the store, in the form of CONSUL_HTTP_ADDR
 	config embedded.Config
-	crew   *crew.Crew
+	crew   *crew.Group
 }
 
-func dev(ctx context.Context, sh *shell) error {
-	runtime.LockOSThread() // children are told to end with the thread that started them: the main one lasts
+func dev(ctx context.Context, cmd *command) error {
+	runtime.LockOSThread() // Pdeathsig ends children with the thread that started them: the main thread lasts
 	files, err := intentfile.Files{}, error(nil)
-	if len(sh.args) > 0 {
-		if files, err = sh.files(); err != nil {
+	if len(cmd.args) > 0 {
+		if files, err = cmd.readFiles(); err != nil {
 			return err
 		}
 	}
-	l, err := newLaboratory(sh, files.Entries)
+	l, err := newDevEnvironment(cmd, files.Entries)
 	if err != nil {
 		return err
 	}
@@ -77,20 +77,20 @@ func dev(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	l.crew = crew.New(sh.err, sh.style.colour)
-	err = l.work(ctx, files)
-	sh.say("platypus dev: ending what was started")
+	l.crew = crew.New(cmd.errOut, cmd.style.colour)
+	err = l.run(ctx, files)
+	cmd.infof("platypus dev: ending what was started")
 	l.crew.Stop()
 	stopStore()
 	return errors.Join(err, <-served)
 }
 
-func newLaboratory(sh *shell, entries []intentfile.Entry) (*laboratory, error) {
-	dir, err := filepath.Abs(sh.flags.String("dir"))
+func newDevEnvironment(cmd *command, entries []intentfile.Entry) (*devEnvironment, error) {
+	dir, err := filepath.Abs(cmd.flags.String("dir"))
 	if err != nil {
 		return nil, fmt.Errorf("find --dir: %w", err)
 	}
-	node, err := sh.thisNode(entries)
+	node, err := cmd.chooseNode(entries)
 	if err != nil {
 		return nil, err
 	}
@@ -99,15 +99,15 @@ func newLaboratory(sh *shell, entries []intentfile.Entry) (*laboratory, error) {
 			return nil, fmt.Errorf("make a place for everything: %w: choose another with --dir", err)
 		}
 	}
-	repo := sh.flags.String("repo")
+	repo := cmd.flags.String("repo")
 	if repo == "" {
 		repo = "file://" + filepath.Join(dir, "artifacts")
 	}
-	return &laboratory{sh: sh, dir: dir, node: node, repo: repo, listen: sh.flags.String("listen")}, nil
+	return &devEnvironment{cmd: cmd, dir: dir, node: node, repo: repo, listen: cmd.flags.String("listen")}, nil
 }
 
-// thisNode is which node this machine shall be: what was said, else the only one that the files speak of, else the host.
-func (sh *shell) thisNode(entries []intentfile.Entry) (intent.Name, error) {
+// chooseNode returns the name of this node: the flag, else the only node in the files, else the host name.
+func (cmd *command) chooseNode(entries []intentfile.Entry) (intent.Name, error) {
 	var named []string
 	for _, e := range entries {
 		if rest, is := strings.CutPrefix(e.Key, "nodes/"); is {
@@ -117,7 +117,7 @@ func (sh *shell) thisNode(entries []intentfile.Entry) (intent.Name, error) {
 	}
 	slices.Sort(named)
 	named = slices.Compact(named)
-	node := sh.flags.String("node")
+	node := cmd.flags.String("node")
 	if node == "" && len(named) == 1 {
 		node = named[0]
 	}
@@ -138,8 +138,8 @@ func (sh *shell) thisNode(entries []intentfile.Entry) (intent.Name, error) {
 	return name, nil
 }
 
-// openStore starts the store and returns when it answers. The channel tells how it ended.
-func (l *laboratory) openStore(ctx context.Context) (<-chan error, error) {
+// openStore starts the store and returns when it answers. The channel delivers how it ended.
+func (l *devEnvironment) openStore(ctx context.Context) (<-chan error, error) {
 	address, choose := l.listen, l.listen == ""
 	if choose {
 		address = "unix:" + store.LocalSocket()
@@ -151,30 +151,30 @@ func (l *laboratory) openStore(ctx context.Context) (<-chan error, error) {
 		go func() { served <- embedded.Serve(ctx, config, func(at string) { ready <- at }) }()
 		select {
 		case l.addr = <-ready:
-			l.sh.warnOpen(l.config)
-			return served, l.relay(ctx)
+			l.cmd.warnReachable(l.config)
+			return served, l.relaySeeds(ctx)
 		case err := <-served:
 			if !choose || !errors.Is(err, syscall.EADDRINUSE) {
 				return nil, err
 			}
-			l.sh.say("another store answers at %s: this one answers at %s", strings.TrimPrefix(address, "unix:"), l.socket())
+			l.cmd.infof("another store answers at %s: this one answers at %s", strings.TrimPrefix(address, "unix:"), l.socket())
 			address, choose = "unix:"+l.socket(), false
 		}
 	}
 }
 
-// socket is where the store answers when its usual socket is taken, and where one on TCP answers too, for an agent in a
-// network namespace of its own.
-func (l *laboratory) socket() string { return filepath.Join(l.dir, "store.sock") }
+// socket is the address of the store if its default socket is in use, and an additional one for a store on TCP, for an
+// agent in its own network namespace.
+func (l *devEnvironment) socket() string { return filepath.Join(l.dir, "store.sock") }
 
-// seedSocket is where seeds, sites and blobs are published. The path of a socket must be short.
-func (l *laboratory) seedSocket() string { return filepath.Join(l.dir, "seeds.sock") }
+// seedSocket is where seeds, sites and blobs are published. Socket paths must be short.
+func (l *devEnvironment) seedSocket() string { return filepath.Join(l.dir, "seeds.sock") }
 
-func (l *laboratory) relay(ctx context.Context) error {
+func (l *devEnvironment) relaySeeds(ctx context.Context) error {
 	if strings.HasPrefix(l.addr, "unix://") {
 		return nil
 	}
-	_ = os.Remove(l.socket()) // left from a run that was killed: the lock of the store's data keeps others out
+	_ = os.Remove(l.socket()) // left over from a killed run: the lock on the store's data excludes others
 	listener, err := net.Listen("unix", l.socket())
 	if err != nil {
 		return fmt.Errorf("open a socket beside the store: %w", err)
@@ -186,9 +186,9 @@ func (l *laboratory) relay(ctx context.Context) error {
 	return nil
 }
 
-// work starts everything, declares the files and stays until it is told to end.
-func (l *laboratory) work(ctx context.Context, files intentfile.Files) (err error) {
-	if l.sh.store, err = store.Open(client(l.config, l.addr)); err != nil {
+// run starts everything, declares the files and waits for a signal.
+func (l *devEnvironment) run(ctx context.Context, files intentfile.Files) (err error) {
+	if l.cmd.store, err = store.Open(client(l.config, l.addr)); err != nil {
 		return err
 	}
 	if len(files.Entries) > 0 {
@@ -197,41 +197,41 @@ func (l *laboratory) work(ctx context.Context, files intentfile.Files) (err erro
 		}
 	}
 	started := l.startAgents(ctx)
-	l.sh.say("platypus dev: store at %s, node %s, everything below %s", l.addr, l.node, l.dir)
-	l.sh.say("  artifacts go to  %s/APP/APP_VERSION.tar.gz", strings.TrimPrefix(l.repo, "file://"))
-	l.sh.say("  in another shell  %s", exports(l.config, l.addr))
+	l.cmd.infof("platypus dev: store at %s, node %s, everything below %s", l.addr, l.node, l.dir)
+	l.cmd.infof("  artifacts go to  %s/APP/APP_VERSION.tar.gz", strings.TrimPrefix(l.repo, "file://"))
+	l.cmd.infof("  in another shell  %s", exportLine(l.config, l.addr))
 	if started[seedPlacer] {
-		l.sh.say("                    export PLATYPUS_SEED_SOCKET=%s", l.seedSocket())
+		l.cmd.infof("                    export PLATYPUS_SEED_SOCKET=%s", l.seedSocket())
 	}
-	l.sh.say("                    platypus apply FILE; platypus status --watch")
-	l.sh.say("  Ctrl-C ends all of it")
-	if l.sh.flags.Bool("once") {
-		return l.untilConverged(ctx, started)
+	l.cmd.infof("                    platypus apply FILE; platypus status --watch")
+	l.cmd.infof("  Ctrl-C ends all of it")
+	if l.cmd.flags.Bool("once") {
+		return l.waitConverged(ctx, started)
 	}
 	<-ctx.Done()
 	return nil
 }
 
-func (l *laboratory) declare(ctx context.Context, entries []intentfile.Entry) error {
-	now, err := world.Read(ctx, l.sh.store, l.sh.tree)
+func (l *devEnvironment) declare(ctx context.Context, entries []intentfile.Entry) error {
+	now, err := world.Read(ctx, l.cmd.store, l.cmd.tree)
 	if err != nil {
 		return err
 	}
-	p, err := l.sh.planEntries(now, entries)
+	p, err := l.cmd.planEntries(now, entries)
 	if err != nil || len(p.changes) == 0 {
 		return err
 	}
-	p.show(l.sh)
-	_, err = l.sh.commit(ctx, p.changes, history.Request{Note: history.Note{Message: "platypus dev"}})
+	p.print(l.cmd)
+	_, err = l.cmd.commit(ctx, p.changes, history.Request{Note: history.Note{Message: "platypus dev"}})
 	return err
 }
 
-// untilConverged waits until the agents that were started have nothing left to do.
-func (l *laboratory) untilConverged(ctx context.Context, started map[string]bool) error {
-	ctx, cancel := context.WithTimeout(ctx, l.sh.flags.Duration("timeout"))
+// waitConverged waits until the started agents have nothing left to do.
+func (l *devEnvironment) waitConverged(ctx context.Context, started map[string]bool) error {
+	ctx, cancel := context.WithTimeout(ctx, l.cmd.flags.Duration("timeout"))
 	defer cancel()
 	for {
-		w, err := world.ReadAll(ctx, l.sh.store, l.sh.tree)
+		w, err := world.ReadAll(ctx, l.cmd.store, l.cmd.tree)
 		if ctx.Err() != nil {
 			return exit(exitPending)
 		}
@@ -240,15 +240,15 @@ func (l *laboratory) untilConverged(ctx context.Context, started map[string]bool
 		}
 		rows, open := w.Rows(), 0
 		for _, r := range rows {
-			for _, link := range r.Links {
+			for _, link := range r.Stages {
 				if !link.OK() && (link.Agent == "" || started[link.Agent]) {
 					open++
 				}
 			}
 		}
 		if open == 0 {
-			return l.sh.showStatus(w, overview{rows, w.Seeds(), w.Items()})
+			return l.cmd.printStatus(w, statusRows{rows, w.Seeds(), w.Items()})
 		}
-		pause(ctx, lookAgain)
+		pause(ctx, pollInterval)
 	}
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/world"
 )
 
-// resync is short: somebody sits and waits.
-const resync = "2s"
+// devResync is short, because a person waits.
+const devResync = "2s"
 
-// These bring no app live: recorder makes the history whole when somebody writes plainly, allocator gives vms their
-// machines, seed-placer keeps seeds ready and serves sites, dashboard shows all of it.
+// Agents that deploy no apps: recorder adds plain writes to the history, allocator places vms, seed-placer runs seeds
+// and serves sites, dashboard shows all of it.
 const (
 	recorder   = "recorder"
 	allocator  = "allocator"
@@ -27,24 +27,25 @@ const (
 	dashboard  = "dashboard"
 )
 
-// pageAddress is where the dashboard is when nobody else is there.
+// pageAddress is the default address of the dashboard, if it is free.
 const pageAddress = "127.0.0.1:4000"
 
-// seedPort is where seeds and sites answer when nobody else is there, and no app of this node wants to be.
+// seedPort is the default port of seeds and sites, if it is free and no app of this node declares it.
 const seedPort = 8080
 
-// startAgents starts what can be started here, says what cannot, and returns the names of those that run.
-func (l *laboratory) startAgents(ctx context.Context) map[string]bool {
+// startAgents starts the agents that can run here, reports those that cannot, and returns the names of the started
+// ones.
+func (l *devEnvironment) startAgents(ctx context.Context) map[string]bool {
 	started := map[string]bool{}
 	for _, name := range append(slices.Clone(agentNames), recorder, allocator, seedPlacer, dashboard) {
-		path, err := beside(name)
+		path, err := findProgram(name)
 		if err != nil {
-			l.sh.say("%s is left out: it lies neither beside platypus nor on PATH: make build puts it there", name)
+			l.cmd.infof("%s is left out: it lies neither beside platypus nor on PATH: make build puts it there", name)
 			continue
 		}
-		m := crew.Member{Name: name, Path: path, Env: l.environment(l.addr), Dir: l.dir, Stop: syscall.SIGTERM,
-			Args: []string{"--node", string(l.node), "--state-dir", filepath.Join(l.dir, "state", name), "--resync", resync}}
-		if l.ready(ctx, &m) {
+		m := crew.Program{Name: name, Path: path, Env: l.childEnv(l.addr), Dir: l.dir, StopSignal: syscall.SIGTERM,
+			Args: []string{"--node", string(l.node), "--state-dir", filepath.Join(l.dir, "state", name), "--resync", devResync}}
+		if l.prepareAgent(ctx, &m) {
 			l.crew.Start(m)
 			started[name] = true
 		}
@@ -52,8 +53,8 @@ func (l *laboratory) startAgents(ctx context.Context) map[string]bool {
 	return started
 }
 
-// ready adds what only one agent needs.
-func (l *laboratory) ready(ctx context.Context, m *crew.Member) bool {
+// prepareAgent adds the settings that only one agent needs.
+func (l *devEnvironment) prepareAgent(ctx context.Context, m *crew.Program) bool {
 	switch m.Name {
 	case world.Preparer:
 		m.Args = append(m.Args, "--repo", l.repo)
@@ -61,56 +62,56 @@ func (l *laboratory) ready(ctx context.Context, m *crew.Member) bool {
 		services, stage := filepath.Join(l.dir, "service"), filepath.Join(l.dir, "stage")
 		runsvdir, err := exec.LookPath("runsvdir")
 		if err != nil {
-			l.sh.say("setlive is left out: runit is not installed: apt-get install runit")
+			l.cmd.infof("setlive is left out: runit is not installed: apt-get install runit")
 			return false
 		}
-		l.crew.Start(crew.Member{Name: "runsvdir", Path: runsvdir, Args: []string{"-P", services}, Dir: l.dir,
-			Env: l.environment(l.addr), Stop: syscall.SIGHUP, After: func() { shutServices(services) }})
+		l.crew.Start(crew.Program{Name: "runsvdir", Path: runsvdir, Args: []string{"-P", services}, Dir: l.dir,
+			Env: l.childEnv(l.addr), StopSignal: syscall.SIGHUP, OnExit: func() { stopServices(services) }})
 		m.Args = append(m.Args, "--runit", services, "--runit-stage", stage)
 	case dashboard:
-		address := free(pageAddress)
+		address := freeAddress(pageAddress)
 		m.Args = append(m.Args, "--listen", address)
-		l.sh.say("dashboard shows everything at http://%s", address)
+		l.cmd.infof("dashboard shows everything at http://%s", address)
 	case seedPlacer:
 		address := l.seedAddress(ctx)
 		m.Args = append(m.Args, "--serve", address, "--socket", l.seedSocket())
-		l.sh.say("seed-placer answers for seeds and sites at http://%s", address)
+		l.cmd.infof("seed-placer answers for seeds and sites at http://%s", address)
 	case world.PortAuthority:
-		if l.sh.flags.Bool("firewall") {
+		if l.cmd.flags.Bool("firewall") {
 			break
 		}
 		if !crew.Namespaces {
-			l.sh.say("port-authority is left out: this system has no network namespaces")
+			l.cmd.infof("port-authority is left out: this system has no network namespaces")
 			return false
 		}
-		l.sh.say("port-authority works in a network namespace of its own: this host's firewall stays as it is (--firewall changes it)")
-		m.Alone = true
+		l.cmd.infof("port-authority works in a network namespace of its own: this host's firewall stays as it is (--firewall changes it)")
+		m.OwnNetwork = true
 		if !strings.HasPrefix(l.addr, "unix://") {
-			m.Env = l.environment("unix://" + l.socket())
+			m.Env = l.childEnv("unix://" + l.socket())
 		}
 	}
 	return true
 }
 
-// seedAddress is free, and leaves the ports alone that apps of this node declare: they may not listen yet.
-func (l *laboratory) seedAddress(ctx context.Context) string {
+// seedAddress returns a free address. It avoids ports that apps of this node declare, because they may not listen yet.
+func (l *devEnvironment) seedAddress(ctx context.Context) string {
 	preferred := fmt.Sprintf("127.0.0.1:%d", seedPort)
-	w, err := world.ReadIntent(ctx, l.sh.store, l.sh.tree)
+	w, err := world.ReadIntent(ctx, l.cmd.store, l.cmd.tree)
 	if err != nil {
-		return free(preferred)
+		return freeAddress(preferred)
 	}
 	for _, app := range w.Node(l.node).Apps {
 		for _, port := range app.Deploy.Ports {
 			if port.First <= seedPort && seedPort <= port.Last {
-				return free("127.0.0.1:0")
+				return freeAddress("127.0.0.1:0")
 			}
 		}
 	}
-	return free(preferred)
+	return freeAddress(preferred)
 }
 
-// free returns the address, or one with a free port when something else listens there.
-func free(address string) string {
+// freeAddress returns the address, or one with a free port if the address is in use.
+func freeAddress(address string) string {
 	for _, try := range []string{address, "127.0.0.1:0"} {
 		if listener, err := net.Listen("tcp", try); err == nil {
 			defer listener.Close()
@@ -120,8 +121,8 @@ func free(address string) string {
 	return address
 }
 
-// environment is that of a child: the store is this one, whatever store the shell talks to.
-func (l *laboratory) environment(address string) []string {
+// childEnv returns the environment of a child: its store is this one, whatever store the shell uses.
+func (l *devEnvironment) childEnv(address string) []string {
 	var env []string
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "CONSUL_") && !strings.HasPrefix(v, "PLATYPUS_") {
@@ -131,11 +132,11 @@ func (l *laboratory) environment(address string) []string {
 	if file := tokenFile(l.config); file != "" {
 		env = append(env, "CONSUL_HTTP_TOKEN_FILE="+file)
 	}
-	return append(env, "CONSUL_HTTP_ADDR="+address, "PLATYPUS_ROOT="+l.sh.flags.String("root"))
+	return append(env, "CONSUL_HTTP_ADDR="+address, "PLATYPUS_ROOT="+l.cmd.flags.String("root"))
 }
 
-// beside finds a program next to this one, where packages put the agents, or on PATH.
-func beside(name string) (string, error) {
+// findProgram finds a program next to this one, in the package directory of the agents, or on PATH.
+func findProgram(name string) (string, error) {
 	if self, err := os.Executable(); err == nil {
 		for _, dir := range []string{".", "../lib/platypus"} {
 			path := filepath.Join(filepath.Dir(self), dir, name)
@@ -147,9 +148,9 @@ func beside(name string) (string, error) {
 	return exec.LookPath(name)
 }
 
-// shutServices waits until every service below a directory has ended, and kills what does not end by itself. runsvdir
-// has told all of them to end and is gone.
-func shutServices(dir string) {
+// stopServices waits until every service below a directory has ended, and kills the rest. runsvdir has signalled all of
+// them and is gone.
+func stopServices(dir string) {
 	links, _ := filepath.Glob(filepath.Join(dir, "*"))
 	if len(links) == 0 {
 		return

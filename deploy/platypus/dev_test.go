@@ -23,7 +23,7 @@ const hang = 2 * time.Minute
 // anything that is left when the first ends. It runs as whoever runs it.
 func TestDev(t *testing.T) {
 	for _, needed := range []string{"runsvdir", "sv", "iptables-restore"} {
-		if _, err := tool(context.Background(), needed, "--version"); errors.Is(err, exec.ErrNotFound) {
+		if _, err := runTool(context.Background(), needed, "--version"); errors.Is(err, exec.ErrNotFound) {
 			t.Skipf("needs %s", needed)
 		}
 	}

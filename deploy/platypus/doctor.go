@@ -15,7 +15,7 @@ import (
 
 func doctorVerb() verb {
 	return verb{
-		name: "doctor", usage: "look for what would keep Platypus from working here", max: 0,
+		name: "doctor", usage: "look for what would keep Platypus from working here", maxArgs: 0,
 		text: `Checks the store (does it answer, what may the token do, do the clocks agree) and this host (space and inodes,
 who holds the locks of agents, second copies of them, firewall, supervisor, ports that somebody else listens on).
 --as checks the token on behalf of an agent that runs on a node: may it read and write what that agent needs, and no more. Each line that is
@@ -38,10 +38,10 @@ const (
 	levelOK   = "ok"
 	levelWarn = "warn"
 	levelFail = "fail"
-	levelSkip = "skip" // it cannot be known from here
+	levelSkip = "skip" // it cannot be checked from here
 )
 
-// finding is one thing that was looked at.
+// finding is the result of one check.
 type finding struct {
 	What  string `json:"what"`
 	Level string `json:"level"`
@@ -49,8 +49,8 @@ type finding struct {
 	Fix   string `json:"fix,omitempty"`
 }
 
-func doctor(ctx context.Context, sh *shell) error {
-	node := sh.flags.String("node")
+func doctor(ctx context.Context, cmd *command) error {
+	node := cmd.flags.String("node")
 	if node == "" {
 		node, _ = os.Hostname()
 	}
@@ -58,23 +58,23 @@ func doctor(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return usage("--node: %w", err)
 	}
-	as := sh.flags.String("as")
+	as := cmd.flags.String("as")
 	known := append(slices.Clone(agentNames), seedPlacer)
 	if as != "" && !slices.Contains(known, as) {
 		return usage("--as %q is not one of %s", as, strings.Join(known, ", "))
 	}
-	found, apps := sh.lookAtStore(ctx, name, as)
-	found = append(found, lookAtHost(ctx, sh.flags.String("state-dir"), apps)...)
+	found, apps := cmd.checkStore(ctx, name, as)
+	found = append(found, checkHost(ctx, cmd.flags.String("state-dir"), apps)...)
 	failed := false
 	for _, f := range found {
 		failed = failed || f.Level == levelFail
 	}
-	if sh.json {
-		if err := sh.printJSON("doctor", map[string]any{"node": node, "healthy": !failed, "findings": found}); err != nil {
+	if cmd.json {
+		if err := cmd.printJSON("doctor", map[string]any{"node": node, "healthy": !failed, "findings": found}); err != nil {
 			return err
 		}
 	} else {
-		sh.showFindings(found)
+		cmd.showFindings(found)
 	}
 	if failed {
 		return exit(exitError)
@@ -82,19 +82,19 @@ func doctor(ctx context.Context, sh *shell) error {
 	return nil
 }
 
-func (sh *shell) showFindings(found []finding) {
+func (cmd *command) showFindings(found []finding) {
 	rows := make([][]string, 0, len(found))
 	for _, f := range found {
 		text := f.Found
 		if f.Fix != "" {
 			text += "; " + f.Fix
 		}
-		rows = append(rows, []string{sh.style.phase(f.Level), f.What, text})
+		rows = append(rows, []string{cmd.style.colourPhase(f.Level), f.What, text})
 	}
-	sh.printTable([]string{"LEVEL", "WHAT", "FOUND"}, rows)
+	cmd.printTable([]string{"LEVEL", "WHAT", "FOUND"}, rows)
 }
 
-// stateHome is where agents keep their state unless told otherwise, each in a directory of its name.
+// stateHome returns the default directory of agent state, with one subdirectory for each agent.
 func stateHome() string {
 	if os.Geteuid() == 0 {
 		return "/var/lib/platypus"
@@ -109,5 +109,5 @@ func stateHome() string {
 	return filepath.Join(home, ".local/state/platypus")
 }
 
-// agentNames are the agents that bring apps live.
+// agentNames are the agents that deploy apps.
 var agentNames = []string{world.Preparer, world.PortAuthority, world.Setlive}

@@ -13,28 +13,28 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// patience is how long something on this host may take to answer.
-const patience = 5 * time.Second
+// hostTimeout limits each check on this host.
+const hostTimeout = 5 * time.Second
 
-// chain is the one that port-authority owns.
-const chain = "PLATYPUS-INPUT"
+// portChain is the chain that port-authority owns.
+const portChain = "PLATYPUS-INPUT"
 
-// lookAtHost looks at what the agents need on the host that this runs on.
-func lookAtHost(ctx context.Context, state string, apps []intent.App) []finding {
-	found := space(state, apps)
-	found = append(found, locks(state)...)
+// checkHost checks what the agents need on this host.
+func checkHost(ctx context.Context, state string, apps []intent.App) []finding {
+	found := checkSpace(state, apps)
+	found = append(found, checkLocks(state)...)
 	if runtime.GOOS != "linux" {
 		return append(found, finding{"host", levelSkip, "processes, firewall and supervisor are looked at on Linux only", ""})
 	}
-	found = append(found, copies(processes())...)
-	found = append(found, firewall(ctx), families(ctx), supervisor(ctx), bus())
-	return append(found, ports(apps)...)
+	found = append(found, checkDuplicates(listProcesses())...)
+	found = append(found, checkFirewall(ctx), checkFamilies(ctx), checkSupervisor(ctx), checkBus())
+	return append(found, checkPorts(apps)...)
 }
 
-// firewall finds which back-end iptables drives, and whether rules of port-authority lie in the other one, where they
-// would go on filtering unseen.
-func firewall(ctx context.Context) finding {
-	version, err := tool(ctx, "iptables", "--version")
+// checkFirewall finds the back-end of iptables, and rules of port-authority in the other back-end, which would continue
+// to filter unnoticed.
+func checkFirewall(ctx context.Context) finding {
+	version, err := runTool(ctx, "iptables", "--version")
 	if err != nil {
 		return finding{"firewall", levelWarn, "iptables is not here", "port-authority needs it: apt-get install iptables"}
 	}
@@ -45,22 +45,22 @@ func firewall(ctx context.Context) finding {
 	if os.Geteuid() != 0 {
 		return finding{"firewall", levelSkip, fmt.Sprintf("iptables drives %s; its rules are shown to root only", mine), ""}
 	}
-	if rules, err := tool(ctx, "iptables-"+other+"-save", "-t", "filter"); err == nil && strings.Contains(rules, ":"+chain+" ") {
-		return finding{"firewall", levelFail, fmt.Sprintf("%s lies in the %s tables while iptables drives %s", chain, other, mine),
-			fmt.Sprintf("remove it there: iptables-%s -D INPUT -j %s; iptables-%s -F %s; iptables-%s -X %s", other, chain, other, chain, other, chain)}
+	if rules, err := runTool(ctx, "iptables-"+other+"-save", "-t", "filter"); err == nil && strings.Contains(rules, ":"+portChain+" ") {
+		return finding{"firewall", levelFail, fmt.Sprintf("%s lies in the %s tables while iptables drives %s", portChain, other, mine),
+			fmt.Sprintf("remove it there: iptables-%s -D INPUT -j %s; iptables-%s -F %s; iptables-%s -X %s", other, portChain, other, portChain, other, portChain)}
 	}
-	rules, err := tool(ctx, "iptables-"+mine+"-save", "-t", "filter")
+	rules, err := runTool(ctx, "iptables-"+mine+"-save", "-t", "filter")
 	switch {
 	case err != nil:
 		return finding{"firewall", levelWarn, fmt.Sprintf("the rules cannot be read: %v", err), "load the modules of netfilter, or look at dmesg"}
-	case strings.Contains(rules, ":"+chain+" "):
-		return finding{"firewall", levelOK, fmt.Sprintf("iptables drives %s, %s is there", mine, chain), ""}
+	case strings.Contains(rules, ":"+portChain+" "):
+		return finding{"firewall", levelOK, fmt.Sprintf("iptables drives %s, %s is there", mine, portChain), ""}
 	}
-	return finding{"firewall", levelOK, fmt.Sprintf("iptables drives %s, %s is not there yet", mine, chain), ""}
+	return finding{"firewall", levelOK, fmt.Sprintf("iptables drives %s, %s is not there yet", mine, portChain), ""}
 }
 
-// tool runs a program that only looks. Root's programs are not on everybody's PATH.
-func tool(ctx context.Context, name string, args ...string) (string, error) {
+// runTool runs a read-only program. Root's programs are not on everybody's PATH.
+func runTool(ctx context.Context, name string, args ...string) (string, error) {
 	for _, dir := range []string{"", "/usr/sbin", "/sbin"} {
 		path, err := exec.LookPath(filepath.Join(dir, name))
 		if err != nil {
@@ -75,10 +75,10 @@ func tool(ctx context.Context, name string, args ...string) (string, error) {
 	return "", fmt.Errorf("run %s: %w", name, exec.ErrNotFound)
 }
 
-// families finds out whether both families of addresses are filtered in the same place.
-func families(ctx context.Context) finding {
-	four, err4 := tool(ctx, "iptables", "--version")
-	six, err6 := tool(ctx, "ip6tables", "--version")
+// checkFamilies checks that IPv4 and IPv6 are filtered by the same back-end.
+func checkFamilies(ctx context.Context) finding {
+	four, err4 := runTool(ctx, "iptables", "--version")
+	six, err6 := runTool(ctx, "ip6tables", "--version")
 	switch nft4, nft6 := strings.Contains(four, "nf_tables"), strings.Contains(six, "nf_tables"); {
 	case err4 != nil || err6 != nil:
 		return finding{"families", levelSkip, "iptables or ip6tables is not here", ""}
@@ -89,20 +89,20 @@ func families(ctx context.Context) finding {
 	return finding{"families", levelOK, "IPv4 and IPv6 are driven by the same back-end", ""}
 }
 
-// supervisor finds what could run services, and whether it answers: setlive needs one of the two.
-func supervisor(ctx context.Context) finding {
+// checkSupervisor finds the available supervisor and whether it answers: setlive needs systemd or runit.
+func checkSupervisor(ctx context.Context) finding {
 	var running []string
 	if _, err := os.Stat("/run/systemd/system"); err == nil {
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(ctx, hostTimeout)
 		defer cancel()
-		state, err := tool(ctx, "systemctl", "show", "--property=SystemState", "--value")
+		state, err := runTool(ctx, "systemctl", "show", "--property=SystemState", "--value")
 		if err != nil {
 			return finding{"supervisor", levelFail, fmt.Sprintf("systemd runs and does not answer: %v", err),
 				"look at it: systemctl status; journalctl -b -u dbus"}
 		}
 		running = append(running, "systemd ("+strings.TrimSpace(state)+")")
 	}
-	for _, p := range processes() {
+	for _, p := range listProcesses() {
 		if p.name == "runsvdir" {
 			running = append(running, fmt.Sprintf("runit (pid %d: %s)", p.pid, strings.Join(p.args, " ")))
 		}
@@ -116,8 +116,8 @@ func supervisor(ctx context.Context) finding {
 	return finding{"supervisor", levelWarn, "neither systemd nor runit runs here", "setlive needs one: apt-get install runit"}
 }
 
-// bus looks for the message bus through which systemd is asked.
-func bus() finding {
+// checkBus checks for the message bus of systemd.
+func checkBus() finding {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return finding{"dbus", levelSkip, "only systemd needs it, which does not run here", ""}
 	}

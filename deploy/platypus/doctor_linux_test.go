@@ -66,8 +66,8 @@ func TestCompanion(t *testing.T) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// one returns the findings about something, in words.
-func one(found []finding, what string) (all []string) {
+// findingFor returns the findings about something, in words.
+func findingFor(found []finding, what string) (all []string) {
 	for _, f := range found {
 		if f.What == what {
 			all = append(all, f.Level+" "+f.Found)
@@ -90,10 +90,10 @@ func TestDoctorNamesWhoHoldsALock(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf("[ok held by preparer (pid %d), recorder (pid %d) warn ran here and does not now: setlive]", pid, other)
-	if got := fmt.Sprint(one(locks(state), "lock")); got != want {
+	if got := fmt.Sprint(findingFor(checkLocks(state), "lock")); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if got := fmt.Sprint(one(locks(t.TempDir()), "lock")); !strings.Contains(got, "no agent holds a lock") {
+	if got := fmt.Sprint(findingFor(checkLocks(t.TempDir()), "lock")); !strings.Contains(got, "no agent holds a lock") {
 		t.Error(got)
 	}
 }
@@ -120,7 +120,7 @@ func TestDoctorSeesAgentsThatRunTwice(t *testing.T) {
 		pids = append(pids, cmd.Process.Pid)
 	}
 	var mine []process
-	for _, p := range processes() { // others may run on this machine, too
+	for _, p := range listProcesses() { // others may run on this machine, too
 		for _, pid := range pids {
 			if p.pid == pid {
 				p.name = strings.TrimSpace(p.name)
@@ -128,7 +128,7 @@ func TestDoctorSeesAgentsThatRunTwice(t *testing.T) {
 			}
 		}
 	}
-	got := fmt.Sprint(one(copies(mine), "copies"))
+	got := fmt.Sprint(findingFor(checkDuplicates(mine), "copies"))
 	for _, want := range []string{
 		"warn 2 of preparer run on this host", fmt.Sprintf(`pid %d (root "one", state in /var/lib/one)`, pids[0]),
 		fmt.Sprintf(`pid %d (root "two", state in /var/lib/environment)`, pids[1]),
@@ -137,8 +137,8 @@ func TestDoctorSeesAgentsThatRunTwice(t *testing.T) {
 			t.Errorf("%s lacks %s", got, want)
 		}
 	}
-	mine[0].place = "another container"
-	if got := fmt.Sprint(one(copies(mine), "copies")); got != "[ok no agent runs twice]" {
+	mine[0].namespaces = "another container"
+	if got := fmt.Sprint(findingFor(checkDuplicates(mine), "copies")); got != "[ok no agent runs twice]" {
 		t.Error(got)
 	}
 }
@@ -162,13 +162,13 @@ func TestDoctorSeesWhoHasThePortsOfApps(t *testing.T) {
 		{taken, fmt.Sprintf("warn port %d/tcp of slug is held by the app snail (%s, pid %d)", taken, name, neighbour)},
 		{foreign, fmt.Sprintf("warn port %d/tcp of slug is held by %s (pid %d), which is no app", foreign, name, stranger)},
 	} {
-		if got := fmt.Sprint(one(ports(app(c.port)), "ports")); !strings.Contains(got, c.want) {
+		if got := fmt.Sprint(findingFor(checkPorts(app(c.port)), "ports")); !strings.Contains(got, c.want) {
 			t.Errorf("%s, want %s", got, c.want)
 		}
 	}
 	udp := app(foreign)
 	udp[0].Deploy.Ports[0].Protocol = intent.UDP
-	if got := fmt.Sprint(one(ports(udp), "ports")); !strings.Contains(got, "ok nobody else") {
+	if got := fmt.Sprint(findingFor(checkPorts(udp), "ports")); !strings.Contains(got, "ok nobody else") {
 		t.Error(got)
 	}
 }
@@ -201,7 +201,7 @@ func TestDoctorLooksAtEveryFileSystem(t *testing.T) {
 		app.Deploy.Basedir = filepath.Join(dir, "srv/not/there/yet")
 		apps = append(apps, app)
 	}
-	got := strings.Join(one(space(state, apps), "disk"), "\n")
+	got := strings.Join(findingFor(checkSpace(state, apps), "disk"), "\n")
 	for name, want := range map[string]string{
 		"full": "fail 0.0 GB and ", "inodes": "fail 2.1 GB and 99 inodes", "small": "warn 0.1 GB", "readonly": "fail read-only: ", "few": "warn 2.1 GB and 1999 inodes",
 	} {
@@ -209,7 +209,7 @@ func TestDoctorLooksAtEveryFileSystem(t *testing.T) {
 			t.Errorf("%s: %q is not in\n%s", name, want, got)
 		}
 	}
-	if n := len(one(space(state, append(apps, apps...)), "disk")); n != 6 {
+	if n := len(findingFor(checkSpace(state, append(apps, apps...)), "disk")); n != 6 {
 		t.Errorf("%d file systems", n)
 	}
 }

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// locks tells who holds the state directories of agents. The locks are asked about and not tried, for an agent may start
-// this very moment.
-func locks(state string) []finding {
+// checkLocks reports which processes hold the state directories of agents. It queries the locks without taking them,
+// because an agent may be starting.
+func checkLocks(state string) []finding {
 	var held, free []string
 	var found []finding
 	paths, _ := filepath.Glob(filepath.Join(state, "*", "lock"))
 	for _, path := range paths {
 		agent := filepath.Base(filepath.Dir(path))
-		pid, err := holder(path)
+		pid, err := lockHolder(path)
 		switch {
 		case err != nil:
 			found = append(found, finding{"lock", levelSkip, fmt.Sprintf("%s: %v", path, err), "run it as root"})
@@ -41,8 +41,8 @@ func locks(state string) []finding {
 	return found
 }
 
-// holder asks the kernel which process holds the record lock that agents take; 0 means none.
-func holder(path string) (int, error) {
+// lockHolder asks the kernel which process holds the record lock of an agent; 0 means none.
+func lockHolder(path string) (int, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, err
@@ -58,14 +58,14 @@ func holder(path string) (int, error) {
 	return int(lock.Pid), nil
 }
 
-// copies finds agents that run twice where they would fight over the same host, such as with another root: each has a
-// state directory of its own, so that no lock keeps them apart.
-func copies(all []process) (found []finding) {
+// checkDuplicates finds agents that run twice for the same host, such as with another root: with separate state
+// directories, no lock excludes the second.
+func checkDuplicates(all []process) (found []finding) {
 	for _, agent := range agentNames {
 		byPlace := map[string][]process{}
 		for _, p := range all {
 			if p.name == agent && !slices.Contains(p.args, "--dry-run") {
-				byPlace[p.place] = append(byPlace[p.place], p)
+				byPlace[p.namespaces] = append(byPlace[p.namespaces], p)
 			}
 		}
 		for _, same := range byPlace {
@@ -74,7 +74,7 @@ func copies(all []process) (found []finding) {
 			}
 			var who []string
 			for _, p := range same {
-				who = append(who, fmt.Sprintf("pid %d (root %q, state in %s)", p.pid, p.setting("root", "platypus/"), p.setting("state-dir", filepath.Join(stateHome(), agent))))
+				who = append(who, fmt.Sprintf("pid %d (root %q, state in %s)", p.pid, p.flagOrEnv("root", "platypus/"), p.flagOrEnv("state-dir", filepath.Join(stateHome(), agent))))
 			}
 			found = append(found, finding{"copies", levelWarn, fmt.Sprintf("%d of %s run on this host: %s", len(same), agent, strings.Join(who, ", ")),
 				"end all but one: two undo each other's work"})

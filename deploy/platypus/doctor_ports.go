@@ -11,15 +11,15 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// listener is a socket that waits for others.
+// listener is a listening socket.
 type listener struct {
 	protocol intent.Protocol
 	port     int
 	inode    string
 }
 
-// claims names the apps that declare the port.
-func (l listener) claims(apps []intent.App) (names []string) {
+// claimingApps returns the apps that declare the port.
+func (l listener) claimingApps(apps []intent.App) (names []string) {
 	for _, app := range apps {
 		if slices.ContainsFunc(app.Deploy.Ports, func(p intent.Port) bool {
 			return p.Protocol == l.protocol && p.First <= l.port && l.port <= p.Last
@@ -30,33 +30,33 @@ func (l listener) claims(apps []intent.App) (names []string) {
 	return names
 }
 
-// ports finds the ports of the node's apps that somebody else on this host listens on.
-func ports(apps []intent.App) (found []finding) {
-	all := processes()
-	byPid, owners, said := map[int]process{}, sockets(all), map[string]bool{}
+// checkPorts finds the ports of the node's apps on which another process listens.
+func checkPorts(apps []intent.App) (found []finding) {
+	all := listProcesses()
+	byPid, owners, said := map[int]process{}, socketOwners(all), map[string]bool{}
 	for _, p := range all {
 		byPid[p.pid] = p
 	}
-	for _, l := range listeners() {
-		claims := l.claims(apps)
+	for _, l := range readListeners() {
+		claims := l.claimingApps(apps)
 		if len(claims) == 0 {
 			continue
 		}
-		if f, odd := judge(l, claims, owners, byPid); odd && !said[f.Found] {
+		if f, odd := portFinding(l, claims, owners, byPid); odd && !said[f.Found] {
 			said[f.Found] = true
 			found = append(found, f)
 		}
 	}
-	found = append(found, silent(apps)...)
+	found = append(found, silentPorts(apps)...)
 	if len(found) == 0 {
 		return []finding{{"ports", levelOK, "nobody else listens on the ports of the apps of this node", ""}}
 	}
 	return found
 }
 
-// silent finds the TCP ports of running apps that nobody listens on: they are open, and refuse every connection.
-func silent(apps []intent.App) (found []finding) {
-	all := listeners()
+// silentPorts finds the TCP ports of running apps that nobody listens on: they are open, and refuse every connection.
+func silentPorts(apps []intent.App) (found []finding) {
+	all := readListeners()
 	for _, app := range apps {
 		active, runs := app.Config.Active()
 		if !runs {
@@ -75,8 +75,8 @@ func silent(apps []intent.App) (found []finding) {
 	return found
 }
 
-// judge tells whether a listener is one of the apps that claim its port.
-func judge(l listener, claims []string, owners map[string]process, byPid map[int]process) (finding, bool) {
+// portFinding reports whether a listener is one of the apps that claim its port.
+func portFinding(l listener, claims []string, owners map[string]process, byPid map[int]process) (finding, bool) {
 	what := fmt.Sprintf("port %d/%s of %s", l.port, l.protocol, strings.Join(claims, " and "))
 	p, known := owners[l.inode]
 	if !known {
@@ -96,8 +96,8 @@ func judge(l listener, claims []string, owners map[string]process, byPid map[int
 		"stop it, or give the app another port in its deploy_config"}, true
 }
 
-// appOf tells which app a process belongs to: setlive says so in the environment of all that it runs. One that was
-// cleaned may still be that of a parent.
+// appOf returns the app of a process: setlive sets it in the environment of its services. A process with a cleared
+// environment may have a parent with one.
 func appOf(p process, byPid map[int]process) (string, bool) {
 	for range 32 {
 		if app, ok := p.variable("PLATYPUS_APP"); ok {
@@ -112,12 +112,12 @@ func appOf(p process, byPid map[int]process) (string, bool) {
 	return "", false
 }
 
-// listeners reads the kernel's tables.
-func listeners() (all []listener) {
+// readListeners reads the socket tables of the kernel.
+func readListeners() (all []listener) {
 	for _, table := range []struct {
 		file     string
 		protocol intent.Protocol
-		state    string // of a socket that waits, in these tables
+		state    string // the state of a listening socket in these tables
 	}{{"tcp", intent.TCP, "0A"}, {"tcp6", intent.TCP, "0A"}, {"udp", intent.UDP, "07"}, {"udp6", intent.UDP, "07"}} {
 		data, _ := os.ReadFile(filepath.Join("/proc/self/net", table.file))
 		for line := range strings.Lines(string(data)) {
@@ -136,8 +136,8 @@ func listeners() (all []listener) {
 	return all
 }
 
-// sockets tells who holds which socket, by its inode.
-func sockets(all []process) map[string]process {
+// socketOwners maps socket inodes to the process that holds them.
+func socketOwners(all []process) map[string]process {
 	holders := map[string]process{}
 	for _, p := range all {
 		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.pid))

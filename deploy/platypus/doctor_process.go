@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// process is what can be seen of a running process from outside. Much of it is shown to root only.
+// process is the visible state of a running process. Much of it is visible to root only.
 type process struct {
-	pid    int
-	parent int
-	name   string
-	args   []string
-	env    []string
-	place  string // the network and the files that it sees: agents in different ones do not meet
+	pid        int
+	parent     int
+	name       string
+	args       []string
+	env        []string
+	namespaces string // network and mount namespace: agents in different ones do not conflict
 }
 
-// processes lists what runs. Elsewhere than on Linux nothing can be seen.
-func processes() (all []process) {
+// listProcesses returns the running processes; none on systems other than Linux.
+func listProcesses() (all []process) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
 		pid, err := strconv.Atoi(filepath.Base(dir))
@@ -49,7 +49,7 @@ func readProcess(pid int) (p process, ok bool) {
 	p.env = zeroTerminated(filepath.Join(dir, "environ"))
 	for _, space := range []string{"net", "mnt"} {
 		where, _ := os.Readlink(filepath.Join(dir, "ns", space))
-		p.place += where
+		p.namespaces += where
 	}
 	return p, true
 }
@@ -62,8 +62,8 @@ func zeroTerminated(path string) []string {
 	return strings.Split(strings.TrimSuffix(string(data), "\x00"), "\x00")
 }
 
-// setting is what a process was told by a flag, or by the environment variable that stands for it.
-func (p process) setting(flag, otherwise string) string {
+// flagOrEnv returns a setting of a process: the value of a flag, or of its environment variable.
+func (p process) flagOrEnv(flag, otherwise string) string {
 	for i, arg := range p.args {
 		bare := strings.TrimLeft(arg, "-")
 		if value, ok := strings.CutPrefix(bare, flag+"="); ok && bare != arg {

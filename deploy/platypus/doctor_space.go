@@ -13,7 +13,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// What is left on a file system before it is worth a warning, and before preparer installs nothing any more.
+// Free space below which there is a warning, and below which preparer stops installing.
 const (
 	enoughBytes  = 1 << 30
 	noBytes      = 16 << 20
@@ -21,14 +21,14 @@ const (
 	noInodes     = 256
 )
 
-// volume is a file system with what lies on it.
+// volume is a file system and the directories on it.
 type volume struct {
 	unix.Statfs_t
 	dirs []string
 }
 
-// space looks at the file systems below the state directory and the basedirs of the node's apps.
-func space(state string, apps []intent.App) (found []finding) {
+// checkSpace checks the file systems of the state directory and of the basedirs of the node's apps.
+func checkSpace(state string, apps []intent.App) (found []finding) {
 	dirs := []string{state}
 	for _, app := range apps {
 		if app.Deploy.Basedir != "" {
@@ -38,7 +38,7 @@ func space(state string, apps []intent.App) (found []finding) {
 	var order []unix.Fsid
 	volumes := map[unix.Fsid]*volume{}
 	for _, dir := range dirs {
-		at, err := nearest(dir)
+		at, err := statExisting(dir)
 		if err != nil {
 			found = append(found, finding{"disk", levelWarn, fmt.Sprintf("%s: %v", dir, err), "choose another directory, or mend this one"})
 			continue
@@ -57,8 +57,8 @@ func space(state string, apps []intent.App) (found []finding) {
 	return found
 }
 
-// nearest describes the file system that dir lies on, or would if it were made.
-func nearest(dir string) (at unix.Statfs_t, err error) {
+// statExisting describes the file system of dir, or of its nearest existing parent.
+func statExisting(dir string) (at unix.Statfs_t, err error) {
 	err = unix.Statfs(dir, &at)
 	for errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
 		dir = filepath.Dir(dir)
@@ -70,7 +70,7 @@ func nearest(dir string) (at unix.Statfs_t, err error) {
 func (v *volume) finding() finding {
 	free, inodes := uint64(v.Bavail)*uint64(v.Bsize), uint64(v.Ffree)
 	text := fmt.Sprintf("%.1f GB", float64(free)/1e9)
-	if v.Files > 0 { // not every file system counts them
+	if v.Files > 0 { // not every file system counts inodes
 		text += fmt.Sprintf(" and %d inodes", inodes)
 	} else {
 		inodes = enoughInodes

@@ -4,5 +4,5 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// readOnly is known on Linux only.
+// readOnly is implemented on Linux only.
 func readOnly(unix.Statfs_t) bool { return false }

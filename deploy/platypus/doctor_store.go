@@ -11,43 +11,43 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// skewAllowed is how far clocks may be apart: the Date of an answer is exact to a second only.
+// skewAllowed is the allowed clock difference: the Date header has a resolution of one second.
 const skewAllowed = 5 * time.Second
 
-// lookAtStore asks the store everything that can be known without writing to it, and returns the apps of the node, too.
-func (sh *shell) lookAtStore(ctx context.Context, node intent.Name, as string) ([]finding, []intent.App) {
+// checkStore runs all checks of the store that need no write, and returns the apps of the node.
+func (cmd *command) checkStore(ctx context.Context, node intent.Name, as string) ([]finding, []intent.App) {
 	started := time.Now()
-	leader, err := sh.store.Leader(ctx)
+	leader, err := cmd.store.Leader(ctx)
 	took := time.Since(started)
 	if err != nil {
-		return []finding{{"store", levelFail, fmt.Sprintf("%s does not answer: %v", sh.store.Address(), err),
+		return []finding{{"store", levelFail, fmt.Sprintf("%s does not answer: %v", cmd.store.Address(), err),
 			"set CONSUL_HTTP_ADDR or --http-addr, or start a store: platypus dev"}}, nil
 	}
-	found := []finding{{"store", levelOK, fmt.Sprintf("%s answers in %s, leader %s", sh.store.Address(), took.Round(100*time.Microsecond), leader), ""}}
-	found = append(found, sh.clock(ctx))
+	found := []finding{{"store", levelOK, fmt.Sprintf("%s answers in %s, leader %s", cmd.store.Address(), took.Round(100*time.Microsecond), leader), ""}}
+	found = append(found, cmd.checkClock(ctx))
 	switch as {
 	case "":
 	case seedPlacer:
-		return append(found, sh.mayPlace(ctx, node)), nil
+		return append(found, cmd.checkSeedPlacerToken(ctx, node)), nil
 	default:
-		more, apps := sh.mayServe(ctx, node, as)
+		more, apps := cmd.checkAgentToken(ctx, node, as)
 		return append(found, more...), apps
 	}
-	found = append(found, sh.mayRead(ctx))
-	found = append(found, sh.mayWrite(ctx, node)...)
-	w, err := world.Read(ctx, sh.store, sh.tree)
+	found = append(found, cmd.checkReadAccess(ctx))
+	found = append(found, cmd.checkWriteAccess(ctx, node)...)
+	w, err := world.Read(ctx, cmd.store, cmd.tree)
 	if err != nil {
-		return found, nil // mayRead has said so
+		return found, nil // checkReadAccess has reported it
 	}
-	if err := knownNode(w, node); err != nil {
+	if err := checkNode(w, node); err != nil {
 		found = append(found, finding{"node", levelWarn, err.Error(),
 			"give the name with --node, or declare " + string(w.Tree.Nodes()) + string(node) + "/APP"})
 	}
-	return append(found, agents(w, node)...), w.Node(node).Apps
+	return append(found, checkAgents(w, node)...), w.Node(node).Apps
 }
 
-func (sh *shell) clock(ctx context.Context) finding {
-	there, took, err := sh.store.Clock(ctx)
+func (cmd *command) checkClock(ctx context.Context) finding {
+	there, took, err := cmd.store.Clock(ctx)
 	if err != nil {
 		return finding{"clock", levelWarn, err.Error(), "compare the clocks by hand: date -u"}
 	}
@@ -59,20 +59,20 @@ func (sh *shell) clock(ctx context.Context) finding {
 	return finding{"clock", levelOK, "agrees with the store's to a few seconds", ""}
 }
 
-// mayRead tries what every verb reads.
-func (sh *shell) mayRead(ctx context.Context) finding {
-	for _, prefix := range []intent.Prefix{sh.tree.Nodes(), sh.tree.Clusters(), sh.tree.Statuses(), sh.tree.Alives()} {
-		if _, _, err := sh.store.List(ctx, prefix, store.Default); err != nil {
+// checkReadAccess tries what every verb reads.
+func (cmd *command) checkReadAccess(ctx context.Context) finding {
+	for _, prefix := range []intent.Prefix{cmd.tree.Nodes(), cmd.tree.Clusters(), cmd.tree.Statuses(), cmd.tree.Alives()} {
+		if _, _, err := cmd.store.List(ctx, prefix, store.Default); err != nil {
 			return finding{"read", levelFail, err.Error(), "give the token the policy of platypus acl operator"}
 		}
 	}
 	return finding{"read", levelOK, "intent, reports and signs of life", ""}
 }
 
-// allowed tries a transaction that cannot succeed: its first operation asks for what is never so. The store says
-// whether the second was allowed, and writes nothing.
-func (sh *shell) allowed(ctx context.Context, key string) (bool, error) {
-	_, err := sh.store.Commit(ctx, []store.Change{
+// isAllowed tries a transaction that cannot succeed, because its first operation checks a condition that is never true.
+// The store reports whether the second operation is allowed, and writes nothing.
+func (cmd *command) isAllowed(ctx context.Context, key string) (bool, error) {
+	_, err := cmd.store.Commit(ctx, []store.Change{
 		{Verb: store.CheckIndex, Key: key, Index: 1},
 		{Verb: store.Set, Key: key, Value: []byte("{}")},
 	})
@@ -87,17 +87,17 @@ func (sh *shell) allowed(ctx context.Context, key string) (bool, error) {
 	return false, err
 }
 
-// mayWrite tells what a person's token may write.
-func (sh *shell) mayWrite(ctx context.Context, node intent.Name) []finding {
+// checkWriteAccess reports what the token of a person may write.
+func (cmd *command) checkWriteAccess(ctx context.Context, node intent.Name) []finding {
 	var may, not []string
 	for _, try := range []struct{ what, key string }{
-		{"nodes", sh.tree.Assignment(node, "doctor")},
-		{"config", sh.tree.Config("doctor", "doctor")},
-		{"deploy_config", sh.tree.DeployConfig("doctor", "doctor")},
-		{"confirm", sh.tree.Confirm(node, "doctor")},
-		{"history", sh.tree.History().Key("doctor")}, // without it no change of intent can be written
+		{"nodes", cmd.tree.Assignment(node, "doctor")},
+		{"config", cmd.tree.Config("doctor", "doctor")},
+		{"deploy_config", cmd.tree.DeployConfig("doctor", "doctor")},
+		{"confirm", cmd.tree.Confirm(node, "doctor")},
+		{"history", cmd.tree.History().Key("doctor")}, // no change of intent can be written without it
 	} {
-		allowed, err := sh.allowed(ctx, try.key)
+		allowed, err := cmd.isAllowed(ctx, try.key)
 		switch {
 		case err != nil:
 			return []finding{{"write", levelWarn, fmt.Sprintf("transactions are answered with: %v", err), "apply needs /v1/txn"}}
@@ -114,18 +114,18 @@ func (sh *shell) mayWrite(ctx context.Context, node intent.Name) []finding {
 	return []finding{{"write", levelOK, fmt.Sprintf("this token may write %v", may), ""}}
 }
 
-// agents tells which agents of the node are alive.
-func agents(w world.World, node intent.Name) []finding {
+// checkAgents reports which agents of the node are alive.
+func checkAgents(w world.Snapshot, node intent.Name) []finding {
 	found := make([]finding, 0, len(agentNames))
 	for _, agent := range agentNames {
-		who := world.Who{Agent: agent, Node: node}
+		who := world.AgentID{Agent: agent, Node: node}
 		report, reported := w.Reports[who]
 		switch {
 		case w.Alive[who] && report.Held != nil:
 			found = append(found, finding{agent, levelWarn, fmt.Sprintf("holds back the removal of %v", report.Held.Removes),
 				"if that is meant: platypus confirm " + string(node)})
 		case w.Alive[who]:
-			found = append(found, finding{agent, levelOK, fmt.Sprintf("is alive on %s, version %s", node, or(report.Version, "unknown")), ""})
+			found = append(found, finding{agent, levelOK, fmt.Sprintf("is alive on %s, version %s", node, orElse(report.Version, "unknown")), ""})
 		case reported:
 			found = append(found, finding{agent, levelWarn, fmt.Sprintf("reported from %s and is not alive", node), "start it there; its log says why it ended"})
 		default:

@@ -9,37 +9,37 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// mayServe tells whether the token is what an agent on a node needs: it reads what the agent reads, and tries what it
-// writes without writing it. It returns the apps of the node as far as they could be read.
-func (sh *shell) mayServe(ctx context.Context, node intent.Name, agent string) ([]finding, []intent.App) {
+// checkAgentToken checks whether the token suffices for an agent on a node: it reads what the agent reads, and tests
+// its writes without writing. It returns the apps of the node that it could read.
+func (cmd *command) checkAgentToken(ctx context.Context, node intent.Name, agent string) ([]finding, []intent.App) {
 	remedy := fmt.Sprintf("give the token the policy of platypus acl %s --node %s", agent, node)
-	snapshot, err := sh.store.ReadNode(ctx, sh.tree, node, store.Consistent)
+	snapshot, err := cmd.store.ReadNode(ctx, cmd.tree, node, store.Consistent)
 	if err != nil {
 		return []finding{{"token", levelFail, fmt.Sprintf("%s cannot read the intent of %s: %v", agent, node, err), remedy}}, nil
 	}
-	apps := intent.ReadNode(sh.tree, node, snapshot.Pairs).Apps
+	apps := intent.ReadNode(cmd.tree, node, snapshot.Pairs).Apps
 	name := intent.Name(agent)
-	needs := []string{sh.tree.Status(name, node), sh.tree.Alive(node, name)}
+	needs := []string{cmd.tree.Status(name, node), cmd.tree.Alive(node, name)}
 	if agent == world.Setlive {
 		for _, app := range apps {
 			if app.Config.MinNodes > 0 {
-				needs = append(needs, sh.tree.Lock(app.Name, app.Cluster, "switch"))
+				needs = append(needs, cmd.tree.Lock(app.Name, app.Cluster, "switch"))
 			}
 		}
 	}
-	if _, _, err := sh.store.Get(ctx, sh.tree.Confirm(node, name), store.Consistent); err != nil {
+	if _, _, err := cmd.store.Get(ctx, cmd.tree.Confirm(node, name), store.Consistent); err != nil {
 		return []finding{{"token", levelFail, fmt.Sprintf("%s cannot read confirmations: %v", agent, err), remedy}}, apps
 	}
 	for _, key := range needs {
-		switch allowed, err := sh.allowed(ctx, key); {
+		switch allowed, err := cmd.isAllowed(ctx, key); {
 		case err != nil:
 			return []finding{{"token", levelWarn, fmt.Sprintf("whether %s may write %s cannot be told: %v", agent, key, err), "it needs /v1/txn for that"}}, apps
 		case !allowed:
 			return []finding{{"token", levelFail, fmt.Sprintf("%s may not write %s", agent, key), remedy}}, apps
 		}
 	}
-	for _, key := range []string{sh.tree.Assignment(node, "doctor"), sh.tree.DeployConfig("doctor", "doctor"), sh.tree.Status("doctor", node)} {
-		if allowed, _ := sh.allowed(ctx, key); allowed {
+	for _, key := range []string{cmd.tree.Assignment(node, "doctor"), cmd.tree.DeployConfig("doctor", "doctor"), cmd.tree.Status("doctor", node)} {
+		if allowed, _ := cmd.isAllowed(ctx, key); allowed {
 			return []finding{{"token", levelWarn, fmt.Sprintf("it may write %s, which %s never does", key, agent), remedy + " alone"}}, apps
 		}
 	}

@@ -16,47 +16,47 @@ import (
 	"time"
 )
 
-// errLied says that a node sent something else.
-var errLied = errors.New("it sent something else")
+// errWrongContent: the content from a node does not match the digest.
+var errWrongContent = errors.New("it sent something else")
 
-// download is one blob on its way here. What came lies beside its place under the name of its digest until it is whole
-// and right, also when the program ends before.
+// download is one download of a blob. Received bytes stay in a file next to the target, named after the digest, until
+// they are complete and verified, even if the program ends before.
 type download struct {
-	nodes  *nodes
+	client *nodeClient
 	digest string
 	path   string
 	have   int64
 }
 
-func (d *download) part() string {
+func (d *download) partPath() string {
 	return filepath.Join(filepath.Dir(d.path), "."+filepath.Base(d.path)+"."+d.digest[:16]+".part")
 }
 
-// giver is a node that says it holds a blob.
-type giver struct {
+// sourceNode is a node that claims to hold a blob.
+type sourceNode struct {
 	node, address string
-	liar          bool
+	wrongContent  bool
 }
 
-// run gets the blob from whichever of the nodes gives it, and goes on after each cut where the last one left off. It
-// ends when none of them gets any further for a while.
-func (d *download) run(ctx context.Context, holders []giver) (from string, err error) {
+// run downloads the blob from any of the nodes and resumes after each interruption. It ends when none of them makes
+// progress for a while.
+func (d *download) run(ctx context.Context, holders []sourceNode) (from string, err error) {
 	began, pause := time.Now(), firstPause
 	for {
 		var errs []error
 		before, hope := d.have, false
 		for i, h := range holders {
-			if h.liar {
-				errs = append(errs, fmt.Errorf("%s: %w", h.node, errLied))
+			if h.wrongContent {
+				errs = append(errs, fmt.Errorf("%s: %w", h.node, errWrongContent))
 				continue
 			}
-			err := d.from(ctx, h.address)
+			err := d.fetchFrom(ctx, h.address)
 			if err == nil {
 				return h.node, nil
 			}
-			var final finalError
-			var refused *refusedTLS
-			if holders[i].liar = errors.Is(err, errLied); !holders[i].liar && !errors.As(err, &refused) && !errors.As(err, &final) {
+			var final permanentError
+			var refused *tlsError
+			if holders[i].wrongContent = errors.Is(err, errWrongContent); !holders[i].wrongContent && !errors.As(err, &refused) && !errors.As(err, &final) {
 				hope = true
 			}
 			errs = append(errs, fmt.Errorf("%s: %w", h.node, err))
@@ -65,9 +65,9 @@ func (d *download) run(ctx context.Context, holders []giver) (from string, err e
 			began, pause = time.Now(), firstPause
 		}
 		err = errors.Join(errs...)
-		if !hope || ctx.Err() != nil || time.Since(began) > linkPatience {
+		if !hope || ctx.Err() != nil || time.Since(began) > linkTimeout {
 			if d.have > 0 {
-				err = fmt.Errorf("%w\n%d bytes are in %s, and the same command goes on with the rest", err, d.have, d.part())
+				err = fmt.Errorf("%w\n%d bytes are in %s, and the same command goes on with the rest", err, d.have, d.partPath())
 			}
 			return "", err
 		}
@@ -75,92 +75,92 @@ func (d *download) run(ctx context.Context, holders []giver) (from string, err e
 		case <-time.After(pause):
 		case <-ctx.Done():
 		}
-		pause = min(2*pause, mostPause)
+		pause = min(2*pause, maxPause)
 	}
 }
 
-// from gets what is missing from one node. What was there before may be what is wrong, from a node that lied and was cut:
-// then the whole is asked for.
-func (d *download) from(ctx context.Context, address string) error {
-	target, err := d.nodes.url(address, "/blob/"+d.digest)
+// fetchFrom downloads the rest from one node. If the result is wrong, bytes of an earlier node may be at fault: then it
+// downloads everything again.
+func (d *download) fetchFrom(ctx context.Context, address string) error {
+	target, err := d.client.url(address, "/blob/"+d.digest)
 	if err != nil {
 		return err
 	}
-	resumed, err := d.once(ctx, target)
-	if resumed && errors.Is(err, errLied) {
-		_, err = d.once(ctx, target)
+	resumed, err := d.resume(ctx, target)
+	if resumed && errors.Is(err, errWrongContent) {
+		_, err = d.resume(ctx, target)
 	}
 	return err
 }
 
-// once gets what is missing and puts the file in its place, and reports whether something was there before.
-func (d *download) once(ctx context.Context, target string) (resumed bool, err error) {
-	f, err := os.OpenFile(d.part(), os.O_RDWR|os.O_CREATE, 0o600)
+// resume downloads the rest and moves the file to its target. resumed reports whether bytes existed before.
+func (d *download) resume(ctx context.Context, target string) (resumed bool, err error) {
+	f, err := os.OpenFile(d.partPath(), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return false, finalError{err}
+		return false, permanentError{err}
 	}
 	defer f.Close()
 	sum := sha256.New()
 	if d.have, err = io.Copy(sum, f); err != nil {
-		return false, finalError{err}
+		return false, permanentError{err}
 	}
 	resumed = d.have > 0
 	if hex.EncodeToString(sum.Sum(nil)) != d.digest {
-		if err := d.fill(ctx, target, f, sum); err != nil {
+		if err := d.appendMissing(ctx, target, f, sum); err != nil {
 			if d.have == 0 {
 				_ = os.Remove(f.Name())
 			}
-			return resumed, d.nodes.explain(err, strings.TrimSuffix(target, "/blob/"+d.digest))
+			return resumed, d.client.explainTLS(err, strings.TrimSuffix(target, "/blob/"+d.digest))
 		}
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != d.digest {
 		d.have = 0
 		_ = os.Remove(f.Name())
-		return resumed, fmt.Errorf("%w: sha256:%s", errLied, got)
+		return resumed, fmt.Errorf("%w: sha256:%s", errWrongContent, got)
 	}
 	if err := errors.Join(f.Chmod(0o644), f.Sync(), os.Rename(f.Name(), d.path)); err != nil {
-		return resumed, finalError{err}
+		return resumed, permanentError{err}
 	}
 	return resumed, nil
 }
 
-// fill appends what is missing to a file.
-func (d *download) fill(ctx context.Context, target string, f *os.File, sum hash.Hash) error {
+// appendMissing appends the missing bytes to a file.
+func (d *download) appendMissing(ctx context.Context, target string, f *os.File, sum hash.Hash) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
-		return finalError{err}
+		return permanentError{err}
 	}
 	if d.have > 0 {
 		request.Header.Set("Range", "bytes="+strconv.FormatInt(d.have, 10)+"-")
 	}
-	stall := time.AfterFunc(linkStall, cancel)
+	stall := time.AfterFunc(stallTimeout, cancel)
 	defer stall.Stop()
-	response, err := d.nodes.client.Do(request)
+	response, err := d.client.client.Do(request)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
 	switch {
-	case response.StatusCode == http.StatusOK && d.have > 0: // it cannot give a part: all of it comes anew
+	case response.StatusCode == http.StatusOK && d.have > 0: // the node does not support ranges: everything is sent again
 		sum.Reset()
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return finalError{err}
+			return permanentError{err}
 		}
 		if err := f.Truncate(0); err != nil {
-			return finalError{err}
+			return permanentError{err}
 		}
 		d.have = 0
 	case response.StatusCode == http.StatusOK, response.StatusCode == http.StatusPartialContent && d.have > 0:
 	case response.StatusCode == http.StatusRequestedRangeNotSatisfiable && d.have > 0:
-		return nil // more is here than there is: what is here is wrong, and is looked at next
+		return nil // the local part is longer than the blob: it is wrong, and verified next
 	case response.StatusCode < 500:
-		return finalError{fmt.Errorf("it answers %s", response.Status)}
+		return permanentError{fmt.Errorf("it answers %s", response.Status)}
 	default:
 		return fmt.Errorf("it answers %s", response.Status)
 	}
-	n, err := io.Copy(io.MultiWriter(f, sum), &prodded{response.Body, stall})
+	n, err := io.Copy(io.MultiWriter(f, sum), &stallReader{response.Body, stall})
 	d.have += n
 	return err
 }

@@ -24,31 +24,31 @@ func uncordonVerb() verb {
 }
 
 func stateVerb(v verb, state intent.MachineState) verb {
-	v.args, v.min, v.max, v.flags = "MACHINE…", 1, -1, []cli.Flag{messageFlag(), dryRunFlag(), outputFlag()}
-	v.run = func(ctx context.Context, sh *shell) error {
-		for i := range sh.args {
-			if _, err := sh.setState(ctx, i, state, nil); err != nil && !sh.setAside(err) {
+	v.args, v.minArgs, v.maxArgs, v.flags = "MACHINE…", 1, -1, []cli.Flag{messageFlag(), dryRunFlag(), outputFlag()}
+	v.run = func(ctx context.Context, cmd *command) error {
+		for i := range cmd.args {
+			if _, err := cmd.setState(ctx, i, state, nil); err != nil && !cmd.recordDryWrites(err) {
 				return err
 			}
 		}
-		if len(sh.aside) > 0 {
+		if len(cmd.dryWrites) > 0 {
 			return nil
 		}
-		if sh.json {
-			return sh.printJSON(v.name, map[string]any{"machines": sh.args, "state": state})
+		if cmd.json {
+			return cmd.printJSON(v.name, map[string]any{"machines": cmd.args, "state": state})
 		}
 		return nil
 	}
 	return v
 }
 
-// setState changes the state of a machine and leaves all else of it as it is.
-func (sh *shell) setState(ctx context.Context, arg int, state intent.MachineState, drain *intent.Drain) (fleet.Spot, error) {
-	p, err := sh.machineArg(ctx, arg)
+// setState changes the state of a machine and no other member.
+func (cmd *command) setState(ctx context.Context, arg int, state intent.MachineState, drain *intent.Drain) (fleet.Spot, error) {
+	p, err := cmd.machineArg(ctx, arg)
 	if err != nil {
 		return fleet.Spot{}, err
 	}
-	m := fleet.Read(sh.tree, []intent.Pair{p}).Machines[0]
+	m := fleet.Read(cmd.tree, []intent.Pair{p}).Machines[0]
 	if m.Fault != "" {
 		return m.Spot, fmt.Errorf("%s cannot be used: %s", m.Spot, m.Fault)
 	}
@@ -56,20 +56,20 @@ func (sh *shell) setState(ctx context.Context, arg int, state intent.MachineStat
 	if drain != nil {
 		members["drain"] = drain
 	}
-	value, err := withMembers(p.Value, members)
+	value, err := setMembers(p.Value, members)
 	if err != nil {
 		return m.Spot, err
 	}
 	was, now := m.Spec, intent.Machine{}
 	if now, _ = intent.Decode[intent.Machine](p.Key, value); was.Is(state) && drain == nil && was.Drain == nil || same(was, now) {
-		sh.say("%s is %s already", m.Spot, state)
+		cmd.infof("%s is %s already", m.Spot, state)
 		return m.Spot, nil
 	}
-	_, err = sh.writeKey(ctx, p.Key, p.Value, p.ModifyIndex, value, fmt.Sprintf("%s is %s", m.Spot, state))
+	_, err = cmd.writeKey(ctx, p.Key, p.Value, p.ModifyIndex, value, fmt.Sprintf("%s is %s", m.Spot, state))
 	if err != nil && !errors.Is(err, history.ErrUnchanged) {
 		return m.Spot, err
 	}
-	sh.say("%s is %s", m.Spot, state)
+	cmd.infof("%s is %s", m.Spot, state)
 	return m.Spot, nil
 }
 
@@ -82,7 +82,7 @@ func same(a, b intent.Machine) bool {
 
 func drainVerb() verb {
 	return verb{
-		name: "drain", usage: "empty a machine", args: "MACHINE", min: 1, max: 1,
+		name: "drain", usage: "empty a machine", args: "MACHINE", minArgs: 1, maxArgs: 1,
 		text: `Marks the machine as draining: it takes nothing new, and the allocators give what is on it other machines, a few at a time.
 What finds no room stays, until the deadline: then all that is left goes at once. With --wait it tells what is left until
 nothing is. The machine stays draining until platypus uncordon.`,
@@ -95,42 +95,42 @@ nothing is. The machine stays draining until platypus uncordon.`,
 	}
 }
 
-func drain(ctx context.Context, sh *shell) error {
-	d := &intent.Drain{Parallel: sh.flags.Int("parallel")}
-	if d.Parallel < 1 || d.Parallel > 1000 || sh.flags.Duration("deadline") < 0 {
+func drain(ctx context.Context, cmd *command) error {
+	d := &intent.Drain{Parallel: cmd.flags.Int("parallel")}
+	if d.Parallel < 1 || d.Parallel > 1000 || cmd.flags.Duration("deadline") < 0 {
 		return usage("--parallel must be within 1 to 1000, and --deadline must not be negative")
 	}
-	if given := sh.flags.Duration("deadline"); given > 0 {
+	if given := cmd.flags.Duration("deadline"); given > 0 {
 		d.Deadline = time.Now().UTC().Add(given).Truncate(time.Second)
 	}
-	spot, err := sh.setState(ctx, 0, intent.MachineDraining, d)
+	spot, err := cmd.setState(ctx, 0, intent.MachineDraining, d)
 	if err != nil {
 		return err
 	}
-	left, err := sh.awaitEmpty(ctx, spot)
+	left, err := cmd.waitEmpty(ctx, spot)
 	if err != nil {
 		return err
 	}
-	if sh.json {
-		err = sh.printJSON("drain", map[string]any{"machine": spot, "left": left})
+	if cmd.json {
+		err = cmd.printJSON("drain", map[string]any{"machine": spot, "left": left})
 	} else if len(left) > 0 {
-		sh.printVMs(left)
+		cmd.printVMs(left)
 	}
 	if err == nil && len(left) > 0 {
-		sh.say("%s left on %s; next: platypus drain %s --wait", plural(len(left), "instance"), spot, spot)
+		cmd.infof("%s left on %s; next: platypus drain %s --wait", plural(len(left), "instance"), spot, spot)
 		return exit(exitPending)
 	}
-	sh.say("%s is empty", spot)
+	cmd.infof("%s is empty", spot)
 	return err
 }
 
-// awaitEmpty looks at what a machine still holds, until it is nothing when the person waits.
-func (sh *shell) awaitEmpty(ctx context.Context, spot fleet.Spot) ([]vmRow, error) {
-	ctx, cancel := context.WithTimeout(ctx, sh.flags.Duration("timeout"))
+// waitEmpty reports what a machine still holds; with --wait, until it holds nothing.
+func (cmd *command) waitEmpty(ctx context.Context, spot fleet.Spot) ([]vmRow, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmd.flags.Duration("timeout"))
 	defer cancel()
-	told := -1
+	reported := -1
 	for {
-		f, err := sh.readFleet(context.WithoutCancel(ctx))
+		f, err := cmd.readFleet(context.WithoutCancel(ctx))
 		if err != nil {
 			return nil, err
 		}
@@ -138,25 +138,25 @@ func (sh *shell) awaitEmpty(ctx context.Context, spot fleet.Spot) ([]vmRow, erro
 		if m := f.Machine(spot); m != nil {
 			for _, e := range m.Ledger.Entries {
 				left = append(left, vmRow{Instance: e.VM, Region: spot.Region, Machine: spot.Machine, State: "draining",
-					Reason: sh.whyLeft(f, e), Cores: e.Cores, Memory: e.Memory, App: e.App})
+					Reason: cmd.remainingReason(f, e), Cores: e.Cores, Memory: e.Memory, App: e.App})
 				if e.Phase != intent.PhasePlaced {
 					left[len(left)-1].State = string(e.Phase)
 				}
 			}
 		}
-		if len(left) == 0 || !sh.flags.Bool("wait") || ctx.Err() != nil {
+		if len(left) == 0 || !cmd.flags.Bool("wait") || ctx.Err() != nil {
 			return left, nil
 		}
-		if len(left) != told {
-			sh.say("%s  %s left on %s", time.Now().UTC().Format("15:04:05"), plural(len(left), "instance"), spot)
-			told = len(left)
+		if len(left) != reported {
+			cmd.infof("%s  %s left on %s", time.Now().UTC().Format("15:04:05"), plural(len(left), "instance"), spot)
+			reported = len(left)
 		}
-		pause(ctx, lookAgain)
+		pause(ctx, pollInterval)
 	}
 }
 
-// whyLeft says why an instance is still on a machine that is to be empty.
-func (sh *shell) whyLeft(f *fleet.Fleet, e intent.Entry) string {
+// remainingReason says why an instance is still on a machine that is to be empty.
+func (cmd *command) remainingReason(f *fleet.Fleet, e intent.Entry) string {
 	if e.Phase != intent.PhasePlaced {
 		return "its share is free when the machine no longer runs it"
 	}

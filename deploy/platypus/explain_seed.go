@@ -12,18 +12,18 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// explainSeed says, node by node, why a seed is or is not there. found is false when no such seed is declared.
-func explainSeed(ctx context.Context, sh *shell, name intent.Name) (found bool, err error) {
-	pair, found, err := sh.store.Get(ctx, sh.tree.Seed(name), store.Default)
+// explainSeed explains, for each node, why a seed is or is not there. found is false if the seed is not declared.
+func explainSeed(ctx context.Context, cmd *command, name intent.Name) (found bool, err error) {
+	pair, found, err := cmd.store.Get(ctx, cmd.tree.Seed(name), store.Default)
 	if err != nil || !found {
 		return false, err
 	}
 	seed, problems := intent.SeedOf("seeds/"+string(name), pair.Value)
-	replicas, err := sh.replicas(ctx, name)
+	replicas, err := cmd.replicas(ctx, name)
 	if err != nil {
 		return true, err
 	}
-	w, err := world.Read(ctx, sh.store, sh.tree)
+	w, err := world.Read(ctx, cmd.store, cmd.tree)
 	if err != nil {
 		return true, err
 	}
@@ -42,20 +42,20 @@ func explainSeed(ctx context.Context, sh *shell, name intent.Name) (found bool, 
 			ready++
 		}
 		rows = append(rows, map[string]any{"node": node, "replica": r, "state": s})
-		table = append(table, []string{node, string(r.State), r.Address, sh.style.phase(s.Phase), whySeed(s)})
+		table = append(table, []string{node, string(r.State), r.Address, cmd.style.colourPhase(s.Phase), whySeed(s)})
 	}
 	least, _ := seed.Replicas()
-	if sh.json {
-		return true, sh.printJSON("explain", map[string]any{"seed": name, "declared": json.RawMessage(pair.Value), "problems": problems, "ready": ready, "wanted": least, "nodes": rows})
+	if cmd.json {
+		return true, cmd.printJSON("explain", map[string]any{"seed": name, "declared": json.RawMessage(pair.Value), "problems": problems, "ready": ready, "wanted": least, "nodes": rows})
 	}
-	sh.print("%s: %d ready, at least %d wanted", sh.style.bold(string(name)), ready, least)
+	cmd.printf("%s: %d ready, at least %d wanted", cmd.style.bold(string(name)), ready, least)
 	for _, p := range problems {
-		sh.print("  %s", p.Error())
+		cmd.printf("  %s", p.Error())
 	}
 	if len(table) == 0 {
-		sh.print("  no node runs a seed-placer")
+		cmd.printf("  no node runs a seed-placer")
 	} else {
-		sh.printTable([]string{"NODE", "REPLICA", "ADDRESS", "PHASE", "WHY"}, table)
+		cmd.printTable([]string{"NODE", "REPLICA", "ADDRESS", "PHASE", "WHY"}, table)
 	}
 	if ready < least || problems.Err() != nil {
 		return true, exit(exitPending)
@@ -63,7 +63,7 @@ func explainSeed(ctx context.Context, sh *shell, name intent.Name) (found bool, 
 	return true, nil
 }
 
-// whySeed is what a node says of its part in a seed.
+// whySeed describes what a node reports for a seed.
 func whySeed(s intent.State) string {
 	if s.Error != "" {
 		return strings.TrimPrefix(s.Reason+": "+s.Error, ": ")
@@ -71,9 +71,9 @@ func whySeed(s intent.State) string {
 	return s.Reason
 }
 
-// explainItem says, node by node, how far a site or a blob is there. found is false when no such thing is declared.
-func explainItem(ctx context.Context, sh *shell, name intent.Name) (found bool, err error) {
-	w, err := world.ReadAll(ctx, sh.store, sh.tree)
+// explainItem explains, for each node, the state of a site or a blob. found is false if it is not declared.
+func explainItem(ctx context.Context, cmd *command, name intent.Name) (found bool, err error) {
+	w, err := world.ReadAll(ctx, cmd.store, cmd.tree)
 	if err != nil {
 		return false, err
 	}
@@ -93,19 +93,19 @@ func explainItem(ctx context.Context, sh *shell, name intent.Name) (found bool, 
 		if slices.Contains(item.Nodes, node) {
 			has = "yes"
 		}
-		table = append(table, []string{string(node), has, sh.style.phase(s.Phase), whySeed(s)})
+		table = append(table, []string{string(node), has, cmd.style.colourPhase(s.Phase), whySeed(s)})
 		rows = append(rows, map[string]any{"node": node, "has": has == "yes", "state": s})
 	}
-	if sh.json {
-		err = sh.printJSON("explain", map[string]any{item.Kind: name, "item": item, "nodes": rows})
+	if cmd.json {
+		err = cmd.printJSON("explain", map[string]any{item.Kind: name, "item": item, "nodes": rows})
 	} else {
 		reason := ""
 		if item.Reason != "" {
-			reason = ": " + bare(item.Phase, item.Reason)
+			reason = ": " + reasonOnly(item.Phase, item.Reason)
 		}
-		sh.print("%s %s: on %d of %s, %s%s", item.Kind, sh.style.bold(string(name)), item.Ready, plural(item.Wanted, "node"), sh.style.phase(item.Phase), reason)
+		cmd.printf("%s %s: on %d of %s, %s%s", item.Kind, cmd.style.bold(string(name)), item.Ready, plural(item.Wanted, "node"), cmd.style.colourPhase(item.Phase), reason)
 		if len(table) > 0 {
-			sh.printTable([]string{"NODE", "HAS IT", "PHASE", "WHY"}, table)
+			cmd.printTable([]string{"NODE", "HAS IT", "PHASE", "WHY"}, table)
 		}
 	}
 	if err == nil && !item.Converged() {

@@ -16,7 +16,7 @@ import (
 
 func exportVerb() verb {
 	return verb{
-		name: "export", usage: "print what the store declares of an app, as an intent file", args: "[APP…]", min: 0, max: -1,
+		name: "export", usage: "print what the store declares of an app, as an intent file", args: "[APP…]", minArgs: 0, maxArgs: -1,
 		text: `Prints every key of the apps as one JSON object that plan and apply take: their nodes, the config and deploy_config of
 their clusters, and the vms that bring them to machines. Without APP it prints all intent. After a rollout it brings the
 file up to date with the store, so that the next apply of the file does not undo the rollout. What the allocator placed
@@ -27,23 +27,23 @@ is not intent and is left out.`,
 	}
 }
 
-func exportApps(ctx context.Context, sh *shell) error {
-	w, err := world.ReadIntent(ctx, sh.store, sh.tree)
+func exportApps(ctx context.Context, cmd *command) error {
+	w, err := world.ReadIntent(ctx, cmd.store, cmd.tree)
 	if err != nil {
 		return err
 	}
-	for i := range sh.args {
-		app, err := sh.name(i, "APP")
+	for i := range cmd.args {
+		app, err := cmd.nameArg(i, "APP")
 		if err != nil {
 			return err
 		}
 		if !slices.Contains(w.Apps(), app) {
-			return unknownApp(string(app), w.Apps())
+			return appNotDeclared(string(app), w.Apps())
 		}
 	}
 	var file bytes.Buffer
-	for _, pair := range exported(w, sh.args, sh.flags.String("cluster")) {
-		key, _ := w.Below(pair)
+	for _, pair := range exportPairs(w, cmd.args, cmd.flags.String("cluster")) {
+		key, _ := w.IntentKey(pair)
 		if !json.Valid(pair.Value) {
 			return fmt.Errorf("%s is not JSON and cannot stand in a file: platypus cat %s prints it, platypus restore puts an earlier value back", key, key)
 		}
@@ -57,21 +57,21 @@ func exportApps(ctx context.Context, sh *shell) error {
 		}
 	}
 	if file.Len() == 0 {
-		return fmt.Errorf("nothing is declared below %q: platypus init writes a first intent directory", sh.tree.Intent())
+		return fmt.Errorf("nothing is declared below %q: platypus init writes a first intent directory", cmd.tree.Intent())
 	}
-	sh.print("{\n%s\n}", file.Bytes()[2:])
+	cmd.printf("{\n%s\n}", file.Bytes()[2:])
 	return nil
 }
 
-// exported are the pairs that belong to the apps, or all, sorted by key.
-func exported(w world.World, apps []string, cluster string) (pairs []intent.Pair) {
+// exportPairs returns the pairs that belong to the apps, or all, sorted by key.
+func exportPairs(w world.Snapshot, apps []string, cluster string) (pairs []intent.Pair) {
 	wanted := func(app, of string) bool {
 		return (len(apps) == 0 || slices.Contains(apps, app)) && (cluster == "" || of == "" || of == cluster)
 	}
 	for _, p := range w.Pairs {
-		key, declared := w.Below(p)
+		key, declared := w.IntentKey(p)
 		part := strings.Split(key, "/")
-		var of struct{ App, Cluster string } // an assignment names its cluster, a vm its app, too
+		var of struct{ App, Cluster string } // an assignment names its cluster, a vm also its app
 		_ = json.Unmarshal(p.Value, &of)
 		switch {
 		case !declared:

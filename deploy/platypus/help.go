@@ -9,14 +9,14 @@ import (
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
 )
 
-// group is verbs about one subject.
+// group is the verbs of one subject.
 type group struct {
 	title string
 	verbs []verb
 }
 
-// groups are in the order in which a newcomer meets them, and so are the verbs of each.
-func groups() []group {
+// verbGroups are in the order in which a newcomer needs them, and so are the verbs of each.
+func verbGroups() []group {
 	return []group{
 		{"Apps", []verb{initVerb(), validateVerb(), planVerb(), applyVerb(), exportVerb(), statusVerb(), whyVerb(), rolloutVerb(), rollbackVerb(),
 			restartVerb(), stopVerb(), startVerb(), logsVerb()}},
@@ -29,18 +29,18 @@ func groups() []group {
 	}
 }
 
-// verbs are the verbs of all groups.
+// verbs returns the verbs of all groups.
 func verbs() (all []verb) {
-	for _, g := range groups() {
+	for _, g := range verbGroups() {
 		all = append(all, g.verbs...)
 	}
 	return all
 }
 
-// appHelp is the template of platypus help.
+// appHelp returns the template of platypus help.
 func appHelp() string {
 	var list strings.Builder
-	for _, g := range groups() {
+	for _, g := range verbGroups() {
 		fmt.Fprintf(&list, "\n%s:\n", g.title)
 		for _, v := range g.verbs {
 			fmt.Fprintf(&list, "  %-11s %s\n", v.name, v.usage)
@@ -80,7 +80,7 @@ Flags:{{range .VisibleFlags}}
   {{.}}{{end}}
 {{end}}`
 
-// helpCommand stands in for the library's own, whose words are the library's.
+// helpCommand replaces the help command of the library and its texts.
 func helpCommand() *cli.Command {
 	return &cli.Command{
 		Name: "help", Usage: "list the verbs, or print the manual of one", ArgsUsage: " [VERB]",
@@ -92,7 +92,7 @@ func helpCommand() *cli.Command {
 				return cli.ShowAppHelp(c)
 			}
 			if c.App.Command(word) == nil {
-				return usageError{elsewhereOr(flagline.UnknownVerb(c.App, word))}
+				return usageError{foreignVerbHint(flagline.UnknownVerb(c.App, word))}
 			}
 			return cli.ShowCommandHelp(c, word)
 		},

@@ -13,7 +13,7 @@ import (
 
 func historyVerb() verb {
 	return verb{
-		name: "history", usage: "look after the history itself", args: "ACTION [FILE]", min: 1, max: 2,
+		name: "history", usage: "look after the history itself", args: "ACTION [FILE]", minArgs: 1, maxArgs: 2,
 		text: `The actions:
   verify    read all of it and name every entry that cannot be believed; exit code 1 when there is one
   mirror    bring what is new into the git repository REPO, which is made when it does not exist. From then on no
@@ -41,19 +41,19 @@ func historyVerb() verb {
 			boolFlag("strict", "import: refuse files that are no intent, instead of leaving them out"),
 			dryRunFlag(), yesFlag(), outputFlag(),
 		},
-		run: func(ctx context.Context, sh *shell) error {
+		run: func(ctx context.Context, cmd *command) error {
 			do, known := map[string]func(context.Context, *history.Log) error{
-				"verify": sh.verify, "export": sh.export, "mirror": sh.mirror, "import": sh.importHistory, "compact": sh.compact, "repair": sh.repair,
-			}[sh.args[0]]
+				"verify": cmd.verify, "export": cmd.export, "mirror": cmd.updateMirror, "import": cmd.importHistory, "compact": cmd.compact, "repair": cmd.repair,
+			}[cmd.args[0]]
 			if !known {
-				return usage("history knows verify, mirror, export, import, compact and repair, not %q", sh.args[0])
+				return usage("history knows verify, mirror, export, import, compact and repair, not %q", cmd.args[0])
 			}
-			return do(ctx, sh.history())
+			return do(ctx, cmd.history())
 		},
 	}
 }
 
-func (sh *shell) verify(ctx context.Context, log *history.Log) error {
+func (cmd *command) verify(ctx context.Context, log *history.Log) error {
 	head, err := log.Head(ctx)
 	if err != nil {
 		return err
@@ -66,36 +66,36 @@ func (sh *shell) verify(ctx context.Context, log *history.Log) error {
 	if err != nil {
 		return err
 	}
-	if err := sh.unfinished(ctx, log); err != nil {
+	if err := cmd.checkUnfinishedImport(ctx, log); err != nil {
 		return err
 	}
-	if sh.json {
-		err = sh.printJSON("verify", map[string]any{"head": head, "floor": floor, "faults": append([]history.Fault{}, faults...)})
+	if cmd.json {
+		err = cmd.printJSON("verify", map[string]any{"head": head, "floor": floor, "faults": append([]history.Fault{}, faults...)})
 	} else {
 		for _, f := range faults {
 			what := fmt.Sprintf("entry %d", f.Seq)
 			if f.Seq == 0 {
 				what = "head"
 			}
-			sh.print("%s %v", sh.style.red(what), f.Err)
+			cmd.printf("%s %v", cmd.style.red(what), f.Err)
 		}
 		if len(faults) == 0 {
-			sh.say("all is well: commits %d to %d, hash %s", max(floor, min(1, head.Seq)), head.Seq, head.Hash)
+			cmd.infof("all is well: commits %d to %d, hash %s", max(floor, min(1, head.Seq)), head.Seq, head.Hash)
 		}
 	}
 	if err == nil && len(faults) > 0 && errors.Is(faults[0].Err, history.ErrNoHead) {
-		sh.say("%s", pastHint(faults[0].Err))
+		cmd.infof("%s", historyNextStep(faults[0].Err))
 		err = exit(exitError)
 	}
 	if err == nil && len(faults) > 0 {
-		sh.say("%s cannot be believed; the others stay readable; next: compare with an export, git fast-export keeps every hash", plural(len(faults), "entry or part of one"))
+		cmd.infof("%s cannot be believed; the others stay readable; next: compare with an export, git fast-export keeps every hash", plural(len(faults), "entry or part of one"))
 		err = exit(exitError)
 	}
 	return err
 }
 
-// unfinished is an error while an import keeps everybody from writing.
-func (sh *shell) unfinished(ctx context.Context, log *history.Log) error {
+// checkUnfinishedImport returns an error while an import blocks writes.
+func (cmd *command) checkUnfinishedImport(ctx context.Context, log *history.Log) error {
 	unfinished, err := log.ImportUnfinished(ctx)
 	if err != nil || !unfinished {
 		return err
@@ -103,34 +103,34 @@ func (sh *shell) unfinished(ctx context.Context, log *history.Log) error {
 	return errors.New("an import was begun and is not finished, and nobody else can write; next: run it again, or platypus history repair")
 }
 
-func (sh *shell) compact(ctx context.Context, log *history.Log) error {
-	keep := history.Keep{Commits: sh.flags.Int("keep-commits"), Age: sh.flags.Duration("keep-age")}
+func (cmd *command) compact(ctx context.Context, log *history.Log) error {
+	keep := history.Keep{Commits: cmd.flags.Int("keep-commits"), Age: cmd.flags.Duration("keep-age")}
 	if keep.Commits < 1 || keep.Age < 0 {
 		return usage("--keep-commits is at least 1, and --keep-age is not negative")
 	}
-	if sh.dry() {
-		return sh.excess(ctx, log, keep)
+	if cmd.isDryRun() {
+		return cmd.compactPlan(ctx, log, keep)
 	}
 	c, err := log.Compact(ctx, keep)
 	if err != nil {
 		return err
 	}
-	if sh.json {
-		return sh.printJSON("compact", map[string]any{"compaction": c})
+	if cmd.json {
+		return cmd.printJSON("compact", map[string]any{"compaction": c})
 	}
 	if c.Floor == 0 {
-		sh.say("nothing to let go of: all commits are kept")
+		cmd.infof("nothing to let go of: all commits are kept")
 	} else {
-		sh.say("the history begins with commit %d of %s; %s deleted from the store", c.Floor, c.At.Local().Format(time.DateTime), plural(c.Deleted, "key"))
+		cmd.infof("the history begins with commit %d of %s; %s deleted from the store", c.Floor, c.At.Local().Format(time.DateTime), plural(c.Deleted, "key"))
 	}
 	if c.Pin != "" {
-		sh.say("more could go but for %s", c.Pin)
+		cmd.infof("more could go but for %s", c.Pin)
 	}
 	return nil
 }
 
-// excess tells what compacting would let go of.
-func (sh *shell) excess(ctx context.Context, log *history.Log, keep history.Keep) error {
+// compactPlan prints what compacting would delete.
+func (cmd *command) compactPlan(ctx context.Context, log *history.Log, keep history.Keep) error {
 	to, pin, err := log.Excess(ctx, keep)
 	if err != nil {
 		return err
@@ -140,48 +140,48 @@ func (sh *shell) excess(ctx context.Context, log *history.Log, keep history.Keep
 		return err
 	}
 	if pin != "" {
-		sh.say("more could go but for %s", pin)
+		cmd.infof("more could go but for %s", pin)
 	}
-	return sh.wouldChange("compact", plural(int(max(to, 1)-max(floor, 1)), "commit"), int(to))
+	return cmd.finishActionDryRun("compact", plural(int(max(to, 1)-max(floor, 1)), "commit"), int(to))
 }
 
-// wouldChange ends the dry run of an action that takes many writes.
-func (sh *shell) wouldChange(action, what string, n int) error {
-	if sh.json {
-		if err := sh.printJSON("dry-run", map[string]any{"action": action, "commits": what}); err != nil {
+// finishActionDryRun ends the dry run of an action with many writes.
+func (cmd *command) finishActionDryRun(action, what string, n int) error {
+	if cmd.json {
+		if err := cmd.printJSON("dry-run", map[string]any{"action": action, "commits": what}); err != nil {
 			return err
 		}
 	}
 	if n == 0 {
-		sh.say("%s: there is nothing to do", action)
+		cmd.infof("%s: there is nothing to do", action)
 		return nil
 	}
-	sh.say("would %s %s; nothing was written: --dry-run", action, what)
+	cmd.infof("would %s %s; nothing was written: --dry-run", action, what)
 	return exit(exitPending)
 }
 
-func (sh *shell) repair(ctx context.Context, log *history.Log) error {
+func (cmd *command) repair(ctx context.Context, log *history.Log) error {
 	unfinished, err := log.ImportUnfinished(ctx)
 	if err != nil {
 		return err
 	}
 	if unfinished {
-		if err := sh.agree("an import was begun and is not finished: remove what it wrote? It must not be running."); err != nil {
+		if err := cmd.askConfirmation("an import was begun and is not finished: remove what it wrote? It must not be running."); err != nil {
 			return err
 		}
 		if _, err := log.EndImport(ctx); err != nil {
 			return err
 		}
-		sh.say("the import is undone: this tree has no history and can be written; next: run the import again, or platypus apply FILE")
+		cmd.infof("the import is undone: this tree has no history and can be written; next: run the import again, or platypus apply FILE")
 		return nil
 	}
 	head, err := log.Repair(ctx)
 	if err != nil {
 		return err
 	}
-	if sh.json {
-		return sh.printJSON("repair", map[string]any{"head": head})
+	if cmd.json {
+		return cmd.printJSON("repair", map[string]any{"head": head})
 	}
-	sh.say("the newest commit is %d; next: platypus history verify", head.Seq)
+	cmd.infof("the newest commit is %d; next: platypus history verify", head.Seq)
 	return nil
 }

@@ -19,7 +19,7 @@ import (
 
 func importVerb() verb {
 	return verb{
-		name: "import", usage: "declare regions or machines from a sheet", args: "regions|machines FILE", min: 2, max: 2,
+		name: "import", usage: "declare regions or machines from a sheet", args: "regions|machines FILE", minArgs: 2, maxArgs: 2,
 		text: `Reads a sheet of comma-separated values, or intent as JSON, and declares what differs. Columns are found by name:
   regions    original,code,location,status
   machines   region,address,…,datacenter,memory_total (bytes),…,cores_total,…,status (19 columns as in fly-light)
@@ -40,46 +40,46 @@ any row was damaged.`,
 	}
 }
 
-// intake is one import under way.
-type intake struct {
-	sh   *shell
-	kind string // regions or machines
-	file string
-	data []byte
-	now  world.World
-	read inventory.Read
+// importJob is one running import.
+type importJob struct {
+	cmd      *command
+	kind     string // regions or machines
+	file     string
+	data     []byte
+	snapshot world.Snapshot
+	read     inventory.Result
 }
 
-func importSheet(ctx context.Context, sh *shell) error {
-	in := &intake{sh: sh, kind: sh.args[0], file: sh.args[1]}
+func importSheet(ctx context.Context, cmd *command) error {
+	in := &importJob{cmd: cmd, kind: cmd.args[0], file: cmd.args[1]}
 	if in.kind != "regions" && in.kind != "machines" {
 		return usage("import takes regions or machines, not %q: platypus import machines FILE", in.kind)
 	}
 	var err error
-	if in.data, err = in.open(); err != nil {
+	if in.data, err = in.readFile(); err != nil {
 		return err
 	}
-	if in.now, err = world.ReadIntent(ctx, sh.store, sh.tree); err != nil {
+	if in.snapshot, err = world.ReadIntent(ctx, cmd.store, cmd.tree); err != nil {
 		return err
 	}
 	if in.read, err = in.parse(); err != nil {
 		return err
 	}
 	edits := in.edits()
-	if sh.flags.Bool("prune") {
-		gone, err := in.gone(ctx)
+	if cmd.flags.Bool("prune") {
+		gone, err := in.removals(ctx)
 		if err != nil {
 			return err
 		}
 		edits = append(edits, gone...)
 	}
-	in.tell()
-	return in.write(ctx, change.Changes(in.now, edits))
+	in.printProblems()
+	return in.write(ctx, change.Changes(in.snapshot, edits))
 }
 
-func (in *intake) open() ([]byte, error) {
+func (in *importJob) readFile() ([]byte, error) {
 	if in.file == "-" {
-		return io.ReadAll(in.sh.in)
+		return io.ReadAll(in.cmd.in)
 	}
 	data, err := os.ReadFile(in.file)
 	if err != nil {
@@ -88,16 +88,16 @@ func (in *intake) open() ([]byte, error) {
 	return data, nil
 }
 
-// parse reads the file as what it looks like.
-func (in *intake) parse() (read inventory.Read, err error) {
+// parse detects the format of the file and reads it.
+func (in *importJob) parse() (read inventory.Result, err error) {
 	trimmed := bytes.TrimSpace(in.data)
 	switch {
 	case len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '['):
 		return in.parseIntent()
 	case in.kind == "regions":
-		read, err = inventory.Regions(in.data)
+		read, err = inventory.ReadRegions(in.data)
 	default:
-		read, err = inventory.Machines(in.data, in.declared("regions/"))
+		read, err = inventory.ReadMachines(in.data, in.declaredNames("regions/"))
 	}
 	if err != nil {
 		err = fmt.Errorf("%s:%w", in.file, err)
@@ -105,9 +105,9 @@ func (in *intake) parse() (read inventory.Read, err error) {
 	return read, err
 }
 
-// parseIntent reads intent as apply does, keys of other kinds left out.
-func (in *intake) parseIntent() (read inventory.Read, err error) {
-	reader := intentfile.Reader{Tree: in.sh.tree, Stdin: bytes.NewReader(in.data)}
+// parseIntent reads intent as apply does, without keys of other kinds.
+func (in *importJob) parseIntent() (read inventory.Result, err error) {
+	reader := intentfile.Reader{Tree: in.cmd.tree, Stdin: bytes.NewReader(in.data)}
 	files, err := reader.Read("-")
 	if err != nil {
 		return read, err
@@ -122,16 +122,16 @@ func (in *intake) parseIntent() (read inventory.Read, err error) {
 		}
 	}
 	for _, e := range files.Entries {
-		line, _ := e.Place.LineCol()
+		line, _ := e.Position.LineCol()
 		switch {
 		case !strings.HasPrefix(e.Key, in.kind+"/"):
-			in.sh.say("note: %s is left out: this imports %s", e.Key, in.kind)
+			in.cmd.infof("note: %s is left out: this imports %s", e.Key, in.kind)
 		case e.Delete:
-			in.sh.say("note: %s is left out: an import removes nothing by null; platypus apply does", e.Key)
+			in.cmd.infof("note: %s is left out: an import removes nothing by null; platypus apply does", e.Key)
 		case !bad[e.Key]:
 			r, err := inventory.FromIntent(e.Key, e.Value)
 			if err != nil {
-				return read, fmt.Errorf("%s: %w", e.Place, err)
+				return read, fmt.Errorf("%s: %w", e.Position, err)
 			}
 			r.Line = line
 			read.Records = append(read.Records, r)
@@ -140,81 +140,81 @@ func (in *intake) parseIntent() (read inventory.Read, err error) {
 	return read, nil
 }
 
-// declared lists what stands below a key of intent, without that key.
-func (in *intake) declared(below string) (names []string) {
-	for _, p := range in.now.Pairs {
-		if name, ok := strings.CutPrefix(p.Key, string(in.now.Tree.Intent())+below); ok {
+// declaredNames lists the declared keys below a key of intent, without that key.
+func (in *importJob) declaredNames(below string) (names []string) {
+	for _, p := range in.snapshot.Pairs {
+		if name, ok := strings.CutPrefix(p.Key, string(in.snapshot.Tree.Intent())+below); ok {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// tell shows what is wrong, with the place.
-func (in *intake) tell() {
-	s := style{colour: colourful(in.sh.err)}
+// printProblems prints the problems with their positions.
+func (in *importJob) printProblems() {
+	s := style{colour: useColour(in.cmd.errOut)}
 	for _, p := range in.read.Problems {
 		level := s.red("error")
 		if p.Warning {
 			level = s.yellow("warning")
 		}
-		in.sh.say("%s:%d:%d: %s: %s", in.file, p.Line, p.Col, level, p.Text)
+		in.cmd.infof("%s:%d:%d: %s: %s", in.file, p.Line, p.Col, level, p.Text)
 	}
 }
 
-// write declares the changes, as many transactions as it takes, and says what came of it.
-func (in *intake) write(ctx context.Context, changes []change.Change) error {
-	sh := in.sh
-	in.show(changes)
+// write writes the changes in as many transactions as necessary, and reports the result.
+func (in *importJob) write(ctx context.Context, changes []change.Change) error {
+	cmd := in.cmd
+	in.printChanges(changes)
 	var commits []history.Commit
-	if sh.flags.Bool("dry-run") {
-		sh.say("nothing was written: --dry-run")
+	if cmd.flags.Bool("dry-run") {
+		cmd.infof("nothing was written: --dry-run")
 	} else if len(changes) > 0 {
-		if err := sh.agreeTo(changes); err != nil {
+		if err := cmd.confirmChanges(changes); err != nil {
 			return err
 		}
-		for done := 0; done < len(changes); done += batch {
-			c, err := sh.commit(ctx, changes[done:min(done+batch, len(changes))], history.Request{})
+		for done := 0; done < len(changes); done += batchSize {
+			c, err := cmd.commit(ctx, changes[done:min(done+batchSize, len(changes))], history.Request{})
 			if err != nil {
 				return fmt.Errorf("%w; %d of %d changes were written: import again to finish", err, done, len(changes))
 			}
 			commits = append(commits, c...)
 		}
-		sh.wrote(plural(len(changes), "change"), commits)
+		cmd.reportWritten(plural(len(changes), "change"), commits)
 	}
-	if sh.json {
+	if cmd.json {
 		document := map[string]any{"kind": in.kind, "changes": changes, "problems": in.read.Problems, "rows": len(in.read.Records)}
-		tell(document, commits)
-		if err := sh.printJSON("import", document); err != nil {
+		addCommits(document, commits)
+		if err := cmd.printJSON("import", document); err != nil {
 			return err
 		}
 	}
 	switch {
 	case in.read.Errors > 0:
-		sh.say("%s left out, for the errors above; next: mend them and import again", plural(in.read.Errors, "row"))
+		cmd.infof("%s left out, for the errors above; next: mend them and import again", plural(in.read.Errors, "row"))
 		return exit(exitError)
-	case sh.flags.Bool("dry-run") && len(changes) > 0:
+	case cmd.flags.Bool("dry-run") && len(changes) > 0:
 		return exit(exitPending)
 	}
 	return nil
 }
 
-// show prints what changes, new keys in one line and others member by member.
-func (in *intake) show(changes []change.Change) {
+// printChanges prints new keys in one line each and others member by member.
+func (in *importJob) printChanges(changes []change.Change) {
 	tally := map[string]int{}
 	for _, c := range changes {
 		tally[c.Verb]++
-		if in.sh.json {
+		if in.cmd.json {
 			continue
 		}
-		sign := map[string]string{change.Create: in.sh.style.green("+"), change.Update: in.sh.style.yellow("~"), change.Delete: in.sh.style.red("-")}[c.Verb]
-		in.sh.print("%s %s", sign, in.sh.style.bold(c.Key))
+		sign := map[string]string{change.Create: in.cmd.style.green("+"), change.Update: in.cmd.style.yellow("~"), change.Delete: in.cmd.style.red("-")}[c.Verb]
+		in.cmd.printf("%s %s", sign, in.cmd.style.bold(c.Key))
 		for _, m := range c.Members {
 			if c.Verb == change.Update {
-				in.sh.print("    %s", m)
+				in.cmd.printf("    %s", m)
 			}
 		}
 	}
-	in.sh.say("%s in %s: %d new, %d changed, %d as they were, %d taken away", plural(len(in.read.Records), strings.TrimSuffix(in.kind, "s")), in.file,
+	in.cmd.infof("%s in %s: %d new, %d changed, %d as they were, %d taken away", plural(len(in.read.Records), strings.TrimSuffix(in.kind, "s")), in.file,
 		tally[change.Create], tally[change.Update], len(in.read.Records)-tally[change.Create]-tally[change.Update], tally[change.Delete])
 }

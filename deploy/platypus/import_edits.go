@@ -11,9 +11,9 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// edits are what the records make of what is declared. A record that cannot be declared becomes a problem.
-func (in *intake) edits() (edits []world.Edit) {
-	homes := in.homes()
+// edits merges the records into the declared values. A record that cannot be declared becomes a problem.
+func (in *importJob) edits() (edits []world.Edit) {
+	homes := in.machineKeys()
 	kept := in.read.Records[:0:0]
 	for _, r := range in.read.Records {
 		_, name, isMachine := strings.Cut(strings.TrimPrefix(r.Key, "machines/"), "/")
@@ -21,7 +21,7 @@ func (in *intake) edits() (edits []world.Edit) {
 			in.refuse(r, "machine "+name+" is declared as "+home+", and a machine is in one region: take that away first")
 			continue
 		}
-		pair, exists := in.now.Get(r.Key)
+		pair, exists := in.snapshot.Get(r.Key)
 		before := pair.Value
 		if exists && before == nil {
 			before = []byte{}
@@ -41,16 +41,16 @@ func (in *intake) edits() (edits []world.Edit) {
 	return edits
 }
 
-func (in *intake) refuse(r inventory.Record, why string) {
+func (in *importJob) refuse(r inventory.Record, why string) {
 	in.read.Errors++
 	in.read.Problems = append(in.read.Problems, inventory.Problem{Line: r.Line, Col: 1, Text: why})
 }
 
-// homes are the keys of the machines that are declared, by their names.
-func (in *intake) homes() map[string]string {
+// machineKeys returns the keys of the declared machines, by name.
+func (in *importJob) machineKeys() map[string]string {
 	homes := map[string]string{}
 	if in.kind == "machines" {
-		for _, below := range in.declared("machines/") {
+		for _, below := range in.declaredNames("machines/") {
 			if _, name, ok := strings.Cut(below, "/"); ok {
 				homes[name] = "machines/" + below
 			}
@@ -59,14 +59,14 @@ func (in *intake) homes() map[string]string {
 	return homes
 }
 
-// gone are the keys that the file does not name and that nothing depends on. A row that cannot be read may name any of
-// them: then nothing goes.
-func (in *intake) gone(ctx context.Context) (edits []world.Edit, err error) {
+// removals returns the edits that remove the keys that the file does not name and nothing depends on. An unreadable row
+// may name any of them: then nothing is removed.
+func (in *importJob) removals(ctx context.Context) (edits []world.Edit, err error) {
 	if in.read.Errors > 0 {
-		in.sh.say("nothing is taken away: a row that cannot be read may be about it")
+		in.cmd.infof("nothing is taken away: a row that cannot be read may be about it")
 		return nil, nil
 	}
-	held, err := in.held(ctx)
+	held, err := in.removalBlockers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -74,12 +74,12 @@ func (in *intake) gone(ctx context.Context) (edits []world.Edit, err error) {
 	for _, r := range in.read.Records {
 		named[r.Key] = true
 	}
-	for _, below := range in.declared(in.kind + "/") {
+	for _, below := range in.declaredNames(in.kind + "/") {
 		key := in.kind + "/" + below
 		switch why := held[below]; {
 		case named[key]:
 		case why != "":
-			in.sh.say("note: %s stays: %s", key, why)
+			in.cmd.infof("note: %s stays: %s", key, why)
 		default:
 			edits = append(edits, world.Edit{Key: key})
 		}
@@ -88,20 +88,20 @@ func (in *intake) gone(ctx context.Context) (edits []world.Edit, err error) {
 	return edits, nil
 }
 
-// held says why a region or machine cannot be taken away, by its key below its kind. A vm that comes between this reading
-// and the write is not lost: its ledger stays, and is shown as that of a machine without a record.
-func (in *intake) held(ctx context.Context) (map[string]string, error) {
+// removalBlockers says why a region or machine cannot be removed, by its key below its kind. A vm placed between this
+// read and the write is not lost: its ledger stays, and is shown as that of a machine without a record.
+func (in *importJob) removalBlockers(ctx context.Context) (map[string]string, error) {
 	why := map[string]string{}
 	if in.kind == "regions" {
-		for _, below := range in.declared("machines/") {
+		for _, below := range in.declaredNames("machines/") {
 			region, _, _ := strings.Cut(below, "/")
 			why[region] = "machines are declared in it"
 		}
 		return why, nil
 	}
-	ledgers, _, err := in.sh.store.List(ctx, in.sh.tree.Ledgers(), store.Consistent)
+	ledgers, _, err := in.cmd.store.List(ctx, in.cmd.tree.Ledgers(), store.Consistent)
 	for _, p := range ledgers {
-		below, _ := in.sh.tree.Ledgers().Below(p.Key)
+		below, _ := in.cmd.tree.Ledgers().Below(p.Key)
 		ledger, problems := intent.Decode[intent.Ledger](p.Key, p.Value)
 		if problems.Err() != nil || len(ledger.Entries) > 0 {
 			why[below] = "vms are on it: platypus drain MACHINE empties it"

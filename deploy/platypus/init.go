@@ -19,7 +19,7 @@ import (
 
 func initVerb() verb {
 	return verb{
-		name: "init", usage: "write a first intent directory for an app", args: "[DIR]", min: 0, max: 1,
+		name: "init", usage: "write a first intent directory for an app", args: "[DIR]", minArgs: 0, maxArgs: 1,
 		text: `Writes below DIR, the current directory unless given: intent/ with one file a key, which plan and apply take;
 README.md, which explains each of them; and release.sh, which packs a build, uploads it and rolls it out, by hand or in
 CI. On a terminal it asks for what no flag gives; elsewhere --app is needed and the rest has defaults. Nothing that is
@@ -37,22 +37,22 @@ there is overwritten, and the store is not asked.`,
 	}
 }
 
-// draft is what init asks for.
-type draft struct {
+// initOptions are the answers that init needs.
+type initOptions struct {
 	app, cluster, basedir, port, health string
 	nodes                               []string
 }
 
-func initialize(_ context.Context, sh *shell) error {
+func initialize(_ context.Context, cmd *command) error {
 	dir := "."
-	if len(sh.args) == 1 {
-		dir = sh.args[0]
+	if len(cmd.args) == 1 {
+		dir = cmd.args[0]
 	}
-	d, err := sh.draft(dir)
+	d, err := cmd.askInitOptions(dir)
 	if err != nil {
 		return err
 	}
-	files, err := d.files()
+	files, err := d.initFiles()
 	if err != nil {
 		return err
 	}
@@ -69,37 +69,37 @@ func initialize(_ context.Context, sh *shell) error {
 		if err := os.WriteFile(path, []byte(f.text), f.mode); err != nil {
 			return fmt.Errorf("write the intent directory: %w", err)
 		}
-		sh.print("%s", path)
+		cmd.printf("%s", path)
 	}
-	sh.say("next: platypus apply %s", filepath.Join(dir, "intent"))
-	sh.say("then: REPO=DIR %s v1 BUILD, where BUILD/bin/launch starts the app and DIR is where the preparers fetch from",
-		script(filepath.Join(dir, "release.sh")))
+	cmd.infof("next: platypus apply %s", filepath.Join(dir, "intent"))
+	cmd.infof("then: REPO=DIR %s v1 BUILD, where BUILD/bin/launch starts the app and DIR is where the preparers fetch from",
+		scriptPath(filepath.Join(dir, "release.sh")))
 	return nil
 }
 
-// script is a path that a shell runs as it stands.
-func script(path string) string {
+// scriptPath returns a path that a shell can run.
+func scriptPath(path string) string {
 	if strings.Contains(path, "/") {
 		return path
 	}
 	return "./" + path
 }
 
-// draft takes the flags and, on a terminal, asks for the rest.
-func (sh *shell) draft(dir string) (d draft, err error) {
-	lines := bufio.NewReader(sh.in)
-	given := sh.flags.String
+// askInitOptions reads the flags and, on a terminal, asks for the rest.
+func (cmd *command) askInitOptions(dir string) (d initOptions, err error) {
+	lines := bufio.NewReader(cmd.in)
+	given := cmd.flags.String
 	ask := func(flag, question, otherwise string) string {
-		if !sh.interactive() || sh.flags.IsSet(flag) {
+		if !cmd.interactive() || cmd.flags.IsSet(flag) {
 			return otherwise
 		}
-		fmt.Fprintf(sh.err, "%s [%s]: ", question, otherwise)
+		fmt.Fprintf(cmd.errOut, "%s [%s]: ", question, otherwise)
 		line, _ := lines.ReadString('\n')
 		return cmp.Or(strings.TrimSpace(line), otherwise)
 	}
 	host, _ := os.Hostname()
 	guess := ""
-	if sh.interactive() {
+	if cmd.interactive() {
 		if at, err := filepath.Abs(dir); err == nil {
 			guess = filepath.Base(at)
 		}
@@ -108,7 +108,7 @@ func (sh *shell) draft(dir string) (d draft, err error) {
 		return d, usage("init needs a name: platypus init --app NAME")
 	}
 	d.cluster = ask("cluster", "its cluster", cmp.Or(given("cluster"), "production"))
-	if d.nodes = sh.flags.StringSlice("node"); len(d.nodes) == 0 {
+	if d.nodes = cmd.flags.StringSlice("node"); len(d.nodes) == 0 {
 		d.nodes = strings.FieldsFunc(ask("node", "the nodes that run it, with spaces between them", cmp.Or(host, "web1")),
 			func(r rune) bool { return r == ' ' || r == ',' })
 	}
@@ -120,14 +120,14 @@ func (sh *shell) draft(dir string) (d draft, err error) {
 	return d, nil
 }
 
-// file is a file that init writes.
-type file struct {
+// initFile is a file that init writes.
+type initFile struct {
 	name, text string
 	mode       fs.FileMode
 }
 
-// files are all files, checked as validate would.
-func (d draft) files() ([]file, error) {
+// initFiles returns all files, checked as validate would.
+func (d initOptions) initFiles() ([]initFile, error) {
 	deploy := map[string]any{"basedir": d.basedir}
 	if d.port != "" {
 		deploy["ports"] = []json.RawMessage{json.RawMessage(d.port)}
@@ -145,7 +145,7 @@ func (d draft) files() ([]file, error) {
 		key := "nodes/" + n + "/" + d.app
 		values[key], keys = map[string]any{"cluster": d.cluster}, append(keys, key)
 	}
-	var files []file
+	var files []initFile
 	for _, key := range keys {
 		value, err := json.MarshalIndent(values[key], "", "  ")
 		if err != nil {
@@ -154,8 +154,8 @@ func (d draft) files() ([]file, error) {
 		if err := intent.Check(key, value).Err(); err != nil {
 			return nil, usageError{err}
 		}
-		files = append(files, file{"intent/" + key + ".json", string(value) + "\n", 0o644})
+		files = append(files, initFile{"intent/" + key + ".json", string(value) + "\n", 0o644})
 	}
 	fill := strings.NewReplacer("APP", d.app, "CLUSTER", d.cluster, "BASEDIR", d.basedir, "NODE", d.nodes[0])
-	return append(files, file{"README.md", fill.Replace(initReadme), 0o644}, file{"release.sh", fill.Replace(initRelease), 0o755}), nil
+	return append(files, initFile{"README.md", fill.Replace(initReadme), 0o644}, initFile{"release.sh", fill.Replace(initRelease), 0o755}), nil
 }

@@ -1,6 +1,6 @@
 package main
 
-// initReadme explains the files of intent, which as JSON hold no comments.
+// initReadme explains the files of intent, because JSON has no comments.
 const initReadme = `# APP: what runs where
 
 Each file below intent/ is one key of the store, and its content the value. CI or a person applies the directory:
@@ -36,7 +36,7 @@ is what "platypus acl developer APP/CLUSTER" prints; deploy_config and nodes nee
     ./release.sh "$CI_COMMIT" build/                  # exit code 2: some node could not go live with it
 `
 
-// initRelease packs, uploads and rolls out.
+// initRelease packs, uploads and rolls out a version.
 const initRelease = `#!/bin/sh
 # release.sh VERSION BUILD: packs the directory BUILD, which holds bin/launch, as APP VERSION; uploads it; rolls it out.
 # REPO is the repository that preparer fetches from (its --repo): a directory here, or what UPLOAD copies a file into.

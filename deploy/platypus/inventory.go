@@ -15,21 +15,21 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// inventoryNow is the fleet as the tables of regions and machines show it.
-type inventoryNow struct {
+// inventoryState is the fleet as the tables of regions and machines show it.
+type inventoryState struct {
 	*fleet.Fleet
 	index   uint64
-	updated map[string]time.Time // when a region, or "region/machine", last changed as far as anybody noted
+	updated map[string]time.Time // last known change of a region, or "region/machine"
 }
 
-// maxCommits is how far back the history is searched for the last change of what the tables show.
+// maxCommits is how many commits are searched for the last change of a row.
 const maxCommits = 1000
 
-func (sh *shell) inventory(ctx context.Context) (inventoryNow, error) {
-	now := inventoryNow{updated: map[string]time.Time{}}
+func (cmd *command) readInventory(ctx context.Context) (inventoryState, error) {
+	now := inventoryState{updated: map[string]time.Time{}}
 	var pairs []intent.Pair
-	for _, prefix := range fleet.Prefixes(sh.tree) {
-		found, index, err := sh.store.List(ctx, prefix, store.Default)
+	for _, prefix := range fleet.Prefixes(cmd.tree) {
+		found, index, err := cmd.store.List(ctx, prefix, store.Default)
 		if err != nil {
 			return now, err
 		}
@@ -38,26 +38,26 @@ func (sh *shell) inventory(ctx context.Context) (inventoryNow, error) {
 		}
 		pairs = append(pairs, found...)
 	}
-	now.Fleet = fleet.Read(sh.tree, pairs)
-	if err := sh.reported(ctx, now); err != nil {
+	now.Fleet = fleet.Read(cmd.tree, pairs)
+	if err := cmd.noteReports(ctx, now); err != nil {
 		return now, err
 	}
-	sh.recorded(ctx, now)
+	cmd.noteHistory(ctx, now)
 	return now, nil
 }
 
-func (n inventoryNow) note(key string, at time.Time) {
+func (n inventoryState) noteUpdated(key string, at time.Time) {
 	if at.After(n.updated[key]) {
 		n.updated[key] = at
 	}
 	if region, _, below := strings.Cut(key, "/"); below {
-		n.note(region, at)
+		n.noteUpdated(region, at)
 	}
 }
 
-// reported notes when agents last said something new of a machine, or the allocator of a vm on one.
-func (sh *shell) reported(ctx context.Context, n inventoryNow) error {
-	reports, _, err := sh.store.List(ctx, sh.tree.Statuses(), store.Default)
+// noteReports notes when agents last reported a change of a machine, or the allocator one of a vm on it.
+func (cmd *command) noteReports(ctx context.Context, n inventoryState) error {
+	reports, _, err := cmd.store.List(ctx, cmd.tree.Statuses(), store.Default)
 	if err != nil {
 		return err
 	}
@@ -69,34 +69,34 @@ func (sh *shell) reported(ctx context.Context, n inventoryNow) error {
 		m := n.Named(r.Node)
 		for subject, s := range r.Subjects {
 			if p, placed := n.Placements[subject]; placed && r.Agent == "allocator" && p.Machine != "" {
-				n.note(string(p.Region)+"/"+string(p.Machine), s.Since)
+				n.noteUpdated(string(p.Region)+"/"+string(p.Machine), s.Since)
 			}
 			if m != nil {
-				n.note(string(m.Region)+"/"+string(m.Name()), s.Since)
+				n.noteUpdated(string(m.Region)+"/"+string(m.Name()), s.Since)
 			}
 		}
 	}
 	return nil
 }
 
-// recorded notes what the history tells. Without one, or without leave to read it, the reports are all there is.
-func (sh *shell) recorded(ctx context.Context, n inventoryNow) {
+// noteHistory notes the changes in the history. Without a history, or without read access, only the reports count.
+func (cmd *command) noteHistory(ctx context.Context, n inventoryState) {
 	seen := 0
-	for c, err := range sh.history().Commits(ctx, history.Query{}) {
+	for c, err := range cmd.history().Commits(ctx, history.Query{}) {
 		if seen++; err != nil || seen > maxCommits {
 			return
 		}
 		for _, change := range c.Changes {
 			kind, below, _ := strings.Cut(change.Key, "/")
 			if kind == "regions" || kind == "machines" {
-				n.note(below, c.At)
+				n.noteUpdated(below, c.At)
 			}
 		}
 	}
 }
 
-// standing is the state of a machine in one word.
-func standing(m *fleet.Machine) string {
+// machineState returns the state of a machine in one word.
+func machineState(m *fleet.Machine) string {
 	switch {
 	case m.Fault != "":
 		return "unusable"
@@ -108,15 +108,15 @@ func standing(m *fleet.Machine) string {
 	return string(cmp.Or(m.Spec.State, intent.MachineReady))
 }
 
-// stamp is a time as fly-cli wrote it, in UTC; nothing when nobody knows.
-func stamp(t time.Time) string {
+// utcTime formats a time as fly-cli did, in UTC; "" if unknown.
+func utcTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.UTC().Format("2006-01-02 15:04")
 }
 
-// ofCores and ofMemory are what is left of what there is.
+// ofCores and ofMemory format free and total amounts.
 func ofCores(free, all int) string {
 	if all == 0 {
 		return ""
@@ -128,11 +128,11 @@ func ofMemory(free, all intent.Size) string {
 	if all == 0 {
 		return ""
 	}
-	return sizeFor(max(0, free)) + "/" + sizeFor(all)
+	return shortSize(max(0, free)) + "/" + shortSize(all)
 }
 
-// sizeFor is a size for a person: at most four digits.
-func sizeFor(s intent.Size) string {
+// shortSize formats a size with at most four digits.
+func shortSize(s intent.Size) string {
 	value := float64(s)
 	for _, unit := range []string{"B", "kB", "MB", "GB", "TB"} {
 		if value < 999.95 || unit == "TB" {
@@ -143,8 +143,8 @@ func sizeFor(s intent.Size) string {
 	return s.String()
 }
 
-// sorted puts rows into the order that the flag names, or says which orders there are.
-func sorted[T any](rows []T, by string, orders map[string]func(a, b T) int) error {
+// sortRows sorts rows by the order that the flag names, or lists the orders.
+func sortRows[T any](rows []T, by string, orders map[string]func(a, b T) int) error {
 	order, known := orders[by]
 	if !known {
 		names := make([]string, 0, len(orders))

@@ -17,7 +17,7 @@ import (
 
 func joinVerb() verb {
 	return verb{
-		name: "join", usage: "bring what changed in a fork back", args: "NAME|ROOT/", min: 1, max: 1,
+		name: "join", usage: "bring what changed in a fork back", args: "NAME|ROOT/", minArgs: 1, maxArgs: 1,
 		text: `Merges all that changed in a fork since both trees last had everything in common, member by member, lists item by item
 where the items have names. What both changed, each in its own way, is a conflict: it is shown with both authors, nothing
 is written, and the exit code is 1. --ours PATH keeps what is declared here at a path, --theirs PATH takes what the fork
@@ -25,22 +25,22 @@ has. A PATH is KEY, PREFIX/ or KEY#/json/pointer. What comes out must still vali
 changes nothing. The other way around, to bring a fork up to date: --root platypus/forks/NAME/ join platypus/.
 On a terminal it asks first, unless --yes is given. Off a terminal only removals need --yes.`,
 		examples: []string{`platypus join staging -m "ship it"`, "platypus join staging --theirs clusters/slug/ --dry-run"},
-		flags:    wishFlags(preferFlags()...),
-		run: func(ctx context.Context, sh *shell) error {
-			source, err := sh.other(ctx, sh.args[0])
+		flags:    declareFlags(preferFlags()...),
+		run: func(ctx context.Context, cmd *command) error {
+			source, err := cmd.parseTree(ctx, cmd.args[0])
 			if err != nil {
 				return err
 			}
-			if err := sh.mustExist(ctx, source); err != nil {
+			if err := cmd.checkFork(ctx, source); err != nil {
 				return err
 			}
-			return sh.join(ctx, history.Open(sh.store, source))
+			return cmd.join(ctx, history.Open(cmd.store, source))
 		},
 	}
 }
 
-// other is the tree that a person names: a fork of this one, or any by its root.
-func (sh *shell) other(ctx context.Context, text string) (intent.Tree, error) {
+// parseTree returns the tree that a person names: a fork of this one, or any by its root.
+func (cmd *command) parseTree(ctx context.Context, text string) (intent.Tree, error) {
 	if strings.Contains(text, "/") {
 		tree, err := intent.ParseRoot(text)
 		if err != nil {
@@ -48,11 +48,11 @@ func (sh *shell) other(ctx context.Context, text string) (intent.Tree, error) {
 		}
 		return tree, nil
 	}
-	name, err := sh.name(0, "NAME")
+	name, err := cmd.nameArg(0, "NAME")
 	if err != nil {
 		return intent.Tree{}, err
 	}
-	forks, err := sh.history().Forks(ctx)
+	forks, err := cmd.history().Forks(ctx)
 	if err != nil {
 		return intent.Tree{}, err
 	}
@@ -61,19 +61,19 @@ func (sh *shell) other(ctx context.Context, text string) (intent.Tree, error) {
 		known = append(known, string(f.Name))
 	}
 	if !slices.Contains(known, string(name)) {
-		return intent.Tree{}, fmt.Errorf("there is no fork %s%s", name, cmp.Or(meant(string(name), known), ": platypus fork lists them"))
+		return intent.Tree{}, fmt.Errorf("there is no fork %s%s", name, cmp.Or(didYouMean(string(name), known), ": platypus fork lists them"))
 	}
-	return sh.tree.Fork(name), nil
+	return cmd.tree.Fork(name), nil
 }
 
-// mustExist refuses to join what is no fork, and names the one that was meant.
-func (sh *shell) mustExist(ctx context.Context, source intent.Tree) error {
-	name, isBelow := sh.tree.Forks().Below(string(source.Own()))
+// checkFork refuses a source that is not a fork, and suggests the closest name.
+func (cmd *command) checkFork(ctx context.Context, source intent.Tree) error {
+	name, isBelow := cmd.tree.Forks().Below(string(source.Own()))
 	name = strings.TrimSuffix(name, "/")
 	if !isBelow || strings.Contains(name, "/") {
 		return nil
 	}
-	forks, err := sh.history().Forks(ctx)
+	forks, err := cmd.history().Forks(ctx)
 	if err != nil {
 		return err
 	}
@@ -91,15 +91,15 @@ func (sh *shell) mustExist(ctx context.Context, source intent.Tree) error {
 	if near := flagline.Nearest(name, names); near != "" {
 		return fmt.Errorf("there is no fork %s: did you mean %s?", name, near)
 	}
-	return noFork(intent.Name(name))
+	return forkNotFound(intent.Name(name))
 }
 
-func (sh *shell) join(ctx context.Context, source *history.Log) error {
-	common, err := sh.history().Common(ctx, source.Tree())
+func (cmd *command) join(ctx context.Context, source *history.Log) error {
+	common, err := cmd.history().Common(ctx, source.Tree())
 	if err != nil {
 		return err
 	}
-	if err := sh.catchUp(ctx, source); err != nil {
+	if err := cmd.recordPlainWrites(ctx, source); err != nil {
 		return err
 	}
 	head, err := source.Head(ctx)
@@ -110,45 +110,45 @@ func (sh *shell) join(ctx context.Context, source *history.Log) error {
 	if err != nil {
 		return err
 	}
-	bases, err := sh.bases(ctx, common)
+	bases, err := cmd.mergeBases(ctx, common)
 	if err != nil {
 		return err
 	}
-	now, err := world.Read(ctx, sh.store, sh.tree)
+	now, err := world.Read(ctx, cmd.store, cmd.tree)
 	if err != nil {
 		return err
 	}
-	ours := live(now)
-	merged, conflicts := merge.Trees(bases, ours, treeOf(theirs), sh.rules())
+	ours := liveValues(now)
+	merged, conflicts := merge.Trees(bases, ours, treeOf(theirs), cmd.mergeRules())
 	if len(conflicts) > 0 {
-		return sh.conflicts(ctx, "join", conflicts, quarrel{ours: sh.history(), theirs: source, since: common[0].Ours, theirsSince: common[0].Theirs,
+		return cmd.reportConflicts(ctx, "join", conflicts, conflictSides{ours: cmd.history(), theirs: source, oursSince: common[0].Ours, theirsSince: common[0].Theirs,
 			sides: [2]string{"here", "in " + source.Tree().Root()}})
 	}
-	w := wish{name: "join", now: now, edits: difference(ours, merged), done: fmt.Sprintf("%s joined as of its commit %d,", source.Tree().Root(), head.Seq)}
+	w := declaration{name: "join", snapshot: now, edits: treeEdits(ours, merged), success: fmt.Sprintf("%s joined as of its commit %d,", source.Tree().Root(), head.Seq)}
 	w.request = history.Request{Kind: history.Join, Note: history.Note{Message: "join " + source.Tree().Root()},
-		Joined: &history.Joined{Fork: sh.forkOf(source.Tree()), Source: history.Ref{Root: source.Tree().Root(), Seq: head.Seq}}}
+		Joined: &history.Joined{Fork: cmd.forkBetween(source.Tree()), Source: history.Ref{Root: source.Tree().Root(), Seq: head.Seq}}}
 	if len(w.edits) == 0 && slices.ContainsFunc(common, func(c history.Common) bool { return c.Theirs == head.Seq }) {
-		w.request.Kind = history.Set // all of it was joined before: there is nothing to write down
+		w.request.Kind = history.Set // everything was joined before: there is nothing to record
 	}
-	return sh.declare(ctx, w)
+	return cmd.declare(ctx, w)
 }
 
-// forkOf is the one of the two trees that is a fork of the other.
-func (sh *shell) forkOf(other intent.Tree) intent.Tree {
-	if _, ok := other.Forks().Below(string(sh.tree.Own())); ok {
-		return sh.tree
+// forkBetween returns the one of the two trees that is a fork of the other.
+func (cmd *command) forkBetween(other intent.Tree) intent.Tree {
+	if _, ok := other.Forks().Below(string(cmd.tree.Own())); ok {
+		return cmd.tree
 	}
 	return other
 }
 
-// bases reads the states that both trees come from, the newest first.
-func (sh *shell) bases(ctx context.Context, common []history.Common) (bases []merge.Tree, err error) {
+// mergeBases reads the common ancestor states of both trees, newest first.
+func (cmd *command) mergeBases(ctx context.Context, common []history.Common) (bases []merge.Tree, err error) {
 	for _, c := range common {
 		tree, err := intent.ParseRoot(c.Base.Root)
 		if err != nil {
 			return nil, err
 		}
-		s, err := history.Open(sh.store, tree).At(ctx, c.Base.Seq)
+		s, err := history.Open(cmd.store, tree).At(ctx, c.Base.Seq)
 		if err != nil {
 			return nil, fmt.Errorf("what both have in common, commit %d of %s: %w", c.Base.Seq, c.Base.Root, err)
 		}
@@ -165,8 +165,8 @@ func treeOf(s *history.State) merge.Tree {
 	return tree
 }
 
-// difference is what makes one tree of another.
-func difference(from, to merge.Tree) (edits []world.Edit) {
+// treeEdits returns the edits that turn one tree into another.
+func treeEdits(from, to merge.Tree) (edits []world.Edit) {
 	for key, value := range to {
 		if old, was := from[key]; !was || string(old) != string(value) {
 			edits = append(edits, world.Edit{Key: key, Value: append([]byte{}, value...)})

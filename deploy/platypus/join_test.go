@@ -17,19 +17,19 @@ import (
 	"github.com/platypus-platform/platypus/store/history/merge"
 )
 
-// side is one of two trees of a test: the real one, and what a model says of it.
-type side struct {
+// treeSide is one of two trees of a test: the real one, and what a model says of it.
+type treeSide struct {
 	root  string
 	log   *history.Log
 	model merge.Tree
 }
 
-// family is a tree and a fork of it, and what they had in common last: the model of every join.
-type family struct {
+// joinFixture is a tree and a fork of it, and what they had in common last: the model of every join.
+type joinFixture struct {
 	t      *rapid.T
 	addr   string
-	trunk  side
-	branch side
+	trunk  treeSide
+	branch treeSide
 	base   merge.Tree
 }
 
@@ -50,7 +50,7 @@ func drawValue(t *rapid.T, key string) []byte {
 }
 
 // edit changes one key of a side, through the history or plainly.
-func (f *family) edit(s *side) {
+func (f *joinFixture) edit(s *treeSide) {
 	key := rapid.SampledFrom(joinKeys).Draw(f.t, "key")
 	ctx := context.Background()
 	e := history.Edit{Key: key}
@@ -83,7 +83,7 @@ func (f *family) edit(s *side) {
 }
 
 // join brings one side into the other, and holds what comes out against the model.
-func (f *family) join(into, from *side) {
+func (f *joinFixture) join(into, from *treeSide) {
 	want, conflicts := merge.Trees([]merge.Tree{f.base}, into.model, from.model, merge.Rules{Lists: merge.Intent, Sound: merge.OneActive})
 	args := []string{"join", "--yes", "-m", "joined", from.root}
 	code, said := f.run(into.root, args...)
@@ -107,14 +107,14 @@ func (f *family) join(into, from *side) {
 	}
 }
 
-func (f *family) run(root string, args ...string) (int, string) {
+func (f *joinFixture) run(root string, args ...string) (int, string) {
 	var said bytes.Buffer
 	code := run(context.Background(), append([]string{"platypus", "--http-addr", f.addr, "--root", root}, args...), stdio{strings.NewReader(""), &said, &said})
 	return code, said.String()
 }
 
 // same holds a tree against its model.
-func (f *family) same(s *side) {
+func (f *joinFixture) same(s *treeSide) {
 	found, err := s.log.Survey(context.Background())
 	if err != nil {
 		f.t.Fatal(err)
@@ -147,7 +147,7 @@ func TestJoinsInEveryOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &family{t: t, addr: address, trunk: side{root + "/", history.Open(s, tree), merge.Tree{}}}
+		f := &joinFixture{t: t, addr: address, trunk: treeSide{root + "/", history.Open(s, tree), merge.Tree{}}}
 		for range 3 {
 			f.edit(&f.trunk)
 		}
@@ -158,7 +158,7 @@ func TestJoinsInEveryOrder(t *testing.T) {
 			return
 		}
 		branch := tree.Fork("f")
-		f.branch = side{branch.Root(), history.Open(s, branch), maps.Clone(f.trunk.model)}
+		f.branch = treeSide{branch.Root(), history.Open(s, branch), maps.Clone(f.trunk.model)}
 		f.base = maps.Clone(f.trunk.model)
 		for range rapid.IntRange(2, 8).Draw(t, "steps") {
 			switch rapid.IntRange(0, 5).Draw(t, "step") {

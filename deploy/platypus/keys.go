@@ -13,19 +13,19 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// folders are those that keys lie in, the one of apps first.
+// folders are the folders of keys, those of apps first.
 var folders = []string{"clusters", "nodes", "machines", "vms", "seeds", "sites", "blobs", "services", "routes", "regions"}
 
-// everDeclared are all keys that stand now or that the history, as far as it is kept, knows. It reads all of the history: it
-// is for answers that would otherwise be empty.
-func (sh *shell) everDeclared(ctx context.Context) ([]string, error) {
-	log, known := sh.history(), map[string]bool{}
+// everDeclaredKeys returns all current keys and all keys in the retained history. It reads the whole history: use it
+// only for answers that would otherwise be empty.
+func (cmd *command) everDeclaredKeys(ctx context.Context) ([]string, error) {
+	log, known := cmd.history(), map[string]bool{}
 	survey, err := log.Survey(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, pair := range survey.Pairs {
-		known[sh.key(pair.Key)] = true
+		known[cmd.intentKeyArg(pair.Key)] = true
 	}
 	if floor, _, err := log.Floor(ctx); err != nil {
 		return nil, err
@@ -49,24 +49,24 @@ func (sh *shell) everDeclared(ctx context.Context) ([]string, error) {
 	return slices.Sorted(maps.Keys(known)), nil
 }
 
-// mustKnow refuses a key or a prefix of which nothing is known, so that a mistake in it is not answered with "nothing".
-func (sh *shell) mustKnow(ctx context.Context, text string) error {
-	known, err := sh.everDeclared(ctx)
+// checkKnown rejects an unknown key or prefix, so that a typing error is not answered with "nothing".
+func (cmd *command) checkKnown(ctx context.Context, text string) error {
+	known, err := cmd.everDeclaredKeys(ctx)
 	if err != nil {
 		return err
 	}
-	return wrongKey(text, known)
+	return unknownKeyError(text, known)
 }
 
-// wrongKey is nil when a text is one of the keys that are known, or a prefix of one; otherwise it says which was meant.
-func wrongKey(text string, known []string) error {
+// unknownKeyError returns nil if the text is a known key or a prefix of one; otherwise an error with a suggestion.
+func unknownKeyError(text string, known []string) error {
 	if isKnown(text, known) {
 		return nil
 	}
-	if meant := meantKey(text, known); meant != "" {
+	if meant := intendedKey(text, known); meant != "" {
 		return usage("%q is not a key, and not a prefix of keys, which ends in \"/\": did you mean %s?", text, meant)
 	}
-	if near := nearKey(text, known); near != "" {
+	if near := closestKey(text, known); near != "" {
 		return usage("nothing was ever declared at %q: did you mean %s?", text, near)
 	}
 	return usage("nothing was ever declared at %q: platypus ls lists the keys", text)
@@ -79,13 +79,13 @@ func isKnown(text string, known []string) bool {
 	return slices.ContainsFunc(known, func(key string) bool { return covers(text, key) })
 }
 
-// meantKey is the key or prefix that a text can only mean: it lacks its "/" or has one too many, or it is a file, an app, a
-// node or the like. "" when there is none.
-func meantKey(text string, known []string) string {
+// intendedKey returns the only key or prefix that a text can mean: its "/" is missing or extra, or it is a file, an
+// app, a node or the like. "" if there is none.
+func intendedKey(text string, known []string) string {
 	bare := strings.TrimSuffix(strings.TrimSuffix(text, "/"), ".json")
 	candidates := []string{bare, bare + "/"}
 	segments := strings.Split(bare, "/")
-	for i, s := range segments[1:] { // a path of a file
+	for i, s := range segments[1:] { // a file path
 		if slices.Contains(folders, s) {
 			rest := strings.Join(segments[i+1:], "/")
 			candidates = append(candidates, rest, rest+"/")
@@ -102,11 +102,11 @@ func meantKey(text string, known []string) string {
 	return ""
 }
 
-// maxCompared bounds the keys that a text is compared with letter by letter.
+// maxCompared limits the keys that are compared by edit distance.
 const maxCompared = 20_000
 
-// nearKey is the key or prefix that is spelled most like a text, or "".
-func nearKey(text string, known []string) string {
+// closestKey returns the known key or prefix with the most similar spelling, or "".
+func closestKey(text string, known []string) string {
 	words := map[string]bool{}
 	for _, key := range known[:min(len(known), maxCompared)] {
 		if !strings.HasSuffix(text, "/") {
@@ -127,7 +127,7 @@ func nearKey(text string, known []string) string {
 
 var commitRange = regexp.MustCompile(`^(\d+)\.\.(\d+|)$`)
 
-// notAPoint refuses a point where a key belongs.
+// notAPoint rejects a revision in place of a key.
 func notAPoint(text string) error {
 	switch m := commitRange.FindStringSubmatch(text); {
 	case m != nil:
@@ -143,16 +143,16 @@ func notAPoint(text string) error {
 	return nil
 }
 
-// nothingAt is the error for a value that was not there at a commit: unless the key was never known, it says that.
-func (sh *shell) nothingAt(ctx context.Context, key string, seq uint64) error {
-	known, err := sh.everDeclared(ctx)
+// noValueError is the error for a value that did not exist at a commit, or for a key that was never known.
+func (cmd *command) noValueError(ctx context.Context, key string, seq uint64) error {
+	known, err := cmd.everDeclaredKeys(ctx)
 	if err != nil {
 		return err
 	}
 	if !slices.Contains(known, key) && isKnown(strings.TrimSuffix(key, "/")+"/", known) {
 		return usage("%q is a prefix, not a key: platypus ls %s/ lists the keys below it", key, strings.TrimSuffix(key, "/"))
 	}
-	if err := wrongKey(key, known); err != nil {
+	if err := unknownKeyError(key, known); err != nil {
 		return err
 	}
 	return fmt.Errorf("%s was not declared after commit %d; next: platypus log %s", key, seq, key)

@@ -21,12 +21,12 @@ func TestWrongKey_NamesWhatWasMeant(t *testing.T) {
 		"clusters/slgu/":                            "did you mean clusters/slug/?",
 		"elsewhere":                                 "platypus ls lists the keys",
 	} {
-		if err := wrongKey(text, known); err == nil || !strings.Contains(err.Error(), want) {
+		if err := unknownKeyError(text, known); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
 	for _, text := range []string{"", "/", "clusters/", "clusters/slug/", "nodes/web1/slug"} {
-		if err := wrongKey(text, known); err != nil {
+		if err := unknownKeyError(text, known); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

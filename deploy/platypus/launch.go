@@ -19,7 +19,7 @@ import (
 
 func launchVerb() verb {
 	return verb{
-		name: "launch", usage: "wish for a share of a machine, and say which one it got", args: "[NAME]", min: 0, max: 1,
+		name: "launch", usage: "wish for a share of a machine, and say which one it got", args: "[NAME]", minArgs: 0, maxArgs: 1,
 		text: `Declares a vm and waits until the allocator has found a machine for each instance, or has said why there is none: then
 the exit code is 2, and the vm stays wished for and is placed when there is room. An allocator that says so before it has
 heard of the newest machines is not believed yet. The same launch again changes nothing.
@@ -31,78 +31,78 @@ Without NAME it gets one. Memory without a unit is in GB (1e9 bytes).`,
 	}
 }
 
-func launch(ctx context.Context, sh *shell) error {
-	v, err := sh.vmWanted()
+func launch(ctx context.Context, cmd *command) error {
+	v, err := cmd.vmFromFlags()
 	if err != nil {
 		return err
 	}
-	name, err := sh.vmName()
+	name, err := cmd.vmName()
 	if err != nil {
 		return err
 	}
-	if err := sh.knownCluster(ctx, v); err != nil {
+	if err := cmd.checkCluster(ctx, v); err != nil {
 		return err
 	}
-	since, err := sh.wishFor(ctx, name, v)
+	since, err := cmd.declareVM(ctx, name, v)
 	if err != nil {
 		return err
 	}
-	if sh.dry() {
-		return nil // it is declared already: there is nothing to write, and nothing to wait for
+	if cmd.isDryRun() {
+		return nil // already declared: there is nothing to write and nothing to wait for
 	}
-	if sh.flags.Bool("no-wait") {
-		sh.say("%s is declared; next: platypus vms %s", name, name)
-		if sh.json {
-			return sh.printJSON("launch", map[string]any{"vm": name, "instances": []vmRow{}})
+	if cmd.flags.Bool("no-wait") {
+		cmd.infof("%s is declared; next: platypus vms %s", name, name)
+		if cmd.json {
+			return cmd.printJSON("launch", map[string]any{"vm": name, "instances": []vmRow{}})
 		}
-		sh.print("%s", name)
+		cmd.printf("%s", name)
 		return nil
 	}
-	a, err := sh.awaitPlacement(ctx, name, v, since)
+	a, err := cmd.awaitPlacement(ctx, name, v, since)
 	if err != nil {
 		return err
 	}
-	return sh.launched(name, a)
+	return cmd.reportLaunch(name, a)
 }
 
-// knownCluster refuses a vm that brings an app which is not declared: it would be placed and nothing would run.
-func (sh *shell) knownCluster(ctx context.Context, v intent.VM) error {
+// checkCluster refuses a vm with an undeclared app: it would be placed and nothing would run.
+func (cmd *command) checkCluster(ctx context.Context, v intent.VM) error {
 	if v.App == "" {
 		return nil
 	}
-	now, err := world.ReadIntent(ctx, sh.store, sh.tree)
+	now, err := world.ReadIntent(ctx, cmd.store, cmd.tree)
 	if errors.Is(err, store.ErrDenied) {
-		sh.say("note: the token may not read intent, so whether %s is declared in %s was not checked", v.App, v.Cluster)
+		cmd.infof("note: the token may not read intent, so whether %s is declared in %s was not checked", v.App, v.Cluster)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if text := now.NoCluster(v.App, v.Cluster); text != "" {
+	if text := now.MissingCluster(v.App, v.Cluster); text != "" {
 		return fmt.Errorf("--app: %s; next: platypus apply FILE declares one", text)
 	}
 	return nil
 }
 
-// wishFor declares a vm, and returns the index from which on there is something to say of it. One that is declared with
-// the same values already is none the worse for it.
-func (sh *shell) wishFor(ctx context.Context, name intent.Name, v intent.VM) (since uint64, err error) {
+// declareVM declares a vm and returns the index from which its placements count. A vm that is declared with the same
+// values already is accepted.
+func (cmd *command) declareVM(ctx context.Context, name intent.Name, v intent.VM) (since uint64, err error) {
 	value, err := json.Marshal(v)
 	if err != nil {
 		return 0, err
 	}
-	key := sh.tree.VM(name)
-	wish, _ := change.Between(sh.below(key), nil, value)
+	key := cmd.tree.VM(name)
+	desired, _ := change.Between(cmd.intentKey(key), nil, value)
 	r := history.Request{Note: history.Note{Message: fmt.Sprintf("launch %s", name)}}
-	r.Also, r.Judge = sh.judgeRegions(v.Region)
-	commits, err := sh.commit(ctx, []change.Change{wish}, r)
+	r.Also, r.Judge = cmd.regionCheck(v.Region)
+	commits, err := cmd.commit(ctx, []change.Change{desired}, r)
 	if err == nil {
 		return commits[0].Index, nil
 	}
 	if !errors.Is(err, history.ErrChanged) && !errors.Is(err, history.ErrUnchanged) && !errors.Is(err, store.ErrConflict) {
 		return 0, err
 	}
-	there, found, err := sh.store.Get(ctx, key, store.Default)
+	there, found, err := cmd.store.Get(ctx, key, store.Default)
 	if err != nil {
 		return 0, err
 	}
@@ -110,34 +110,34 @@ func (sh *shell) wishFor(ctx context.Context, name intent.Name, v intent.VM) (si
 	if !found || problems.Err() != nil || !reflect.DeepEqual(have, v) {
 		return 0, fmt.Errorf("%s is declared already, and otherwise: %s; next: platypus release %s, or another name", name, there.Value, name)
 	}
-	sh.say("%s is declared already, with the same values", name)
+	cmd.infof("%s is declared already, with the same values", name)
 	return 0, nil
 }
 
-// launched tells what became of a launch.
-func (sh *shell) launched(name intent.Name, a answer) error {
-	pending := a.pending()
-	if sh.json {
+// reportLaunch reports the result of a launch.
+func (cmd *command) reportLaunch(name intent.Name, a placementResult) error {
+	pending := a.pendingCount()
+	if cmd.json {
 		if a.rows == nil {
 			a.rows = []vmRow{}
 		}
-		if err := sh.printJSON("launch", map[string]any{"vm": name, "instances": a.rows, "pending": pending, "unanswered": a.open}); err != nil {
+		if err := cmd.printJSON("launch", map[string]any{"vm": name, "instances": a.rows, "pending": pending, "unanswered": a.unanswered}); err != nil {
 			return err
 		}
 	} else if len(a.rows) > 0 {
-		sh.printVMs(a.rows)
+		cmd.printVMs(a.rows)
 	}
-	timeout := sh.flags.Duration("timeout")
+	timeout := cmd.flags.Duration("timeout")
 	switch {
-	case a.open > 0:
-		sh.say("no allocator said anything of %s within %s: is one running? It stays wished for; next: platypus status, platypus vms %s",
-			plural(a.open, "instance"), timeout, name)
-	case pending > 0 && a.doubt == roomThere:
-		sh.say("%s of %s pending: %s; by now there is room, and no allocator has found it within %s; next: platypus status, platypus vms %s",
+	case a.unanswered > 0:
+		cmd.infof("no allocator said anything of %s within %s: is one running? It stays wished for; next: platypus status, platypus vms %s",
+			plural(a.unanswered, "instance"), timeout, name)
+	case pending > 0 && a.check == roomFound:
+		cmd.infof("%s of %s pending: %s; by now there is room, and no allocator has found it within %s; next: platypus status, platypus vms %s",
 			plural(pending, "instance"), name, firstReason(a.rows), timeout, name)
 	case pending > 0:
-		sh.say("%s of %s pending: %s", plural(pending, "instance"), name, firstReason(a.rows))
-		sh.say("it stays wished for and is placed when there is room; next: platypus explain %s, platypus release %s", name, name)
+		cmd.infof("%s of %s pending: %s", plural(pending, "instance"), name, firstReason(a.rows))
+		cmd.infof("it stays wished for and is placed when there is room; next: platypus explain %s, platypus release %s", name, name)
 	default:
 		return nil
 	}

@@ -16,11 +16,11 @@ import (
 
 func logVerb() verb {
 	return verb{
-		name: "log", usage: "show what was declared, when and by whom, newest first", args: "[KEY|PREFIX/]", min: 0, max: 1,
+		name: "log", usage: "show what was declared, when and by whom, newest first", args: "[KEY|PREFIX/]", minArgs: 0, maxArgs: 1,
 		text: `Lists the commits of the history of intent: all of them, those that touched one key, or those below a prefix, which
 ends in "/". An author in plain letters is vouched for by the store; "(claimed)" is what the writer said of themselves;
 "observed" commits are plain writes that nobody announced: at least one of them, in the time that is given.
-` + pointText,
+` + revisionText,
 		examples: []string{"platypus log", "platypus log clusters/slug/ --since yesterday", "platypus log -o json clusters/slug/production/config"},
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "since", Usage: "only what came after this `POINT`"},
@@ -32,14 +32,14 @@ ends in "/". An author in plain letters is vouched for by the store; "(claimed)"
 	}
 }
 
-func showLog(ctx context.Context, sh *shell) error {
-	query, err := sh.query(ctx)
+func showLog(ctx context.Context, cmd *command) error {
+	query, err := cmd.logQuery(ctx)
 	if err != nil {
 		return err
 	}
-	limit, more := sh.flags.Int("number"), false
+	limit, more := cmd.flags.Int("number"), false
 	commits := []history.Commit{}
-	for c, err := range sh.history().Commits(ctx, query) {
+	for c, err := range cmd.history().Commits(ctx, query) {
 		if err != nil {
 			return err
 		}
@@ -49,98 +49,98 @@ func showLog(ctx context.Context, sh *shell) error {
 		commits = append(commits, c)
 	}
 	if len(commits) == 0 && query.Key != "" {
-		if err := sh.nothingLogged(ctx, query); err != nil || !sh.json {
+		if err := cmd.reportNoCommits(ctx, query); err != nil || !cmd.json {
 			return err
 		}
 	}
-	if sh.json {
+	if cmd.json {
 		all := make([]map[string]any, 0, len(commits))
 		for _, c := range commits {
-			all = append(all, document(c))
+			all = append(all, commitJSON(c))
 		}
-		return sh.printJSON("log", map[string]any{"commits": all, "more": more})
+		return cmd.printJSON("log", map[string]any{"commits": all, "more": more})
 	}
 	if len(commits) == 0 {
-		return sh.emptyLog(ctx)
+		return cmd.reportEmptyLog(ctx)
 	}
-	tags := sh.tagsBySeq(ctx)
+	tags := cmd.tagsBySeq(ctx)
 	rows := make([][]string, 0, len(commits))
 	for _, c := range commits {
-		rows = append(rows, []string{fmt.Sprint(c.Seq), sh.stamp(c.At), sh.who(c), sh.what(c, query), sh.style.yellow(strings.Join(tags[c.Seq], " ")), sh.why(c)})
+		rows = append(rows, []string{fmt.Sprint(c.Seq), cmd.localTime(c.At), cmd.authorText(c), cmd.changeText(c, query), cmd.style.yellow(strings.Join(tags[c.Seq], " ")), cmd.messageText(c)})
 	}
-	sh.printTable([]string{"SEQ", "TIME", "AUTHOR", "WHAT", "TAG", "WHY"}, rows)
+	cmd.printTable([]string{"SEQ", "TIME", "AUTHOR", "WHAT", "TAG", "WHY"}, rows)
 	if more {
-		sh.say("there is more: add -n 0")
+		cmd.infof("there is more: add -n 0")
 		return nil
 	}
-	floor, at, err := sh.history().Floor(ctx)
+	floor, at, err := cmd.history().Floor(ctx)
 	if err == nil && floor > 1 {
-		sh.say("the history begins with commit %d of %s: what is older was compacted", floor, sh.stamp(at))
+		cmd.infof("the history begins with commit %d of %s: what is older was compacted", floor, cmd.localTime(at))
 	}
 	return err
 }
 
-// emptyLog says that no commit is to be shown.
-func (sh *shell) emptyLog(ctx context.Context) error {
-	head, err := sh.history().Head(ctx)
+// reportEmptyLog says why there is no commit to print.
+func (cmd *command) reportEmptyLog(ctx context.Context) error {
+	head, err := cmd.history().Head(ctx)
 	switch {
 	case err != nil:
 		return err
 	case head.Seq > 0:
-		sh.say("no commit came in that time; the newest is %d; next: platypus log", head.Seq)
+		cmd.infof("no commit came in that time; the newest is %d; next: platypus log", head.Seq)
 	default:
-		sh.say("nothing was recorded of this tree; next: platypus apply FILE")
+		cmd.infof("nothing was recorded of this tree; next: platypus apply FILE")
 	}
 	return nil
 }
 
-// nothingLogged says why no commit touched a key: it is none, or it stands since before the history begins.
-func (sh *shell) nothingLogged(ctx context.Context, q history.Query) error {
-	if err := sh.mustKnow(ctx, q.Key); err != nil {
+// reportNoCommits says why no commit touched a key: it is unknown, or older than the retained history.
+func (cmd *command) reportNoCommits(ctx context.Context, q history.Query) error {
+	if err := cmd.checkKnown(ctx, q.Key); err != nil {
 		return err
 	}
-	floor, at, err := sh.history().Floor(ctx)
+	floor, at, err := cmd.history().Floor(ctx)
 	switch {
 	case err != nil:
 		return err
 	case q.From > 0 || q.To > 0:
-		sh.say("no commit changed %s in that time; next: platypus log %s", q.Key, q.Key)
+		cmd.infof("no commit changed %s in that time; next: platypus log %s", q.Key, q.Key)
 	case floor > 1:
-		sh.say("%s stands since before commit %d of %s: what is older was compacted", q.Key, floor, sh.stamp(at))
+		cmd.infof("%s stands since before commit %d of %s: what is older was compacted", q.Key, floor, cmd.localTime(at))
 	default:
-		sh.say("no commit changed %s yet: it was written past this program; next: platypus doctor", q.Key)
+		cmd.infof("no commit changed %s yet: it was written past this program; next: platypus doctor", q.Key)
 	}
 	return nil
 }
 
-// query is what is asked for on the command line.
-func (sh *shell) query(ctx context.Context) (q history.Query, err error) {
-	if len(sh.args) == 1 {
-		if err := notAPoint(sh.args[0]); err != nil {
+// logQuery builds the query from the command line.
+func (cmd *command) logQuery(ctx context.Context) (q history.Query, err error) {
+	if len(cmd.args) == 1 {
+		if err := notAPoint(cmd.args[0]); err != nil {
 			return q, err
 		}
-		q.Key = sh.key(sh.args[0])
+		q.Key = cmd.intentKeyArg(cmd.args[0])
 	}
-	if since := sh.flags.String("since"); since != "" {
-		if q.From, err = sh.seq(ctx, since); errors.Is(err, history.ErrCompacted) {
-			err = nil // all that is kept came after it
+	if since := cmd.flags.String("since"); since != "" {
+		if q.From, err = cmd.resolveRevision(ctx, since); errors.Is(err, history.ErrCompacted) {
+			err = nil // the whole retained history is later
 		}
 		q.From++
 	}
-	if until := sh.flags.String("until"); until != "" && err == nil {
-		if q.To, err = sh.seq(ctx, until); err == nil && q.To == 0 {
+	if until := cmd.flags.String("until"); until != "" && err == nil {
+		if q.To, err = cmd.resolveRevision(ctx, until); err == nil && q.To == 0 {
 			err = fmt.Errorf("nothing was recorded up to %s", until)
 		}
 	}
 	return q, err
 }
 
-// tagsBySeq are the names of commits. A list without them is still a list.
-func (sh *shell) tagsBySeq(ctx context.Context) map[uint64][]string {
+// tagsBySeq returns tags by commit. The list works without them.
+func (cmd *command) tagsBySeq(ctx context.Context) map[uint64][]string {
 	names := map[uint64][]string{}
-	tags, err := sh.history().Tags(ctx)
+	tags, err := cmd.history().Tags(ctx)
 	if err != nil {
-		sh.say("note: no tags are shown: %v", err)
+		cmd.infof("note: no tags are shown: %v", err)
 	}
 	for _, t := range tags {
 		names[t.Seq] = append(names[t.Seq], t.Name)
@@ -148,16 +148,16 @@ func (sh *shell) tagsBySeq(ctx context.Context) map[uint64][]string {
 	return names
 }
 
-// stamp is a time for a table.
-func (sh *shell) stamp(t time.Time) string {
+// localTime formats a time for a table.
+func (cmd *command) localTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.Local().Format(time.DateTime)
 }
 
-// tame keeps what others wrote from steering this person's terminal.
-func tame(text string) string {
+// printable escapes control characters, so that text by others cannot affect the terminal.
+func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) { // Cf: what turns the direction of text around
 			return ' '
@@ -166,24 +166,24 @@ func tame(text string) string {
 	}, text)
 }
 
-// who is the author in few words.
-func (sh *shell) who(c history.Commit) string {
+// authorText formats the author in short form.
+func (cmd *command) authorText(c history.Commit) string {
 	a := c.Note.Author
 	switch {
 	case c.Fault != nil:
 		return ""
 	case a.Proof == history.Accessor:
-		return tame(a.Name) + sh.style.dim(fmt.Sprintf(" (%.8s)", a.Accessor))
+		return printable(a.Name) + cmd.style.dim(fmt.Sprintf(" (%.8s)", a.Accessor))
 	case a.Proof == history.Claimed:
-		return tame(a.Name) + sh.style.dim(" (claimed)")
+		return printable(a.Name) + cmd.style.dim(" (claimed)")
 	}
-	return sh.style.dim("unknown")
+	return cmd.style.dim("unknown")
 }
 
-// what is what a commit did, in few words.
-func (sh *shell) what(c history.Commit, query history.Query) string {
+// changeText describes in short form what a commit changed.
+func (cmd *command) changeText(c history.Commit, query history.Query) string {
 	if c.Fault != nil {
-		return sh.style.red("cannot be believed")
+		return cmd.style.red("cannot be believed")
 	}
 	verb := string(c.Kind) + " "
 	if c.Kind == history.Set {
@@ -193,9 +193,9 @@ func (sh *shell) what(c history.Commit, query history.Query) string {
 	case n == 0:
 		return strings.TrimSpace(verb)
 	case n == 1 && c.Changes[0].Op == history.Delete:
-		return verb + "remove " + tame(c.Changes[0].Key)
+		return verb + "remove " + printable(c.Changes[0].Key)
 	case n == 1:
-		return verb + tame(c.Changes[0].Key)
+		return verb + printable(c.Changes[0].Key)
 	default:
 		first := c.Changes[0].Key
 		for _, x := range c.Changes {
@@ -204,14 +204,14 @@ func (sh *shell) what(c history.Commit, query history.Query) string {
 				break
 			}
 		}
-		return verb + fmt.Sprintf("%s and %s", tame(first), plural(n-1, "key"))
+		return verb + fmt.Sprintf("%s and %s", printable(first), plural(n-1, "key"))
 	}
 }
 
-// why is the message; of what was observed it is what is known of when it happened.
-func (sh *shell) why(c history.Commit) string {
+// messageText returns the message; for an observed write, the interval in which it happened.
+func (cmd *command) messageText(c history.Commit) string {
 	if c.Fault != nil {
-		return sh.style.red(c.Fault.Error())
+		return cmd.style.red(c.Fault.Error())
 	}
 	text, _, _ := strings.Cut(c.Note.Message, "\n")
 	if c.Note.Reverts > 0 {
@@ -221,21 +221,21 @@ func (sh *shell) why(c history.Commit) string {
 		text = fmt.Sprintf("from commit %d of %s", c.Note.Parents[0].Seq, c.Note.Parents[0].Root)
 	}
 	if c.Kind == history.Observed && len(c.Changes) > 0 && c.Changes[0].Seen != nil {
-		text = seen(*c.Changes[0].Seen)
+		text = intervalText(*c.Changes[0].Seen)
 	}
-	return strings.TrimSpace(tame(text))
+	return strings.TrimSpace(printable(text))
 }
 
-// seen words what is known of a plain write.
-func seen(i history.Interval) string {
+// intervalText formats what is known about the time of a plain write.
+func intervalText(i history.Interval) string {
 	if i.Since.IsZero() || i.After == 0 {
 		return "written before " + i.Until.Local().Format(time.DateTime)
 	}
 	return fmt.Sprintf("at least one write between %s and %s", i.Since.Local().Format(time.DateTime), i.Until.Local().Format(time.TimeOnly))
 }
 
-// document is a commit for programs.
-func document(c history.Commit) map[string]any {
+// commitJSON returns a commit for programs.
+func commitJSON(c history.Commit) map[string]any {
 	members := map[string]any{"seq": c.Seq, "index": c.Index, "id": c.ID, "at": c.At, "kind": c.Kind, "author": c.Note.Author, "via": c.Note.Via,
 		"message": c.Note.Message, "hash": c.Hash, "changes": c.Changes}
 	if c.Note.Reverts > 0 {
@@ -250,14 +250,14 @@ func document(c history.Commit) map[string]any {
 	return members
 }
 
-// showChange prints a change with what differs in it.
-func (sh *shell) showChange(c change.Change) {
-	sign := map[string]string{change.Create: sh.style.green("+"), change.Update: sh.style.yellow("~"), change.Delete: sh.style.red("-")}[c.Verb]
-	sh.print("%s %s", sign, sh.style.bold(tame(c.Key)))
+// printChange prints a change and its differing members.
+func (cmd *command) printChange(c change.Change) {
+	sign := map[string]string{change.Create: cmd.style.green("+"), change.Update: cmd.style.yellow("~"), change.Delete: cmd.style.red("-")}[c.Verb]
+	cmd.printf("%s %s", sign, cmd.style.bold(printable(c.Key)))
 	for _, m := range c.Members {
-		sh.print("    %s", m)
+		cmd.printf("    %s", m)
 	}
 	if len(c.Members) == 0 {
-		sh.print("    %s", sh.style.dim("(only its layout)"))
+		cmd.printf("    %s", cmd.style.dim("(only its layout)"))
 	}
 }

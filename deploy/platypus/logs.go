@@ -20,7 +20,7 @@ import (
 
 func logsVerb() verb {
 	return verb{
-		name: "logs", usage: "show what an app on this host printed", args: "APP", min: 1, max: 1,
+		name: "logs", usage: "show what an app on this host printed", args: "APP", minArgs: 1, maxArgs: 1,
 		text: `Shows the last lines of the output of an app that setlive runs on this host. Under runit they are in the folder
 log/main of the app's service, each with its time in UTC; under systemd they are in the journal. Other hosts are not asked:
 run it there. Root sees more than others.`,
@@ -37,49 +37,49 @@ run it there. Root sees more than others.`,
 	}
 }
 
-func showLogs(ctx context.Context, sh *shell) error {
-	app, err := sh.name(0, "app")
+func showLogs(ctx context.Context, cmd *command) error {
+	app, err := cmd.nameArg(0, "app")
 	if err != nil {
 		return err
 	}
-	name, n := string(app), max(0, sh.flags.Int("number"))
-	stage, services := sh.flags.String("runit-stage"), sh.flags.String("services")
+	name, n := string(app), max(0, cmd.flags.Int("number"))
+	stage, services := cmd.flags.String("runit-stage"), cmd.flags.String("services")
 	folder := filepath.Join(stage, name, "log", "main")
 	if _, err := os.Stat(filepath.Join(stage, name, "platypus.json")); err == nil {
-		return sh.runitLogs(ctx, folder, n)
+		return cmd.runitLogs(ctx, folder, n)
 	}
 	if _, err := os.Stat(filepath.Join(services, name, "platypus.json")); err == nil {
-		return sh.journal(ctx, name, n)
+		return cmd.showJournal(ctx, name, n)
 	}
 	if kept, _ := filepath.Glob(filepath.Join(stage, "."+name+".log-*")); len(kept) > 0 {
-		sh.say("setlive no longer runs %s here; this is what was kept when it was removed, in %s", name, kept[len(kept)-1])
-		return sh.runitLogs(ctx, kept[len(kept)-1], n)
+		cmd.infof("setlive no longer runs %s here; this is what was kept when it was removed, in %s", name, kept[len(kept)-1])
+		return cmd.runitLogs(ctx, kept[len(kept)-1], n)
 	}
 	return fmt.Errorf("setlive runs no %s on this host (none in %s or %s): platypus status shows where it runs", name, stage, services)
 }
 
-// journal shows the journal of an app's unit.
-func (sh *shell) journal(ctx context.Context, app string, n int) error {
+// showJournal prints the journal of an app's unit.
+func (cmd *command) showJournal(ctx context.Context, app string, n int) error {
 	args := []string{"-q", "--no-pager", "-o", "short-iso", "-u", "platypus-" + app, "-n", strconv.Itoa(n)}
-	if sh.flags.Bool("follow") {
+	if cmd.flags.Bool("follow") {
 		args = append(args, "-f")
 	}
-	cmd := exec.CommandContext(ctx, "journalctl", args...)
-	cmd.Stdout, cmd.Stderr = sh.out, sh.err
-	if err := cmd.Run(); err != nil && ctx.Err() == nil {
+	journalctl := exec.CommandContext(ctx, "journalctl", args...)
+	journalctl.Stdout, journalctl.Stderr = cmd.out, cmd.errOut
+	if err := journalctl.Run(); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("ask the journal: %w", err)
 	}
 	return nil
 }
 
-// Times and sizes of following a log of runit.
+// Timing and size limits for following a runit log.
 const (
 	logPoll = 200 * time.Millisecond
-	logTail = 256 << 10 // bytes at the end in which the last lines are looked for
+	logTail = 256 << 10 // bytes at the end that are searched for the last lines
 )
 
-// runitLogs shows the log that svlogd writes to a folder.
-func (sh *shell) runitLogs(ctx context.Context, folder string, n int) error {
+// runitLogs prints the log that svlogd writes to a folder.
+func (cmd *command) runitLogs(ctx context.Context, folder string, n int) error {
 	path := filepath.Join(folder, "current")
 	file, err := openLog(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -98,12 +98,12 @@ func (sh *shell) runitLogs(ctx context.Context, folder string, n int) error {
 	last := bytes.LastIndexByte(data, '\n') + 1
 	lines := strings.Split(strings.TrimSuffix(string(data[:last]), "\n"), "\n")
 	if last > 0 {
-		sh.printLines(lines[max(0, len(lines)-n):])
+		cmd.printLines(lines[max(0, len(lines)-n):])
 	}
-	if !sh.flags.Bool("follow") {
+	if !cmd.flags.Bool("follow") {
 		return file.Close()
 	}
-	return sh.followLog(ctx, path, file, data[last:])
+	return cmd.followLog(ctx, path, file, data[last:])
 }
 
 // openLog opens a log that belongs to the user who writes it, who may have put anything in its place: a link to what only
@@ -123,7 +123,7 @@ func openLog(path string) (*os.File, error) {
 }
 
 // followLog prints what is written to a log, over to the next file when svlogd begins one, until ctx ends. It closes file.
-func (sh *shell) followLog(ctx context.Context, path string, file *os.File, rest []byte) error {
+func (cmd *command) followLog(ctx context.Context, path string, file *os.File, rest []byte) error {
 	defer func() { _ = file.Close() }()
 	for ctx.Err() == nil {
 		now, errNow := os.Stat(path)
@@ -133,7 +133,7 @@ func (sh *shell) followLog(ctx context.Context, path string, file *os.File, rest
 		}
 		rest = append(rest, data...)
 		if last := bytes.LastIndexByte(rest, '\n') + 1; last > 0 {
-			sh.printLines(strings.Split(string(rest[:last-1]), "\n"))
+			cmd.printLines(strings.Split(string(rest[:last-1]), "\n"))
 			rest = rest[last:]
 		}
 		if len(data) > 0 {
@@ -156,8 +156,8 @@ func (sh *shell) followLog(ctx context.Context, path string, file *os.File, rest
 	return nil
 }
 
-func (sh *shell) printLines(lines []string) {
+func (cmd *command) printLines(lines []string) {
 	for _, line := range lines {
-		sh.print("%s", tame(line))
+		cmd.printf("%s", printable(line))
 	}
 }

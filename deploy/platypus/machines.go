@@ -15,7 +15,7 @@ import (
 
 func machinesVerb() verb {
 	return verb{
-		name: "machines", usage: "list the machines, and how much is free on each", max: 0,
+		name: "machines", usage: "list the machines, and how much is free on each", maxArgs: 0,
 		text: `One line for each machine: its state, what is free of its cores and memory once what is reserved and what vms hold
 is taken off, how many vms it has, and when any of it last changed (UTC). A machine that holds more than it has is
 over-committed, which is said; one whose declaration or ledger cannot be used is shown with the reason.`,
@@ -30,25 +30,25 @@ over-committed, which is said; one whose declaration or ledger cannot be used is
 	}
 }
 
-func machines(ctx context.Context, sh *shell) error {
-	now, err := sh.inventory(ctx)
+func machines(ctx context.Context, cmd *command) error {
+	now, err := cmd.readInventory(ctx)
 	if err != nil {
 		return err
 	}
-	region := intent.Name(sh.flags.String("region"))
+	region := intent.Name(cmd.flags.String("region"))
 	if region != "" && !slices.Contains(now.Codes(), region) {
-		return unknownRegion(string(region), now.Codes())
+		return regionNotFound(string(region), now.Codes())
 	}
-	filter := strings.ToLower(sh.flags.String("filter"))
+	filter := strings.ToLower(cmd.flags.String("filter"))
 	rows := slices.DeleteFunc(slices.Clone(now.Fleet.Machines), func(m *fleet.Machine) bool {
 		over := filter == "over" && m.Overcommitted()
-		return region != "" && m.Region != region || filter != "" && !over && standing(m) != filter
+		return region != "" && m.Region != region || filter != "" && !over && machineState(m) != filter
 	})
 	last := func(m *fleet.Machine) string { return string(m.Region) + "/" + string(m.Name()) }
-	err = sorted(rows, sh.flags.String("sort"), map[string]func(a, b *fleet.Machine) int{
+	err = sortRows(rows, cmd.flags.String("sort"), map[string]func(a, b *fleet.Machine) int{
 		"region": func(a, b *fleet.Machine) int { return cmp.Compare(last(a), last(b)) },
 		"name":   func(a, b *fleet.Machine) int { return cmp.Compare(a.Name(), b.Name()) },
-		"state":  func(a, b *fleet.Machine) int { return cmp.Compare(standing(a), standing(b)) },
+		"state":  func(a, b *fleet.Machine) int { return cmp.Compare(machineState(a), machineState(b)) },
 		"cores":  func(a, b *fleet.Machine) int { return cmp.Compare(b.Free().Cores, a.Free().Cores) },
 		"memory": func(a, b *fleet.Machine) int { return cmp.Compare(b.Free().Memory, a.Free().Memory) },
 		"vms":    func(a, b *fleet.Machine) int { return cmp.Compare(len(b.Ledger.Entries), len(a.Ledger.Entries)) },
@@ -57,15 +57,15 @@ func machines(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	if sh.json {
+	if cmd.json {
 		documents := make([]map[string]any, 0, len(rows))
 		for _, m := range rows {
 			documents = append(documents, now.machineJSON(m))
 		}
-		return sh.printJSON("machines", map[string]any{"index": now.index, "machines": documents})
+		return cmd.printJSON("machines", map[string]any{"index": now.index, "machines": documents})
 	}
 	if len(rows) == 0 {
-		sh.say("no machine is %s; next: platypus import machines FILE.csv", cmp.Or(filter, "declared"))
+		cmd.infof("no machine is %s; next: platypus import machines FILE.csv", cmp.Or(filter, "declared"))
 		return nil
 	}
 	cells := make([][]string, 0, len(rows))
@@ -74,15 +74,15 @@ func machines(ctx context.Context, sh *shell) error {
 		if m.Overcommitted() {
 			why = "over-committed"
 		}
-		cells = append(cells, []string{string(m.Name()), string(m.Region), sh.style.phase(standing(m)), ofCores(m.Free().Cores, m.Spec.Cores),
-			ofMemory(m.Free().Memory, m.Spec.Memory), strconv.Itoa(len(m.Ledger.Entries)), m.Spec.Datacenter, m.Spec.Address, stamp(now.updated[last(m)]), why})
+		cells = append(cells, []string{string(m.Name()), string(m.Region), cmd.style.colourPhase(machineState(m)), ofCores(m.Free().Cores, m.Spec.Cores),
+			ofMemory(m.Free().Memory, m.Spec.Memory), strconv.Itoa(len(m.Ledger.Entries)), m.Spec.Datacenter, m.Spec.Address, utcTime(now.updated[last(m)]), why})
 	}
-	sh.printTable([]string{"MACHINE", "REGION", "STATE", "CORES FREE", "MEMORY FREE", "VMS", "DATACENTER", "ADDRESS", "LAST UPDATE", "REMARK"}, cells)
+	cmd.printTable([]string{"MACHINE", "REGION", "STATE", "CORES FREE", "MEMORY FREE", "VMS", "DATACENTER", "ADDRESS", "LAST UPDATE", "REMARK"}, cells)
 	return nil
 }
 
-func (n inventoryNow) machineJSON(m *fleet.Machine) map[string]any {
-	d := map[string]any{"name": m.Name(), "region": m.Region, "state": standing(m), "address": m.Spec.Address, "datacenter": m.Spec.Datacenter,
+func (n inventoryState) machineJSON(m *fleet.Machine) map[string]any {
+	d := map[string]any{"name": m.Name(), "region": m.Region, "state": machineState(m), "address": m.Spec.Address, "datacenter": m.Spec.Datacenter,
 		"labels": m.Spec.Labels, "total": shareJSON(m.Spec.Whole()), "reserved": shareJSON(m.Spec.Reserved), "free": shareJSON(m.Free()),
 		"allocated": shareJSON(m.Ledger.Taken()), "vms": len(m.Ledger.Entries), "overcommitted": m.Overcommitted(), "updated_at": nil}
 	if m.Fault != "" {
@@ -94,8 +94,8 @@ func (n inventoryNow) machineJSON(m *fleet.Machine) map[string]any {
 	return d
 }
 
-// unknownRegion lists the regions that there are.
-func unknownRegion(code string, known []intent.Name) error {
+// regionNotFound is the error for an unknown region; it lists the known ones.
+func regionNotFound(code string, known []intent.Name) error {
 	words := make([]string, 0, len(known))
 	for _, k := range known {
 		words = append(words, string(k))

@@ -1,11 +1,11 @@
-// Platypus is what a person uses to declare intent and to see what became of it.
+// Platypus is the command line tool for declaring intent and inspecting its state.
 //
-// It reads and writes the store alone: the agents on the hosts do the rest, with or without it, and everything it does
-// can be done with `consul kv` and `curl` too. It makes that pleasant (positions in errors, one table for all hosts) and
-// safe (everything is validated first, and nobody's write is lost).
+// It only reads and writes the store: the agents on the hosts do the rest, and `consul kv` and `curl` could do the
+// same. The tool adds convenience (positions in errors, one table for all hosts) and safety (validation before writing,
+// no lost updates).
 //
-// Data goes to standard output, talk to standard error. The exit code is 0 for done, 1 for an error, 2 for changes
-// pending or not converged, 64 for a mistake on the command line.
+// Data goes to standard output, messages to standard error. The exit code is 0 for success, 1 for an error, 2 for
+// pending changes or not converged, 64 for a usage error.
 package main
 
 import (

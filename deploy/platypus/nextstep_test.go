@@ -17,20 +17,20 @@ import (
 	"github.com/platypus-platform/platypus/deploy/platypus/internal/flagline"
 )
 
-// command is a command line of this program in a text, up to where the sentence goes on.
-var command = regexp.MustCompile("platypus ((?:--root \\S+ )?[a-z]+(?: (?:%[a-z]|'%s'|[A-Z]+[A-Z./]*|-{1,2}[a-z][a-z-]*|@%d|/@%d|KEY@POINT|2h|web|[0-9]+))*)")
+// commandPattern is a command line of this program in a text, up to where the sentence goes on.
+var commandPattern = regexp.MustCompile("platypus ((?:--root \\S+ )?[a-z]+(?: (?:%[a-z]|'%s'|[A-Z]+[A-Z./]*|-{1,2}[a-z][a-z-]*|@%d|/@%d|KEY@POINT|2h|web|[0-9]+))*)")
 
-// prose are words that follow the program's name where no command is meant.
-var prose = strings.Fields("platypus puffin nor needs")
+// notCommands are words that follow the program's name where no command is meant.
+var notCommands = strings.Fields("platypus puffin nor needs")
 
 // TestMessages_Command_IsOneThatCanBeTyped takes every command that a message names apart, as a person would type it: the
 // verb exists, and so does each flag.
 func TestMessages_Command_IsOneThatCanBeTyped(t *testing.T) {
 	app, seen := newApp(stdio{}), 0
 	for place, text := range messages(t) {
-		for _, m := range command.FindAllStringSubmatch(text, -1) {
+		for _, m := range commandPattern.FindAllStringSubmatch(text, -1) {
 			words := strings.Fields(m[1])
-			if slices.Contains(prose, words[0]) {
+			if slices.Contains(notCommands, words[0]) {
 				continue
 			}
 			seen++
@@ -41,7 +41,7 @@ func TestMessages_Command_IsOneThatCanBeTyped(t *testing.T) {
 			if verb == nil {
 				continue
 			}
-			if err := fits(verb, words[1:]); err != "" {
+			if err := argumentFault(verb, words[1:]); err != "" {
 				t.Errorf("%s: %q: %s", place, m[0], err)
 			}
 		}
@@ -51,8 +51,8 @@ func TestMessages_Command_IsOneThatCanBeTyped(t *testing.T) {
 	}
 }
 
-// fits counts the arguments of a command that names all of them.
-func fits(c *cli.Command, words []string) string {
+// argumentFault counts the arguments of a command that names all of them.
+func argumentFault(c *cli.Command, words []string) string {
 	for _, v := range verbs() {
 		arguments := 0
 		for _, w := range words {
@@ -60,7 +60,7 @@ func fits(c *cli.Command, words []string) string {
 				arguments++
 			}
 		}
-		if v.name == c.Name && v.max >= 0 && arguments > v.max && !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "-") }) {
+		if v.name == c.Name && v.maxArgs >= 0 && arguments > v.maxArgs && !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "-") }) {
 			return "it takes " + v.args
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 func placeVerb() verb {
 	return verb{
-		name: "place", usage: "say where vms would be placed, and how many there is room for", args: "[NAME]", min: 0, max: 1,
+		name: "place", usage: "say where vms would be placed, and how many there is room for", args: "[NAME]", minArgs: 0, maxArgs: 1,
 		text: `Answers from what is held now, by the same rules as the allocator, and writes nothing: launch does. The exit code is 2
 when there is no room for all of them.`,
 		examples: []string{"platypus place --vm-memory 8 --vm-cores 4 --vm-region SIN --count 80", "platypus place --dry-run --vm-memory 256 --vm-cores 1 --vm-region any --count 1000 -o json"},
@@ -21,29 +21,29 @@ when there is no room for all of them.`,
 	}
 }
 
-// seat is how many instances go to one machine.
-type seat struct {
+// machineCount is the number of instances on one machine.
+type machineCount struct {
 	fleet.Spot
 	Count int `json:"count"`
 }
 
-func place(ctx context.Context, sh *shell) error {
-	spec, err := sh.vmWanted()
+func place(ctx context.Context, cmd *command) error {
+	spec, err := cmd.vmFromFlags()
 	if err != nil {
 		return err
 	}
 	for _, code := range spec.Region {
-		if err := sh.knownRegion(ctx, code); err != nil {
+		if err := cmd.checkRegion(ctx, code); err != nil {
 			return err
 		}
 	}
 	name := intent.Name("place")
-	if len(sh.args) > 0 {
-		if name, err = sh.vmName(); err != nil {
+	if len(cmd.args) > 0 {
+		if name, err = cmd.vmName(); err != nil {
 			return err
 		}
 	}
-	f, err := sh.readFleet(ctx)
+	f, err := cmd.readFleet(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,25 +60,25 @@ func place(ctx context.Context, sh *shell) error {
 		counts[c.Spot]++
 		placed++
 	}
-	seats := []seat{}
+	machineCounts := []machineCount{}
 	for s, n := range counts {
-		seats = append(seats, seat{s, n})
+		machineCounts = append(machineCounts, machineCount{s, n})
 	}
-	slices.SortFunc(seats, func(a, b seat) int { return a.Spot.Compare(b.Spot) })
+	slices.SortFunc(machineCounts, func(a, b machineCount) int { return a.Spot.Compare(b.Spot) })
 	refused := map[string]int{}
 	if placed < spec.Count {
 		r := room.Refusals(&want)
 		refused = r.Map()
-		sh.say("room for %d of %d in %s: %s", placed, spec.Count, words(spec.Region), r)
+		cmd.infof("room for %d of %d in %s: %s", placed, spec.Count, joinNames(spec.Region), r)
 	}
-	if sh.json {
-		err = sh.printJSON("place", map[string]any{"placed": placed, "wanted": spec.Count, "machines": seats, "refused": refused})
+	if cmd.json {
+		err = cmd.printJSON("place", map[string]any{"placed": placed, "wanted": spec.Count, "machines": machineCounts, "refused": refused})
 	} else {
 		var cells [][]string
-		for _, s := range seats {
+		for _, s := range machineCounts {
 			cells = append(cells, []string{string(s.Region), string(s.Machine), fmt.Sprint(s.Count)})
 		}
-		sh.printTable([]string{"REGION", "MACHINE", "COUNT"}, cells)
+		cmd.printTable([]string{"REGION", "MACHINE", "COUNT"}, cells)
 	}
 	if err == nil && placed < spec.Count {
 		return exit(exitPending)
@@ -86,7 +86,7 @@ func place(ctx context.Context, sh *shell) error {
 	return err
 }
 
-func words(names []intent.Name) string {
+func joinNames(names []intent.Name) string {
 	texts := []string{}
 	for _, n := range names {
 		texts = append(texts, string(n))

@@ -10,10 +10,10 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// publish writes one value of intent through the history, if it differs from what stands there. change gets the members
-// that are declared now, none when nothing is.
-func (sh *shell) publish(ctx context.Context, key, what string, change func(now map[string]any)) error {
-	now, err := world.Read(ctx, sh.store, sh.tree)
+// publish writes one value of intent through the history, if it differs from the current one. change gets the declared
+// members, or an empty map.
+func (cmd *command) publish(ctx context.Context, key, what string, change func(now map[string]any)) error {
+	now, err := world.Read(ctx, cmd.store, cmd.tree)
 	if err != nil {
 		return err
 	}
@@ -28,18 +28,18 @@ func (sh *shell) publish(ctx context.Context, key, what string, change func(now 
 	if err != nil {
 		return err
 	}
-	p, err := sh.planEntries(now, []intentfile.Entry{intentfile.Made(key, value)})
+	p, err := cmd.planEntries(now, []intentfile.Entry{intentfile.NewEntry(key, value)})
 	if err != nil {
 		return err
 	}
 	if len(p.changes) == 0 {
-		sh.say("%s already", what)
+		cmd.infof("%s already", what)
 		return nil
 	}
-	commits, err := sh.commit(ctx, p.changes, history.Request{Note: history.Note{Message: what}})
+	commits, err := cmd.commit(ctx, p.changes, history.Request{Note: history.Note{Message: what}})
 	if err != nil {
 		return err
 	}
-	sh.wrote(what, commits)
+	cmd.reportWritten(what, commits)
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 
 func rebalanceVerb() verb {
 	return verb{
-		name: "rebalance", usage: "move vms to where they are better off", args: " ", min: 0, max: 0,
+		name: "rebalance", usage: "move vms to where they are better off", args: " ", minArgs: 0, maxArgs: 0,
 		text: `Proposes moves within regions: away from machines that hold more than they have, then to where the region's policy would
 rather have a vm, when that is clearly better. Nothing does this by itself. Vms with an app are moved only off a machine
 that is too small, for a move restarts the app. With --dry-run nothing is written, and the exit code is 2 when there is something to move.`,
@@ -24,7 +24,7 @@ that is too small, for a move restarts the app. With --dry-run nothing is writte
 	}
 }
 
-// move is one proposal, for people and programs.
+// move is one proposed move.
 type move struct {
 	Instance string     `json:"instance"`
 	From     fleet.Spot `json:"from"`
@@ -34,12 +34,12 @@ type move struct {
 	Error    string     `json:"error,omitempty"`
 }
 
-func rebalance(ctx context.Context, sh *shell) error {
-	most := sh.flags.Int("max-moves")
+func rebalance(ctx context.Context, cmd *command) error {
+	most := cmd.flags.Int("max-moves")
 	if most < 1 {
 		return usage("--max-moves must be 1 or more")
 	}
-	f, err := sh.readFleet(ctx)
+	f, err := cmd.readFleet(ctx)
 	if err != nil {
 		return err
 	}
@@ -47,28 +47,28 @@ func rebalance(ctx context.Context, sh *shell) error {
 	for _, s := range steps {
 		moves = append(moves, move{Instance: s.Instance.String(), From: s.From, To: s.To, Why: s.Why})
 	}
-	if !sh.json {
+	if !cmd.json {
 		var cells [][]string
 		for _, m := range moves {
 			cells = append(cells, []string{m.Instance, m.From.String(), m.To.String(), m.Why})
 		}
 		if len(cells) > 0 {
-			sh.printTable([]string{"VM", "FROM", "TO", "WHY"}, cells)
+			cmd.printTable([]string{"VM", "FROM", "TO", "WHY"}, cells)
 		} else {
-			sh.say("nothing would be clearly better off elsewhere")
+			cmd.infof("nothing would be clearly better off elsewhere")
 		}
 	}
-	dry := sh.flags.Bool("dry-run")
+	dry := cmd.flags.Bool("dry-run")
 	if !dry && len(steps) > 0 {
-		if err := sh.agree(fmt.Sprintf("move %s?", plural(len(steps), "instance"))); err != nil {
+		if err := cmd.askConfirmation(fmt.Sprintf("move %s?", plural(len(steps), "instance"))); err != nil {
 			return err
 		}
-		if err := sh.moveAll(ctx, f, steps, moves); err != nil {
+		if err := cmd.moveAll(ctx, f, steps, moves); err != nil {
 			return err
 		}
 	}
-	if sh.json {
-		if err := sh.printJSON("rebalance", map[string]any{"moves": moves, "dry_run": dry}); err != nil {
+	if cmd.json {
+		if err := cmd.printJSON("rebalance", map[string]any{"moves": moves, "dry_run": dry}); err != nil {
 			return err
 		}
 	}
@@ -80,10 +80,11 @@ func rebalance(ctx context.Context, sh *shell) error {
 	return nil
 }
 
-// moveAll makes each move a transaction of its own, against what was read: whatever changed meanwhile keeps its place.
-func (sh *shell) moveAll(ctx context.Context, f *fleet.Fleet, steps []fleet.Step, moves []move) error {
+// moveAll commits each move in its own transaction, against the values that were read: an instance that changed
+// meanwhile stays.
+func (cmd *command) moveAll(ctx context.Context, f *fleet.Fleet, steps []fleet.Step, moves []move) error {
 	for i, s := range steps {
-		draft := fleet.NewDraft(sh.tree, f.Look())
+		draft := fleet.NewDraft(cmd.tree, f.Look())
 		err := draft.Add(s)
 		var ops []fleet.Op
 		if err == nil {
@@ -94,19 +95,19 @@ func (sh *shell) moveAll(ctx context.Context, f *fleet.Fleet, steps []fleet.Step
 			for _, op := range ops {
 				changes = append(changes, store.Change{Verb: store.Verb(op.Verb), Key: op.Key, Value: op.Value, Index: op.Index})
 			}
-			_, err = sh.store.Commit(ctx, changes)
+			_, err = cmd.store.Commit(ctx, changes)
 		}
 		switch {
 		case err == nil:
 			moves[i].Done = true
-			sh.say("%s moved to %s", s.Instance, s.To)
+			cmd.infof("%s moved to %s", s.Instance, s.To)
 		case errors.Is(err, store.ErrConflict), errors.Is(err, fleet.ErrStale):
 			moves[i].Error = err.Error()
-			sh.say("%s stays: %v", s.Instance, err)
+			cmd.infof("%s stays: %v", s.Instance, err)
 		default:
 			return err
 		}
-		if f, err = sh.readFleet(ctx); err != nil {
+		if f, err = cmd.readFleet(ctx); err != nil {
 			return err
 		}
 	}

@@ -15,7 +15,7 @@ import (
 
 func regionsVerb() verb {
 	return verb{
-		name: "regions", usage: "list the regions, and how much is free in each", max: 0,
+		name: "regions", usage: "list the regions, and how much is free in each", maxArgs: 0,
 		text: `One line for each region: its status, how many machines it has, what is free of all their cores and memory, the
 largest vm that fits onto one of them now, and when any of it last changed (UTC), as far as the history of intent and the
 reports of agents tell. --filter takes a status such as "Degraded Performance", or online, maintenance or offline.`,
@@ -42,7 +42,7 @@ type regionRow struct {
 	Updated  time.Time
 }
 
-// document is a row for programs.
+// document returns a row for programs.
 func (r regionRow) document() map[string]any {
 	d := map[string]any{"code": r.Code, "location": r.Location, "status": r.Status, "machines": r.Machines, "vms": r.VMs,
 		"total": shareJSON(r.Total), "free": shareJSON(r.Free), "largest": shareJSON(r.Largest), "updated_at": nil}
@@ -52,19 +52,19 @@ func (r regionRow) document() map[string]any {
 	return d
 }
 
-// shareJSON is a share for programs: memory in bytes, so that nobody has to read units.
+// shareJSON returns a share for programs: memory in bytes, so that no units need parsing.
 func shareJSON(s intent.Share) map[string]any {
 	return map[string]any{"cores": s.Cores, "memory_bytes": int64(s.Memory)}
 }
 
-func regions(ctx context.Context, sh *shell) error {
-	now, err := sh.inventory(ctx)
+func regions(ctx context.Context, cmd *command) error {
+	now, err := cmd.readInventory(ctx)
 	if err != nil {
 		return err
 	}
 	all := now.regionRows()
-	rows := slices.DeleteFunc(slices.Clone(all), func(r regionRow) bool { return !statusIs(r.Status, sh.flags.String("filter")) })
-	err = sorted(rows, sh.flags.String("sort"), map[string]func(a, b regionRow) int{
+	rows := slices.DeleteFunc(slices.Clone(all), func(r regionRow) bool { return !statusIs(r.Status, cmd.flags.String("filter")) })
+	err = sortRows(rows, cmd.flags.String("sort"), map[string]func(a, b regionRow) int{
 		"code":     func(a, b regionRow) int { return cmp.Compare(a.Code, b.Code) },
 		"location": func(a, b regionRow) int { return cmp.Compare(a.Location, b.Location) },
 		"status":   func(a, b regionRow) int { return cmp.Compare(rank(a.Status), rank(b.Status)) },
@@ -75,32 +75,32 @@ func regions(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	if sh.json {
+	if cmd.json {
 		documents := make([]map[string]any, 0, len(rows))
 		for _, r := range rows {
 			documents = append(documents, r.document())
 		}
-		return sh.printJSON("regions", map[string]any{"index": now.index, "regions": documents})
+		return cmd.printJSON("regions", map[string]any{"index": now.index, "regions": documents})
 	}
 	if len(rows) == 0 {
-		sh.say("%s", noRegions(all, sh.flags.String("filter")))
+		cmd.infof("%s", noRegions(all, cmd.flags.String("filter")))
 		return nil
 	}
 	cells := make([][]string, 0, len(rows))
 	for _, r := range rows {
 		largest := ""
 		if r.Largest.Cores > 0 && r.Largest.Memory > 0 {
-			largest = strconv.Itoa(r.Largest.Cores) + " × " + sizeFor(r.Largest.Memory)
+			largest = strconv.Itoa(r.Largest.Cores) + " × " + shortSize(r.Largest.Memory)
 		}
 		cells = append(cells, []string{string(r.Code), r.Location, r.Status, strconv.Itoa(len(r.Machines)), strconv.Itoa(r.VMs),
-			ofCores(r.Free.Cores, r.Total.Cores), ofMemory(r.Free.Memory, r.Total.Memory), largest, stamp(r.Updated)})
+			ofCores(r.Free.Cores, r.Total.Cores), ofMemory(r.Free.Memory, r.Total.Memory), largest, utcTime(r.Updated)})
 	}
-	sh.printTable([]string{"CODE", "LOCATION", "STATUS", "MACHINES", "VMS", "CORES FREE", "MEMORY FREE", "LARGEST FIT", "LAST UPDATE"}, cells)
+	cmd.printTable([]string{"CODE", "LOCATION", "STATUS", "MACHINES", "VMS", "CORES FREE", "MEMORY FREE", "LARGEST FIT", "LAST UPDATE"}, cells)
 	return nil
 }
 
-// regionRows adds the machines of each region up. What is not usable now counts as there, and not as free.
-func (n inventoryNow) regionRows() []regionRow {
+// regionRows sums up the machines of each region. An unusable machine counts as present, but not as free.
+func (n inventoryState) regionRows() []regionRow {
 	byCode := map[intent.Name]*regionRow{}
 	for _, code := range n.Codes() {
 		r := n.Regions[code]
@@ -120,7 +120,7 @@ func (n inventoryNow) regionRows() []regionRow {
 		}
 		r.Machines = append(r.Machines, string(m.Name()))
 		r.Total = r.Total.Plus(m.Spec.Whole())
-		if free := m.Free(); standing(m) == "ready" && free.Cores > 0 && free.Memory > 0 {
+		if free := m.Free(); machineState(m) == "ready" && free.Cores > 0 && free.Memory > 0 {
 			r.Free = r.Free.Plus(free)
 			if larger(free, r.Largest) {
 				r.Largest = free
@@ -138,7 +138,7 @@ func larger(a, b intent.Share) bool {
 	return a.Cores > b.Cores || a.Cores == b.Cores && a.Memory > b.Memory
 }
 
-// rank orders statuses as fly-cli did: what works, what is being worked on, what does not.
+// rank orders statuses as fly-cli did: operational, degraded, down.
 func rank(status string) int {
 	switch s := strings.ToLower(status); {
 	case s == "operational" || s == "online":
@@ -151,7 +151,7 @@ func rank(status string) int {
 	return 2
 }
 
-// statusIs reports whether a region of that status passes the filter.
+// statusIs reports whether a region with that status matches the filter.
 func statusIs(status, filter string) bool {
 	class := map[string]int{"online": 0, "maintenance": 1, "offline": 3}
 	wanted, isClass := class[strings.ToLower(filter)]

@@ -16,7 +16,7 @@ import (
 
 func rolloutVerb() verb {
 	return verb{
-		name: "rollout", usage: "make a version the active one and follow it to every node", args: "APP VERSION", min: 2, max: 2,
+		name: "rollout", usage: "make a version the active one and follow it to every node", args: "APP VERSION", minArgs: 2, maxArgs: 2,
 		text: `Writes one value: the config of the cluster, with VERSION active and what was active before prepared, so that it
 stays at hand. Of the versions that were active once, as many stay as keep in deploy_config says, the newest first; one
 that no node could install goes at once. If somebody else changes that value meanwhile, nothing is written. With --wait it
@@ -24,23 +24,23 @@ follows the reports until every node of the cluster runs VERSION, and ends at on
 cannot or when another version was made active. Other versions that fail are warnings.
 Exit code with --wait: 0 live, 2 not in time, 3 failed, 4 superseded, 5 cancelled, 6 store lost; "outcome" in -o json.`,
 		examples: []string{"platypus rollout slug 1.2 --wait", "platypus rollout slug 1.2 --cluster production --sha256 DIGEST"},
-		flags: append(rollFlags(),
+		flags: append(rolloutFlags(),
 			&cli.StringFlag{Name: "sha256", Usage: "of the artifact, 64 hexadecimal `DIGITS`"}),
-		run: func(ctx context.Context, sh *shell) error {
-			version, err := sh.name(1, "VERSION")
+		run: func(ctx context.Context, cmd *command) error {
+			version, err := cmd.nameArg(1, "VERSION")
 			if err != nil {
 				return err
 			}
-			r, err := sh.roll(ctx)
+			r, err := cmd.newRollout(ctx)
 			if err != nil {
 				return err
 			}
-			return r.to(ctx, version, sh.flags.String("sha256"))
+			return r.activate(ctx, version, cmd.flags.String("sha256"))
 		},
 	}
 }
 
-func rollFlags() []cli.Flag {
+func rolloutFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "cluster", Aliases: []string{"c"}, Usage: "which `CLUSTER`, when the app has more than one"},
 		boolFlag("wait", "follow the reports until it is live everywhere"),
@@ -50,104 +50,104 @@ func rollFlags() []cli.Flag {
 	}
 }
 
-// roll is one cluster of an app whose active version shall change.
-type roll struct {
-	sh           *shell
-	now          world.World
+// rollout is a change of the active version in one cluster of an app.
+type rollout struct {
+	cmd          *command
+	now          world.Snapshot
 	app, cluster intent.Name
 	config       intent.Pair
-	awaited      intent.Version // as it is declared once this was written
+	awaited      intent.Version // as declared by this rollout
 }
 
-// key is that of the config, below the intent prefix.
-func (r roll) key() string { return r.sh.below(r.sh.tree.Config(r.app, r.cluster)) }
+// key is the key of the config, below the intent prefix.
+func (r rollout) key() string { return r.cmd.intentKey(r.cmd.tree.Config(r.app, r.cluster)) }
 
-// roll reads the store and finds the cluster.
-func (sh *shell) roll(ctx context.Context) (roll, error) {
-	app, err := sh.name(0, "APP")
+// newRollout reads the store and finds the cluster.
+func (cmd *command) newRollout(ctx context.Context) (rollout, error) {
+	app, err := cmd.nameArg(0, "APP")
 	if err != nil {
-		return roll{}, err
+		return rollout{}, err
 	}
-	now, err := world.Read(ctx, sh.store, sh.tree)
+	now, err := world.Read(ctx, cmd.store, cmd.tree)
 	if err != nil {
-		return roll{}, err
+		return rollout{}, err
 	}
-	cluster, err := sh.clusterOf(now, app)
+	cluster, err := cmd.clusterOf(now, app)
 	if err != nil {
-		return roll{}, err
+		return rollout{}, err
 	}
-	key := strings.TrimPrefix(sh.tree.Config(app, cluster), string(sh.tree.Intent()))
+	key := strings.TrimPrefix(cmd.tree.Config(app, cluster), string(cmd.tree.Intent()))
 	config, found := now.Get(key)
 	if !found {
-		return roll{}, fmt.Errorf("%s is not declared: declare it once with platypus apply FILE", key)
+		return rollout{}, fmt.Errorf("%s is not declared: declare it once with platypus apply FILE", key)
 	}
-	return roll{sh: sh, now: now, app: app, cluster: cluster, config: config}, nil
+	return rollout{cmd: cmd, now: now, app: app, cluster: cluster, config: config}, nil
 }
 
-func (sh *shell) clusterOf(now world.World, app intent.Name) (intent.Name, error) {
+func (cmd *command) clusterOf(now world.Snapshot, app intent.Name) (intent.Name, error) {
 	known := now.Clusters(app)
-	if given := sh.flags.String("cluster"); given != "" {
+	if given := cmd.flags.String("cluster"); given != "" {
 		return intent.ParseName(given)
 	}
 	switch len(known) {
 	case 0:
-		return "", unknownApp(string(app), now.Apps())
+		return "", appNotDeclared(string(app), now.Apps())
 	case 1:
 		return known[0], nil
 	}
-	return "", usage("%s has the clusters %s: say which, with --cluster", app, inWords(known))
+	return "", usage("%s has the clusters %s: say which, with --cluster", app, andList(known))
 }
 
-// to writes the config and follows what becomes of it.
-func (r roll) to(ctx context.Context, version intent.Name, sha256 string) error {
+// activate writes the config and follows the rollout.
+func (r rollout) activate(ctx context.Context, version intent.Name, sha256 string) error {
 	value, err := change.Activate(r.config.Value, version, sha256)
 	if err != nil {
 		return err
 	}
-	for _, old := range r.excess(ctx, version) {
-		if value, err = change.Forget(value, old.version); err != nil {
+	for _, old := range r.versionsToPrune(ctx, version) {
+		if value, err = change.RemoveVersions(value, old.version); err != nil {
 			return err
 		}
-		r.sh.say("%s %s is dropped: %s", r.app, old.version, old.why)
+		r.cmd.infof("%s %s is dropped: %s", r.app, old.version, old.why)
 	}
 	if config, problems := intent.Decode[intent.Config](r.key(), value); problems.Err() == nil {
 		r.awaited = config.Versions[version]
 	}
-	p, err := r.sh.planEntries(r.now, []intentfile.Entry{intentfile.Made(r.key(), value)})
+	p, err := r.cmd.planEntries(r.now, []intentfile.Entry{intentfile.NewEntry(r.key(), value)})
 	if err != nil {
 		return err
 	}
-	if err := r.sh.checkIndex(r.now); err != nil {
+	if err := r.cmd.checkIndex(r.now); err != nil {
 		return err
 	}
 	commits := []history.Commit(nil)
 	if len(p.changes) > 0 {
-		if !r.sh.json {
-			p.show(r.sh)
+		if !r.cmd.json {
+			p.print(r.cmd)
 		}
-		if r.sh.flags.Bool("dry-run") {
-			return r.sh.wouldWrite(p, "rollout")
+		if r.cmd.flags.Bool("dry-run") {
+			return r.cmd.finishPlanDryRun(p, "rollout")
 		}
 		request := history.Request{Note: history.Note{Message: fmt.Sprintf("%s %s to %s", r.app, version, r.cluster)}}
-		if commits, err = r.sh.commit(ctx, p.changes, request); err != nil {
+		if commits, err = r.cmd.commit(ctx, p.changes, request); err != nil {
 			return err
 		}
-		r.sh.wrote(fmt.Sprintf("%s %s is active in %s", r.app, version, r.cluster), commits)
+		r.cmd.reportWritten(fmt.Sprintf("%s %s is active in %s", r.app, version, r.cluster), commits)
 	} else {
-		r.sh.say("%s %s is active in %s already", r.app, version, r.cluster)
+		r.cmd.infof("%s %s is active in %s already", r.app, version, r.cluster)
 	}
-	return r.ended(ctx, version, p, commits)
+	return r.finish(ctx, version, p, commits)
 }
 
-// ended waits, where that is asked for, and tells how it ended.
-func (r roll) ended(ctx context.Context, version intent.Name, p plan, commits []history.Commit) error {
-	document := p.document(r.sh)
+// finish waits, if --wait is given, and reports the outcome.
+func (r rollout) finish(ctx context.Context, version intent.Name, p plan, commits []history.Commit) error {
+	document := p.document(r.cmd)
 	document["app"], document["cluster"], document["version"], document["rows"] = r.app, r.cluster, version, nil
 	var failed error
-	if !r.sh.flags.Bool("wait") {
-		r.sh.say("next: platypus status --app %s --watch", r.app)
+	if !r.cmd.flags.Bool("wait") {
+		r.cmd.infof("next: platypus status --app %s --watch", r.app)
 	} else {
-		rows, end, err := r.follow(ctx, version)
+		rows, end, err := r.wait(ctx, version)
 		if rows == nil {
 			return err
 		}
@@ -156,9 +156,9 @@ func (r roll) ended(ctx context.Context, version intent.Name, p plan, commits []
 		}
 		document["rows"], document["outcome"] = rows, end
 	}
-	if r.sh.json {
-		tell(document, commits)
-		if err := r.sh.printJSON("rollout/2", document); err != nil {
+	if r.cmd.json {
+		addCommits(document, commits)
+		if err := r.cmd.printJSON("rollout/2", document); err != nil {
 			return err
 		}
 	}

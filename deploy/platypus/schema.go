@@ -10,12 +10,12 @@ import (
 
 func schemaVerb() verb {
 	return verb{
-		name: "schema", usage: "print the JSON Schema of intent, for editors and generators", args: "[KIND]", min: 0, max: 1,
+		name: "schema", usage: "print the JSON Schema of intent, for editors and generators", args: "[KIND]", minArgs: 0, maxArgs: 1,
 		text: `Prints the schema (2020-12) of one kind of value: ` + strings.Join(schema.Kinds(), ", ") + `.
 Without KIND it is that of an intent file, keys and all. A file may name it in a member "$schema".`,
 		examples: []string{"platypus schema > intent.schema.json", "platypus schema deploy_config"},
-		run: func(_ context.Context, sh *shell) error {
-			kind := append(sh.args, "file")[0]
+		run: func(_ context.Context, cmd *command) error {
+			kind := append(cmd.args, "file")[0]
 			document, err := schema.Document(kind)
 			if err != nil {
 				if near := flagline.Nearest(kind, schema.Kinds()); near != "" {
@@ -23,7 +23,7 @@ Without KIND it is that of an intent file, keys and all. A file may name it in a
 				}
 				return usage("%w", err)
 			}
-			sh.print("%s", document)
+			cmd.printf("%s", document)
 			return nil
 		},
 	}

@@ -14,12 +14,12 @@ import (
 	"github.com/platypus-platform/platypus/intent/wasm"
 )
 
-// maxModule is the largest module that can be published, in bytes.
+// maxModule is the size limit of a module, in bytes.
 const maxModule = 256 << 20
 
 func seedVerb() verb {
 	return verb{
-		name: "seed", usage: "publish a WebAssembly module, and have nodes keep it ready", args: "FILE NAME", min: 2, max: 2,
+		name: "seed", usage: "publish a WebAssembly module, and have nodes keep it ready", args: "FILE NAME", minArgs: 2, maxArgs: 2,
 		text: `Checks the module, gives it to this node's seed-placer as a blob, and declares seeds/NAME with its digest. What was
 declared before and no flag changes stays as it is. A module that cannot run is refused, with the reason, and nothing is
 declared. The module is a WASI preview 1 command (GOOS=wasip1 GOARCH=wasm go build) or a reactor.`,
@@ -44,27 +44,27 @@ declared. The module is a WASI preview 1 command (GOOS=wasip1 GOARCH=wasm go bui
 	}
 }
 
-func publishSeed(ctx context.Context, sh *shell) error {
-	name, err := sh.name(1, "NAME")
+func publishSeed(ctx context.Context, cmd *command) error {
+	name, err := cmd.nameArg(1, "NAME")
 	if err != nil {
 		return err
 	}
-	module, err := readModule(sh.args[0])
+	module, err := readModule(cmd.args[0])
 	if err != nil {
 		return err
 	}
-	members, err := seedMembers(sh)
+	members, err := seedMembers(cmd)
 	if err != nil {
 		return err
 	}
-	if err := checkModule(sh.args[0], module, members); err != nil {
+	if err := checkModule(cmd.args[0], module, members); err != nil {
 		return err
 	}
-	k, err := sh.putBlob(ctx, inMemory(module))
+	k, err := cmd.putBlob(ctx, inMemory(module))
 	if err != nil {
 		return err
 	}
-	return sh.publish(ctx, "seeds/"+string(name), fmt.Sprintf("seed %s is sha256:%.12s", name, k.SHA256), func(now map[string]any) {
+	return cmd.publish(ctx, "seeds/"+string(name), fmt.Sprintf("seed %s is sha256:%.12s", name, k.SHA256), func(now map[string]any) {
 		delete(now, "sha256")
 		now["source"] = "sha256:" + k.SHA256
 		for member, value := range members {
@@ -86,7 +86,7 @@ func readModule(path string) ([]byte, error) {
 	return module, err
 }
 
-// checkModule refuses what could not run as it is about to be declared.
+// checkModule refuses a module that could not run as declared.
 func checkModule(path string, module []byte, members map[string]any) error {
 	facts, err := wasm.Read(module)
 	if err != nil {
@@ -115,25 +115,25 @@ func asStrings(v any) []string {
 	return list
 }
 
-// seedMembers are the members that flags set.
-func seedMembers(sh *shell) (map[string]any, error) {
+// seedMembers returns the members that flags set.
+func seedMembers(cmd *command) (map[string]any, error) {
 	members := map[string]any{}
 	for _, flag := range []string{"min-replicas", "max-replicas", "memory", "timeout", "abi", "instance", "region", "spread", "trusted"} {
-		if sh.flags.IsSet(flag) {
-			members[strings.ReplaceAll(flag, "-", "_")] = sh.flags.Value(flag)
+		if cmd.flags.IsSet(flag) {
+			members[strings.ReplaceAll(flag, "-", "_")] = cmd.flags.Value(flag)
 		}
 	}
 	for _, flag := range []string{"egress", "calls"} {
-		if sh.flags.IsSet(flag) {
-			members[flag] = sh.flags.StringSlice(flag)
+		if cmd.flags.IsSet(flag) {
+			members[flag] = cmd.flags.StringSlice(flag)
 		}
 	}
 	for flag, member := range map[string]string{"label": "labels", "env": "env"} {
-		if !sh.flags.IsSet(flag) {
+		if !cmd.flags.IsSet(flag) {
 			continue
 		}
 		pairs := map[string]string{}
-		for _, text := range slices.Clone(sh.flags.StringSlice(flag)) {
+		for _, text := range slices.Clone(cmd.flags.StringSlice(flag)) {
 			key, value, ok := strings.Cut(text, "=")
 			if !ok || key == "" {
 				return nil, usage("--%s %q is not KEY=VALUE", flag, text)

@@ -15,41 +15,41 @@ import (
 
 func showVerb() verb {
 	return verb{
-		name: "show", usage: "show one commit with all that it changed", args: "POINT", min: 1, max: 1,
+		name: "show", usage: "show one commit with all that it changed", args: "POINT", minArgs: 1, maxArgs: 1,
 		text: `Prints who made a commit, when and why, and every key that it changed, member by member.
-` + pointText,
+` + revisionText,
 		examples: []string{"platypus show 42", "platypus show golden -o json"},
 		flags:    []cli.Flag{outputFlag()},
-		run: func(ctx context.Context, sh *shell) error {
-			seq, err := sh.seq(ctx, sh.args[0])
+		run: func(ctx context.Context, cmd *command) error {
+			seq, err := cmd.resolveRevision(ctx, cmd.args[0])
 			if err != nil {
 				return err
 			}
-			c, err := sh.history().Show(ctx, seq)
+			c, err := cmd.history().Show(ctx, seq)
 			if err != nil {
 				return err
 			}
-			changes, err := sh.changesOf(ctx, c)
+			changes, err := cmd.changesOf(ctx, c)
 			if err != nil {
 				return err
 			}
-			if sh.json {
-				members := document(c)
+			if cmd.json {
+				members := commitJSON(c)
 				members["diff"] = changes
-				return sh.printJSON("show", members)
+				return cmd.printJSON("show", members)
 			}
-			sh.showCommit(c, changes)
+			cmd.showCommit(c, changes)
 			return nil
 		},
 	}
 }
 
-// changesOf is what a commit changed, seen against the state before it. Of the first commit that is kept nothing before
-// is known.
-func (sh *shell) changesOf(ctx context.Context, c history.Commit) ([]change.Change, error) {
-	before, err := sh.history().At(ctx, c.Seq-1)
+// changesOf returns the changes of a commit, compared with the state before it. Before the first retained commit, that
+// state is unknown.
+func (cmd *command) changesOf(ctx context.Context, c history.Commit) ([]change.Change, error) {
+	before, err := cmd.history().At(ctx, c.Seq-1)
 	if errors.Is(err, history.ErrCompacted) {
-		sh.say("note: what stood before commit %d was compacted: it is shown as if nothing had", c.Seq)
+		cmd.infof("note: what stood before commit %d was compacted: it is shown as if nothing had", c.Seq)
 		before, err = &history.State{}, nil
 	}
 	if err != nil {
@@ -63,7 +63,7 @@ func (sh *shell) changesOf(ctx context.Context, c history.Commit) ([]change.Chan
 	return changes, nil
 }
 
-// dataOf is a value of a state, nil when it is absent and never nil otherwise.
+// dataOf returns a value of a state: nil if absent, and never nil otherwise.
 func dataOf(s *history.State, key string) []byte {
 	v, found := s.Get(key)
 	if found && v.Data == nil {
@@ -79,14 +79,14 @@ func valueOf(x history.Change) []byte {
 	return x.Value
 }
 
-func (sh *shell) showCommit(c history.Commit, changes []change.Change) {
-	line := func(name, format string, args ...any) { sh.print("%-8s %s", name, fmt.Sprintf(format, args...)) }
-	line("commit", "%s", sh.style.yellow(fmt.Sprint(c.Seq)))
-	line("author", "%s", sh.who(c))
-	line("time", "%s", sh.stamp(c.At))
+func (cmd *command) showCommit(c history.Commit, changes []change.Change) {
+	line := func(name, format string, args ...any) { cmd.printf("%-8s %s", name, fmt.Sprintf(format, args...)) }
+	line("commit", "%s", cmd.style.yellow(fmt.Sprint(c.Seq)))
+	line("author", "%s", cmd.authorText(c))
+	line("time", "%s", cmd.localTime(c.At))
 	line("kind", "%s", strings.TrimSuffix(string(c.Kind)+", via "+c.Note.Via, ", via "))
 	line("index", "%d", c.Index)
-	line("hash", "%s", sh.style.dim(c.Hash.String()))
+	line("hash", "%s", cmd.style.dim(c.Hash.String()))
 	if c.Note.Reverts > 0 {
 		line("reverts", "%d", c.Note.Reverts)
 	}
@@ -94,50 +94,50 @@ func (sh *shell) showCommit(c history.Commit, changes []change.Change) {
 		line("from", "commit %d of %s", p.Seq, p.Root)
 	}
 	if c.Note.Message != "" {
-		sh.print("")
+		cmd.printf("")
 		for line := range strings.Lines(strings.TrimSpace(c.Note.Message)) {
-			sh.print("    %s", tame(strings.TrimSuffix(line, "\n")))
+			cmd.printf("    %s", printable(strings.TrimSuffix(line, "\n")))
 		}
-		sh.print("")
+		cmd.printf("")
 	}
 	for i, x := range changes {
-		sh.showChange(x)
+		cmd.printChange(x)
 		if s := c.Changes[i].Seen; s != nil {
 			again := ""
 			if c.Changes[i].Recreated {
 				again = "; it was deleted and created anew"
 			}
-			sh.print("    %s", sh.style.dim(seen(*s)+again))
+			cmd.printf("    %s", cmd.style.dim(intervalText(*s)+again))
 		}
 	}
 }
 
 func diffVerb() verb {
 	return verb{
-		name: "diff", usage: "show what differs between two points", args: "POINT [POINT] [KEY|PREFIX/]", min: 1, max: 3,
+		name: "diff", usage: "show what differs between two points", args: "POINT [POINT] [KEY|PREFIX/]", minArgs: 1, maxArgs: 3,
 		text: `Compares the whole tree, one key or all below a prefix, member by member, as it stood at two points; with one point,
 against the newest commit.
-` + pointText,
+` + revisionText,
 		examples: []string{"platypus diff 1 3", `platypus diff "yesterday 15:00" head clusters/slug/`},
 		flags:    []cli.Flag{outputFlag()},
 		run:      diff,
 	}
 }
 
-func diff(ctx context.Context, sh *shell) error {
-	texts, only := slices.Clone(sh.args), ""
+func diff(ctx context.Context, cmd *command) error {
+	texts, only := slices.Clone(cmd.args), ""
 	if last := texts[len(texts)-1]; len(texts) > 1 && strings.Contains(last, "/") {
-		only, texts = sh.key(last), texts[:len(texts)-1]
+		only, texts = cmd.intentKeyArg(last), texts[:len(texts)-1]
 	}
 	switch len(texts) {
 	case 1:
 		texts = append(texts, "head")
 	case 3:
-		known, err := sh.everDeclared(ctx)
+		known, err := cmd.everDeclaredKeys(ctx)
 		if err != nil {
 			return err
 		}
-		meant := meantKey(texts[2], known)
+		meant := intendedKey(texts[2], known)
 		if meant == "" {
 			meant = "clusters/slug/"
 		}
@@ -145,50 +145,50 @@ func diff(ctx context.Context, sh *shell) error {
 	}
 	var states [2]*history.State
 	for i, text := range texts {
-		seq, err := sh.seq(ctx, text)
+		seq, err := cmd.resolveRevision(ctx, text)
 		if err != nil {
 			return err
 		}
-		if states[i], err = sh.at(ctx, seq); err != nil {
+		if states[i], err = cmd.at(ctx, seq); err != nil {
 			return err
 		}
 	}
 	changes := between(states[0], states[1], only)
 	if len(changes) == 0 && only != "" {
-		if err := sh.mustKnow(ctx, only); err != nil {
+		if err := cmd.checkKnown(ctx, only); err != nil {
 			return err
 		}
 	}
-	if sh.json {
-		return sh.printJSON("diff", map[string]any{"from": states[0].Seq, "to": states[1].Seq, "changes": changes})
+	if cmd.json {
+		return cmd.printJSON("diff", map[string]any{"from": states[0].Seq, "to": states[1].Seq, "changes": changes})
 	}
 	if len(changes) == 0 {
-		sh.say("nothing differs between commit %d and commit %d", states[0].Seq, states[1].Seq)
+		cmd.infof("nothing differs between commit %d and commit %d", states[0].Seq, states[1].Seq)
 	}
 	for _, c := range changes {
-		sh.showChange(c)
+		cmd.printChange(c)
 	}
 	return nil
 }
 
-// at reads a state and says which entries on the way could not be believed.
-func (sh *shell) at(ctx context.Context, seq uint64) (*history.State, error) {
-	s, err := sh.history().At(ctx, seq)
+// at reads a state and warns of entries that failed verification.
+func (cmd *command) at(ctx context.Context, seq uint64) (*history.State, error) {
+	s, err := cmd.history().At(ctx, seq)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range s.Faults {
-		sh.say("%s %v; what it changed is missing here", sh.style.red("warning:"), f.Err)
+		cmd.infof("%s %v; what it changed is missing here", cmd.style.red("warning:"), f.Err)
 	}
 	return s, nil
 }
 
-// covers reports whether a key is meant by a key, by a prefix that ends in "/", or by nothing in particular.
+// covers reports whether a key matches a key, a prefix that ends in "/", or the empty filter.
 func covers(only, key string) bool {
 	return only == "" || only == key || strings.HasSuffix(only, "/") && strings.HasPrefix(key, only)
 }
 
-// between is what differs between two states, by key.
+// between returns the differences between two states, by key.
 func between(a, b *history.State, only string) []change.Change {
 	keys := []string{}
 	for _, s := range []*history.State{a, b} {

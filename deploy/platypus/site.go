@@ -23,7 +23,7 @@ import (
 
 func siteVerb() verb {
 	return verb{
-		name: "site", usage: "publish a folder as a static site on every node", args: "DIR NAME", min: 2, max: 2,
+		name: "site", usage: "publish a folder as a static site on every node", args: "DIR NAME", minArgs: 2, maxArgs: 2,
 		text: `Gives every file below DIR to this node's seed-placer as a blob and declares sites/NAME with the list of them. Nodes
 answer for the host NAME and for each --host. Files whose name begins with a dot, and links, are left out and listed.
 404.html answers for what is not there; with --fallback another page does, as single-page apps want it.`,
@@ -40,20 +40,20 @@ answer for the host NAME and for each --host. Files whose name begins with a dot
 	}
 }
 
-func publishSite(ctx context.Context, sh *shell) error {
-	name, err := sh.name(1, "NAME")
+func publishSite(ctx context.Context, cmd *command) error {
+	name, err := cmd.nameArg(1, "NAME")
 	if err != nil {
 		return err
 	}
 	redirects := map[string]string{}
-	for _, text := range sh.flags.StringSlice("redirect") {
+	for _, text := range cmd.flags.StringSlice("redirect") {
 		from, to, ok := strings.Cut(text, "=")
 		if !ok {
 			return usage("--redirect %q is not FROM=TO", text)
 		}
 		redirects[from] = to
 	}
-	manifest, err := sh.manifest(ctx, sh.args[0])
+	manifest, err := cmd.manifest(ctx, cmd.args[0])
 	if err != nil {
 		return err
 	}
@@ -61,20 +61,20 @@ func publishSite(ctx context.Context, sh *shell) error {
 	if err != nil {
 		return err
 	}
-	k, err := sh.putBlob(ctx, inMemory(data))
+	k, err := cmd.putBlob(ctx, inMemory(data))
 	if err != nil {
 		return err
 	}
 	what := fmt.Sprintf("site %s is %s", name, plural(len(manifest.Files), "file"))
-	return sh.publish(ctx, "sites/"+string(name), what, func(now map[string]any) {
+	return cmd.publish(ctx, "sites/"+string(name), what, func(now map[string]any) {
 		now["manifest"] = "sha256:" + k.SHA256
 		for flag, member := range map[string]string{"fallback": "fallback", "not-found": "not_found", "max-age": "max_age"} {
-			if sh.flags.IsSet(flag) {
-				now[member] = sh.flags.String(flag)
+			if cmd.flags.IsSet(flag) {
+				now[member] = cmd.flags.String(flag)
 			}
 		}
-		if sh.flags.IsSet("host") {
-			now["hosts"] = slices.Clone(sh.flags.StringSlice("host"))
+		if cmd.flags.IsSet("host") {
+			now["hosts"] = slices.Clone(cmd.flags.StringSlice("host"))
 		}
 		if len(redirects) > 0 {
 			now["redirects"] = redirects
@@ -82,9 +82,9 @@ func publishSite(ctx context.Context, sh *shell) error {
 	})
 }
 
-// manifest publishes the files of a folder and returns the list of them. The folder is opened once, and nothing outside
-// of it is read, whatever links say.
-func (sh *shell) manifest(ctx context.Context, dir string) (intent.Manifest, error) {
+// manifest publishes the files of a folder and returns their list. The folder is opened as a root: links cannot lead
+// outside of it.
+func (cmd *command) manifest(ctx context.Context, dir string) (intent.Manifest, error) {
 	m := intent.Manifest{Files: map[string]intent.File{}}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -98,7 +98,7 @@ func (sh *shell) manifest(ctx context.Context, dir string) (intent.Manifest, err
 		case at == ".":
 			return nil
 		case strings.HasPrefix(entry.Name(), "."):
-			sh.say("left out: %s: its name begins with a dot", at)
+			cmd.infof("left out: %s: its name begins with a dot", at)
 			if entry.IsDir() {
 				return fs.SkipDir
 			}
@@ -106,12 +106,12 @@ func (sh *shell) manifest(ctx context.Context, dir string) (intent.Manifest, err
 		case entry.IsDir():
 			return nil
 		case !entry.Type().IsRegular():
-			sh.say("left out: %s: it is no plain file", at)
+			cmd.infof("left out: %s: it is no plain file", at)
 			return nil
 		case strings.ContainsAny(at, "\x00\\"):
 			return fmt.Errorf("publish %q: the name cannot be a path of a site", at)
 		}
-		file, err := sh.publishPage(ctx, root, at)
+		file, err := cmd.publishPage(ctx, root, at)
 		m.Files["/"+at] = file
 		return err
 	})
@@ -121,9 +121,9 @@ func (sh *shell) manifest(ctx context.Context, dir string) (intent.Manifest, err
 	return m, err
 }
 
-// publishPage publishes one file, and beside it the same compressed where that saves a tenth.
-func (sh *shell) publishPage(ctx context.Context, root *os.Root, at string) (intent.File, error) {
-	k, err := sh.putBlob(ctx, func() (io.ReadSeekCloser, error) { return root.Open(at) })
+// publishPage publishes one file, and a compressed copy if that is at least a tenth smaller.
+func (cmd *command) publishPage(ctx context.Context, root *os.Root, at string) (intent.File, error) {
+	k, err := cmd.putBlob(ctx, func() (io.ReadSeekCloser, error) { return root.Open(at) })
 	if err != nil {
 		return intent.File{}, err
 	}
@@ -142,7 +142,7 @@ func (sh *shell) publishPage(ctx context.Context, root *os.Root, at string) (int
 	if err != nil || int64(packed.Len()) > k.Size*9/10 {
 		return file, err
 	}
-	k, err = sh.putBlob(ctx, inMemory(packed.Bytes()))
+	k, err = cmd.putBlob(ctx, inMemory(packed.Bytes()))
 	file.Gzip = k.SHA256
 	return file, err
 }

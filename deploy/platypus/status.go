@@ -14,12 +14,12 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// lookAgain is how often a verb that follows the reports reads them.
-const lookAgain = 500 * time.Millisecond
+// pollInterval is how often a waiting verb reads the reports.
+const pollInterval = 500 * time.Millisecond
 
 func statusVerb() verb {
 	return verb{
-		name: "status", usage: "show where every app stands on every node, and every seed, site, blob and vm", max: 0,
+		name: "status", usage: "show where every app stands on every node, and every seed, site, blob and vm", maxArgs: 0,
 		text: `One line for each app on each node: the active version, what is installed, which ports are open, what is live,
 and, when something is not as declared, the first thing that the rest waits for. An app that an allocator placed is
 listed like one that a person put there. All of it is what the agents reported; an agent that does not report or is not
@@ -41,26 +41,26 @@ On a terminal that is too narrow, reasons stand on lines of their own.
 	}
 }
 
-// overview is what status shows of a world.
-type overview struct {
+// statusRows are the rows that status shows.
+type statusRows struct {
 	rows  []world.Row
 	seeds []world.SeedRow
 	items []world.Item
 }
 
-func (o overview) size() int { return len(o.rows) + len(o.seeds) + len(o.items) }
+func (o statusRows) size() int { return len(o.rows) + len(o.seeds) + len(o.items) }
 
-// open describes everything that is not converged, each with the command that says more.
-func (o overview) open() (lines, next []string) {
+// pendingItems describes everything that is not converged, each with the command for details.
+func (o statusRows) pendingItems() (lines, next []string) {
 	for _, r := range o.rows {
 		if !r.Converged() {
-			lines = append(lines, fmt.Sprintf("%s on %s is %s: %s", r.App, r.Node, r.Phase, bare(r.Phase, r.Reason)))
+			lines = append(lines, fmt.Sprintf("%s on %s is %s: %s", r.App, r.Node, r.Phase, reasonOnly(r.Phase, r.Reason)))
 			next = append(next, fmt.Sprintf("platypus why %s %s", r.App, r.Node))
 		}
 	}
 	for _, s := range o.seeds {
 		if !s.Converged() {
-			lines = append(lines, fmt.Sprintf("seed %s is %s: %s", s.Seed, s.Phase, bare(s.Phase, s.Reason)))
+			lines = append(lines, fmt.Sprintf("seed %s is %s: %s", s.Seed, s.Phase, reasonOnly(s.Phase, s.Reason)))
 			next = append(next, fmt.Sprintf("platypus explain %s", s.Seed))
 		}
 	}
@@ -68,7 +68,7 @@ func (o overview) open() (lines, next []string) {
 		if i.Converged() {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("%s %s is %s: %s", i.Kind, i.Name, i.Phase, bare(i.Phase, i.Reason)))
+		lines = append(lines, fmt.Sprintf("%s %s is %s: %s", i.Kind, i.Name, i.Phase, reasonOnly(i.Phase, i.Reason)))
 		switch i.Kind {
 		case world.KindSite, world.KindBlob, world.KindVM:
 			next = append(next, fmt.Sprintf("platypus explain %s", i.Name))
@@ -79,66 +79,66 @@ func (o overview) open() (lines, next []string) {
 	return lines, next
 }
 
-func status(ctx context.Context, sh *shell) error {
+func status(ctx context.Context, cmd *command) error {
 	shown := ""
 	for {
-		w, err := world.ReadAll(ctx, sh.store, sh.tree)
+		w, err := world.ReadAll(ctx, cmd.store, cmd.tree)
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		o, err := sh.pick(w)
+		o, err := cmd.selectRows(w)
 		if err != nil {
 			return err
 		}
 		if now := fmt.Sprint(o); now != shown {
 			shown = now
-			if err := sh.showStatus(w, o); err != nil {
+			if err := cmd.printStatus(w, o); err != nil {
 				return err
 			}
 		}
-		if !sh.flags.Bool("watch") {
-			return sh.verdict(w, o)
+		if !cmd.flags.Bool("watch") {
+			return cmd.checkStatus(w, o)
 		}
-		pause(ctx, lookAgain)
+		pause(ctx, pollInterval)
 	}
 }
 
-// pick returns the rows that the flags ask for. A name that nothing is declared for is a mistake, not an empty answer.
-func (sh *shell) pick(w world.World) (overview, error) {
-	node, app := intent.Name(sh.flags.String("node")), sh.flags.String("app")
-	o := overview{rows: []world.Row{}, seeds: []world.SeedRow{}, items: []world.Item{}}
+// selectRows returns the rows that the flags select. An undeclared name is an error, not an empty result.
+func (cmd *command) selectRows(w world.Snapshot) (statusRows, error) {
+	node, app := intent.Name(cmd.flags.String("node")), cmd.flags.String("app")
+	o := statusRows{rows: []world.Row{}, seeds: []world.SeedRow{}, items: []world.Item{}}
 	for _, r := range w.Rows() {
 		if (node == "" || r.Node == node) && (app == "" || string(r.App) == app) {
 			o.rows = append(o.rows, r)
 		}
 	}
 	if app != "" {
-		return o, sh.noSuchApp(w, o, app)
+		return o, cmd.appNotFound(w, o, app)
 	}
 	for _, s := range w.Seeds() {
-		if node == "" || slices.Contains(s.Nodes, node) || w.Hinders(node, string(s.Seed)) {
+		if node == "" || slices.Contains(s.Nodes, node) || w.PlacerPending(node, string(s.Seed)) {
 			o.seeds = append(o.seeds, s)
 		}
 	}
 	for _, i := range w.Items() {
-		if node == "" || slices.Contains(i.Nodes, node) || i.Kind == world.KindSite && w.Hinders(node, "site/"+i.Name) {
+		if node == "" || slices.Contains(i.Nodes, node) || i.Kind == world.KindSite && w.PlacerPending(node, "site/"+i.Name) {
 			o.items = append(o.items, i)
 		}
 	}
 	if lost, is := w.LostPlacer(node); is {
 		o.items = append(o.items, lost)
 	}
-	if o.size() == 0 && node != "" && !w.Alive[world.Who{Agent: world.SeedPlacer, Node: node}] {
-		return o, unknown("node", string(node), w.Nodes())
+	if o.size() == 0 && node != "" && !w.Alive[world.AgentID{Agent: world.SeedPlacer, Node: node}] {
+		return o, notDeclared("node", string(node), w.Nodes())
 	}
 	return o, nil
 }
 
-// noSuchApp says why there is no row for an app that was asked for.
-func (sh *shell) noSuchApp(w world.World, o overview, app string) error {
+// appNotFound says why there is no row for a requested app.
+func (cmd *command) appNotFound(w world.Snapshot, o statusRows, app string) error {
 	if len(o.rows) > 0 {
 		return nil
 	}
@@ -153,84 +153,84 @@ func (sh *shell) noSuchApp(w world.World, o overview, app string) error {
 	if slices.Contains(w.Apps(), intent.Name(app)) {
 		return fmt.Errorf("%s is declared and on no node; next: declare nodes/NODE/%s, or platypus launch --app %s --help", app, app, app)
 	}
-	return unknownApp(app, w.Apps())
+	return appNotDeclared(app, w.Apps())
 }
 
-func (sh *shell) showStatus(w world.World, o overview) error {
-	if sh.json {
-		lines, _ := o.open()
-		return sh.printJSON("status/2", map[string]any{"index": w.Index, "converged": len(lines) == 0 && len(w.Denied) == 0,
+func (cmd *command) printStatus(w world.Snapshot, o statusRows) error {
+	if cmd.json {
+		lines, _ := o.pendingItems()
+		return cmd.printJSON("status/2", map[string]any{"index": w.Index, "converged": len(lines) == 0 && len(w.Denied) == 0,
 			"rows": o.rows, "seeds": o.seeds, "items": o.items, "denied": append([]intent.Prefix{}, w.Denied...)})
 	}
 	for _, prefix := range w.Denied {
-		sh.say("note: the token may not read %s: what agents wrote there is not shown; next: platypus acl", prefix)
+		cmd.infof("note: the token may not read %s: what agents wrote there is not shown; next: platypus acl", prefix)
 	}
 	if o.size() == 0 && len(w.Pairs) == 0 {
-		sh.say("nothing is declared below %q yet; next: platypus apply FILE", sh.tree.Intent())
+		cmd.infof("nothing is declared below %q yet; next: platypus apply FILE", cmd.tree.Intent())
 		return nil
 	}
 	if o.size() == 0 {
-		sh.say("no app is on any node; next: platypus apply FILE, or platypus vms, where machines are")
+		cmd.infof("no app is on any node; next: platypus apply FILE, or platypus vms, where machines are")
 		return nil
 	}
 	gap := false
 	for _, part := range []struct {
 		rows int
 		show func()
-	}{{len(o.rows), func() { sh.showApps(o.rows) }}, {len(o.seeds), func() { sh.showSeeds(o.seeds) }}, {len(o.items), func() { sh.showItems(o.items) }}} {
+	}{{len(o.rows), func() { cmd.printApps(o.rows) }}, {len(o.seeds), func() { cmd.printSeeds(o.seeds) }}, {len(o.items), func() { cmd.printItems(o.items) }}} {
 		if part.rows == 0 {
 			continue
 		}
 		if gap {
-			sh.print("")
+			cmd.printf("")
 		}
 		gap = true
 		part.show()
 	}
-	sh.showHeld(w)
-	if sh.flags.Bool("watch") {
-		sh.print("")
+	cmd.printHeld(w)
+	if cmd.flags.Bool("watch") {
+		cmd.printf("")
 	}
 	return nil
 }
 
-// showHeld names the removals that wait for a person.
-func (sh *shell) showHeld(w world.World) {
-	order := func(a, b world.Who) int { return strings.Compare(string(a.Node)+a.Agent, string(b.Node)+b.Agent) }
+// printHeld lists the removals that wait for a person.
+func (cmd *command) printHeld(w world.Snapshot) {
+	order := func(a, b world.AgentID) int { return strings.Compare(string(a.Node)+a.Agent, string(b.Node)+b.Agent) }
 	for _, who := range slices.SortedFunc(maps.Keys(w.Reports), order) {
 		if held := w.Reports[who].Held; held != nil {
-			sh.say("%s on %s holds back the removal of %s: if that is meant, platypus confirm %s", who.Agent, who.Node,
+			cmd.infof("%s on %s holds back the removal of %s: if that is meant, platypus confirm %s", who.Agent, who.Node,
 				strings.Join(held.Removes, ", "), who.Node)
 		}
 	}
 }
 
-func (sh *shell) showApps(rows []world.Row) {
+func (cmd *command) printApps(rows []world.Row) {
 	now := time.Now()
 	cells := make([][]string, 0, len(rows))
 	for _, r := range rows {
 		cells = append(cells, []string{string(r.App), string(r.Node), r.Want, strings.Join(r.Installed, ", "), strings.Join(r.Ports, ", "), r.Live,
-			sh.style.phase(r.Phase), world.Age(r.Since, now), reason(r, now)})
+			cmd.style.colourPhase(r.Phase), world.Age(r.Since, now), rowReason(r, now)})
 	}
-	sh.printTable([]string{"APP", "NODE", "WANT", "INSTALLED", "PORTS", "LIVE", "PHASE", "SINCE", "REASON"}, cells)
+	cmd.printTable([]string{"APP", "NODE", "WANT", "INSTALLED", "PORTS", "LIVE", "PHASE", "SINCE", "REASON"}, cells)
 }
 
-// showSeeds has a table of its own: a seed has no columns in common with an app.
-func (sh *shell) showSeeds(seeds []world.SeedRow) {
+// printSeeds prints seeds in their own table, because no columns match those of apps.
+func (cmd *command) printSeeds(seeds []world.SeedRow) {
 	cells := make([][]string, 0, len(seeds))
 	for _, s := range seeds {
 		digest := ""
 		if s.Digest != "" {
 			digest = fmt.Sprintf("sha256:%.12s", s.Digest)
 		}
-		cells = append(cells, []string{string(s.Seed), digest, fmt.Sprintf("%d/%d", s.Ready, s.Wanted), few(s.Nodes),
-			sh.style.phase(s.Phase), bare(s.Phase, s.Reason)})
+		cells = append(cells, []string{string(s.Seed), digest, fmt.Sprintf("%d/%d", s.Ready, s.Wanted), firstNodes(s.Nodes),
+			cmd.style.colourPhase(s.Phase), reasonOnly(s.Phase, s.Reason)})
 	}
-	sh.printTable([]string{"SEED", "MODULE", "READY", "NODES", "PHASE", "REASON"}, cells)
+	cmd.printTable([]string{"SEED", "MODULE", "READY", "NODES", "PHASE", "REASON"}, cells)
 }
 
-// showItems has what sites, blobs and vms have in common.
-func (sh *shell) showItems(items []world.Item) {
+// printItems prints sites, blobs and vms.
+func (cmd *command) printItems(items []world.Item) {
 	cells := make([][]string, 0, len(items))
 	for _, i := range items {
 		name, ready := i.Name, fmt.Sprintf("%d/%d", i.Ready, i.Wanted)
@@ -240,13 +240,13 @@ func (sh *shell) showItems(items []world.Item) {
 		if i.Wanted == 0 && i.Phase == intent.PhaseInvalid {
 			ready = ""
 		}
-		cells = append(cells, []string{i.Kind, name, ready, few(i.Nodes), sh.style.phase(i.Phase), bare(i.Phase, i.Reason)})
+		cells = append(cells, []string{i.Kind, name, ready, firstNodes(i.Nodes), cmd.style.colourPhase(i.Phase), reasonOnly(i.Phase, i.Reason)})
 	}
-	sh.printTable([]string{"KIND", "NAME", "READY", "NODES", "PHASE", "REASON"}, cells)
+	cmd.printTable([]string{"KIND", "NAME", "READY", "NODES", "PHASE", "REASON"}, cells)
 }
 
-// few names the first nodes of many.
-func few(nodes []intent.Name) string {
+// firstNodes joins the first of many nodes.
+func firstNodes(nodes []intent.Name) string {
 	const most = 5
 	var words []string
 	for _, n := range nodes[:min(most, len(nodes))] {
@@ -259,28 +259,28 @@ func few(nodes []intent.Name) string {
 	return text
 }
 
-// reason says why a row is as it is, and how often that was tried.
-func reason(r world.Row, now time.Time) string {
-	text := bare(r.Phase, r.Reason)
-	if l, open := r.Deciding(); open && l.State.Phase == world.Failed {
-		if t := tries(l.State, now); t != "" {
+// rowReason says why a row is not converged, and how often it was tried.
+func rowReason(r world.Row, now time.Time) string {
+	text := reasonOnly(r.Phase, r.Reason)
+	if l, open := r.FirstPending(); open && l.State.Phase == world.Failed {
+		if t := retryText(l.State, now); t != "" {
 			text += " (" + t + ")"
 		}
 	}
 	return text
 }
 
-// verdict is the exit code of --check, with its reasons.
-func (sh *shell) verdict(w world.World, o overview) error {
-	if !sh.flags.Bool("check") {
+// checkStatus returns the exit code of --check, with its reasons.
+func (cmd *command) checkStatus(w world.Snapshot, o statusRows) error {
+	if !cmd.flags.Bool("check") {
 		return nil
 	}
-	lines, next := o.open()
+	lines, next := o.pendingItems()
 	for _, line := range lines {
-		sh.say("%s", line)
+		cmd.infof("%s", line)
 	}
 	if len(lines) > 0 {
-		sh.say("%d of %d are not converged; next: %s", len(lines), o.size(), next[0])
+		cmd.infof("%d of %d are not converged; next: %s", len(lines), o.size(), next[0])
 		return exit(exitPending)
 	}
 	if len(w.Denied) > 0 {

@@ -19,7 +19,7 @@ import (
 
 func storeVerb() verb {
 	return verb{
-		name: "store", usage: "serve the store of one machine, where there is no Consul", max: 0,
+		name: "store", usage: "serve the store of one machine, where there is no Consul", maxArgs: 0,
 		text: `Answers Consul's HTTP API for the KV, transactions, sessions and services of this one machine, out of memory and a
 durable log in --data. It listens at a unix socket, which our programs find by themselves, for its own user and, when
 root serves it, for the group platypus; whoever may connect may do everything. The consul command line takes
@@ -40,21 +40,21 @@ site. TCP is not encrypted: keep it on a loopback address.`,
 	}
 }
 
-func serveStore(ctx context.Context, sh *shell) error {
-	// There is nothing to read again, and HUP must not end a store.
+func serveStore(ctx context.Context, cmd *command) error {
+	// There is no configuration to reload, and HUP must not end the store.
 	signal.Ignore(syscall.SIGHUP)
-	config := embedded.Config{Data: sh.flags.String("data"), Listen: sh.flags.String("listen")}
-	config.NoToken = sh.flags.Bool("no-token")
-	config.Options.Node = sh.flags.String("node")
+	config := embedded.Config{Data: cmd.flags.String("data"), Listen: cmd.flags.String("listen")}
+	config.NoToken = cmd.flags.Bool("no-token")
+	config.Options.Node = cmd.flags.String("node")
 	return embedded.Serve(ctx, config, func(address string) {
-		sh.say("the store answers at %s, its data lies in %s; next: %s", address, config.Data, exports(config, address))
-		sh.warnOpen(config)
+		cmd.infof("the store answers at %s, its data lies in %s; next: %s", address, config.Data, exportLine(config, address))
+		cmd.warnReachable(config)
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 		go watchdog(ctx, client(config, address))
 	})
 }
 
-// tokenFile is what clients of a store need besides its address; "" for none.
+// tokenFile returns the token file that clients of a store need; "" for none.
 func tokenFile(config embedded.Config) string {
 	if config.NoToken || strings.HasPrefix(config.Listen, "unix:") {
 		return ""
@@ -70,8 +70,8 @@ func client(config embedded.Config, address string) store.Config {
 	return store.Config{Address: address, TokenFile: tokenFile(config)}
 }
 
-// exports is the line that lets a shell use a store.
-func exports(config embedded.Config, address string) string {
+// exportLine returns the shell line that selects a store.
+func exportLine(config embedded.Config, address string) string {
 	line := "export CONSUL_HTTP_ADDR=" + address
 	if file := tokenFile(config); file != "" {
 		line += " CONSUL_HTTP_TOKEN_FILE=" + file
@@ -79,22 +79,22 @@ func exports(config embedded.Config, address string) string {
 	return line
 }
 
-// warnOpen warns of an address that more than this user reaches.
-func (sh *shell) warnOpen(config embedded.Config) {
+// warnReachable warns of an address that other users can reach.
+func (cmd *command) warnReachable(config embedded.Config) {
 	host, _, err := net.SplitHostPort(config.Listen)
 	if err != nil || strings.HasPrefix(config.Listen, "unix:") {
 		return
 	}
 	if !embedded.Loopback(host) {
-		sh.say("warning: %s is not a loopback address, and tokens and values travel in the clear: "+
+		cmd.infof("warning: %s is not a loopback address, and tokens and values travel in the clear: "+
 			"put TLS before it, or leave out --listen", config.Listen)
 	}
 	if config.NoToken {
-		sh.say("warning: whoever reaches %s may write what root runs: leave out --no-token", config.Listen)
+		cmd.infof("warning: whoever reaches %s may write what root runs: leave out --no-token", config.Listen)
 	}
 }
 
-// watchdog tells systemd that the store is well for as long as it answers, when systemd asked for that.
+// watchdog notifies systemd for as long as the store answers, if systemd requests it.
 func watchdog(ctx context.Context, config store.Config) {
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || every == 0 {

@@ -12,68 +12,68 @@ import (
 
 func tagVerb() verb {
 	return verb{
-		name: "tag", usage: "give a commit a name, so that it is kept and found", args: "[NAME [POINT]]", min: 0, max: 2,
+		name: "tag", usage: "give a commit a name, so that it is kept and found", args: "[NAME [POINT]]", minArgs: 0, maxArgs: 2,
 		text: `Names a commit, the newest one unless another is given. What is tagged is not compacted away. Without a name it lists
 the tags; with --delete it takes the name away.
-` + pointText,
+` + revisionText,
 		examples: []string{`platypus tag golden -m "before the move"`, "platypus tag --delete golden"},
 		flags:    []cli.Flag{messageFlag(), boolFlag("delete", "take the name away", "d"), dryRunFlag(), outputFlag()},
 		run:      tag,
 	}
 }
 
-func tag(ctx context.Context, sh *shell) error {
-	log := sh.history()
-	if len(sh.args) == 0 {
-		return sh.listTags(ctx, log)
+func tag(ctx context.Context, cmd *command) error {
+	log := cmd.history()
+	if len(cmd.args) == 0 {
+		return cmd.listTags(ctx, log)
 	}
-	name, err := point.TagName(sh.args[0])
+	name, err := point.TagName(cmd.args[0])
 	if err != nil {
 		return usageError{err}
 	}
-	if sh.flags.Bool("delete") {
+	if cmd.flags.Bool("delete") {
 		if err := log.Untag(ctx, string(name)); err != nil {
 			return err
 		}
-		sh.say("tag %s is gone; the commit stays until it is compacted", name)
+		cmd.infof("tag %s is gone; the commit stays until it is compacted", name)
 		return nil
 	}
-	t := history.Tag{Name: string(name), Note: sh.flags.String("message")}
-	if len(sh.args) == 2 {
-		if t.Seq, err = sh.seq(ctx, sh.args[1]); err != nil {
+	t := history.Tag{Name: string(name), Note: cmd.flags.String("message")}
+	if len(cmd.args) == 2 {
+		if t.Seq, err = cmd.resolveRevision(ctx, cmd.args[1]); err != nil {
 			return err
 		}
 	}
-	if t.Author, err = sh.author(ctx); err != nil {
+	if t.Author, err = cmd.author(ctx); err != nil {
 		return err
 	}
 	if t, err = log.Tag(ctx, t); err != nil {
 		return err
 	}
-	if sh.json {
-		return sh.printJSON("tag", map[string]any{"name": t.Name, "seq": t.Seq, "note": t.Note, "author": t.Author, "at": t.At})
+	if cmd.json {
+		return cmd.printJSON("tag", map[string]any{"name": t.Name, "seq": t.Seq, "note": t.Note, "author": t.Author, "at": t.At})
 	}
-	sh.say("commit %d is %s now; next: platypus show %s", t.Seq, t.Name, t.Name)
+	cmd.infof("commit %d is %s now; next: platypus show %s", t.Seq, t.Name, t.Name)
 	return nil
 }
 
-func (sh *shell) listTags(ctx context.Context, log *history.Log) error {
+func (cmd *command) listTags(ctx context.Context, log *history.Log) error {
 	tags, err := log.Tags(ctx)
 	if err != nil {
 		return err
 	}
 	rows, all := [][]string{}, []map[string]any{}
 	for _, t := range tags {
-		rows = append(rows, []string{t.Name, fmt.Sprint(t.Seq), sh.stamp(t.At), tame(t.Author.Name), tame(t.Note)})
+		rows = append(rows, []string{t.Name, fmt.Sprint(t.Seq), cmd.localTime(t.At), printable(t.Author.Name), printable(t.Note)})
 		all = append(all, map[string]any{"name": t.Name, "seq": t.Seq, "note": t.Note, "author": t.Author, "at": t.At})
 	}
-	if sh.json {
-		return sh.printJSON("tags", map[string]any{"tags": all})
+	if cmd.json {
+		return cmd.printJSON("tags", map[string]any{"tags": all})
 	}
 	if len(rows) == 0 {
-		sh.say("no commit has a name; next: platypus tag NAME [POINT]")
+		cmd.infof("no commit has a name; next: platypus tag NAME [POINT]")
 		return nil
 	}
-	sh.printTable([]string{"TAG", "SEQ", "SINCE", "BY", "WHY"}, rows)
+	cmd.printTable([]string{"TAG", "SEQ", "SINCE", "BY", "WHY"}, rows)
 	return nil
 }

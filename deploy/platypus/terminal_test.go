@@ -17,8 +17,8 @@ import (
 	"github.com/platypus-platform/platypus/store/embedtest"
 )
 
-// session is a program whose controlling terminal is a pty of the test's own.
-type session struct {
+// terminalSession is a program whose controlling terminal is a pty of the test's own.
+type terminalSession struct {
 	*testing.T
 	tty    *os.File
 	ended  chan error
@@ -27,13 +27,13 @@ type session struct {
 }
 
 // onTerminal starts a command on a terminal that is columns wide. Streams that the command has set stay what they are.
-func onTerminal(t *testing.T, cmd *exec.Cmd, columns uint16) *session {
+func onTerminal(t *testing.T, cmd *exec.Cmd, columns uint16) *terminalSession {
 	t.Helper()
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 50, Cols: columns})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{T: t, tty: tty, ended: make(chan error, 1)}
+	s := &terminalSession{T: t, tty: tty, ended: make(chan error, 1)}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = tty.Close() })
 	read := make(chan struct{})
 	go func() {
@@ -49,24 +49,24 @@ func onTerminal(t *testing.T, cmd *exec.Cmd, columns uint16) *session {
 }
 
 // Write implements io.Writer: what the terminal shows.
-func (s *session) Write(p []byte) (int, error) {
+func (s *terminalSession) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.screen.Write(p)
 }
 
-func (s *session) seen() string {
+func (s *terminalSession) seen() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.ReplaceAll(s.screen.String(), "\r\n", "\n")
 }
 
-func (s *session) waitFor(text string) {
+func (s *terminalSession) waitFor(text string) {
 	s.Helper()
 	eventually(s.T, "the terminal shows "+text, func() bool { return strings.Contains(s.seen(), text) })
 }
 
-func (s *session) send(keys string) {
+func (s *terminalSession) send(keys string) {
 	s.Helper()
 	if _, err := s.tty.WriteString(keys); err != nil {
 		s.Fatal(err)
@@ -74,7 +74,7 @@ func (s *session) send(keys string) {
 }
 
 // code is the exit code, once the program has ended.
-func (s *session) code(within time.Duration) int {
+func (s *terminalSession) code(within time.Duration) int {
 	s.Helper()
 	select {
 	case err := <-s.ended:

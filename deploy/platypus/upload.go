@@ -13,23 +13,23 @@ import (
 	"time"
 )
 
-// How an upload and a download bear with a bad link.
+// Timing and size limits of uploads and downloads.
 const (
-	linkPatience = time.Minute      // without a byte more than before: give up
-	linkStall    = 2 * time.Minute  // without a byte: cut the link and make a new one; a node may hash what it has first
-	firstPause   = time.Second / 4  // after a cut, doubling
-	mostPause    = 5 * time.Second  // between two tries
-	askFrom      = int64(256 << 10) // bytes: of less, nobody asks first how much is there
+	linkTimeout  = time.Minute      // give up after this long without progress
+	stallTimeout = 2 * time.Minute  // reconnect after this long without a byte; a node may hash what it has first
+	firstPause   = time.Second / 4  // after an interruption; doubles
+	maxPause     = 5 * time.Second  // between two attempts
+	probeFrom    = int64(256 << 10) // bytes; smaller uploads do not ask first how much the node has
 )
 
-// upload is one blob on its way to a node.
+// upload is one upload of a blob to a node.
 type upload struct {
-	door    *door
-	content io.ReadSeeker
-	digest  string
-	size    int64
-	most    int64 // bytes that the node said it has
-	mended  bool  // it was sent anew because something else was there
+	target       *blobTarget
+	content      io.ReadSeeker
+	digest       string
+	size         int64
+	acknowledged int64 // bytes that the node reported to have
+	restarted    bool  // restarted because the node had different bytes
 }
 
 func hashOf(content io.ReadSeeker) (digest string, size int64, err error) {
@@ -40,19 +40,19 @@ func hashOf(content io.ReadSeeker) (digest string, size int64, err error) {
 	return hex.EncodeToString(sum.Sum(nil)), size, nil
 }
 
-// finalError is one that trying again does not mend.
-type finalError struct{ error }
+// permanentError is an error that a retry cannot fix.
+type permanentError struct{ error }
 
-func (f finalError) Unwrap() error { return f.error }
+func (f permanentError) Unwrap() error { return f.error }
 
-// run sends the blob, and the rest of it after each cut, until the node has it, refuses it, or gets no further.
-func (u *upload) run(ctx context.Context) (k kept, err error) {
+// run sends the blob and resumes after each interruption, until the node has it, rejects it, or progress stops.
+func (u *upload) run(ctx context.Context) (k blobReply, err error) {
 	began, pause := time.Now(), firstPause
 	for try := 0; ; try++ {
-		before := u.most
-		k, err = u.once(ctx, try > 0 || u.size >= askFrom)
-		var final finalError
-		var refused *refusedTLS
+		before := u.acknowledged
+		k, err = u.attempt(ctx, try > 0 || u.size >= probeFrom)
+		var final permanentError
+		var refused *tlsError
 		switch {
 		case err == nil:
 			return k, nil
@@ -61,120 +61,120 @@ func (u *upload) run(ctx context.Context) (k kept, err error) {
 		case errors.As(err, &refused), ctx.Err() != nil:
 			return k, err
 		}
-		if u.most > before {
+		if u.acknowledged > before {
 			began, pause = time.Now(), firstPause
 		}
-		patience := linkPatience
-		absent := u.door.absent(err)
+		timeout := linkTimeout
+		absent := u.target.notListening(err)
 		if absent != nil {
-			patience, pause = socketWait, firstPause/2
+			timeout, pause = socketWait, firstPause/2
 		}
-		if time.Since(began) > patience {
+		if time.Since(began) > timeout {
 			if absent != nil {
 				return k, absent
 			}
-			return k, fmt.Errorf("%w; %d of %d bytes are there, and the same command goes on with the rest", err, u.most, u.size)
+			return k, fmt.Errorf("%w; %d of %d bytes are there, and the same command goes on with the rest", err, u.acknowledged, u.size)
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return k, ctx.Err()
 		}
-		pause = min(2*pause, mostPause)
+		pause = min(2*pause, maxPause)
 	}
 }
 
-// once asks how much is there and sends the rest.
-func (u *upload) once(ctx context.Context, ask bool) (k kept, err error) {
+// attempt asks how much the node has and sends the rest.
+func (u *upload) attempt(ctx context.Context, ask bool) (k blobReply, err error) {
 	at := int64(0)
 	if ask {
 		if k, err = u.send(ctx, fmt.Sprintf("bytes */%d", u.size), nil, 0); err != nil || k.SHA256 != "" {
 			return k, err
 		}
 		if at = k.Have; at >= u.size {
-			at = 0 // it is something else that somebody began with: all of it comes anew
+			at = 0 // somebody began with other content: send everything again
 		}
-		u.most = max(u.most, at)
+		u.acknowledged = max(u.acknowledged, at)
 	}
 	if _, err := u.content.Seek(at, io.SeekStart); err != nil {
-		return k, finalError{err}
+		return k, permanentError{err}
 	}
 	rest := u.size - at
 	if k, err = u.send(ctx, fmt.Sprintf("bytes %d-%d/%d", at, u.size-1, u.size), io.LimitReader(u.content, rest), rest); err != nil {
 		return k, err
 	}
 	if k.SHA256 != u.digest || k.Size != u.size {
-		return k, finalError{fmt.Errorf("it has kept sha256:%s of %d bytes, which is something else: put it again", k.SHA256, k.Size)}
+		return k, permanentError{fmt.Errorf("it has kept sha256:%s of %d bytes, which is something else: put it again", k.SHA256, k.Size)}
 	}
 	return k, nil
 }
 
-// send makes one request. It is cut off when nothing can be sent for too long.
-func (u *upload) send(ctx context.Context, part string, body io.Reader, length int64) (k kept, err error) {
+// send makes one request. It is cancelled if nothing can be sent for too long.
+func (u *upload) send(ctx context.Context, part string, body io.Reader, length int64) (k blobReply, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	path := "/blob/" + u.digest
 	if u.size == 0 {
-		path = "/blob" // nothing has no parts
+		path = "/blob" // an empty blob has no parts
 	}
 	var from io.Reader
 	if body != nil {
-		stall := time.AfterFunc(linkStall, cancel)
+		stall := time.AfterFunc(stallTimeout, cancel)
 		defer stall.Stop()
-		from = &prodded{body, stall}
+		from = &stallReader{body, stall}
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, u.door.base+path, from)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, u.target.base+path, from)
 	if err != nil {
-		return k, finalError{err}
+		return k, permanentError{err}
 	}
 	request.ContentLength = length
 	request.Header.Set("Content-Range", part)
-	response, err := u.door.nodes.client.Do(request)
+	response, err := u.target.client.client.Do(request)
 	if err != nil {
-		return k, u.door.nodes.explain(err, u.door.base)
+		return k, u.target.client.explainTLS(err, u.target.base)
 	}
 	defer response.Body.Close()
 	said, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
 	if err != nil {
 		return k, err
 	}
-	return k, u.judge(response, said, &k)
+	return k, u.checkReply(response, said, &k)
 }
 
-// judge reads what a node answered.
-func (u *upload) judge(response *http.Response, said []byte, k *kept) error {
-	err := fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(said)))
+// checkReply interprets the reply of a node.
+func (u *upload) checkReply(response *http.Response, body []byte, k *blobReply) error {
+	err := fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(body)))
 	switch response.StatusCode {
 	case http.StatusOK, http.StatusAccepted:
-		if json.Unmarshal(said, k) == nil {
+		if json.Unmarshal(body, k) == nil {
 			return nil
 		}
-		return finalError{err}
+		return permanentError{err}
 	case http.StatusUnprocessableEntity:
-		if u.most > 0 && !u.mended { // somebody else may have begun with other bytes: once more from the beginning
-			u.mended, u.most = true, 0
+		if u.acknowledged > 0 && !u.restarted { // somebody else may have begun with other bytes: once more from the beginning
+			u.restarted, u.acknowledged = true, 0
 			return err
 		}
-		return finalError{fmt.Errorf("%w: the file changed while it was read: put it again", err)}
+		return permanentError{fmt.Errorf("%w: the file changed while it was read: put it again", err)}
 	case http.StatusConflict, http.StatusRequestTimeout, http.StatusBadRequest, http.StatusTooManyRequests:
 		return err
 	}
 	if response.StatusCode >= 500 && response.StatusCode != http.StatusInsufficientStorage {
 		return err
 	}
-	return finalError{err}
+	return permanentError{err}
 }
 
-// prodded puts a timer off whenever something is read, and stops it at the end: then the node has its time to answer.
-type prodded struct {
+// stallReader resets a timer after each read, and stops it at the end: then the node needs time to answer.
+type stallReader struct {
 	from  io.Reader
 	timer *time.Timer
 }
 
 // Read implements io.Reader.
-func (p *prodded) Read(b []byte) (int, error) {
+func (p *stallReader) Read(b []byte) (int, error) {
 	n, err := p.from.Read(b)
-	p.timer.Reset(linkStall)
+	p.timer.Reset(stallTimeout)
 	if err != nil {
 		p.timer.Stop()
 	}

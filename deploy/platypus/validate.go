@@ -14,12 +14,12 @@ import (
 	"github.com/platypus-platform/platypus/store"
 )
 
-// storePatience is how long validate waits for a store that it can do without.
-const storePatience = 10 * time.Second
+// storeTimeout is how long validate waits for a store, which is optional.
+const storeTimeout = 10 * time.Second
 
 func validateVerb() verb {
 	return verb{
-		name: "validate", usage: "find what is wrong with intent files, before anything is written", args: "FILE…", min: 1, max: -1,
+		name: "validate", usage: "find what is wrong with intent files, before anything is written", args: "FILE…", minArgs: 1, maxArgs: -1,
 		text: `Shows every mistake with its place. Values are also checked against each other and, when a store answers,
 against what is declared there: clusters that lack a value, basedirs that overlap, ports that two apps claim.
 Warnings do not fail, except with --strict.`,
@@ -33,65 +33,65 @@ Warnings do not fail, except with --strict.`,
 	}
 }
 
-func validate(ctx context.Context, sh *shell) error {
-	files, err := sh.files()
+func validate(ctx context.Context, cmd *command) error {
+	files, err := cmd.readFiles()
 	if err != nil {
 		return err
 	}
-	now := world.World{Tree: sh.tree}
-	if !sh.flags.Bool("offline") {
-		if now, err = sh.worldIfAny(ctx); err != nil {
+	now := world.Snapshot{Tree: cmd.tree}
+	if !cmd.flags.Bool("offline") {
+		if now, err = cmd.readStoreIfReachable(ctx); err != nil {
 			return err
 		}
 	}
-	found := problems(completed(now, files.Entries), now)
+	found := diagnose(completed(now, files.Entries), now)
 	errs, warnings := count(found)
-	if sh.json {
-		err = sh.printJSON("validate", map[string]any{"valid": errs == 0, "problems": plain(found)})
+	if cmd.json {
+		err = cmd.printJSON("validate", map[string]any{"valid": errs == 0, "problems": diagnosticsJSON(found)})
 	} else {
-		showProblems(sh.out, sh.style, found)
+		printDiagnostics(cmd.out, cmd.style, found)
 	}
 	if err != nil {
 		return err
 	}
-	sh.say("%s: %s", plural(len(files.Entries), "key"), tally(errs, warnings))
-	if errs > 0 || warnings > 0 && sh.flags.Bool("strict") {
+	cmd.infof("%s: %s", plural(len(files.Entries), "key"), tally(errs, warnings))
+	if errs > 0 || warnings > 0 && cmd.flags.Bool("strict") {
 		return exit(exitError)
 	}
 	return nil
 }
 
-// worldIfAny reads intent from the store; without one, the files stand alone.
-func (sh *shell) worldIfAny(ctx context.Context) (world.World, error) {
-	ctx, cancel := context.WithTimeout(ctx, storePatience)
+// readStoreIfReachable reads intent from the store; without a store, only the files are validated.
+func (cmd *command) readStoreIfReachable(ctx context.Context) (world.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	now, err := world.ReadIntent(ctx, sh.store, sh.tree)
+	now, err := world.ReadIntent(ctx, cmd.store, cmd.tree)
 	if errors.Is(err, store.ErrUnreachable) || errors.Is(err, store.ErrDenied) {
-		sh.say("note: the store at %s was not asked (%v): only the files were checked against each other", sh.store.Address(), cause(err))
-		return world.World{Tree: sh.tree}, nil
+		cmd.infof("note: the store at %s was not asked (%v): only the files were checked against each other", cmd.store.Address(), shortCause(err))
+		return world.Snapshot{Tree: cmd.tree}, nil
 	}
 	return now, err
 }
 
-// cause says in a word why a store did not answer.
-func cause(err error) error {
+// shortCause says in a word why a store did not answer.
+func shortCause(err error) error {
 	if errors.Is(err, store.ErrDenied) {
 		return store.ErrDenied
 	}
 	return store.ErrUnreachable
 }
 
-// problems is all that is wrong with the entries, alone and together with what is declared.
-func problems(entries []intentfile.Entry, now world.World) []intentfile.Found {
+// diagnose returns the problems of the entries, alone and together with declared values.
+func diagnose(entries []intentfile.Entry, now world.Snapshot) []intentfile.Diagnostic {
 	found := intentfile.Check(entries)
-	touched, places := map[string]bool{}, map[string]intentfile.Place{}
+	touched, places := map[string]bool{}, map[string]intentfile.Position{}
 	for _, e := range entries {
-		touched[e.Key], places[e.Key] = true, e.Place
+		touched[e.Key], places[e.Key] = true, e.Position
 	}
-	for _, p := range now.With(edits(entries)).Cross(touched) {
+	for _, p := range now.Apply(edits(entries)).CrossCheck(touched) {
 		at := places[p.Key]
 		p.Line, p.Col = at.LineCol()
-		found = append(found, intentfile.Found{Problem: p, Place: at})
+		found = append(found, intentfile.Diagnostic{Problem: p, Place: at})
 	}
 	return found
 }
@@ -104,7 +104,7 @@ func edits(entries []intentfile.Entry) []world.Edit {
 	return all
 }
 
-func count(found []intentfile.Found) (errs, warnings int) {
+func count(found []intentfile.Diagnostic) (errs, warnings int) {
 	for _, f := range found {
 		if f.Warning {
 			warnings++
@@ -122,8 +122,8 @@ func tally(errs, warnings int) string {
 	return plural(errs, "error") + ", " + plural(warnings, "warning")
 }
 
-// showProblems writes each problem with the line that it stands in.
-func showProblems(w io.Writer, s style, found []intentfile.Found) {
+// printDiagnostics prints each problem with its line.
+func printDiagnostics(w io.Writer, s style, found []intentfile.Diagnostic) {
 	for _, f := range found {
 		level := s.red("error")
 		if f.Warning {
@@ -141,8 +141,8 @@ func showProblems(w io.Writer, s style, found []intentfile.Found) {
 	}
 }
 
-// plain is the form of problems for programs.
-func plain(found []intentfile.Found) []map[string]any {
+// diagnosticsJSON returns problems for programs.
+func diagnosticsJSON(found []intentfile.Diagnostic) []map[string]any {
 	all := make([]map[string]any, 0, len(found))
 	for _, f := range found {
 		all = append(all, map[string]any{"file": f.Place.File(), "line": f.Line, "col": f.Col, "key": f.Key,

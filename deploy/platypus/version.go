@@ -9,15 +9,15 @@ import (
 
 func versionVerb() verb {
 	return verb{
-		name: "version", usage: "say which version this is", max: 0,
+		name: "version", usage: "say which version this is", maxArgs: 0,
 		text:     "Prints the version of the program and of the Go that built it.",
 		examples: []string{"platypus version", "platypus version -o json"},
 		flags:    []cli.Flag{outputFlag()},
-		run: func(_ context.Context, sh *shell) error {
-			if sh.json {
-				return sh.printJSON("version", map[string]any{"version": Version, "go": runtime.Version()})
+		run: func(_ context.Context, cmd *command) error {
+			if cmd.json {
+				return cmd.printJSON("version", map[string]any{"version": Version, "go": runtime.Version()})
 			}
-			sh.print("platypus %s (%s %s/%s)", Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			cmd.printf("platypus %s (%s %s/%s)", Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil
 		},
 	}

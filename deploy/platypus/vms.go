@@ -11,7 +11,7 @@ import (
 
 func vmsVerb() verb {
 	return verb{
-		name: "vms", usage: "list the vms, where each instance is, and why one is nowhere", args: "[NAME…]", min: 0, max: -1,
+		name: "vms", usage: "list the vms, where each instance is, and why one is nowhere", args: "[NAME…]", minArgs: 0, maxArgs: -1,
 		text:     "Lists every instance that is wished for, and every share that is still held by one that is not.",
 		examples: []string{"platypus vms", "platypus vms web -o json"},
 		flags:    append([]cli.Flag{outputFlag()}, boolFlag("pending", "only those that have no machine")),
@@ -19,41 +19,41 @@ func vmsVerb() verb {
 	}
 }
 
-func vms(ctx context.Context, sh *shell) error {
-	f, err := sh.readFleet(ctx)
+func vms(ctx context.Context, cmd *command) error {
+	f, err := cmd.readFleet(ctx)
 	if err != nil {
 		return err
 	}
 	only := map[intent.Name]bool{}
-	for i := range sh.args {
-		name, err := sh.name(i, "NAME")
+	for i := range cmd.args {
+		name, err := cmd.nameArg(i, "NAME")
 		if err != nil {
 			return err
 		}
 		if _, known := f.VM(name); !known {
-			return unknownVM(name, f)
+			return vmNotDeclared(name, f)
 		}
 		only[name] = true
 	}
 	rows := []vmRow{}
 	for _, r := range vmRows(f) {
-		if vm := fleet.VMOf(r.Instance); len(only) > 0 && !only[vm] && !only[intent.Name(r.Instance)] || sh.flags.Bool("pending") && r.State != string(intent.Pending) {
+		if vm := fleet.VMOf(r.Instance); len(only) > 0 && !only[vm] && !only[intent.Name(r.Instance)] || cmd.flags.Bool("pending") && r.State != string(intent.Pending) {
 			continue
 		}
 		rows = append(rows, r)
 	}
-	if sh.json {
-		return sh.printJSON("vms", map[string]any{"vms": rows})
+	if cmd.json {
+		return cmd.printJSON("vms", map[string]any{"vms": rows})
 	}
 	if len(rows) == 0 {
-		sh.say("there are no vms; next: platypus launch --vm-memory 8 --vm-cores 4 --vm-region SIN web")
+		cmd.infof("there are no vms; next: platypus launch --vm-memory 8 --vm-cores 4 --vm-region SIN web")
 		return nil
 	}
-	sh.printVMs(rows)
+	cmd.printVMs(rows)
 	return nil
 }
 
-// vmRows are all instances by name, then what is left of those that went.
+// vmRows returns all instances by name, then leftovers of removed ones.
 func vmRows(f *fleet.Fleet) (rows []vmRow) {
 
 	for _, v := range f.VMs {
@@ -61,7 +61,7 @@ func vmRows(f *fleet.Fleet) (rows []vmRow) {
 			rows = append(rows, vmRow{Instance: string(v.Name), State: "invalid", Reason: v.Fault})
 			continue
 		}
-		known, _ := settledNow(v.Name, v.Spec, f.Placements)
+		known, _ := placementRows(v.Name, v.Spec, f.Placements)
 		said := map[string]vmRow{}
 		for _, r := range known {
 			said[r.Instance] = r

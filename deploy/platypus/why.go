@@ -15,7 +15,7 @@ import (
 
 func whyVerb() verb {
 	return verb{
-		name: "why", usage: "explain, agent by agent, why an app is or is not live", args: "APP [NODE]", min: 1, max: 2,
+		name: "why", usage: "explain, agent by agent, why an app is or is not live", args: "APP [NODE]", minArgs: 1, maxArgs: 2,
 		text: `Walks the chain that brings an app live on a node: is it declared, installed, are its ports open, does it run.
 For each it says what is wanted, what the agent reported, the last error, how often it was tried, when it is tried
 again, what came before, and what to do. --history shows all that agents remember of it: the last 20 transitions each.
@@ -26,19 +26,19 @@ Of a seed, a site, a blob or a vm it says what platypus explain says. Exit code 
 	}
 }
 
-func why(ctx context.Context, sh *shell) error {
-	w, err := world.Read(ctx, sh.store, sh.tree)
+func why(ctx context.Context, cmd *command) error {
+	w, err := world.Read(ctx, cmd.store, cmd.tree)
 	if err != nil {
 		return err
 	}
 	var rows []world.Row
 	for _, r := range w.Rows() {
-		if string(r.App) == sh.args[0] && (len(sh.args) == 1 || string(r.Node) == sh.args[1]) {
+		if string(r.App) == cmd.args[0] && (len(cmd.args) == 1 || string(r.Node) == cmd.args[1]) {
 			rows = append(rows, r)
 		}
 	}
 	if len(rows) == 0 {
-		return sh.nowhere(ctx, w)
+		return cmd.appUnknown(ctx, w)
 	}
 	code := exit(0)
 	chains := []map[string]any{}
@@ -46,17 +46,17 @@ func why(ctx context.Context, sh *shell) error {
 		if !r.Converged() {
 			code = exitPending
 		}
-		if sh.json {
-			chains = append(chains, map[string]any{"app": r.App, "node": r.Node, "phase": r.Phase, "chain": r.Links})
+		if cmd.json {
+			chains = append(chains, map[string]any{"app": r.App, "node": r.Node, "phase": r.Phase, "chain": r.Stages})
 			continue
 		}
 		if i > 0 {
-			sh.print("")
+			cmd.printf("")
 		}
-		sh.explain(w, r)
+		cmd.printStages(w, r)
 	}
-	if sh.json {
-		if err := sh.printJSON("why", map[string]any{"rows": chains}); err != nil {
+	if cmd.json {
+		if err := cmd.printJSON("why", map[string]any{"rows": chains}); err != nil {
 			return err
 		}
 	}
@@ -66,11 +66,11 @@ func why(ctx context.Context, sh *shell) error {
 	return nil
 }
 
-// nowhere says what is known of a name that no app on the nodes asked for has.
-func (sh *shell) nowhere(ctx context.Context, w world.World) error {
-	app := sh.args[0]
+// appUnknown explains a name that no app on the selected nodes has.
+func (cmd *command) appUnknown(ctx context.Context, w world.Snapshot) error {
+	app := cmd.args[0]
 	if !slices.Contains(w.Apps(), intent.Name(app)) {
-		return sh.whyOther(ctx, w)
+		return cmd.explainOther(ctx, w)
 	}
 	var nodes []string
 	for _, r := range w.Rows() {
@@ -79,8 +79,8 @@ func (sh *shell) nowhere(ctx context.Context, w world.World) error {
 		}
 	}
 	where := "NODE"
-	if len(sh.args) == 2 {
-		where = sh.args[1]
+	if len(cmd.args) == 2 {
+		where = cmd.args[1]
 	}
 	next := fmt.Sprintf("declare nodes/%s/%s as {\"cluster\": …} with platypus apply, or platypus launch --app %s --help", where, app, app)
 	if len(nodes) > 0 {
@@ -89,59 +89,59 @@ func (sh *shell) nowhere(ctx context.Context, w world.World) error {
 	return fmt.Errorf("%s is declared, but on no node; next: %s", app, next)
 }
 
-// whyOther explains what is no app.
-func (sh *shell) whyOther(ctx context.Context, w world.World) error {
+// explainOther explains something that is not an app.
+func (cmd *command) explainOther(ctx context.Context, w world.Snapshot) error {
 	for _, prefix := range []intent.Prefix{w.Tree.Seeds(), w.Tree.Sites(), w.Tree.Blobs(), w.Tree.VMs()} {
-		below, _ := w.Tree.Intent().Below(prefix.Key(intent.Name(sh.args[0])))
+		below, _ := w.Tree.Intent().Below(prefix.Key(intent.Name(cmd.args[0])))
 		if _, declared := w.Get(below); declared {
-			return explain(ctx, sh)
+			return explain(ctx, cmd)
 		}
 	}
-	return unknownApp(sh.args[0], w.Apps())
+	return appNotDeclared(cmd.args[0], w.Apps())
 }
 
-// explain writes the chain in words, down to what to do.
-func (sh *shell) explain(w world.World, r world.Row) {
+// printStages prints the stages in words, down to the next step.
+func (cmd *command) printStages(w world.Snapshot, r world.Row) {
 	cluster := ""
 	if r.Cluster != "" {
 		cluster = fmt.Sprintf(" (cluster %s)", r.Cluster)
 	}
-	sh.print("%s on %s%s: %s", sh.style.bold(string(r.App)), r.Node, cluster, sh.style.phase(r.Phase))
-	deciding, open := r.Deciding()
-	for _, l := range r.Links {
-		mark := sh.style.green("ok  ")
+	cmd.printf("%s on %s%s: %s", cmd.style.bold(string(r.App)), r.Node, cluster, cmd.style.colourPhase(r.Phase))
+	deciding, open := r.FirstPending()
+	for _, l := range r.Stages {
+		mark := cmd.style.green("ok  ")
 		switch {
 		case l.Idle:
-			mark = sh.style.dim("-   ")
-		case !l.OK() && open && l.Stage == deciding.Stage:
-			mark = sh.style.red("here")
+			mark = cmd.style.dim("-   ")
+		case !l.OK() && open && l.Name == deciding.Name:
+			mark = cmd.style.red("here")
 		case !l.OK():
-			mark = sh.style.yellow("wait")
+			mark = cmd.style.yellow("wait")
 		}
-		sh.print("  %s  %-9s  %s", mark, l.Stage, strings.Join(sentence(l), "; "))
-		sh.recall(l)
+		cmd.printf("  %s  %-9s  %s", mark, l.Name, strings.Join(stageText(l), "; "))
+		cmd.printTransitions(l)
 	}
 	if !open {
-		sh.print("  everything is as declared")
+		cmd.printf("  everything is as declared")
 		return
 	}
 	if deciding.Next != "" {
-		sh.print("next: %s", strings.ReplaceAll(deciding.Next, "APP", string(r.App)))
+		cmd.printf("next: %s", strings.ReplaceAll(deciding.Next, "APP", string(r.App)))
 	}
 }
 
-// fewTransitions is how many are shown of a link that is not well, unless more is asked for.
-const fewTransitions = 5
+// defaultTransitions is how many are shown of a stage that is not OK, without --history.
+const defaultTransitions = 5
 
-// recall writes how a link came to where it stands.
-func (sh *shell) recall(l world.Link) {
+// printTransitions prints the recent transitions of a stage.
+func (cmd *command) printTransitions(l world.Stage) {
 	past := l.State.Transitions
 	switch {
-	case sh.flags.Bool("history"):
+	case cmd.flags.Bool("history"):
 	case l.OK():
 		return
 	default:
-		past = past[max(0, len(past)-fewTransitions):]
+		past = past[max(0, len(past)-defaultTransitions):]
 	}
 	for _, t := range past {
 		words := t.Phase
@@ -149,14 +149,14 @@ func (sh *shell) recall(l world.Link) {
 			words += " " + t.Want
 		}
 		if t.Text != "" {
-			words += ": " + bare(t.Phase, t.Text)
+			words += ": " + reasonOnly(t.Phase, t.Text)
 		}
-		sh.print("%s", sh.style.dim("                     "+t.At.UTC().Format("2006-01-02 15:04:05")+"  "+tame(words)))
+		cmd.printf("%s", cmd.style.dim("                     "+t.At.UTC().Format("2006-01-02 15:04:05")+"  "+printable(words)))
 	}
 }
 
-// sentence says what an agent is asked for and where it stands.
-func sentence(l world.Link) []string {
+// stageText says what is requested from an agent and its state.
+func stageText(l world.Stage) []string {
 	now, s := time.Now(), l.State
 	switch {
 	case l.Agent == "" && l.OK():
@@ -166,12 +166,12 @@ func sentence(l world.Link) []string {
 	case l.Idle:
 		return []string{"nothing is asked of " + l.Agent}
 	}
-	said := []string{fmt.Sprintf("%s: wanted %s, has %s", l.Agent, or(l.Want, "nothing"), or(s.Have, "nothing"))}
+	said := []string{fmt.Sprintf("%s: wanted %s, has %s", l.Agent, orElse(l.Want, "nothing"), orElse(s.Have, "nothing"))}
 	if s.Phase != world.Converged {
 		said = append(said, s.Phase)
 	}
 	if s.Reason != "" {
-		said = append(said, bare(s.Phase, s.Reason))
+		said = append(said, reasonOnly(s.Phase, s.Reason))
 	}
 	if !s.Since.IsZero() {
 		said = append(said, "for "+world.Age(s.Since, now))
@@ -179,14 +179,14 @@ func sentence(l world.Link) []string {
 	if s.Error != "" {
 		said = append(said, "last error: "+s.Error)
 	}
-	if t := tries(s, now); t != "" {
+	if t := retryText(s, now); t != "" {
 		said = append(said, t)
 	}
 	return said
 }
 
-// tries says how often in a row something failed, and when it is tried again; agents never give up.
-func tries(s intent.State, now time.Time) string {
+// retryText says how often something failed, and when the next attempt is; agents never give up.
+func retryText(s intent.State, now time.Time) string {
 	if s.Attempts == 0 {
 		return ""
 	}
@@ -197,7 +197,7 @@ func tries(s intent.State, now time.Time) string {
 	return text
 }
 
-func or(text, otherwise string) string {
+func orElse(text, otherwise string) string {
 	if text == "" {
 		return otherwise
 	}

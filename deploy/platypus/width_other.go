@@ -4,5 +4,5 @@ package main
 
 import "os"
 
-// terminalWidth is not known here.
+// terminalWidth is unknown on this platform.
 func terminalWidth(*os.File) int { return 0 }

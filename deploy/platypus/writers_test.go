@@ -65,13 +65,13 @@ func TestManyWritersAtOnce(t *testing.T) {
 			})
 			all.Wait()
 			tree, _ := intent.ParseRoot("many")
-			together(t, history.Open(s, tree), people*(rollouts+1))
+			checkHistory(t, history.Open(s, tree), people*(rollouts+1))
 		})
 	}
 }
 
-// together looks at a history that many wrote: every commit of theirs is in it once, and it says what stands.
-func together(t *testing.T, log *history.Log, want int) {
+// checkHistory looks at a history that many wrote: every commit of theirs is in it once, and it says what stands.
+func checkHistory(t *testing.T, log *history.Log, want int) {
 	t.Helper()
 	ctx := context.Background()
 	survey, err := log.Survey(ctx)

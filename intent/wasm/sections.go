@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// sections collects what the sections of a module say, in the order in which they stand.
+// sections collects the contents of a module's sections, in their order.
 type sections struct {
 	facts     *Facts
 	types     []string
@@ -37,12 +37,12 @@ const (
 
 var kinds = []string{"func", "table", "memory", "global", "tag"}
 
-// order is where each section has its place: tags came last and stand between memories and globals, the count of data
-// segments before the code.
+// order is the required order of sections: tags were added last and stand between memories and globals, the data count
+// before the code.
 var order = []byte{0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13, 11, 6}
 
-// one reads the next section.
-func (s *sections) one(r *reader) {
+// readSection reads the next section.
+func (s *sections) readSection(r *reader) {
 	id, size := r.byte(), r.u32()
 	body := r.bytes(size)
 	if r.err != nil {
@@ -53,7 +53,7 @@ func (s *sections) one(r *reader) {
 		return
 	}
 	if id == 0 {
-		s.facts.Custom = true // names and debugging
+		s.facts.Custom = true // names and debug information
 		return
 	}
 	if order[id] <= s.last {
@@ -84,7 +84,7 @@ func (s *sections) one(r *reader) {
 	case exportSection:
 		in.vector(func() { s.exportOne(in) })
 	default:
-		return // left to the engine, which reads all of it before it compiles
+		return // left to the engine, which reads it before it compiles
 	}
 	if in.err == nil && in.at != len(body) {
 		in.fail("section %d is longer than what it holds", id)
@@ -157,7 +157,7 @@ func (s *sections) resolve() error {
 	return nil
 }
 
-// reader reads the encoding of WebAssembly. After the first fault it reads nothing but zeroes.
+// reader reads the binary format of WebAssembly. After the first error it returns only zeroes.
 type reader struct {
 	data []byte
 	at   int
@@ -205,7 +205,7 @@ func (r *reader) u32() (n uint32) {
 	return 0
 }
 
-// u64 reads LEB128, for limits of memories that go beyond 32 bits.
+// u64 reads LEB128, for memory limits beyond 32 bits.
 func (r *reader) u64() (n uint64) {
 	for shift := 0; shift < 70; shift += 7 {
 		b := r.byte()
@@ -226,14 +226,14 @@ func (r *reader) name() string {
 	return string(name)
 }
 
-// vector reads as many things as are announced, and stops at the first fault, so that a count alone costs nothing.
+// vector reads as many items as announced and stops at the first error, so that a large count alone costs nothing.
 func (r *reader) vector(one func()) {
 	for n := r.u32(); n > 0 && r.err == nil; n-- {
 		one()
 	}
 }
 
-// limits returns the least size.
+// limits returns the minimum.
 func (r *reader) limits() uint32 {
 	flags := r.byte()
 	least := r.u64()
@@ -252,7 +252,7 @@ func (r *reader) limits() uint32 {
 
 var values = map[byte]string{0x7f: "i32", 0x7e: "i64", 0x7d: "f32", 0x7c: "f64", 0x7b: "v128", 0x70: "funcref", 0x6f: "externref"}
 
-// functionType reads a type and writes it as "(i32 i64) -> (i32)".
+// functionType reads a type and formats it as "(i32 i64) -> (i32)".
 func (r *reader) functionType() string {
 	if form := r.byte(); form != 0x60 {
 		r.fail("type of form %#x is not of a function", form)

@@ -6,31 +6,31 @@ import (
 	"fmt"
 )
 
-// What an instance may have beside its linear memory.
+// What an instance may have in addition to its linear memory.
 const (
 	maxTables    = 64       // of one module
-	tableRoom    = 8 << 10  // entries by which all tables of an instance may grow together
+	tableGrowth  = 8 << 10  // entries by which all tables of an instance may grow in total
 	entrySize    = 8        // bytes of one entry of a table or an element segment
 	globalSize   = 96       // bytes of one global
-	uncounted    = 64 << 10 // bytes beside linear memory that are not counted
+	freeBytes    = 64 << 10 // bytes outside linear memory that are not counted
 	elementTypes = "\x70\x6f"
 )
 
-// Extra is how many bytes an instance takes beside its linear memory: for tables at their largest, globals and elements.
-// The first 64 KiB are not counted: every module has some.
+// Extra returns the bytes of an instance outside its linear memory: tables at their maximum, globals and elements. The
+// first 64 KiB are not counted, because every module has some.
 func (f Facts) Extra() int64 {
 	entries := f.Elements
 	for _, t := range f.Tables {
 		entries += t.Least
 	}
-	if f.growing() > 0 {
-		entries += tableRoom
+	if f.growingTables() > 0 {
+		entries += tableGrowth
 	}
-	return max(0, int64(entries*entrySize+f.Globals*globalSize)-uncounted)
+	return max(0, int64(entries*entrySize+f.Globals*globalSize)-freeBytes)
 }
 
-// growing counts the tables that may grow.
-func (f Facts) growing() (count uint64) {
+// growingTables counts the tables that may grow.
+func (f Facts) growingTables() (count uint64) {
 	for _, t := range f.Tables {
 		if t.grows() {
 			count++
@@ -43,16 +43,16 @@ func (f Facts) growing() (count uint64) {
 type Table struct {
 	Type  byte
 	Least uint64
-	Most  uint64 // meaningless unless it is bounded
+	Most  uint64 // only valid if bounded
 	Bound bool
 }
 
 func (t Table) grows() bool { return !t.Bound || t.Most > t.Least }
 
-// LimitTables returns a module whose tables have bounds, so that all together grow by no more than 8,192 entries: nothing
-// else stops a module that grows them. The facts must be those of the module. It is the same for the same module.
+// LimitTables returns a module whose tables are bounded, so that together they grow by at most 8,192 entries: nothing
+// else limits their growth. The facts must be those of the module. The result is deterministic.
 func LimitTables(module []byte, facts Facts) ([]byte, error) {
-	growing := facts.growing()
+	growing := facts.growingTables()
 	if growing == 0 {
 		return module, nil
 	}
@@ -64,7 +64,7 @@ func LimitTables(module []byte, facts Facts) ([]byte, error) {
 		}
 		section := rest[:1+n+int(size)]
 		if rest[0] == tableSection {
-			body := facts.limitedTables(tableRoom / growing)
+			body := facts.limitedTables(tableGrowth / growing)
 			section = append(binary.AppendUvarint([]byte{tableSection}, uint64(len(body))), body...)
 		}
 		limited, rest = append(limited, section...), rest[1+n+int(size):]
@@ -72,7 +72,7 @@ func LimitTables(module []byte, facts Facts) ([]byte, error) {
 	return limited, nil
 }
 
-// limitedTables is the body of a table section in which each table grows by at most room entries.
+// limitedTables returns the body of a table section in which each table grows by at most room entries.
 func (f Facts) limitedTables(room uint64) []byte {
 	body := binary.AppendUvarint(nil, uint64(len(f.Tables)))
 	for _, t := range f.Tables {
@@ -86,7 +86,7 @@ func (f Facts) limitedTables(room uint64) []byte {
 	return body
 }
 
-// table reads a table that the module has itself.
+// table reads a table that the module defines.
 func (s *sections) table(r *reader) {
 	t := Table{Type: r.byte()}
 	if r.err == nil && t.Type != elementTypes[0] && t.Type != elementTypes[1] {
@@ -108,7 +108,7 @@ func (s *sections) table(r *reader) {
 	}
 }
 
-// global reads a global that the module has itself.
+// global reads a global that the module defines.
 func (s *sections) global(r *reader) {
 	r.byte()
 	r.byte()
@@ -116,8 +116,8 @@ func (s *sections) global(r *reader) {
 	s.facts.Globals++
 }
 
-// elements reads an element segment. Only a passive one takes memory of each instance: the others go into tables, or
-// nowhere.
+// elements reads an element segment. Only a passive one uses memory of each instance: the others are copied into
+// tables, or dropped.
 func (s *sections) elements(r *reader) {
 	kind := r.u32()
 	if kind > 7 {
@@ -146,8 +146,8 @@ func (s *sections) elements(r *reader) {
 	})
 }
 
-// code reads the body of a function: how many locals it has, and no more blocks than that. What takes a compiler longest
-// grows with both.
+// code reads the body of a function: its number of locals, and an upper bound of its blocks. The worst compile times
+// grow with both.
 func (s *sections) code(r *reader) {
 	body := &reader{data: r.bytes(r.u32())}
 	var locals, blocks uint64
@@ -181,7 +181,7 @@ func (s *sections) data(r *reader) {
 	r.bytes(r.u32())
 }
 
-// constant reads over a constant expression.
+// constant skips a constant expression.
 func (r *reader) constant() {
 	for r.err == nil {
 		switch op := r.byte(); op {
@@ -207,7 +207,7 @@ func (r *reader) constant() {
 	}
 }
 
-// signed reads over a signed LEB128.
+// signed skips a signed LEB128.
 func (r *reader) signed() {
 	for range 10 {
 		if r.byte() < 0x80 {
@@ -217,7 +217,7 @@ func (r *reader) signed() {
 	r.fail("a number has too many bytes")
 }
 
-// refuse notes what is not damaged but cannot run.
+// refuse records that a valid module cannot run.
 func (r *reader) refuse(format string, args ...any) {
 	if r.err == nil {
 		r.err = fmt.Errorf(format, args...)

@@ -8,7 +8,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// TestExtra_CountsWhatIsNotLinearMemory: tables, globals and passive elements take memory of an instance.
+// Tables, globals and passive elements use memory of an instance.
 func TestExtra_CountsWhatIsNotLinearMemory(t *testing.T) {
 	table := func(limits string) string { return "\x04\x01\x70" + limits }
 	for name, c := range map[string]struct {
@@ -18,7 +18,7 @@ func TestExtra_CountsWhatIsNotLinearMemory(t *testing.T) {
 	}{
 		"no table":      {module(types, functions, memory, exports), 0, ""},
 		"small table":   {module(types, functions, table("\x00\x01"), memory, exports), 8, ""},
-		"large table":   {module(types, functions, table("\x01\x80\x80\x10\x80\x80\x10"), memory, exports), 2<<20 - uncounted, "raise it"},
+		"large table":   {module(types, functions, table("\x01\x80\x80\x10\x80\x80\x10"), memory, exports), 2<<20 - freeBytes, "raise it"},
 		"may grow":      {module(types, functions, table("\x01\x01\x80\x80\x10"), memory, exports), 8, ""},
 		"many globals":  {module(types, functions, memory, "\x06\x14"+strings.Repeat("\x7f\x01\x41\x00\x0b", 20), exports), 0, ""},
 		"passive":       {module(types, functions, memory, exports, "\x09\x01\x01\x00\x02\x00\x00"), 0, ""},
@@ -41,7 +41,7 @@ func TestExtra_CountsWhatIsNotLinearMemory(t *testing.T) {
 	}
 }
 
-// TestLimitTables_BoundsGrowth: a table that may grow gets a bound, and nothing else of the module changes.
+// A growing table is bounded, and nothing else of the module changes.
 func TestLimitTables_BoundsGrowth(t *testing.T) {
 	for _, c := range []struct{ tables, limited string }{
 		{"\x04\x01\x70\x00\x01", "\x04\x01\x70\x01\x01\x81\x40"},
@@ -60,13 +60,13 @@ func TestLimitTables_BoundsGrowth(t *testing.T) {
 			t.Errorf("%q becomes %q: %v", c.tables, after, err)
 		}
 		again, err := Read(after)
-		if twice, err2 := LimitTables(after, again); err != nil || err2 != nil || again.growing() > 0 && !bytes.Equal(after, twice) {
+		if twice, err2 := LimitTables(after, again); err != nil || err2 != nil || again.growingTables() > 0 && !bytes.Equal(after, twice) {
 			t.Errorf("%q a second time: %q, %v, %v", c.tables, twice, err, err2)
 		}
 	}
 }
 
-// TestRead_RefusesCountsBeyondTheSection: an engine that believed such a count would ask for gigabytes.
+// An engine that trusted such a count would allocate gigabytes.
 func TestRead_RefusesCountsBeyondTheSection(t *testing.T) {
 	const many = "\xff\xff\xff\xff\x0f"
 	for name, m := range map[string][]byte{

@@ -1,5 +1,5 @@
-// Package wasm reads what a WebAssembly module asks for and offers, out of its bytes and without running any of it, so
-// that one that cannot run as a seed is refused when it is declared and not when it is called.
+// Package wasm reads the imports and exports of a WebAssembly module from its bytes, without running it, so that a
+// module that cannot run as a seed is refused at its declaration instead of its first call.
 package wasm
 
 import (
@@ -13,37 +13,37 @@ import (
 // PageSize is the unit of linear memory, in bytes.
 const PageSize = 64 << 10
 
-// Facts are what a module says of itself.
+// Facts are the properties of a module.
 type Facts struct {
 	Imports   []Import
 	Exports   []Export // of functions
-	MinPages  uint32   // linear memory that it starts with, in pages
-	HasMemory bool     // it has a memory of its own
+	MinPages  uint32   // initial linear memory, in pages
+	HasMemory bool     // it defines a memory
 	Extras
-	Work     uint64 // the largest product of locals and blocks of a function: no less, and likely more
+	Work     uint64 // the largest product of locals and blocks of a function; an upper bound
 	Custom   bool   // it has custom sections
 	Exported bool   // and exports it under the name "memory"
-	CGI      bool   // it holds the words by which a CGI program finds its request
+	CGI      bool   // it contains the names of the variables that a CGI program reads
 }
 
-// Extras are what an instance has beside its linear memory.
+// Extras are what an instance has in addition to its linear memory.
 type Extras struct {
 	Tables   []Table
 	Globals  uint64
 	Elements uint64 // in passive segments
 }
 
-// Import is one thing that a module wants from its host.
+// Import is one import of a module.
 type Import struct {
 	Module, Name string
 	Kind         string // func, table, memory, global or tag
 	Type         string // of a function, such as "(i32 i32) -> (i64)"
 }
 
-// Export is one function that a module offers.
+// Export is one function that a module exports.
 type Export struct{ Name, Type string }
 
-// The errors that callers tell apart.
+// The errors that callers distinguish.
 var (
 	ErrComponent = errors.New("this is a component, not a core module: build it for wasm32-wasip1, or GOOS=wasip1 GOARCH=wasm, instead of wasip2")
 	ErrNotModule = errors.New("this is no WebAssembly module: it does not begin with \\0asm")
@@ -52,13 +52,13 @@ var (
 // The types of functions that matter to seeds.
 const (
 	Nullary = "() -> ()"
-	Entry   = "() -> (i32)" // of a function that can be called as a seed's
+	Entry   = "() -> (i32)" // of a function that can be called as one of a seed
 )
 
 // Offers reports whether the module exports a function of that name and type.
 func (f Facts) Offers(name, kind string) bool { return slices.Contains(f.Exports, Export{name, kind}) }
 
-// Functions are the names of the exports that can be called as a seed's, sorted.
+// Functions returns the exports that can be called as functions of a seed, sorted.
 func (f Facts) Functions() (names []string) {
 	for _, e := range f.Exports {
 		if e.Type == Entry && !strings.HasPrefix(e.Name, "_") {
@@ -69,7 +69,8 @@ func (f Facts) Functions() (names []string) {
 	return names
 }
 
-// Read reads a module. It checks all that it looks at, and of the code of functions only what it takes to compile them.
+// Read reads a module. It validates everything that it reads; of function bodies it reads only what determines their
+// compile time.
 func Read(module []byte) (facts Facts, err error) {
 	r := &reader{data: module}
 	defer func() {
@@ -88,17 +89,17 @@ func Read(module []byte) (facts Facts, err error) {
 	r.at = 8
 	s := sections{facts: &facts}
 	for r.at < len(module) && r.err == nil {
-		s.one(r)
+		s.readSection(r)
 	}
 	if r.err != nil {
 		return facts, r.err
 	}
-	facts.CGI = cgi(module)
+	facts.CGI = usesCGI(module)
 	return facts, s.resolve()
 }
 
-// cgi goes by the names of the variables: a program can only read a CGI request by asking for them.
-func cgi(module []byte) bool {
+// usesCGI searches for the names of the variables: a program needs them to read a CGI request.
+func usesCGI(module []byte) bool {
 	if !bytes.Contains(module, []byte("REQUEST_METHOD")) {
 		return false
 	}

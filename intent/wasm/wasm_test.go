@@ -8,7 +8,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// module puts sections together, each an id and a body.
+// module builds a module from sections, each an id and a body.
 func module(sections ...string) []byte {
 	m := "\x00asm\x01\x00\x00\x00"
 	for _, s := range sections {
@@ -85,7 +85,7 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
-// FuzzRead: whatever it is given, it answers, and says the same twice.
+// Any input yields the same result twice, without a panic.
 func FuzzRead(f *testing.F) {
 	for _, seed := range [][]byte{module(types, functions, memory, exports), module(types, functions, memory, start), module("\x01\xff\xff\xff\xff\x0f")} {
 		f.Add(seed)

@@ -1,11 +1,11 @@
 //go:build ignore
 
-// Command bench runs the benchmarks that stand for a promise, prints each figure beside its reference and its bar, and
-// keeps everything as JSON. Run it from the top of the repository:
+// Command bench runs the benchmarks that stand for a promise, prints each figure with its reference and its limit, and
+// writes everything as JSON. Run it from the top of the repository:
 //
 //	go run scripts/bench/*.go [-out dist/bench.json] [-only TEXT]
 //
-// It measures; it does not judge with its exit code, for a busy machine is no defect.
+// The exit code does not depend on the figures, because a busy machine is not a defect.
 package main
 
 import (
@@ -26,7 +26,7 @@ import (
 	"time"
 )
 
-// rounds is how often ours and Consul's are measured in turn; the median counts.
+// rounds is how often each store is measured, in turn; the median counts.
 const rounds = 3
 
 func main() {
@@ -77,7 +77,7 @@ func (f *figure) judge(ours, theirs results) {
 	f.Met = f.Found && (f.AtLeast && f.Measured >= f.Bar || !f.AtLeast && f.Measured <= f.Bar)
 }
 
-// packages lists those that the figures name, each once.
+// packages lists the packages of the figures, without duplicates.
 func packages() (names []string) {
 	for _, f := range figures {
 		if !slices.Contains(names, f.Package) {
@@ -87,7 +87,7 @@ func packages() (names []string) {
 	return names
 }
 
-// names lists the benchmarks of a package, those that are measured on Consul too or the others.
+// names lists the benchmarks of a package: those also measured on Consul, or the others.
 func names(pkg string, consul bool) (names []string) {
 	for _, f := range figures {
 		top, _, _ := strings.Cut(f.Benchmark, "/")
@@ -98,7 +98,7 @@ func names(pkg string, consul bool) (names []string) {
 	return names
 }
 
-// besideConsul measures in turn on the embedded store and on a single-server Consul with its data on the same disk.
+// besideConsul measures in turn on the embedded store and on a single-server Consul with data on the same disk.
 func besideConsul(pkg string, benchmarks []string, ours, theirs results) error {
 	dir, err := os.MkdirTemp("", "platypus-bench-")
 	if err != nil {
@@ -116,7 +116,7 @@ func besideConsul(pkg string, benchmarks []string, ours, theirs results) error {
 		return fmt.Errorf("start consul (scripts/consul/build.sh prints where it is): %w", err)
 	}
 	defer func() { _ = consul.Process.Kill(); _ = consul.Wait() }()
-	time.Sleep(10 * time.Second) // until it leads
+	time.Sleep(10 * time.Second) // until it has a leader
 	for range rounds {
 		if err := run(pkg, benchmarks, "", ours); err != nil {
 			return err
@@ -128,10 +128,10 @@ func besideConsul(pkg string, benchmarks []string, ours, theirs results) error {
 	return nil
 }
 
-// line is what go test prints of a benchmark: its name, how often it ran, then pairs of value and unit.
+// line matches the output of go test for a benchmark: its name, the iterations, then pairs of value and unit.
 var line = regexp.MustCompile(`^(Benchmark\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
-// run runs benchmarks of one package, on the store at addr if one is named, and notes their metrics.
+// run runs benchmarks of one package, on the store at addr if given, and records their metrics.
 func run(pkg string, benchmarks []string, addr string, into results) error {
 	if len(benchmarks) == 0 {
 		return nil

@@ -2,7 +2,7 @@
 
 package main
 
-// figure is one promise: a metric of a benchmark and the bar it is held to.
+// figure is one promise: a metric of a benchmark and its limit.
 type figure struct {
 	What      string  `json:"what"`
 	Package   string  `json:"package"`
@@ -12,13 +12,13 @@ type figure struct {
 	Ours      float64 `json:"ours,omitempty"`
 	Theirs    float64 `json:"theirs,omitempty"`
 	Bar       float64 `json:"bar"`
-	AtLeast   bool    `json:"at_least,omitempty"` // the bar is a floor, not a ceiling
+	AtLeast   bool    `json:"at_least,omitempty"` // the limit is a minimum, not a maximum
 	Measured  float64 `json:"measured"`
 	Found     bool    `json:"found"`
 	Met       bool    `json:"met"`
 }
 
-// figures are the promises. The reference of a ratio is measured by the benchmark itself, in the same run.
+// figures are the promises. Each benchmark measures the reference of its ratio itself, in the same run.
 var figures = []figure{
 	{What: "intent PUT to new process running, p50, ms", Package: story, Benchmark: "BenchmarkSwitch", Metric: "switch-ms", Bar: 60},
 	{What: "the same / sv stop, ln, sv up by hand", Package: story, Benchmark: "BenchmarkSwitch", Metric: "switch-ratio", Bar: 2},

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// agentFolders: who knows one agent finds the way in each.
+// agentFolders: all agents have the same folder structure.
 func agentFolders(h *house) {
 	mains, err := filepath.Glob(filepath.Join(root, "agents", "*", "main.go"))
 	if err != nil {
@@ -25,10 +25,10 @@ func agentFolders(h *house) {
 	}
 }
 
-// elsewhere are places that exist only where somebody happened to work.
+// elsewhere matches paths that exist only on the author's machine.
 var elsewhere = regexp.MustCompile(`/wo` + `rk/[a-z]|/ro` + `ot/(go|\.cache)|/tmp/bash` + `_jobs|/ho` + `me/[a-z]+/`)
 
-// itself looks for traces of the machines that the repository was written on.
+// itself searches for traces of the machines on which the repository was written.
 func itself(h *house) {
 	out, err := exec.Command("git", "-C", root, "ls-files", "-z").Output()
 	if err != nil {
@@ -37,7 +37,7 @@ func itself(h *house) {
 	for _, path := range strings.Split(strings.Trim(string(out), "\x00"), "\x00") {
 		data, err := os.ReadFile(filepath.Join(root, path))
 		if err != nil || bytes.IndexByte(data, 0) >= 0 {
-			continue // gone, or no text
+			continue // deleted, or not a text file
 		}
 		for i, line := range strings.Split(string(data), "\n") {
 			if found := elsewhere.FindString(line); found != "" {

@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// root is the repository, seen from here.
+// root is the path of the repository from this package.
 const root = "../.."
 
 // file is one parsed Go file.
 type file struct {
-	path   string // from root
+	path   string // relative to root
 	syntax *ast.File
 	lines  int
 	test   bool
@@ -32,7 +32,7 @@ func (f *file) in(folders ...string) bool {
 	return slices.ContainsFunc(folders, func(folder string) bool { return strings.HasPrefix(f.path, folder+"/") })
 }
 
-// house is the repository and what was excused in it.
+// house is the parsed repository and the exceptions used so far.
 type house struct {
 	t     *testing.T
 	set   *token.FileSet
@@ -40,7 +40,7 @@ type house struct {
 	used  map[string]bool
 }
 
-// TestHouse holds the repository to its rules. A rule that must be broken gets a line, with a reason, in exceptions.
+// TestHouse checks the rules of the repository. A deliberate violation needs a line with a reason in exceptions.
 func TestHouse(t *testing.T) {
 	h := &house{set: token.NewFileSet(), used: map[string]bool{}}
 	stayFresh()
@@ -106,7 +106,7 @@ func (h *house) parse() error {
 	})
 }
 
-// product calls do for each file that is no test.
+// product calls do for each file that is not a test.
 func (h *house) product(do func(*file)) {
 	for _, f := range h.files {
 		if !f.test {
@@ -115,8 +115,8 @@ func (h *house) product(do func(*file)) {
 	}
 }
 
-// stayFresh keeps `go test` from taking the result of an earlier run: it would look for changes in this module only,
-// and all that is tested here lies outside. A result that depends on a file as new as this is never kept.
+// stayFresh disables the test cache, which only notices changes in this module, while the checked files are in others.
+// A result that depends on a file this new is never cached.
 func stayFresh() {
 	now := time.Now()
 	if os.Chtimes("doc.go", now, now) == nil {

@@ -10,7 +10,8 @@ import (
 
 const module = "github.com/platypus-platform/platypus/"
 
-// owners are the only folders that may import a dependency, so that each binary's reach can be read off its folder.
+// owners are the only folders that may import a dependency, so that the dependencies of each binary are obvious from
+// its folder.
 var owners = map[string][]string{
 	"github.com/hashicorp/consul/api": {"store"},
 	"github.com/coreos/go-iptables":   {"agents/port-authority"},
@@ -48,7 +49,7 @@ func importsOf(f *file) (paths []string) {
 	return paths
 }
 
-// impure are the imports by which a plan could look at the world; impureTime what it must not ask of time.
+// impure are imports by which a plan could do I/O; impureTime are functions of time that it must not call.
 var (
 	impure     = []string{"os", "net", "io", "log", "context", "syscall", "math/rand", module + "store"}
 	impureTime = []string{"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker"}
@@ -61,7 +62,7 @@ func purePlans(h *house) {
 		}
 		for _, path := range importsOf(f) {
 			if path == "net/netip" {
-				continue // addresses are values
+				continue // addresses are values, not I/O
 			}
 			for _, forbidden := range impure {
 				if path == forbidden || strings.HasPrefix(path, forbidden+"/") {

@@ -28,7 +28,8 @@ func (h *house) edit(verb, path string) (mod goMod) {
 	return mod
 }
 
-// modules: nothing is replaced, or `go install module@version` refuses; one go line; one version of each dependency.
+// modules: no replace directives, because `go install module@version` refuses them; one go version; one version of each
+// dependency.
 func modules(h *house) {
 	work := h.edit("work", filepath.Join(root, "go.work"))
 	versions, from := map[string]string{}, map[string]string{}

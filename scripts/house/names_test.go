@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// vague are words that say nothing of what a thing is.
+// vague words say nothing about what a thing is.
 var vague = regexp.MustCompile(`(^|[a-z0-9])(Manager|Handler|Helper|Utils?|Base|Info|Impl)($|[A-Z0-9])`)
 
-// declared calls do for each name at package level and each method.
+// declared calls do for each package-level name and each method.
 func declared(f *file, do func(name *ast.Ident, isType bool, doc ...*ast.CommentGroup)) {
 	for _, d := range f.syntax.Decls {
 		switch d := d.(type) {
@@ -78,7 +78,7 @@ func names(h *house) {
 
 func upper(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
 
-// packages: each has exactly one comment that says what it is; a command's is its manual.
+// packages: each has exactly one package comment; that of a command is its manual.
 func packages(h *house) {
 	comments := map[string]int{}
 	h.product(func(f *file) {

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// The budget. Tests may be longer: a table is not harder to read for being long.
+// The limits. Tests may be longer: a long table is as readable as a short one.
 const (
 	maxFile      = 300
 	maxTest      = 600

@@ -1,5 +1,5 @@
-// Package change says what a set of new values would change: in the store, member by member, and on the hosts, agent by
-// agent. It computes and touches nothing.
+// Package change computes what new values would change: in the store, member by member, and on the hosts, agent by
+// agent. It does no I/O.
 package change
 
 import (
@@ -21,31 +21,33 @@ const (
 	Delete = "delete"
 )
 
-// Change is one key whose value becomes another.
+// Change is one key whose value changes.
 type Change struct {
 	Key     string          `json:"key"` // below the intent prefix
 	Verb    string          `json:"verb"`
 	Before  json.RawMessage `json:"before,omitempty"`
 	After   json.RawMessage `json:"after,omitempty"`
 	Members []Member        `json:"members"`
-	Index   uint64          `json:"modify_index"` // of the value before; 0 when there was none
-	value   []byte          // after, as the file has it
+	Index   uint64          `json:"modify_index"` // of the previous value; 0 if there was none
+	value   []byte          // the new value, as the file has it
 }
 
-// Member is one part of a value that becomes another.
+// Member is one part of a value that changes.
 type Member struct {
 	Pointer string          `json:"pointer"`
-	Before  json.RawMessage `json:"before,omitempty"` // absent: it is new
-	After   json.RawMessage `json:"after,omitempty"`  // absent: it goes
+	Before  json.RawMessage `json:"before,omitempty"` // absent for a new member
+	After   json.RawMessage `json:"after,omitempty"`  // absent for a removed member
 }
 
-// Changes returns what the edits change, in their order. A value that says the same in another layout is no change.
-func Changes(now world.World, edits []world.Edit) []Change { return collect(now, edits, same) }
+// Changes returns what the edits change, in their order. A difference in layout alone is not a change.
+func Changes(now world.Snapshot, edits []world.Edit) []Change { return collect(now, edits, same) }
 
-// Exact is [Changes] for values that shall be there to the byte, as those of an earlier time.
-func Exact(now world.World, edits []world.Edit) []Change { return collect(now, edits, bytes.Equal) }
+// ExactChanges is [Changes] for values that must match byte for byte, such as those of a restore.
+func ExactChanges(now world.Snapshot, edits []world.Edit) []Change {
+	return collect(now, edits, bytes.Equal)
+}
 
-func collect(now world.World, edits []world.Edit, same func(a, b []byte) bool) []Change {
+func collect(now world.Snapshot, edits []world.Edit, same func(a, b []byte) bool) []Change {
 	changes := []Change{}
 	for _, e := range edits {
 		pair, exists := now.Get(e.Key)
@@ -64,7 +66,7 @@ func collect(now world.World, edits []world.Edit, same func(a, b []byte) bool) [
 	return changes
 }
 
-// Between returns the change from one value of a key to another, nil for absent, and whether it is one.
+// Between returns the change from one value of a key to another (nil: absent), and whether they differ.
 func Between(key string, before, after []byte) (Change, bool) {
 	c := Change{Key: key, Verb: Update, Before: JSON(before), After: JSON(after), value: after}
 	switch {
@@ -79,11 +81,11 @@ func Between(key string, before, after []byte) (Change, bool) {
 	return c, true
 }
 
-// Edits returns what to ask the history for, and the index that each key must still have, so that nobody's write is lost.
-// Values come before assignments that need them, and go after.
+// Edits returns the edits for the history and the index that each key must still have, which prevents lost updates.
+// Values are written before the assignments that need them and removed after them.
 func Edits(changes []Change) (edits []history.Edit, expect map[string]uint64) {
 	ordered := slices.Clone(changes)
-	slices.SortStableFunc(ordered, func(a, b Change) int { return a.turn() - b.turn() })
+	slices.SortStableFunc(ordered, func(a, b Change) int { return a.order() - b.order() })
 	expect = make(map[string]uint64, len(changes))
 	for _, c := range ordered {
 		edits = append(edits, history.Edit{Key: c.Key, Value: c.value, Delete: c.Verb == Delete})
@@ -92,7 +94,7 @@ func Edits(changes []Change) (edits []history.Edit, expect map[string]uint64) {
 	return edits, expect
 }
 
-func (c Change) turn() int {
+func (c Change) order() int {
 	assignment := strings.HasPrefix(c.Key, "nodes/")
 	switch {
 	case c.Verb == Delete && assignment:
@@ -107,7 +109,7 @@ func (c Change) turn() int {
 
 func same(a, b []byte) bool { return bytes.Equal(a, b) || compact(a) == compact(b) }
 
-// compact is the value without its layout. Order of members counts: a person who reorders them means to.
+// compact removes the layout of a value. The order of members stays significant: people reorder them on purpose.
 func compact(value []byte) string {
 	var b bytes.Buffer
 	if json.Compact(&b, value) != nil {
@@ -116,7 +118,7 @@ func compact(value []byte) string {
 	return b.String()
 }
 
-// JSON makes a value fit for a JSON document, even when it is not JSON itself.
+// JSON returns a value that can be embedded in a JSON document; one that is not JSON becomes a string.
 func JSON(value []byte) json.RawMessage {
 	switch {
 	case value == nil:
@@ -128,7 +130,7 @@ func JSON(value []byte) json.RawMessage {
 	return quoted
 }
 
-// members are the parts in which two values differ, by pointer. An object that is new or that goes is shown by its parts.
+// members returns the parts in which two values differ, by pointer. A new or removed object is listed by its members.
 func members(before, after []byte) []Member {
 	if empty := []byte("{}"); before == nil && len(parts.Parse(after).Elements) > 0 && parts.Parse(after).Kind == parts.Object {
 		before = empty
@@ -143,7 +145,7 @@ func members(before, after []byte) []Member {
 	return all
 }
 
-// String is the member for a person: what it was and what it becomes.
+// String returns the member for people: the old value and the new one.
 func (m Member) String() string {
 	name := m.Pointer
 	if name == "" {
@@ -158,7 +160,7 @@ func (m Member) String() string {
 	return "~ " + name + ": " + Short(m.Before) + " -> " + Short(m.After)
 }
 
-// Short is a piece of JSON for a line.
+// Short returns a piece of JSON, truncated to fit a line.
 func Short(raw []byte) string {
 	if len(raw) > 200 {
 		return string(raw[:200]) + "… (" + strconv.Itoa(len(raw)) + " bytes)"

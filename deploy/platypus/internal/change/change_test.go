@@ -13,7 +13,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// drawEdits makes edits of few keys, so that they meet; nil removes.
+// drawEdits draws edits of a few keys, so that they collide; a nil value removes the key.
 func drawEdits(t *rapid.T, label string) []world.Edit {
 	var edits []world.Edit
 	for _, app := range []string{"a", "b"} {
@@ -42,13 +42,13 @@ func drawEdits(t *rapid.T, label string) []world.Edit {
 	return edits
 }
 
-func drawWorld(t *rapid.T) world.World {
+func drawSnapshot(t *rapid.T) world.Snapshot {
 	tree, err := intent.ParseRoot("platypus")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := world.World{Tree: tree, Reports: map[world.Who]intent.Report{}, Alive: map[world.Who]bool{}}
-	w = w.With(drawEdits(t, "before"))
+	w := world.Snapshot{Tree: tree, Reports: map[world.AgentID]intent.Report{}, Alive: map[world.AgentID]bool{}}
+	w = w.Apply(drawEdits(t, "before"))
 	for i := range w.Pairs {
 		w.Pairs[i].ModifyIndex = uint64(i + 1)
 	}
@@ -56,8 +56,8 @@ func drawWorld(t *rapid.T) world.World {
 	return w
 }
 
-// obey does to a world what the history does with edits.
-func obey(t *rapid.T, w world.World, edits []history.Edit, expect map[string]uint64) world.World {
+// applyEdits applies edits to a snapshot as the history does.
+func applyEdits(t *rapid.T, w world.Snapshot, edits []history.Edit, expect map[string]uint64) world.Snapshot {
 	w.Pairs = slices.Clone(w.Pairs)
 	for _, e := range edits {
 		key := string(w.Tree.Intent()) + e.Key
@@ -81,15 +81,14 @@ func obey(t *rapid.T, w world.World, edits []history.Edit, expect map[string]uin
 	return w
 }
 
-// TestEditsReachWhatWasPlanned: after the edits, the store says what the files say, a second plan is empty, and
-// no agent has anything more to do for it.
-func TestEditsReachWhatWasPlanned(t *testing.T) {
+// After the edits, the store equals the files, a second plan is empty and no agent has anything left to do.
+func TestEdits_Applied_MatchPlan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		before := drawWorld(t)
+		before := drawSnapshot(t)
 		edits := drawEdits(t, "after")
 		changes := Changes(before, edits)
 		wanted, expect := Edits(changes)
-		after := obey(t, before, wanted, expect)
+		after := applyEdits(t, before, wanted, expect)
 		for _, e := range edits {
 			pair, found := after.Get(e.Key)
 			if found != (e.Value != nil) || found && compact(pair.Value) != compact(e.Value) {
@@ -99,7 +98,7 @@ func TestEditsReachWhatWasPlanned(t *testing.T) {
 		if again := Changes(after, edits); len(again) > 0 {
 			t.Fatalf("planned again: %+v", again)
 		}
-		if left := Effects(after, after.With(edits)); len(left) > 0 {
+		if left := Effects(after, after.Apply(edits)); len(left) > 0 {
 			t.Fatalf("still to do: %+v", left)
 		}
 		for _, c := range changes {
@@ -110,11 +109,11 @@ func TestEditsReachWhatWasPlanned(t *testing.T) {
 	})
 }
 
-// TestEffectsAreOfWhatChanged: only apps whose intent differs have effects, and each has one of every kind at most once.
-func TestEffectsAreOfWhatChanged(t *testing.T) {
+// Only apps whose intent differs have effects, each of every kind at most once.
+func TestEffects_OnlyChangedApps_EachOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		before := drawWorld(t)
-		after := before.With(drawEdits(t, "after"))
+		before := drawSnapshot(t)
+		after := before.Apply(drawEdits(t, "after"))
 		seen := map[string]bool{}
 		for _, e := range Effects(before, after) {
 			was, had := before.Node(e.Node).App(e.App)
@@ -159,9 +158,9 @@ func TestActivate(t *testing.T) {
 	}
 }
 
-// TestDocuments: a plan can be shown as JSON whatever values it is about.
-func TestDocuments(t *testing.T) {
-	now := world.World{Pairs: []intent.Pair{{Key: "platypus/intent/nodes/n/a", Value: []byte("\xff not JSON")}}}
+// A plan encodes as JSON whatever values it contains.
+func TestPlan_AnyValue_EncodesAsJSON(t *testing.T) {
+	now := world.Snapshot{Pairs: []intent.Pair{{Key: "platypus/intent/nodes/n/a", Value: []byte("\xff not JSON")}}}
 	now.Tree, _ = intent.ParseRoot("platypus")
 	changes := Changes(now, []world.Edit{{Key: "nodes/n/a", Value: []byte(`{"cluster":"p"}`)}})
 	if _, err := json.Marshal(changes); err != nil || len(changes) != 1 || changes[0].Verb != Update {

@@ -9,7 +9,7 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Effect is one thing that an agent on a node will do, or cannot do, because of changes.
+// Effect is one action that an agent on a node will take, or cannot take, because of changes.
 type Effect struct {
 	Node   intent.Name `json:"node"`
 	Agent  string      `json:"agent"`
@@ -19,8 +19,8 @@ type Effect struct {
 	Reason string      `json:"reason"`
 }
 
-// Effects compares what nodes are asked for before and after, in the light of what their agents last reported.
-func Effects(before, after world.World) []Effect {
+// Effects compares the intent of nodes before and after, given the last reports of their agents.
+func Effects(before, after world.Snapshot) []Effect {
 	nodes := append(before.Nodes(), after.Nodes()...)
 	slices.Sort(nodes)
 	effects := []Effect{}
@@ -32,93 +32,93 @@ func Effects(before, after world.World) []Effect {
 			if had && has && equal(was, is) {
 				continue
 			}
-			e := effect{world: before, node: node, was: was, is: is, had: had && was.Sound(), has: has, others: a.Apps}
-			effects = append(effects, e.all()...)
+			e := comparison{snapshot: before, node: node, before: was, after: is, existed: had && was.Sound(), exists: has, others: a.Apps}
+			effects = append(effects, e.effects()...)
 		}
 	}
 	return effects
 }
 
-type effect struct {
-	world    world.World
-	node     intent.Name
-	was, is  intent.App
-	had, has bool
-	others   []intent.App
+type comparison struct {
+	snapshot        world.Snapshot
+	node            intent.Name
+	before, after   intent.App
+	existed, exists bool
+	others          []intent.App
 }
 
-func (e effect) all() []Effect {
-	if e.has && !e.is.Sound() {
-		return []Effect{e.make("every agent", "keep", "", e.is.Phase+": "+e.is.Reason)}
+func (e comparison) effects() []Effect {
+	if e.exists && !e.after.Sound() {
+		return []Effect{e.newEffect("every agent", "keep", "", e.after.Phase+": "+e.after.Reason)}
 	}
-	return slices.Concat(e.installs(), e.ports(), e.service())
+	return slices.Concat(e.installEffects(), e.portEffects(), e.serviceEffects())
 }
 
-func (e effect) make(agent, action, what, reason string) Effect {
-	app := e.is.Name
-	if !e.has {
-		app = e.was.Name
+func (e comparison) newEffect(agent, action, what, reason string) Effect {
+	app := e.after.Name
+	if !e.exists {
+		app = e.before.Name
 	}
 	return Effect{e.node, agent, app, action, what, reason}
 }
 
-func (e effect) installs() (effects []Effect) {
-	report, reported := e.world.Reports[world.Who{Agent: world.Preparer, Node: e.node}]
-	have := report.Subjects[string(e.is.Name)].Have
-	moved := e.had && e.was.Deploy.Basedir != e.is.Deploy.Basedir
-	for _, v := range e.is.Config.Wanted() {
+func (e comparison) installEffects() (effects []Effect) {
+	report, reported := e.snapshot.Reports[world.AgentID{Agent: world.Preparer, Node: e.node}]
+	have := report.Subjects[string(e.after.Name)].Have
+	moved := e.existed && e.before.Deploy.Basedir != e.after.Deploy.Basedir
+	for _, v := range e.after.Config.Wanted() {
 		switch {
 		case !reported:
-			effects = append(effects, e.make(world.Preparer, "fetch", string(v), "no report from preparer says that it is installed"))
-		case !world.Has(have, v) || moved:
-			effects = append(effects, e.make(world.Preparer, "fetch", string(v), "not installed below "+e.is.Deploy.Basedir))
-		case e.had && e.otherDigest(v):
-			effects = append(effects, e.make(world.Preparer, "refuse", string(v),
+			effects = append(effects, e.newEffect(world.Preparer, "fetch", string(v), "no report from preparer says that it is installed"))
+		case !world.ListContains(have, v) || moved:
+			effects = append(effects, e.newEffect(world.Preparer, "fetch", string(v), "not installed below "+e.after.Deploy.Basedir))
+		case e.existed && e.otherDigest(v):
+			effects = append(effects, e.newEffect(world.Preparer, "refuse", string(v),
 				"it is installed with another sha256: publish other content as another version"))
 		}
 	}
-	if !e.had {
+	if !e.existed {
 		return effects
 	}
-	if e.has && keepOf(e.is) < keepOf(e.was) {
-		effects = append(effects, e.make(world.Preparer, "prune", "", fmt.Sprintf("installs that nothing names, beyond the newest %d", keepOf(e.is))))
+	if e.exists && keepCount(e.after) < keepCount(e.before) {
+		effects = append(effects, e.newEffect(world.Preparer, "prune", "", fmt.Sprintf("installs that nothing names, beyond the newest %d", keepCount(e.after))))
 	}
-	for _, v := range e.was.Config.Wanted() {
-		if _, still := e.is.Config.Versions[v]; !still {
+	for _, v := range e.before.Config.Wanted() {
+		if _, still := e.after.Config.Versions[v]; !still {
 			reason := "no longer named; the newest installs are kept"
-			if !e.has {
+			if !e.exists {
 				reason = "the node no longer has the app"
 			}
-			effects = append(effects, e.make(world.Preparer, "prune", string(v), reason))
+			effects = append(effects, e.newEffect(world.Preparer, "prune", string(v), reason))
 		}
 	}
 	return effects
 }
 
-// otherDigest reports whether a version that was pinned is to be another artifact.
-func (e effect) otherDigest(v intent.Name) bool {
-	was, is := e.was.Config.Versions[v].SHA256, e.is.Config.Versions[v].SHA256
+// otherDigest reports whether a pinned version would get another artifact.
+func (e comparison) otherDigest(v intent.Name) bool {
+	was, is := e.before.Config.Versions[v].SHA256, e.after.Config.Versions[v].SHA256
 	return was != "" && is != "" && was != is
 }
 
-func keepOf(app intent.App) int {
+func keepCount(app intent.App) int {
 	if app.Deploy.Keep > 0 {
 		return app.Deploy.Keep
 	}
 	return intent.DefaultKeep
 }
 
-func (e effect) ports() (effects []Effect) {
+func (e comparison) portEffects() (effects []Effect) {
 	var before, after []intent.Port
-	if e.had {
-		before = e.was.Deploy.Ports
+	if e.existed {
+		before = e.before.Deploy.Ports
 	}
-	if e.has {
-		after = e.is.Deploy.Ports
+	if e.exists {
+		after = e.after.Deploy.Ports
 	}
 	for _, p := range after {
 		if !contains(before, p) {
-			effects = append(effects, e.make(world.PortAuthority, "open", describe(p), "declared by deploy_config"))
+			effects = append(effects, e.newEffect(world.PortAuthority, "open", describe(p), "declared by deploy_config"))
 		}
 	}
 	for _, p := range before {
@@ -127,10 +127,10 @@ func (e effect) ports() (effects []Effect) {
 		}
 		closing := true
 		for _, other := range e.others {
-			closing = closing && (other.Name == e.was.Name || !contains(other.Deploy.Ports, p))
+			closing = closing && (other.Name == e.before.Name || !contains(other.Deploy.Ports, p))
 		}
 		if closing {
-			effects = append(effects, e.make(world.PortAuthority, "close", describe(p), "no longer declared"))
+			effects = append(effects, e.newEffect(world.PortAuthority, "close", describe(p), "no longer declared"))
 		}
 	}
 	return effects
@@ -155,7 +155,7 @@ func names(nodes ...intent.Node) (names []intent.Name) {
 	return slices.Compact(names)
 }
 
-// equal reports whether two readings of an app ask for the same, wherever they were read and however they were laid out.
+// equal reports whether two readings of an app request the same, whatever their source and layout.
 func equal(a, b intent.App) bool {
 	a.Config.UserConfig, b.Config.UserConfig = []byte(compact(a.Config.UserConfig)), []byte(compact(b.Config.UserConfig))
 	return a.Cluster == b.Cluster && a.Phase == b.Phase && a.Reason == b.Reason &&

@@ -9,8 +9,8 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// TestEffects_EachField_IsWhatAgentsDo lists what each change means on a node that runs v1, or what is reported otherwise.
-// The rows about on_config are those of a real setlive: see testdata/config.txtar there.
+// Each row is one change on a node that runs v1 unless the row reports something else. The on_config rows match a real
+// setlive: see its testdata/config.txtar.
 func TestEffects_EachField_IsWhatAgentsDo(t *testing.T) {
 	const config, deploy = `{"versions":{"v1":"active"}}`, `{"basedir":"/srv/a"}`
 	digest := strings.Repeat("a", 64)
@@ -18,7 +18,7 @@ func TestEffects_EachField_IsWhatAgentsDo(t *testing.T) {
 	for _, test := range []struct {
 		name                 string
 		config, deploy       string // before
-		newConfig, newDeploy string // after; "" is the same
+		newConfig, newDeploy string // after; "" means unchanged
 		installed            string
 		live                 intent.State
 		want                 string // agent action what; …
@@ -61,18 +61,18 @@ func TestEffects_EachField_IsWhatAgentsDo(t *testing.T) {
 				}
 				return []byte(text)
 			}
-			now := world.World{Reports: map[world.Who]intent.Report{}, Alive: map[world.Who]bool{}}
+			now := world.Snapshot{Reports: map[world.AgentID]intent.Report{}, Alive: map[world.AgentID]bool{}}
 			now.Tree, _ = intent.ParseRoot("platypus")
 			before, beforeDeploy := or(test.config, config), or(test.deploy, deploy)
-			now = now.With([]world.Edit{{Key: "nodes/n/a", Value: []byte(`{"cluster":"p"}`)},
+			now = now.Apply([]world.Edit{{Key: "nodes/n/a", Value: []byte(`{"cluster":"p"}`)},
 				{Key: "clusters/a/p/config", Value: before}, {Key: "clusters/a/p/deploy_config", Value: beforeDeploy}})
 			live := test.live
 			if live.Phase == "" {
 				live = intent.State{Want: "v1", Have: "v1", Phase: world.Converged}
 			}
-			now.Reports[world.Who{Agent: world.Setlive, Node: "n"}] = intent.Report{Subjects: map[string]intent.State{"a": live}}
-			now.Reports[world.Who{Agent: world.Preparer, Node: "n"}] = intent.Report{Subjects: map[string]intent.State{"a": {Have: string(or(test.installed, "v1"))}}}
-			after := now.With([]world.Edit{{Key: "clusters/a/p/config", Value: or(test.newConfig, string(before))},
+			now.Reports[world.AgentID{Agent: world.Setlive, Node: "n"}] = intent.Report{Subjects: map[string]intent.State{"a": live}}
+			now.Reports[world.AgentID{Agent: world.Preparer, Node: "n"}] = intent.Report{Subjects: map[string]intent.State{"a": {Have: string(or(test.installed, "v1"))}}}
+			after := now.Apply([]world.Edit{{Key: "clusters/a/p/config", Value: or(test.newConfig, string(before))},
 				{Key: "clusters/a/p/deploy_config", Value: or(test.newDeploy, string(beforeDeploy))}})
 			var said []string
 			for _, e := range Effects(now, after) {

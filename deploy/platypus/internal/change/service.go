@@ -9,37 +9,37 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// running is what setlive last reported of an app on a node.
-type running struct {
+// liveState is what setlive last reported about an app on a node.
+type liveState struct {
 	intent.State
-	known bool // a report is there: without one, what intent said before is taken for what runs
+	reported bool // false without a report: then the previous intent is taken for what runs
 }
 
-func (e effect) running() running {
-	report, reported := e.world.Reports[world.Who{Agent: world.Setlive, Node: e.node}]
-	return running{report.Subjects[string(e.was.Name)], reported && e.had}
+func (e comparison) liveState() liveState {
+	report, reported := e.snapshot.Reports[world.AgentID{Agent: world.Setlive, Node: e.node}]
+	return liveState{report.Subjects[string(e.before.Name)], reported && e.existed}
 }
 
-// refused reports whether the node went back from a version, or gave it up: it is tried again when its intent changes.
-func (r running) refused(version intent.Name) bool {
-	return r.known && (r.Phase == world.Reverted || r.Phase == world.Failing) && r.Want == string(version)
+// rejected reports whether the node rolled back from a version or gave it up. It tries again when the intent changes.
+func (r liveState) rejected(version intent.Name) bool {
+	return r.reported && (r.Phase == world.Reverted || r.Phase == world.Failing) && r.Want == string(version)
 }
 
-// service is what setlive will do to the process of the app.
-func (e effect) service() (effects []Effect) {
+// serviceEffects returns what setlive will do to the process of the app.
+func (e comparison) serviceEffects() (effects []Effect) {
 	var old, active intent.Name
-	if e.had {
-		old, _ = e.was.Config.Active()
+	if e.existed {
+		old, _ = e.before.Config.Active()
 	}
-	if e.has {
-		active, _ = e.is.Config.Active()
+	if e.exists {
+		active, _ = e.after.Config.Active()
 	}
 	one := func(action string, what intent.Name, reason string) []Effect {
-		return []Effect{e.make(world.Setlive, action, string(what), reason)}
+		return []Effect{e.newEffect(world.Setlive, action, string(what), reason)}
 	}
-	runs := e.running()
+	runs := e.liveState()
 	have := intent.Name(runs.Have)
-	if !runs.known {
+	if !runs.reported {
 		have = old
 	}
 	switch {
@@ -47,18 +47,18 @@ func (e effect) service() (effects []Effect) {
 		return nil
 	case active == "":
 		if have == "" && (runs.Phase == "" || runs.Phase == "waiting") {
-			return nil // nothing of it ever ran
+			return nil // it never ran
 		}
-		return one("stop", orElse(have, old), "no version is active any more")
-	case old == active && runs.refused(active):
-		if changed := e.goalChanges(active); len(changed) > 0 {
+		return one("stop", textOr(have, old), "no version is active any more")
+	case old == active && runs.rejected(active):
+		if changed := e.retryReasons(active); len(changed) > 0 {
 			return one("restart", active, "it was refused before and is tried again: "+strings.Join(changed, ", ")+" changed")
 		}
 		return nil
 	case have == active:
-		return e.reaction(active)
+		return e.configEffects(active)
 	case old == active:
-		return nil // it is on its way already, and gets the newest settings when it starts
+		return nil // it is starting already and will read the newest settings
 	case have == "":
 		return one("start", active, "it becomes the active version")
 	case have != old && old != "":
@@ -67,14 +67,14 @@ func (e effect) service() (effects []Effect) {
 	return one("restart", active, "the active version was "+string(have))
 }
 
-// reaction is what the process that runs the active version notices of a change.
-func (e effect) reaction(active intent.Name) (effects []Effect) {
+// configEffects returns what the process of the active version notices of a change.
+func (e comparison) configEffects(active intent.Name) (effects []Effect) {
 	add := func(action, what, reason string) {
-		effects = append(effects, e.make(world.Setlive, action, what, reason))
+		effects = append(effects, e.newEffect(world.Setlive, action, what, reason))
 	}
-	settings := e.settingsChanges()
-	config := !bytes.Equal(intent.SettleConfig(e.was.Config.UserConfig), intent.SettleConfig(e.is.Config.UserConfig))
-	policy := e.is.Config.OnConfig
+	settings := e.changedSettings()
+	config := !bytes.Equal(intent.SettleConfig(e.before.Config.UserConfig), intent.SettleConfig(e.after.Config.UserConfig))
+	policy := e.after.Config.OnConfig
 	signal, signals := policy.Signal()
 	switch policy.Reaction(len(settings) > 0, config) {
 	case intent.ReactionRestart:
@@ -91,8 +91,8 @@ func (e effect) reaction(active intent.Name) (effects []Effect) {
 	case intent.ReactionFile:
 		add("rewrite", string(active), "user_config changed; it is not restarted, for on_config is nothing")
 	case intent.ReactionNone:
-		if e.was.Config.OnConfig == intent.OnConfigNothing && policy != intent.OnConfigNothing {
-			// Its file may hold a user_config that the process was not restarted for: only the node knows.
+		if e.before.Config.OnConfig == intent.OnConfigNothing && policy != intent.OnConfigNothing {
+			// The process may not have been restarted for the user_config in its file: only the node knows.
 			const reason = "if its user_config changed since it started, now that on_config is not nothing"
 			if signals {
 				add("signal", signal, reason)
@@ -101,51 +101,51 @@ func (e effect) reaction(active intent.Name) (effects []Effect) {
 			}
 		}
 	}
-	if e.was.Deploy.StopTimeout.Or(intent.DefaultStopTimeout) != e.is.Deploy.StopTimeout.Or(intent.DefaultStopTimeout) {
+	if e.before.Deploy.StopTimeout.Or(intent.DefaultStopTimeout) != e.after.Deploy.StopTimeout.Or(intent.DefaultStopTimeout) {
 		add("rewrite", string(active), "stop_timeout changed; nothing is restarted for it")
 	}
-	if !reflect.DeepEqual(e.was.Deploy.Health, e.is.Deploy.Health) {
+	if !reflect.DeepEqual(e.before.Deploy.Health, e.after.Deploy.Health) {
 		add("check", string(active), "health changed: the new check applies; nothing is restarted for it")
 	}
 	return effects
 }
 
-func orElse(name, otherwise intent.Name) intent.Name {
+func textOr(name, otherwise intent.Name) intent.Name {
 	if name != "" {
 		return name
 	}
 	return otherwise
 }
 
-// restartMember is the member of a config by which platypus restart asks for a new process.
+// restartMember is the member of a config by which platypus restart requests a new process.
 const restartMember = "restart"
 
-// settingsChanges are the settings beside user_config that a process gets at its start, as far as they change.
-func (e effect) settingsChanges() (changed []string) {
-	if e.was.Deploy.Basedir != e.is.Deploy.Basedir {
+// changedSettings returns the changed settings, other than user_config, that a process gets at its start.
+func (e comparison) changedSettings() (changed []string) {
+	if e.before.Deploy.Basedir != e.after.Deploy.Basedir {
 		changed = append(changed, "basedir")
 	}
-	if e.was.Deploy.RunAs != e.is.Deploy.RunAs {
+	if e.before.Deploy.RunAs != e.after.Deploy.RunAs {
 		changed = append(changed, "run_as")
 	}
-	if e.was.Config.Restart != e.is.Config.Restart {
+	if e.before.Config.Restart != e.after.Config.Restart {
 		changed = append(changed, restartMember)
 	}
 	return changed
 }
 
-// goalChanges is everything that makes a node try a version again that it refused.
-func (e effect) goalChanges(active intent.Name) []string {
-	changed := e.settingsChanges()
+// retryReasons returns the changes that make a node retry a version that it rejected.
+func (e comparison) retryReasons(active intent.Name) []string {
+	changed := e.changedSettings()
 	add := func(differs bool, what string) {
 		if differs {
 			changed = append(changed, what)
 		}
 	}
-	add(!bytes.Equal(e.was.Config.UserConfig, e.is.Config.UserConfig), "user_config")
-	add(e.was.Config.OnConfig != e.is.Config.OnConfig, "on_config")
-	add(e.was.Config.Versions[active] != e.is.Config.Versions[active], "sha256")
-	add(e.was.Deploy.StopTimeout != e.is.Deploy.StopTimeout, "stop_timeout")
-	add(!reflect.DeepEqual(e.was.Deploy.Health, e.is.Deploy.Health), "health")
+	add(!bytes.Equal(e.before.Config.UserConfig, e.after.Config.UserConfig), "user_config")
+	add(e.before.Config.OnConfig != e.after.Config.OnConfig, "on_config")
+	add(e.before.Config.Versions[active] != e.after.Config.Versions[active], "sha256")
+	add(e.before.Deploy.StopTimeout != e.after.Deploy.StopTimeout, "stop_timeout")
+	add(!reflect.DeepEqual(e.before.Deploy.Health, e.after.Deploy.Health), "health")
 	return changed
 }

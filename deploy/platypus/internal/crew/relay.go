@@ -6,8 +6,8 @@ import (
 	"net"
 )
 
-// Relay passes every connection to listener on to a TCP address, until ctx ends. A socket on disk reaches into network
-// namespaces where an address does not.
+// Relay forwards every connection on listener to a TCP address until ctx ends. A Unix socket reaches into network
+// namespaces that the address does not.
 func Relay(ctx context.Context, listener net.Listener, address string) {
 	stop := context.AfterFunc(ctx, func() { listener.Close() })
 	defer stop()
@@ -31,7 +31,7 @@ func pass(ctx context.Context, near net.Conn, address string) {
 	defer stop()
 	go func() {
 		_, _ = io.Copy(far, near)
-		far.Close() // whoever asked has gone: nobody waits for the answer
+		far.Close() // the client has gone: nobody waits for the answer
 	}()
 	_, _ = io.Copy(near, far)
 }

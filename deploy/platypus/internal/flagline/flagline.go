@@ -1,6 +1,5 @@
-// Package flagline puts the words of a command line into the order that the flag package of Go wants: flags before
-// arguments, global flags before the verb. People may then write them anywhere. A word that nobody knows is answered
-// with the nearest that is known.
+// Package flagline reorders a command line as the flag package of Go needs it: flags before arguments, global flags
+// before the verb. People can then write them in any order. An unknown word is answered with the nearest known one.
 package flagline
 
 import (
@@ -11,9 +10,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Arrange returns args, whose first is the program's name, in the order wanted.
+// Arrange returns args, whose first element is the name of the program, in that order.
 func Arrange(app *cli.App, args []string) ([]string, error) {
-	l := line{globals: known(app.Flags), app: app}
+	l := commandLine{globals: known(app.Flags), app: app}
 	l.globals["help"], l.globals["h"], l.globals["version"], l.globals["v"] = false, false, false, false
 	rest := args[1:]
 	for len(rest) > 0 {
@@ -24,7 +23,7 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 			l.arguments = append(l.arguments, rest...)
 			rest = nil
 		case len(word) > 1 && word[0] == '-':
-			used, err := l.flag(word, rest)
+			used, err := l.addFlag(word, rest)
 			if err != nil {
 				return nil, err
 			}
@@ -37,48 +36,50 @@ func Arrange(app *cli.App, args []string) ([]string, error) {
 			l.arguments = append(l.arguments, word)
 		}
 	}
-	return l.words(args[0]), nil
+	return l.joined(args[0]), nil
 }
 
 // UnknownVerbError is a verb that the program does not have.
 type UnknownVerbError struct {
-	Verb string
-	near string // the tail of the sentence
+	Verb       string
+	suggestion string // the end of the message
 }
 
-// UnknownVerb is the error about a verb that an app does not have.
+// UnknownVerb returns the error about a verb that an app does not have.
 func UnknownVerb(app *cli.App, verb string) error {
-	return UnknownVerbError{verb, meant(verb, Verbs(app))}
+	return UnknownVerbError{verb, suggestion(verb, Verbs(app))}
 }
 
-// Error names the verb, and the one that was probably meant.
-func (e UnknownVerbError) Error() string { return fmt.Sprintf("unknown verb %q%s", e.Verb, e.near) }
-
-// line is a command line taken apart.
-type line struct {
-	app       *cli.App
-	globals   map[string]bool // flag to whether it takes a value
-	verb      *cli.Command
-	own       map[string]bool // flags of the verb
-	before    []string        // global flags
-	early     []string        // flags of some verb, given before it was
-	after     []string        // flags of the verb
-	arguments []string
+// Error names the verb and the closest known one.
+func (e UnknownVerbError) Error() string {
+	return fmt.Sprintf("unknown verb %q%s", e.Verb, e.suggestion)
 }
 
-func (l *line) command(word string) error {
+// commandLine is a command line split into its parts.
+type commandLine struct {
+	app         *cli.App
+	globals     map[string]bool // flag to whether it takes a value
+	verb        *cli.Command
+	verbFlags   map[string]bool // of the verb
+	globalWords []string        // global flags
+	earlyWords  []string        // flags of some verb, given before the verb
+	verbWords   []string        // flags of the verb
+	arguments   []string
+}
+
+func (l *commandLine) command(word string) error {
 	l.verb = l.app.Command(word)
-	if l.verb == nil && word == "help" { // an app may leave it to the library
+	if l.verb == nil && word == "help" { // an app may leave help to the library
 		l.verb = &cli.Command{Name: "help"}
 	}
 	if l.verb == nil {
 		return UnknownVerb(l.app, word)
 	}
-	l.own = known(l.verb.Flags)
-	l.own["help"], l.own["h"] = false, false
-	early := l.early
-	for len(early) > 0 { // what was given before the verb is the verb's now
-		used, err := l.flag(early[0], early[1:])
+	l.verbFlags = known(l.verb.Flags)
+	l.verbFlags["help"], l.verbFlags["h"] = false, false
+	early := l.earlyWords
+	for len(early) > 0 { // flags given before the verb belong to it
+		used, err := l.addFlag(early[0], early[1:])
 		if err != nil {
 			return err
 		}
@@ -87,8 +88,8 @@ func (l *line) command(word string) error {
 	return nil
 }
 
-// ofAnyVerb reports whether some verb has a flag of that name, and whether it takes a value.
-func (l *line) ofAnyVerb(name string) (value, ok bool) {
+// findVerbFlag reports whether some verb has a flag of that name, and whether it takes a value.
+func (l *commandLine) findVerbFlag(name string) (value, ok bool) {
 	for _, c := range l.app.Commands {
 		if takes, has := known(c.Flags)[name]; has {
 			return takes, true
@@ -97,21 +98,21 @@ func (l *line) ofAnyVerb(name string) (value, ok bool) {
 	return false, false
 }
 
-// flag sorts a flag in and returns how many of the words that follow belong to it.
-func (l *line) flag(word string, rest []string) (used int, err error) {
+// addFlag sorts a flag into its part and returns how many of the following words belong to it.
+func (l *commandLine) addFlag(word string, rest []string) (used int, err error) {
 	name, _, given := strings.Cut(strings.TrimLeft(word, "-"), "=")
-	into := &l.after
-	value, ok := l.own[name]
+	into := &l.verbWords
+	value, ok := l.verbFlags[name]
 	if !ok {
-		into = &l.before
+		into = &l.globalWords
 		value, ok = l.globals[name]
 	}
 	if !ok && l.verb == nil {
-		into = &l.early
-		value, ok = l.ofAnyVerb(name)
+		into = &l.earlyWords
+		value, ok = l.findVerbFlag(name)
 	}
 	if !ok {
-		return 0, fmt.Errorf("unknown flag %q%s", word, meant(name, dashed(l.own, l.globals)))
+		return 0, fmt.Errorf("unknown flag %q%s", word, suggestion(name, dashed(l.verbFlags, l.globals)))
 	}
 	*into = append(*into, word)
 	if !value || given {
@@ -124,12 +125,12 @@ func (l *line) flag(word string, rest []string) (used int, err error) {
 	return 1, nil
 }
 
-func (l *line) words(program string) []string {
-	words := append([]string{program}, l.before...)
+func (l *commandLine) joined(program string) []string {
+	words := append([]string{program}, l.globalWords...)
 	if l.verb == nil {
 		return words
 	}
-	words = append(append(words, l.verb.Name), l.after...)
+	words = append(append(words, l.verb.Name), l.verbWords...)
 	if slices.ContainsFunc(l.arguments, func(a string) bool { return len(a) > 1 && a[0] == '-' }) {
 		words = append(words, "--")
 	}

@@ -1,6 +1,6 @@
-// Package gitlog carries the history of intent into git and back. Each commit becomes one of git's, each key a file
-// <key>.json, so that a checkout is a directory of intent as platypus apply takes it; what git has no place for stands in
-// trailers of the message.
+// Package gitlog exports the history of intent to git and imports it again. Each commit becomes a git commit and each
+// key a file <key>.json, so that a checkout is a directory of intent as platypus apply takes it. Trailers of the
+// message hold what git cannot store.
 package gitlog
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/platypus-platform/platypus/store/history/gitstream"
 )
 
-// The trailers. Those of a commit that people made with git are absent.
+// The trailers of exported commits. Commits that people made with git have none.
 const (
 	trailerSeq    = "Platypus-Seq"
 	trailerID     = "Platypus-Id"
@@ -26,19 +26,19 @@ const (
 	trailerKind   = "Platypus-Kind"
 	trailerIndex  = "Platypus-Index"
 	trailerHash   = "Platypus-Hash"
-	trailerNote   = "Platypus-Note"   // the history's note without its message
-	trailerChange = "Platypus-Change" // what is known of a plain write, one line a key
+	trailerNote   = "Platypus-Note"   // the note of the commit without its message
+	trailerChange = "Platypus-Change" // what is known of a plain write, one line for each key
 
-	trailerUntitled = "Platypus-Untitled"   // the commit has no message: the one that stands there was made for git
-	trailerGap      = "Platypus-Gap"        // the commits just before this one that are not in git
-	trailerStale    = "Platypus-Incomplete" // the commits whose changes are missing from the tree of this one
+	trailerUntitled = "Platypus-Untitled"   // the commit has no message: the one in git is generated
+	trailerGap      = "Platypus-Gap"        // the commits directly before this one that are not in git
+	trailerStale    = "Platypus-Incomplete" // the commits whose changes are missing from this tree
 )
 
-// ending is what a key has in git and not in the store.
-const ending = ".json"
+// fileSuffix is added to a key to form its file name in git.
+const fileSuffix = ".json"
 
-// change is what a trailer says of one key.
-type change struct {
+// changeTrailer is the trailer about one key.
+type changeTrailer struct {
 	Key       string            `json:"key"`
 	Base      uint64            `json:"base,omitempty"`
 	Index     uint64            `json:"index,omitempty"`
@@ -46,16 +46,16 @@ type change struct {
 	Seen      *history.Interval `json:"seen,omitempty"`
 }
 
-// Stream is a history as git wrote it.
+// Stream is a history read from git.
 type Stream struct {
 	Commits []history.Commit
-	LeftOut []string // files that are no intent, each once, in the order in which they came
+	Skipped []string // files that are not intent, without duplicates, in the order of their appearance
 
 	tags []gitstream.Tag
-	ids  map[uint64]string // of the commits, by mark
+	ids  map[uint64]string // commit IDs by mark
 }
 
-// Read reads all of a stream. Of what people made with git, files that are no intent are left out, and so are commits that
+// Read reads a whole stream. In commits that people made with git, it skips files that are not intent, and commits that
 // changed nothing else.
 func Read(r io.Reader) (Stream, error) {
 	in := gitstream.NewReader(r)
@@ -78,12 +78,12 @@ func Read(r io.Reader) (Stream, error) {
 				return false
 			}
 			if !left[f.Path] {
-				left[f.Path], s.LeftOut = true, append(s.LeftOut, f.Path)
+				left[f.Path], s.Skipped = true, append(s.Skipped, f.Path)
 			}
 			return true
 		})
 		if len(g.Files) == 0 && n > 0 {
-			s.ids[g.Mark] = last // a tag of it is one of the commit before
+			s.ids[g.Mark] = last // its tags then refer to the previous commit
 			continue
 		}
 		c, err := toHistory(g)
@@ -94,13 +94,13 @@ func Read(r io.Reader) (Stream, error) {
 	}
 }
 
-// isIntent reports whether a file is a key of intent. What an export wrote is, whatever it is called.
+// isIntent reports whether a file is a key of intent. Every file of an exported commit is one.
 func isIntent(path string, exported bool) bool {
-	key, ok := strings.CutSuffix(path, ending)
+	key, ok := strings.CutSuffix(path, fileSuffix)
 	return ok && (exported || intent.CheckKey(key) == nil)
 }
 
-// All goes through the commits, oldest first.
+// All iterates over the commits, oldest first.
 func (s Stream) All(yield func(history.Commit, error) bool) {
 	for _, c := range s.Commits {
 		if !yield(c, nil) {
@@ -109,17 +109,17 @@ func (s Stream) All(yield func(history.Commit, error) bool) {
 	}
 }
 
-// Import writes a stream into a history that has no commit, and its tags. It returns the newest commit.
+// Import writes a stream and its tags into an empty history. It returns the newest commit.
 func Import(ctx context.Context, log *history.Log, s Stream) (history.Head, error) {
 	head, err := log.Import(ctx, s.All)
 	if err != nil {
 		return head, err
 	}
-	return head, tag(ctx, log, s.tags, s.ids)
+	return head, importTags(ctx, log, s.tags, s.ids)
 }
 
-// tag gives the tags of a stream to the commits as they are numbered here.
-func tag(ctx context.Context, log *history.Log, tags []gitstream.Tag, ids map[uint64]string) error {
+// importTags sets the tags of a stream on the commits as they are numbered here.
+func importTags(ctx context.Context, log *history.Log, tags []gitstream.Tag, ids map[uint64]string) error {
 	if len(tags) == 0 {
 		return nil
 	}
@@ -128,7 +128,7 @@ func tag(ctx context.Context, log *history.Log, tags []gitstream.Tag, ids map[ui
 		if err != nil {
 			return err
 		}
-		seqs[c.ID] = c.Seq // of one that became several, the last
+		seqs[c.ID] = c.Seq // if one commit became several, the last of them
 	}
 	for _, t := range tags {
 		if seq := seqs[ids[t.Mark]]; seq > 0 {
@@ -158,17 +158,17 @@ func toHistory(g gitstream.Commit) (c history.Commit, err error) {
 	if c.Note.Message = strings.TrimSuffix(g.Message, "\n"); g.Trailer(trailerUntitled) != "" {
 		c.Note.Message = ""
 	}
-	known := map[string]change{}
+	known := map[string]changeTrailer{}
 	for _, t := range g.Trailers {
-		var x change
+		var x changeTrailer
 		if t.Key == trailerChange && json.Unmarshal([]byte(t.Value), &x) == nil {
 			known[x.Key] = x
 		}
 	}
 	for _, f := range g.Files {
-		key, ok := strings.CutSuffix(f.Path, ending)
+		key, ok := strings.CutSuffix(f.Path, fileSuffix)
 		if !ok {
-			return c, fmt.Errorf("%s does not end in %s: it is no key of intent", f.Path, ending)
+			return c, fmt.Errorf("%s does not end in %s: it is no key of intent", f.Path, fileSuffix)
 		}
 		x := history.Change{Key: key, Op: history.Put, Value: f.Data}
 		if f.Delete {

@@ -18,18 +18,18 @@ import (
 	"github.com/platypus-platform/platypus/store/history"
 )
 
-// world is a history and a git repository that mirrors it.
-type world struct {
+// fixture is a history and a git repository that mirrors it.
+type fixture struct {
 	*testing.T
 	store *store.Store
 	tree  intent.Tree
 	log   *history.Log
 	repo  *Repo
 	rng   *rand.Rand
-	n     int // commits
+	n     int // number of commits
 }
 
-func newWorld(t *testing.T) *world {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("needs git")
@@ -44,15 +44,15 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t, s, tree, history.Open(s, tree), &Repo{Dir: filepath.Join(t.TempDir(), "intent.git")}, rand.New(rand.NewPCG(1, 2)), 0}
+	w := &fixture{t, s, tree, history.Open(s, tree), &Repo{Dir: filepath.Join(t.TempDir(), "intent.git")}, rand.New(rand.NewPCG(1, 2)), 0}
 	if err := w.repo.Init(t.Context(), "intent"); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-// commits makes commits that put and delete some of twenty keys; every third one has no message.
-func (w *world) commits(n int) {
+// addCommits adds commits that set and delete some of twenty keys; every third one has no message.
+func (w *fixture) addCommits(n int) {
 	w.Helper()
 	for range n {
 		w.n++
@@ -71,8 +71,8 @@ func (w *world) commits(n int) {
 	}
 }
 
-// mirror brings what is new into the repository.
-func (w *world) mirror() (e Exported) {
+// mirror exports what is new to the repository.
+func (w *fixture) mirror() (e Result) {
 	w.Helper()
 	if err := w.repo.Import(w.Context(), func(out io.Writer) (err error) {
 		e, err = Export(w.Context(), w.log, out, Target{Branch: "intent", Repo: w.repo})
@@ -83,7 +83,7 @@ func (w *world) mirror() (e Exported) {
 	return e
 }
 
-func (w *world) git(args ...string) string {
+func (w *fixture) git(args ...string) string {
 	w.Helper()
 	out, err := w.repo.git(w.Context(), args...)
 	if err != nil {
@@ -92,8 +92,8 @@ func (w *world) git(args ...string) string {
 	return out
 }
 
-// tree is what git has as files at a commit.
-func (w *world) files(ref string) string {
+// files returns the files that git has at a commit.
+func (w *fixture) files(ref string) string {
 	var b strings.Builder
 	for path := range strings.Lines(w.git("ls-tree", "-r", "--name-only", ref)) {
 		path = strings.TrimSuffix(path, "\n")
@@ -102,8 +102,8 @@ func (w *world) files(ref string) string {
 	return b.String()
 }
 
-// stands is the same of the history.
-func (w *world) stands(seq uint64) string {
+// stateAt returns the same for the history.
+func (w *fixture) stateAt(seq uint64) string {
 	w.Helper()
 	s, err := w.log.At(w.Context(), seq)
 	if err != nil || len(s.Faults) > 0 {
@@ -116,28 +116,28 @@ func (w *world) stands(seq uint64) string {
 	return b.String()
 }
 
-func (w *world) compact(keep int) {
+func (w *fixture) compact(keep int) {
 	w.Helper()
 	if _, err := w.log.Compact(w.Context(), history.Keep{Commits: keep}); err != nil {
 		w.Fatal(err)
 	}
 }
 
-// TestExportOnto_Nightly mirrors a history night by night while it is compacted: git has every commit, each as it was.
+// Mirrors a history night by night while it is compacted: git has every commit unchanged.
 func TestExportOnto_Nightly(t *testing.T) {
-	w := newWorld(t)
+	w := newFixture(t)
 	nights, each := 8, 60
 	if os.Getenv("PLATYPUS_FAULTS") != "" {
 		nights, each = 30, 334
 	}
 	for night := range nights {
-		w.commits(each)
+		w.addCommits(each)
 		if night == 2 {
 			if _, err := w.log.Tag(t.Context(), history.Tag{Name: "old", Seq: uint64(2*each + 1)}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if night == 3 { // of a commit that git has by now
+		if night == 3 { // of a commit that git already has
 			if err := w.log.Untag(t.Context(), "old"); err != nil {
 				t.Fatal(err)
 			}
@@ -149,7 +149,7 @@ func TestExportOnto_Nightly(t *testing.T) {
 		if e.Commits != each || len(e.Damaged) > 0 || e.Compacted.From > 0 {
 			t.Fatalf("night %d: %+v", night, e)
 		}
-		if got, want := w.files("intent"), w.stands(uint64(w.n)); got != want {
+		if got, want := w.files("intent"), w.stateAt(uint64(w.n)); got != want {
 			t.Fatalf("night %d: git has\n%s, the history\n%s", night, got, want)
 		}
 		if night == 5 {
@@ -170,11 +170,11 @@ func TestExportOnto_Nightly(t *testing.T) {
 	if got := w.git("log", "--format=%s", "intent"); strings.Contains(got, "Platypus-") || !strings.Contains(got, "set nodes/n") {
 		t.Errorf("subjects: %.200s", got)
 	}
-	w.back()
+	w.checkImport()
 }
 
-// back imports what git has into another tree and compares it with git.
-func (w *world) back() {
+// checkImport imports the git history into another tree and compares the two.
+func (w *fixture) checkImport() {
 	w.Helper()
 	s, err := Read(strings.NewReader(w.git("fast-export", "--first-parent", "intent")))
 	if err != nil {
@@ -196,18 +196,18 @@ func (w *world) back() {
 			w.Errorf("commit %d says %q", n, c.Note.Message)
 		}
 	}
-	if got, want := w.stands(uint64(n)), w.files("intent"); n != w.n || got != want {
+	if got, want := w.stateAt(uint64(n)), w.files("intent"); n != w.n || got != want {
 		w.Errorf("%d commits came back of %d, with\n%s, git has\n%s", n, w.n, got, want)
 	}
 	w.log = was
 }
 
-// TestExportOnto_AfterCompaction: what was compacted before git got it is named, and the next commit has the whole tree.
+// Commits compacted before git got them are reported, and the next commit has the whole tree.
 func TestExportOnto_AfterCompaction(t *testing.T) {
-	w := newWorld(t)
-	w.commits(30)
+	w := newFixture(t)
+	w.addCommits(30)
 	w.mirror()
-	w.commits(250)
+	w.addCommits(250)
 	w.compact(10)
 	floor, _, err := w.log.Floor(t.Context())
 	if err != nil || floor < 100 {
@@ -217,7 +217,7 @@ func TestExportOnto_AfterCompaction(t *testing.T) {
 	if e.Compacted != (Span{31, floor - 1}) || e.Onto != 30 || e.Commits != w.n-int(floor)+1 {
 		t.Errorf("%+v", e)
 	}
-	if got, want := w.files("intent"), w.stands(uint64(w.n)); got != want {
+	if got, want := w.files("intent"), w.stateAt(uint64(w.n)); got != want {
 		t.Errorf("git has\n%s, the history\n%s", got, want)
 	}
 	if got := w.git("log", "--format=%(trailers:key=Platypus-Gap)", "intent"); !strings.Contains(got, fmt.Sprintf("Platypus-Gap: 31-%d", floor-1)) {
@@ -228,12 +228,12 @@ func TestExportOnto_AfterCompaction(t *testing.T) {
 	}
 }
 
-// TestExport_DamagedEntry goes on, names the gap, and has the true tree in git again from the next checkpoint on.
+// The export continues, reports the gap, and has the correct tree in git again from the next checkpoint on.
 func TestExport_DamagedEntry(t *testing.T) {
-	w := newWorld(t)
-	w.commits(40)
+	w := newFixture(t)
+	w.addCommits(40)
 	w.mirror()
-	w.commits(10)
+	w.addCommits(10)
 	key := w.tree.History().Key("head")
 	key = strings.TrimSuffix(key, "head") + fmt.Sprintf("c/%010d/%02d", 0, 45)
 	if err := w.store.Put(t.Context(), key, []byte("forged")); err != nil {
@@ -247,32 +247,32 @@ func TestExport_DamagedEntry(t *testing.T) {
 		t.Errorf("the trailer says %q", got)
 	}
 	w.log = history.Open(w.store, w.tree)
-	found, err := w.log.Survey(t.Context()) // as the recorder does: it makes the next checkpoint possible
+	found, err := w.log.Survey(t.Context()) // as the recorder does: it allows the next checkpoint
 	if err == nil {
 		_, err = w.log.Observe(t.Context(), found)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.commits(150)
+	w.addCommits(150)
 	e = w.mirror()
 	if e.Commits != 150 || e.Stale || len(e.Damaged) > 0 {
 		t.Errorf("%+v", e)
 	}
-	if got, want := w.files("intent"), w.stands(uint64(w.n)); got != want {
+	if got, want := w.files("intent"), w.stateAt(uint64(w.n)); got != want {
 		t.Errorf("git has\n%s, the history\n%s", got, want)
 	}
 	w.git("fsck", "--strict")
 }
 
-// TestExportOnto_OtherHistory refuses a branch that is not an earlier state of this history.
+// A branch that is not an earlier state of this history is refused.
 func TestExportOnto_OtherHistory(t *testing.T) {
-	w := newWorld(t)
-	w.commits(5)
+	w := newFixture(t)
+	w.addCommits(5)
 	w.mirror()
 	tree, _ := intent.ParseRoot("other")
 	w.log = history.Open(w.store, tree)
-	w.commits(9)
+	w.addCommits(9)
 	var out bytes.Buffer
 	_, err := Export(t.Context(), w.log, &out, Target{Branch: "intent", Repo: w.repo})
 	if err == nil || !strings.Contains(err.Error(), "not an earlier state of this history") {

@@ -16,23 +16,23 @@ import (
 	"github.com/platypus-platform/platypus/store/history/gitstream"
 )
 
-// Repo is a git repository on this host, read and written by the program git.
+// Repo is a git repository on this host, accessed through the git program.
 type Repo struct{ Dir string }
 
 // Tip is the newest commit of a branch that an export wrote.
 type Tip struct {
 	history.Head
-	commit string // its hash in git; "" when there is no such branch
+	commit string // its hash in git; "" if there is no such branch
 	stale  string // the commits whose changes its tree lacks
 }
 
-// Tip reads the newest commit of a branch; its Seq is 0 when there is no such branch.
+// Tip reads the newest commit of a branch; its Seq is 0 if there is no such branch.
 func (r *Repo) Tip(ctx context.Context, branch string) (history.Head, error) {
 	tip, err := r.tip(ctx, branch)
 	return tip.Head, err
 }
 
-// Init makes a bare repository where nothing lies yet.
+// Init creates a bare repository in an empty place.
 func (r *Repo) Init(ctx context.Context, branch string) error {
 	if _, err := os.Stat(r.Dir); !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -41,9 +41,9 @@ func (r *Repo) Init(ctx context.Context, branch string) error {
 	return err
 }
 
-// Import runs git fast-import on what a function writes. When the function fails, git keeps nothing of it.
+// Import runs git fast-import on the output of a function. If the function fails, git keeps nothing of it.
 func (r *Repo) Import(ctx context.Context, write func(io.Writer) error) error {
-	cmd := command(ctx, "-C", r.Dir, "fast-import", "--quiet")
+	cmd := gitCommand(ctx, "-C", r.Dir, "fast-import", "--quiet")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	in, err := cmd.StdinPipe()
@@ -88,7 +88,7 @@ func (r *Repo) tip(ctx context.Context, branch string) (t Tip, err error) {
 	return t, nil
 }
 
-// tags are the tags of the repository and the commits of the history that they name.
+// tags returns the tags of the repository and the history commits that they name.
 func (r *Repo) tags(ctx context.Context) (map[string]uint64, error) {
 	out, err := r.git(ctx, "for-each-ref", "--format=%(refname:lstrip=2) %(contents:trailers:key="+trailerSeq+",valueonly,separator=%x2C)", "refs/tags/")
 	tags := map[string]uint64{}
@@ -101,7 +101,7 @@ func (r *Repo) tags(ctx context.Context) (map[string]uint64, error) {
 	return tags, err
 }
 
-// find is the hash in git of a commit of the history, "" when git does not have it.
+// find returns the hash in git of a history commit, "" if git does not have it.
 func (r *Repo) find(ctx context.Context, from string, seq uint64) (string, error) {
 	out, err := r.git(ctx, "log", "-1", "--format=%H", "--first-parent", fmt.Sprintf("--grep=^%s: %d$", trailerSeq, seq), from)
 	return strings.TrimSpace(out), err
@@ -112,7 +112,7 @@ func (r *Repo) git(ctx context.Context, args ...string) (string, error) {
 }
 
 func run(ctx context.Context, args ...string) (string, error) {
-	cmd := command(ctx, args...)
+	cmd := gitCommand(ctx, args...)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()
@@ -125,8 +125,8 @@ func run(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// command is git, told nothing by the environment of which repository to use.
-func command(ctx context.Context, args ...string) *exec.Cmd {
+// gitCommand runs git without the environment variables that select a repository.
+func gitCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	for _, v := range os.Environ() {
 		switch name, _, _ := strings.Cut(v, "="); name {

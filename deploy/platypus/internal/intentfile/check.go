@@ -2,15 +2,15 @@ package intentfile
 
 import "github.com/platypus-platform/platypus/intent"
 
-// Found is a problem and where it stands.
-type Found struct {
+// Diagnostic is a problem and its position.
+type Diagnostic struct {
 	intent.Problem
-	Place Place
+	Place Position
 }
 
 // Check returns every problem of every value, in the order of the files.
-func Check(entries []Entry) []Found {
-	var found []Found
+func Check(entries []Entry) []Diagnostic {
+	var found []Diagnostic
 	for _, e := range entries {
 		value := e.Value
 		if e.Delete {
@@ -20,9 +20,9 @@ func Check(entries []Entry) []Found {
 			if e.Delete && (p.Line > 0 || p.Pointer != "") {
 				continue
 			}
-			at := e.Place.Problem(p)
+			at := e.Position.OfProblem(p)
 			p.Line, p.Col = at.LineCol()
-			found = append(found, Found{p, at})
+			found = append(found, Diagnostic{p, at})
 		}
 	}
 	return found

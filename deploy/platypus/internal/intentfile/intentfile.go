@@ -1,6 +1,6 @@
-// Package intentfile reads intent out of files. It knows three forms: one JSON object of keys below intent/ to values,
-// a directory of <key>.json files, and what `consul kv export` writes. Each value remembers where it stood, so that a
-// mistake in it can be shown where the author sees it.
+// Package intentfile reads intent from files in three forms: one JSON object of keys below intent/ to values, a
+// directory of <key>.json files, and the output of `consul kv export`. Each value keeps its position, so that errors
+// can point into the author's file.
 package intentfile
 
 import (
@@ -16,55 +16,55 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// maxFile bounds one file in bytes: 64 values of the largest size, in base64, fit in.
+// maxFile is the size limit of one file in bytes: enough for 64 values of the largest size in base64.
 const maxFile = 64 << 20
 
-// Entry is one key with the value that a file gives it.
+// Entry is one key and the value that a file declares for it.
 type Entry struct {
-	Key    string // below the intent prefix, such as "nodes/web1/slug"
-	Value  []byte // as it stands in the file; nil when Delete
-	Delete bool   // the file says null: the key shall go
-	Place  Place  // where the value begins
+	Key      string   // below the intent prefix, such as "nodes/web1/slug"
+	Value    []byte   // as it stands in the file; nil if Delete
+	Delete   bool     // the file has null: remove the key
+	Position Position // where the value begins
 }
 
-// Made returns an entry for a value that no file holds. Its place is the value itself.
-func Made(key string, value []byte) Entry {
+// NewEntry returns an entry for a generated value. Its position is within the value itself.
+func NewEntry(key string, value []byte) Entry {
 	s := &source{name: key, data: value}
-	return Entry{Key: key, Value: value, Place: s.at(0)}
+	return Entry{Key: key, Value: value, Position: s.at(0)}
 }
 
-// Files is all that was read.
+// Files is everything that was read.
 type Files struct {
 	Entries []Entry  // in the order of the files
-	Notes   []string // what was left out, in words
+	Notes   []string // messages about skipped files
 }
 
-// Reader reads files for one tree. Stdin is read for the name "-".
+// Reader reads files for one tree. The name "-" means Stdin.
 type Reader struct {
 	Tree  intent.Tree
 	Stdin io.Reader
 }
 
-// Read reads every file named. An error says which file cannot be read as a whole; what is wrong with a value is for
-// [Check] to say. A key may stand in them only once.
+// Read reads every file named. Its error concerns a file as a whole; [Check] reports problems of values. A key may
+// occur only once.
 func (r Reader) Read(names ...string) (Files, error) {
 	var all Files
-	first := map[string]Place{}
+	first := map[string]Position{}
 	for _, name := range names {
-		if err := r.one(&all, name); err != nil {
+		if err := r.readOne(&all, name); err != nil {
 			return Files{}, err
 		}
 	}
 	for _, e := range all.Entries {
 		if before, twice := first[e.Key]; twice {
-			return Files{}, e.Place.Errorf("key %q was given before at %s: keep one", e.Key, before)
+			return Files{}, e.Position.Errorf("key %q was given before at %s: keep one", e.Key, before)
 		}
-		first[e.Key] = e.Place
+		first[e.Key] = e.Position
 	}
 	return all, nil
 }
 
-func (r Reader) one(all *Files, name string) error {
+func (r Reader) readOne(all *Files, name string) error {
 	if name == "-" {
 		data, err := io.ReadAll(io.LimitReader(r.Stdin, maxFile+1))
 		if err != nil {
@@ -77,7 +77,7 @@ func (r Reader) one(all *Files, name string) error {
 		return fmt.Errorf("read intent: %w: name a file, a directory of <key>.json files, or - for standard input", err)
 	}
 	if at.IsDir() {
-		return r.directory(all, name)
+		return r.readDirectory(all, name)
 	}
 	data, err := readFile(name)
 	if err != nil {
@@ -99,24 +99,24 @@ func readFile(name string) ([]byte, error) {
 	return data, nil
 }
 
-// parse reads an object of keys to values or an export.
+// parse reads an object of keys to values, or an export.
 func (r Reader) parse(all *Files, name string, data []byte) error {
 	s := &source{name: name, data: data}
-	if err := s.sound(); err != nil {
+	if err := s.checkSyntax(); err != nil {
 		return err
 	}
 	switch trimmed := bytes.TrimSpace(data); trimmed[0] {
 	case '[':
-		return r.export(all, s)
+		return r.readExport(all, s)
 	case '{':
-		return r.object(all, s)
+		return r.readObject(all, s)
 	}
 	return s.at(0).Errorf("an object of keys to values is expected, such as {\"nodes/web1/slug\": {\"cluster\": \"production\"}}")
 }
 
-func (r Reader) object(all *Files, s *source) error {
+func (r Reader) readObject(all *Files, s *source) error {
 	dec := json.NewDecoder(bytes.NewReader(s.data))
-	_, _ = dec.Token() // the brace: s is sound
+	_, _ = dec.Token() // the brace: checkSyntax has accepted the text
 	for dec.More() {
 		token, err := dec.Token()
 		if err != nil {
@@ -141,7 +141,7 @@ func (r Reader) object(all *Files, s *source) error {
 	return nil
 }
 
-func (r Reader) directory(all *Files, dir string) error {
+func (r Reader) readDirectory(all *Files, dir string) error {
 	before := len(all.Entries)
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -164,7 +164,7 @@ func (r Reader) directory(all *Files, dir string) error {
 			return fmt.Errorf("read intent: %w", err)
 		}
 		s := &source{name: path, data: data}
-		if err := s.misplaced(dir, filepath.ToSlash(key)); err != nil {
+		if err := s.checkMisplaced(dir, filepath.ToSlash(key)); err != nil {
 			return err
 		}
 		r.add(all, filepath.ToSlash(key), data, s.at(0))
@@ -176,9 +176,9 @@ func (r Reader) directory(all *Files, dir string) error {
 	return err
 }
 
-// misplaced says so when a file of a directory is not the value of a key: the directory above that of the keys was named,
-// or a file that holds many keys lies in it.
-func (s *source) misplaced(dir, key string) error {
+// checkMisplaced reports a file of a directory that is not the value of a key: the parent of the key directory was
+// named, or the file holds many keys.
+func (s *source) checkMisplaced(dir, key string) error {
 	folder, below, _ := strings.Cut(key, "/")
 	if intent.IsFolder(folder) {
 		return nil
@@ -198,8 +198,8 @@ func (s *source) misplaced(dir, key string) error {
 	return nil
 }
 
-// add takes a key with or without the prefix of intent, and leaves out what agents write.
-func (r Reader) add(all *Files, key string, value []byte, at Place) {
+// add accepts a key with or without the prefix of intent, and skips keys that agents write.
+func (r Reader) add(all *Files, key string, value []byte, at Position) {
 	if below, ok := r.Tree.Intent().Below(key); ok {
 		key = below
 	} else if _, own := r.Tree.Own().Below(key); own {
@@ -212,7 +212,7 @@ func (r Reader) add(all *Files, key string, value []byte, at Place) {
 			return
 		}
 	}
-	e := Entry{Key: key, Value: value, Place: at}
+	e := Entry{Key: key, Value: value, Position: at}
 	if string(bytes.TrimSpace(value)) == "null" {
 		e.Value, e.Delete = nil, true
 	}

@@ -1,8 +1,8 @@
-// Package inventory reads regions and machines out of sheets of comma-separated values, in the two shapes that fly-light
-// keeps, and says what of the store would change.
+// Package inventory reads regions and machines from CSV sheets in the two formats of fly-light, and merges them into
+// stored values.
 //
-// Columns are taken by name from a list. Credentials and paths of keys are in no list of what is kept: they are looked
-// at for damage, and neither their text nor a part of it goes anywhere, not even into a message.
+// Only listed columns are read. Credentials and key paths are never kept: they are checked for damage, and no part of
+// their text appears anywhere, not even in a message.
 package inventory
 
 import (
@@ -14,12 +14,12 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Record is one region or machine as a sheet declares it.
+// Record is one region or machine that a sheet declares.
 type Record struct {
 	Key     string  // below the intent prefix, such as "machines/SIN/m1"
 	Line    int     // of the sheet
-	Fields  []Field // what the sheet decides, in the order in which it is written
-	Initial []Field // what holds only while the store says nothing yet
+	Fields  []Field // members that the sheet decides, in the order of writing
+	Initial []Field // members that apply only to a new key
 }
 
 // Field is one member of a value.
@@ -28,65 +28,65 @@ type Field struct {
 	Value json.RawMessage
 }
 
-// Read is what a sheet declares and what is wrong with it. A row with an error declares nothing.
-type Read struct {
+// Result is what a sheet declares and its problems. A row with an error declares nothing.
+type Result struct {
 	Records  []Record
-	Problems []Problem // in the order of the sheet, at most a hundred and a line that says so
-	Errors   int       // among all problems
+	Problems []Problem // in the order of the sheet, at most 100 and a line that says so
+	Errors   int       // number of problems that are errors
 }
 
-func (s *sheet) read(records []Record) Read {
+func (s *sheet) read(records []Record) Result {
 	slices.SortStableFunc(s.problems, func(a, b Problem) int {
 		if a.Line != b.Line {
 			return a.Line - b.Line
 		}
 		return a.Col - b.Col
 	})
-	r := Read{Records: records, Problems: s.problems}
+	r := Result{Records: records, Problems: s.problems}
 	for _, p := range s.problems {
 		if !p.Warning {
 			r.Errors++
 		}
 	}
-	if more := len(r.Problems) - maxTold; more > 0 {
-		last := r.Problems[maxTold]
+	if more := len(r.Problems) - maxProblems; more > 0 {
+		last := r.Problems[maxProblems]
 		last.Text = fmt.Sprintf("and %d more problems from here on", more)
-		r.Problems = append(r.Problems[:maxTold:maxTold], last)
+		r.Problems = append(r.Problems[:maxProblems:maxProblems], last)
 	}
 	return r
 }
 
-// once tells of a row whose key an earlier row has, and drops it.
-func (s *sheet) once(seen map[string]int, r *row, at cell, key string) bool {
+// dropDuplicate reports and drops a row whose key an earlier row has.
+func (s *sheet) dropDuplicate(seen map[string]int, r *row, at cell, key string) bool {
 	if before, twice := seen[key]; twice {
-		s.errorf(r, at, "%s stands in line %d already: keep one", shown(at.text), before)
+		s.errorf(r, at, "%s stands in line %d already: keep one", quoteCell(at.text), before)
 		return false
 	}
 	seen[key] = r.line
 	return true
 }
 
-// text is a string as a JSON value.
-func text(s string) json.RawMessage {
+// jsonString encodes a string as JSON.
+func jsonString(s string) json.RawMessage {
 	raw, err := json.Marshal(s)
 	if err != nil {
-		panic(err) // a string can always be written
+		panic(err) // strings always encode
 	}
 	return raw
 }
 
-// name reads a cell as one segment of a key.
-func (s *sheet) name(r *row, column string) intent.Name {
+// parseName reads a cell as one segment of a key.
+func (s *sheet) parseName(r *row, column string) intent.Name {
 	c := r.cells[column]
 	name, err := intent.ParseName(c.text)
 	if err != nil && c.text != "" {
-		s.errorf(r, c, "cell %q: %s is no name: letters, digits and . _ - are allowed, and a letter or digit at its start", column, shown(c.text))
+		s.errorf(r, c, "cell %q: %s is no name: letters, digits and . _ - are allowed, and a letter or digit at its start", column, quoteCell(c.text))
 	}
 	return name
 }
 
-// similar returns the name of the list that text most likely means, or "".
-func similar(text string, names []string) string {
+// closestName returns the name in the list that text most likely means, or "".
+func closestName(text string, names []string) string {
 	for _, name := range names {
 		if strings.EqualFold(name, text) || strings.HasPrefix(text, name) || len(text) > 1 && strings.HasPrefix(name, text) {
 			return name

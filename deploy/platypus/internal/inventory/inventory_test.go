@@ -15,10 +15,10 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// sheets are the examples, and how each is read.
-var sheets = map[string]func([]byte) (inventory.Read, error){
-	"fly_io_regions.csv": inventory.Regions,
-	"machine.csv":        func(data []byte) (inventory.Read, error) { return inventory.Machines(data, codes) },
+// sheets are the example sheets and their readers.
+var sheets = map[string]func([]byte) (inventory.Result, error){
+	"fly_io_regions.csv": inventory.ReadRegions,
+	"machine.csv":        func(data []byte) (inventory.Result, error) { return inventory.ReadMachines(data, codes) },
 }
 
 var codes = []string{"DEN", "ARN", "BOM", "GDL", "GRU", "HKG", "JNB", "MEL", "NRT", "SIN"}
@@ -33,7 +33,7 @@ func sheet(t *testing.T, name string) []byte {
 }
 
 func TestExamples(t *testing.T) {
-	regions, err := inventory.Regions(sheet(t, "fly_io_regions.csv"))
+	regions, err := inventory.ReadRegions(sheet(t, "fly_io_regions.csv"))
 	if err != nil || len(regions.Records) != 35 || regions.Errors != 0 || len(regions.Problems) != 3 {
 		t.Fatalf("%d regions, %v, %v", len(regions.Records), regions.Problems, err)
 	}
@@ -49,7 +49,7 @@ func TestExamples(t *testing.T) {
 			t.Errorf("%s is in %s, want %s", key, places[key], want)
 		}
 	}
-	machines, err := inventory.Machines(sheet(t, "machine.csv"), codes)
+	machines, err := inventory.ReadMachines(sheet(t, "machine.csv"), codes)
 	if err != nil || len(machines.Records) != 99 || len(machines.Problems) != 0 {
 		t.Fatalf("%d machines, %v, %v", len(machines.Records), machines.Problems, err)
 	}
@@ -80,8 +80,8 @@ func merged(t *testing.T, before []byte, r inventory.Record) []byte {
 	return value
 }
 
-// damages are what can happen to a cell. The one that it turns into is never a sound one of any column.
-var damages = map[string]func(string) string{
+// corruptions are ways to damage a cell. The result is never a valid cell of any column.
+var corruptions = map[string]func(string) string{
 	"a stray quote":       func(s string) string { return s[:len(s)/2] + `"` + s[len(s)/2:] },
 	"a quote not closed":  func(s string) string { return `"` + s },
 	"a comma":             func(s string) string { return s[:len(s)/2] + "," + s[len(s)/2:] },
@@ -92,8 +92,7 @@ var damages = map[string]func(string) string{
 	"markup":              func(s string) string { return "<script>alert('" + s + "')</script>" },
 }
 
-// TestEveryCellDamaged damages each cell of each row in each way: it is told, with its line and within its row, and no
-// other row says anything else than before.
+// Damages each cell of each row in each way: the damage is reported with its line, and no other row changes.
 func TestEveryCellDamaged(t *testing.T) {
 	for name, read := range sheets {
 		data := sheet(t, name)
@@ -102,15 +101,15 @@ func TestEveryCellDamaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(strings.TrimPrefix(string(data), "\ufeff"), "\n")
-		tries, kinds := 0, slices.Sorted(maps.Keys(damages))
+		tries, kinds := 0, slices.Sorted(maps.Keys(corruptions))
 		for n := 1; n < len(lines); n++ {
 			cells := cut(lines[n])
 			for c := range cells {
 				for d, what := range kinds {
 					if n > 3 && (n+c)%len(kinds) != d {
-						continue // the first rows in every way, the others each cell in one
+						continue // the first rows get every corruption, the others one for each cell
 					}
-					damage := damages[what]
+					damage := corruptions[what]
 					tries++
 					broken := slices.Clone(cells)
 					if quoted := strings.HasPrefix(broken[c], `"`); quoted && (what == "a comma" || what == "a quote not closed") {
@@ -128,14 +127,14 @@ func TestEveryCellDamaged(t *testing.T) {
 	}
 }
 
-func must(r inventory.Read, err error) inventory.Read {
+func must(r inventory.Result, err error) inventory.Result {
 	if err != nil {
 		panic(err)
 	}
 	return r
 }
 
-// cut takes a sound line apart and keeps the quotes.
+// cut splits a valid line and keeps the quotes.
 func cut(line string) (cells []string) {
 	quoted, from := false, 0
 	for i, r := range line {
@@ -149,7 +148,7 @@ func cut(line string) (cells []string) {
 	return append(cells, line[from:])
 }
 
-func costsNoOther(t *testing.T, where string, line int, sound, got inventory.Read) {
+func costsNoOther(t *testing.T, where string, line int, sound, got inventory.Result) {
 	t.Helper()
 	told := slices.IndexFunc(got.Problems, func(p inventory.Problem) bool { return p.Line == line && p.Col > 0 && len(p.Text) > 10 })
 	if told < 0 {
@@ -168,18 +167,18 @@ func costsNoOther(t *testing.T, where string, line int, sound, got inventory.Rea
 		byLine[r.Line] = r
 	}
 	for _, want := range sound.Records {
-		if have := byLine[want.Line]; want.Line != line && !same(have, want) {
+		if have := byLine[want.Line]; want.Line != line && !sameValue(have, want) {
 			t.Errorf("%s costs line %d: %v, want %v", where, want.Line, have, want)
 		}
 	}
 }
 
-func same(a, b inventory.Record) bool {
+func sameValue(a, b inventory.Record) bool {
 	fields := func(x, y inventory.Field) bool { return x.Name == y.Name && bytes.Equal(x.Value, y.Value) }
 	return a.Key == b.Key && slices.EqualFunc(a.Fields, b.Fields, fields) && slices.EqualFunc(a.Initial, b.Initial, fields)
 }
 
-// TestEmptiedCells: what must be there is missed; what is not taken over may be empty.
+// A missing required cell is reported; an ignored cell may be empty.
 func TestEmptiedCells(t *testing.T) {
 	for name, read := range sheets {
 		lines := strings.Split(strings.TrimPrefix(string(sheet(t, name)), "\ufeff"), "\n")
@@ -198,8 +197,7 @@ func TestEmptiedCells(t *testing.T) {
 	}
 }
 
-// TestDamagedHeader: a sheet whose columns cannot be told apart declares nothing; one column less that nobody keeps is a
-// warning.
+// A sheet whose columns cannot be identified declares nothing; a missing ignored column is a warning.
 func TestDamagedHeader(t *testing.T) {
 	for name, read := range sheets {
 		lines := strings.SplitN(strings.TrimPrefix(string(sheet(t, name)), "\ufeff"), "\n", 2)
@@ -217,13 +215,13 @@ func TestDamagedHeader(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "\ufeff", "\n\n", "a,b\n1,2", "code,code,location,status\nA,B,C,D", "code,\"location,status\n"} {
-		if got, err := inventory.Regions([]byte(text)); err == nil || len(got.Records) > 0 {
+		if got, err := inventory.ReadRegions([]byte(text)); err == nil || len(got.Records) > 0 {
 			t.Errorf("%q is read as %v", text, got)
 		}
 	}
 }
 
-// TestRows are single mistakes and what is said of them.
+// Each row is a single mistake and its message.
 func TestRows(t *testing.T) {
 	const head = "region,address,memory_total,cores_total,memory_allocated,status\n"
 	for row, want := range map[string]string{
@@ -241,20 +239,20 @@ func TestRows(t *testing.T) {
 		"SIN,h:1,2000000000000,32,0":                     "the row has 5 cells and the header 6",
 		"SIN,[fe80::1%eth0]:1,2000000000000,32,0,broken": "it is cordoned",
 	} {
-		got, err := inventory.Machines([]byte(head+row), codes)
+		got, err := inventory.ReadMachines([]byte(head+row), codes)
 		if err != nil || !slices.ContainsFunc(got.Problems, func(p inventory.Problem) bool { return strings.Contains(p.String(), want) }) {
 			t.Errorf("%s: %v, %v, want %s", row, got.Problems, err, want)
 		}
 	}
 	two := head + "SIN,a:1,2000000000000,32,0,available\nSIN,a:1,2000000000000,32,0,available\nSIN,a:2,2000000000000,32,0,available"
-	got, err := inventory.Machines([]byte(two), codes)
+	got, err := inventory.ReadMachines([]byte(two), codes)
 	if err != nil || len(got.Records) != 2 || got.Errors != 1 || got.Records[0].Key != "machines/SIN/a-1" || got.Records[1].Key != "machines/SIN/a-2" {
 		t.Errorf("%v %v %v", got.Records, got.Problems, err)
 	}
 }
 
 func TestMerge(t *testing.T) {
-	read := must(inventory.Machines([]byte("region,address,memory_total,cores_total,status\nSIN,a:1,2000000000000,32,offline"), nil))
+	read := must(inventory.ReadMachines([]byte("region,address,memory_total,cores_total,status\nSIN,a:1,2000000000000,32,offline"), nil))
 	r := read.Records[0]
 	fresh := merged(t, nil, r)
 	if want := `{"cores":32,"memory":"2TB","address":"a:1","state":"cordoned"}`; string(fresh) != want {
@@ -267,7 +265,7 @@ func TestMerge(t *testing.T) {
 		`{"Cores":32,"memory":"1TB"}`: `{"Cores":32,"memory":"2TB","address":"a:1"}`,
 	} {
 		if want == "" {
-			want = before // as it was, to the byte
+			want = before // unchanged, to the byte
 		}
 		if got := merged(t, []byte(before), r); string(got) != want {
 			t.Errorf("%s becomes %s, want %s", before, got, want)

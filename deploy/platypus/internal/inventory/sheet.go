@@ -11,22 +11,22 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of a sheet.
+// Limits of a sheet.
 const (
-	maxSheet = 16 << 20 // bytes
-	maxCell  = 1 << 10  // bytes
-	maxTold  = 100      // problems that are told of one sheet
+	maxSheet    = 16 << 20 // bytes
+	maxCell     = 1 << 10  // bytes
+	maxProblems = 100      // problems that are reported for one sheet
 )
 
-// Problem is one thing wrong with a sheet, and where.
+// Problem is one problem of a sheet and its position.
 type Problem struct {
 	Line    int    `json:"line"` // from 1
 	Col     int    `json:"col"`  // from 1, in bytes
 	Text    string `json:"text"`
-	Warning bool   `json:"warning,omitempty"` // the row is usable all the same
+	Warning bool   `json:"warning,omitempty"` // the row is still usable
 }
 
-// String is line:col and what is wrong there.
+// String returns line:col and the problem.
 func (p Problem) String() string {
 	kind := ""
 	if p.Warning {
@@ -35,7 +35,7 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%d:%d: %s%s", p.Line, p.Col, kind, p.Text)
 }
 
-// cell is one field of a row, trimmed, and where it begins.
+// cell is one field of a row, trimmed, and its position.
 type cell struct {
 	text      string
 	line, col int
@@ -43,13 +43,13 @@ type cell struct {
 
 // row is one line of a sheet.
 type row struct {
-	line   int
-	cells  map[string]cell
-	broken bool // an error was told of it
+	line    int
+	cells   map[string]cell
+	invalid bool // an error was reported for it
 }
 
-// sheet reads rows and collects what is wrong with them. A row is one line: neither of the two shapes has a line break
-// within a cell, so that a stray quote can cost its own line and no other.
+// sheet reads rows and collects their problems. A row is one line: neither format has line breaks within a cell, so a
+// stray quote damages only its own line.
 type sheet struct {
 	columns  []string
 	rows     []*row
@@ -57,7 +57,7 @@ type sheet struct {
 }
 
 func (s *sheet) errorf(r *row, at cell, format string, args ...any) {
-	r.broken = true
+	r.invalid = true
 	s.problems = append(s.problems, Problem{at.line, at.col, fmt.Sprintf(format, args...), false})
 }
 
@@ -65,15 +65,15 @@ func (s *sheet) warnf(at cell, format string, args ...any) {
 	s.problems = append(s.problems, Problem{at.line, at.col, fmt.Sprintf(format, args...), true})
 }
 
-// shape says which columns a sheet has. What is in neither list is never looked at.
-type shape struct {
+// columnSpec lists the columns of a sheet. Other columns are never read.
+type columnSpec struct {
 	noun     string
 	required []string
 	optional []string
 }
 
-// readSheet takes a text apart. The error says why nothing of it can be read.
-func readSheet(data []byte, form shape) (*sheet, error) {
+// readSheet parses a text. Its error says why the sheet cannot be read at all.
+func readSheet(data []byte, form columnSpec) (*sheet, error) {
 	if len(data) > maxSheet {
 		return nil, fmt.Errorf("it is larger than %d MiB", maxSheet>>20)
 	}
@@ -98,8 +98,8 @@ func readSheet(data []byte, form shape) (*sheet, error) {
 	return s, nil
 }
 
-// header learns the columns, in whatever order they come.
-func (s *sheet) header(number int, line []byte, form shape) error {
+// header reads the columns, in any order.
+func (s *sheet) header(number int, line []byte, form columnSpec) error {
 	cells, fault := split(number, line)
 	if fault != nil {
 		return errors.New(fault.String())
@@ -111,7 +111,7 @@ func (s *sheet) header(number int, line []byte, form shape) error {
 		case slices.Contains(s.columns, name) && slices.Contains(known, name):
 			return fmt.Errorf("%d:%d: column %q comes twice: keep one", c.line, c.col, name)
 		case !slices.Contains(known, name):
-			s.warnf(c, "column %s is unknown and left out: the columns of %s are %s", shown(c.text), form.noun, strings.Join(known, ","))
+			s.warnf(c, "column %s is unknown and left out: the columns of %s are %s", quoteCell(c.text), form.noun, strings.Join(known, ","))
 			name = ""
 		}
 		s.columns = append(s.columns, name)
@@ -124,12 +124,12 @@ func (s *sheet) header(number int, line []byte, form shape) error {
 	return nil
 }
 
-func (s *sheet) row(number int, line []byte, form shape) {
+func (s *sheet) row(number int, line []byte, form columnSpec) {
 	r := &row{line: number, cells: map[string]cell{}}
 	s.rows = append(s.rows, r)
 	cells, fault := split(number, line)
 	if fault != nil {
-		r.broken = true
+		r.invalid = true
 		s.problems = append(s.problems, *fault)
 		return
 	}
@@ -140,7 +140,7 @@ func (s *sheet) row(number int, line []byte, form shape) {
 	}
 	for i, c := range cells {
 		name := s.columns[i]
-		if fault := unprintable(c.text); fault != "" {
+		if fault := textFault(c.text); fault != "" {
 			s.errorf(r, c, "cell %q %s", columnName(name, i), fault)
 			continue
 		}
@@ -160,7 +160,7 @@ func columnName(name string, i int) string {
 	return name
 }
 
-// split takes one line apart.
+// split splits one line into cells.
 func split(number int, line []byte) ([]cell, *Problem) {
 	reader := csv.NewReader(bytes.NewReader(line))
 	reader.FieldsPerRecord = -1
@@ -182,8 +182,8 @@ func split(number int, line []byte) ([]cell, *Problem) {
 	return cells, nil
 }
 
-// unprintable says what keeps a cell from being text, or "".
-func unprintable(text string) string {
+// textFault says why a cell is not valid text, or "".
+func textFault(text string) string {
 	switch {
 	case len(text) > maxCell:
 		return fmt.Sprintf("has %d bytes, at most %d are allowed", len(text), maxCell)
@@ -195,8 +195,8 @@ func unprintable(text string) string {
 	return ""
 }
 
-// shown is a cell for a message: short, and nothing that steers a terminal.
-func shown(text string) string {
+// quoteCell returns a cell for a message: short, and without terminal control characters.
+func quoteCell(text string) string {
 	if len(text) > 40 {
 		text = strings.ToValidUTF8(text[:40], "") + "…"
 	}

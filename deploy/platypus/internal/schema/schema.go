@@ -1,6 +1,6 @@
-// Package schema makes JSON Schemas (2020-12) out of the types of intent, for editors and for programs that write
-// intent. A value that intent accepts, in the spelling that it documents, passes the schema. What no schema can say
-// (at most one active version, a range that ends before it begins, a member given twice) is for intent to refuse.
+// Package schema generates JSON Schemas (2020-12) from the types of intent, for editors and for programs that write
+// intent. A value that intent accepts, in the documented spelling, passes the schema. Intent itself refuses what a
+// schema cannot express (two active versions, a range that ends before it begins, a duplicate member).
 package schema
 
 import (
@@ -23,7 +23,7 @@ func Kinds() []string {
 
 // Of returns the schema of a kind.
 func Of(kind string) (*jsonschema.Schema, error) {
-	s, err := of(kind)
+	s, err := schemaOf(kind)
 	if err != nil {
 		return nil, err
 	}
@@ -32,47 +32,47 @@ func Of(kind string) (*jsonschema.Schema, error) {
 	return s, nil
 }
 
-func of(kind string) (*jsonschema.Schema, error) {
+func schemaOf(kind string) (*jsonschema.Schema, error) {
 	switch kind {
 	case "node":
-		return infer(reflect.TypeFor[intent.Assignment](), "cluster")
+		return structSchema(reflect.TypeFor[intent.Assignment](), "cluster")
 	case "config":
-		s, err := infer(reflect.TypeFor[intent.Config]())
+		s, err := structSchema(reflect.TypeFor[intent.Config]())
 		if err == nil {
 			versions := s.Properties["versions"]
-			versions.Type, versions.Types, versions.PropertyNames = "object", nil, name()
+			versions.Type, versions.Types, versions.PropertyNames = "object", nil, nameSchema()
 		}
 		return s, err
 	case "deploy_config":
-		return infer(reflect.TypeFor[intent.DeployConfig](), "basedir")
+		return structSchema(reflect.TypeFor[intent.DeployConfig](), "basedir")
 	case "region":
-		return infer(reflect.TypeFor[intent.Region]())
+		return structSchema(reflect.TypeFor[intent.Region]())
 	case "machine":
-		return infer(reflect.TypeFor[intent.Machine](), "cores", "memory")
+		return structSchema(reflect.TypeFor[intent.Machine](), "cores", "memory")
 	case "vm":
-		s, err := infer(reflect.TypeFor[intent.VM](), "region", "cores", "memory")
+		s, err := structSchema(reflect.TypeFor[intent.VM](), "region", "cores", "memory")
 		if err == nil {
 			s.DependentRequired = map[string][]string{"app": {"cluster"}, "cluster": {"app"}}
 		}
 		return s, err
 	case "seed":
-		return infer(reflect.TypeFor[intent.Seed](), "source")
+		return structSchema(reflect.TypeFor[intent.Seed](), "source")
 	case "site":
-		return infer(reflect.TypeFor[intent.Site](), "manifest")
+		return structSchema(reflect.TypeFor[intent.Site](), "manifest")
 	case "blob":
-		return infer(reflect.TypeFor[intent.Blob]())
+		return structSchema(reflect.TypeFor[intent.Blob]())
 	case "ledger":
-		return infer(reflect.TypeFor[intent.Ledger](), "entries")
+		return structSchema(reflect.TypeFor[intent.Ledger](), "entries")
 	case "placement":
-		return infer(reflect.TypeFor[intent.Placement](), "state")
+		return structSchema(reflect.TypeFor[intent.Placement](), "state")
 	case "file":
-		return file()
+		return fileSchema()
 	}
 	return nil, fmt.Errorf("nothing is known of kind %q: known are %v", kind, Kinds())
 }
 
-// file is an object of keys to values; null removes a key.
-func file() (*jsonschema.Schema, error) {
+// fileSchema describes an object of keys to values; null removes a key.
+func fileSchema() (*jsonschema.Schema, error) {
 	s := &jsonschema.Schema{Type: "object", PatternProperties: map[string]*jsonschema.Schema{}}
 	for pattern, kind := range map[string]string{
 		"^nodes/[^/]+/[^/]+$":                  "node",
@@ -85,7 +85,7 @@ func file() (*jsonschema.Schema, error) {
 		"^sites/[^/]+$":                        "site",
 		"^blobs/[^/]+$":                        "blob",
 	} {
-		value, err := of(kind)
+		value, err := schemaOf(kind)
 		if err != nil {
 			return nil, err
 		}
@@ -101,26 +101,26 @@ func file() (*jsonschema.Schema, error) {
 	return s, nil
 }
 
-// infer makes the schema of a struct. Members that nobody knows are allowed, as intent only warns of them; null means
-// absent; only the members named are required.
-func infer(t reflect.Type, required ...string) (*jsonschema.Schema, error) {
-	s, err := jsonschema.ForType(t, &jsonschema.ForOptions{TypeSchemas: forms()})
+// structSchema derives the schema of a struct. Unknown members are allowed, because intent only warns of them; null
+// means absent; only the given members are required.
+func structSchema(t reflect.Type, required ...string) (*jsonschema.Schema, error) {
+	s, err := jsonschema.ForType(t, &jsonschema.ForOptions{TypeSchemas: customSchemas()})
 	if err != nil {
 		return nil, fmt.Errorf("make schema of %s: %w", t.Name(), err)
 	}
-	loosen(s, required)
-	tighten(s)
+	relax(s, required)
+	addBounds(s)
 	return s, nil
 }
 
-// loosen turns what encoding/json writes into what intent reads.
-func loosen(s *jsonschema.Schema, required []string) {
+// relax accepts what intent reads where it is wider than what encoding/json writes.
+func relax(s *jsonschema.Schema, required []string) {
 	if s.Properties == nil {
 		return
 	}
 	s.Required, s.AdditionalProperties = required, nil
 	for member, p := range s.Properties {
-		loosen(p, nil)
+		relax(p, nil)
 		p.Description = descriptions[member]
 		if slices.Contains(required, member) {
 			continue
@@ -137,8 +137,8 @@ func loosen(s *jsonschema.Schema, required []string) {
 	}
 }
 
-// tighten adds the bounds that are in no type.
-func tighten(s *jsonschema.Schema) {
+// addBounds adds the limits that are in no type.
+func addBounds(s *jsonschema.Schema) {
 	bound := func(member string, low, high float64) {
 		if p := s.Properties[member]; p != nil {
 			p.Minimum = &low
@@ -180,11 +180,11 @@ func tighten(s *jsonschema.Schema) {
 	bound("successes", 0, 1000)
 	s.Properties["path"].Pattern = "^(/|$)"
 	s.Properties["type"].Enum = []any{"http", "tcp", "exec", "up", "", nil}
-	s.AllOf = []*jsonschema.Schema{needs("port", "http", "tcp"), needs("command", "exec")}
+	s.AllOf = []*jsonschema.Schema{requireMember("port", "http", "tcp"), requireMember("command", "exec")}
 }
 
-// needs says that a health check of one of the types has a member.
-func needs(member string, types ...any) *jsonschema.Schema {
+// requireMember requires a member for a health check of one of the types.
+func requireMember(member string, types ...any) *jsonschema.Schema {
 	return &jsonschema.Schema{
 		If: &jsonschema.Schema{Required: []string{"type"},
 			Properties: map[string]*jsonschema.Schema{"type": {Enum: types}}},
@@ -192,7 +192,7 @@ func needs(member string, types ...any) *jsonschema.Schema {
 	}
 }
 
-// Document is the schema as JSON, indented.
+// Document returns the schema as indented JSON.
 func Document(kind string) ([]byte, error) {
 	s, err := Of(kind)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// keys are where the values of a kind stand.
+// keys has an example key for each kind.
 var keys = map[string]string{"node": "nodes/n/a", "config": "clusters/a/c/config", "deploy_config": "clusters/a/c/deploy_config",
 	"region": "regions/r", "machine": "machines/r/m", "vm": "vms/v", "seed": "seeds/s", "site": "sites/s",
 	"blob": "blobs/" + strings.Repeat("0a", 32)}
 
-// TestVerdict holds each example against intent and against the schema: both must say what its folder says. A file
-// has one value a line. In beyond/ are those that no schema can refuse.
+// Checks each example against intent and the schema: both must agree with the name of its folder. A file has one value
+// a line. beyond/ holds invalid values that a schema cannot detect.
 func TestVerdict(t *testing.T) {
 	for folder, wanted := range map[string][2]bool{"good": {true, true}, "bad": {false, false}, "beyond": {false, true}} {
 		for kind, key := range keys {
@@ -64,7 +64,7 @@ func lines(t *testing.T, path string) []string {
 	return all
 }
 
-// TestSystemBasedirs keeps the list of directories that are never an app's own in step with intent.
+// The list of system directories must match that of intent.
 func TestSystemBasedirs(t *testing.T) {
 	s, _ := Of("deploy_config")
 	resolved, err := s.Resolve(nil)
@@ -80,7 +80,7 @@ func TestSystemBasedirs(t *testing.T) {
 	}
 }
 
-// TestDescribed wants a sentence for every member, so that a new one is not forgotten.
+// Every member needs a description.
 func TestDescribed(t *testing.T) {
 	for kind := range keys {
 		s, err := Of(kind)
@@ -100,7 +100,7 @@ func described(t *testing.T, where string, s *jsonschema.Schema) {
 	}
 }
 
-// TestFile holds whole files against the schema of files.
+// Checks whole files against the schema of files.
 func TestFile(t *testing.T) {
 	s, err := Of("file")
 	if err != nil {
@@ -125,8 +125,8 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// TestExamples holds the examples of the project against both: whatever intent accepts, warnings or not, the schema
-// accepts. Of what intent refuses, beyond is what no schema can see.
+// Checks the examples of the project against both: the schema accepts whatever intent accepts, with or without
+// warnings. beyond has what intent refuses and a schema cannot detect.
 func TestExamples(t *testing.T) {
 	paths, err := filepath.Glob("../../../../testdata/intent/*/*.json")
 	if err != nil || len(paths) == 0 {

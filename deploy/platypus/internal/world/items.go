@@ -9,32 +9,32 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// The kinds of items that agents act on. An item of another kind is a value that cannot be used, named by its folder.
+// The kinds of items. An item of another kind is an unusable value, named after its folder.
 const (
 	KindSite  = "site"
 	KindBlob  = "blob"
 	KindVM    = "vm"
-	KindAgent = "agent" // one that a node has lost
+	KindAgent = "agent" // an agent that a node has lost
 )
 
-// Item is where something stands that is declared for all nodes together: a site, a blob, a vm, or a value of another
-// kind that nothing can use.
+// Item is the state of something declared for all nodes together: a site, a blob, a vm, or an unusable value of another
+// kind.
 type Item struct {
 	Kind   string        `json:"kind"`
 	Name   string        `json:"name"`
-	Ready  int           `json:"ready"`  // nodes that serve it or hold it, or instances that are placed
-	Wanted int           `json:"wanted"` // how many of them are asked for
+	Ready  int           `json:"ready"`  // nodes that serve or hold it, or placed instances
+	Wanted int           `json:"wanted"` // how many are requested
 	Nodes  []intent.Name `json:"nodes"`  // that have it, sorted
 	Phase  string        `json:"phase"`
-	Reason string        `json:"reason,omitempty"` // what hinders, "" when nothing does
+	Reason string        `json:"reason,omitempty"` // why it is not converged; "" if it is
 }
 
 // Converged reports whether nothing is left to do.
 func (i Item) Converged() bool { return i.Phase == Converged }
 
-// Items returns one row for each thing that is declared and is neither an app nor a seed, as far as a state of it is
-// known: sites, blobs, vms, then values that nothing can use. It needs the evidence of [ReadAll].
-func (w World) Items() []Item {
+// Items returns a row for each declared thing with a known state that is neither an app nor a seed: sites, blobs, vms,
+// then unusable values. It needs [ReadAll].
+func (w Snapshot) Items() []Item {
 	items := []Item{}
 	items = append(items, w.sites()...)
 	items = append(items, w.blobs()...)
@@ -43,7 +43,7 @@ func (w World) Items() []Item {
 }
 
 // Item returns the site, blob or vm of that name.
-func (w World) Item(name string) (Item, bool) {
+func (w Snapshot) Item(name string) (Item, bool) {
 	for _, i := range w.Items() {
 		if i.Name == name {
 			return i, true
@@ -52,21 +52,22 @@ func (w World) Item(name string) (Item, bool) {
 	return Item{}, false
 }
 
-// Hinders reports whether the seed-placer of a node reports a subject as not converged.
-func (w World) Hinders(node intent.Name, subject string) bool {
-	return weightOf(w.Reports[Who{SeedPlacer, node}].Subjects[subject].Phase) > 0
+// PlacerPending reports whether the seed-placer of a node reports a subject as not converged.
+func (w Snapshot) PlacerPending(node intent.Name, subject string) bool {
+	return severity(w.Reports[AgentID{SeedPlacer, node}].Subjects[subject].Phase) > 0
 }
 
-// LostPlacer is the row of a node whose seed-placer reported once and is not alive.
-func (w World) LostPlacer(node intent.Name) (Item, bool) {
-	who := Who{SeedPlacer, node}
+// LostPlacer returns the row of a node whose seed-placer reported once and is not alive.
+func (w Snapshot) LostPlacer(node intent.Name) (Item, bool) {
+	who := AgentID{SeedPlacer, node}
 	_, reported := w.Reports[who]
 	return Item{Kind: KindAgent, Name: SeedPlacer, Nodes: []intent.Name{node}, Phase: Stale, Reason: "seed-placer on " + string(node) + " is not alive"},
 		reported && !w.Alive[who]
 }
 
-// PlacerStates returns what each seed-placer reports of a subject, by node. The report of one that is not alive is stale.
-func (w World) PlacerStates(subject string) map[intent.Name]intent.State {
+// PlacerStates returns what each seed-placer reports for a subject, by node. A report whose agent is not alive is
+// stale.
+func (w Snapshot) PlacerStates(subject string) map[intent.Name]intent.State {
 	states := map[intent.Name]intent.State{}
 	for who, report := range w.Reports {
 		if who.Agent != SeedPlacer {
@@ -76,13 +77,13 @@ func (w World) PlacerStates(subject string) map[intent.Name]intent.State {
 		if !w.Alive[who] {
 			reason := "seed-placer is not alive"
 			if known {
-				reason += "; it last reported: " + strings.TrimSpace(state.Phase+" "+bareReason(state))
+				reason += "; it last reported: " + strings.TrimSpace(state.Phase+" "+reasonWithError(state))
 			}
 			state = intent.State{Want: state.Want, Phase: Stale, Reason: reason}
 		}
 		states[who.Node] = state
 	}
-	for _, who := range w.placers() {
+	for _, who := range w.livePlacers() {
 		if _, reported := states[who.Node]; !reported {
 			states[who.Node] = intent.State{Phase: Pending, Reason: "seed-placer runs and has not reported yet"}
 		}
@@ -90,10 +91,10 @@ func (w World) PlacerStates(subject string) map[intent.Name]intent.State {
 	return states
 }
 
-// sites are served by every node that runs a seed-placer.
-func (w World) sites() (items []Item) {
-	placers := w.placers()
-	for _, p := range w.below(w.Tree.Sites()) {
+// sites returns the items of sites, which every node with a seed-placer serves.
+func (w Snapshot) sites() (items []Item) {
+	placers := w.livePlacers()
+	for _, p := range w.pairsBelow(w.Tree.Sites()) {
 		name, _ := w.Tree.Sites().Below(p.Key)
 		item := Item{Kind: KindSite, Name: name, Wanted: len(placers), Nodes: []intent.Name{}, Phase: Converged}
 		site, problems := intent.SiteOf("sites/"+name, p.Value)
@@ -115,7 +116,7 @@ func (w World) sites() (items []Item) {
 			}
 		}
 		item.Ready = len(item.Nodes)
-		switch phase, reason := w.worst("site/" + name); {
+		switch phase, reason := w.worstState("site/" + name); {
 		case len(placers) == 0:
 			item.Phase, item.Reason = Silent, noPlacer
 		case item.Ready == item.Wanted:
@@ -131,24 +132,24 @@ func (w World) sites() (items []Item) {
 	return items
 }
 
-// blobs are held by as many living nodes as copies are asked for.
-func (w World) blobs() (items []Item) {
+// blobs returns the items of blobs, of which as many live nodes as requested must hold a copy.
+func (w Snapshot) blobs() (items []Item) {
 	holders := map[string][]intent.Name{}
-	for _, p := range w.Evidence {
+	for _, p := range w.AgentRecords {
 		below, ok := w.Tree.Holders().Below(p.Key)
 		digest, node, _ := strings.Cut(below, "/")
-		if ok && w.Alive[Who{SeedPlacer, intent.Name(node)}] {
+		if ok && w.Alive[AgentID{SeedPlacer, intent.Name(node)}] {
 			holders[digest] = append(holders[digest], intent.Name(node))
 		}
 	}
-	takers := len(w.placers())
-	for _, p := range w.below(w.Tree.Blobs()) {
+	takers := len(w.livePlacers())
+	for _, p := range w.pairsBelow(w.Tree.Blobs()) {
 		digest, _ := w.Tree.Blobs().Below(p.Key)
 		blob, problems := intent.BlobOf("blobs/"+digest, p.Value)
 		item := Item{Kind: KindBlob, Name: digest, Nodes: holders[digest], Wanted: cmp.Or(blob.Copies, intent.DefaultCopies), Phase: Converged}
 		slices.Sort(item.Nodes)
 		item.Ready = len(item.Nodes)
-		phase, reason, denied := w.unread(w.Tree.Holders())
+		phase, reason, denied := w.unreadable(w.Tree.Holders())
 		switch err := problems.Err(); {
 		case err != nil:
 			item.Phase, item.Reason = intent.PhaseInvalid, err.Error()
@@ -158,9 +159,9 @@ func (w World) blobs() (items []Item) {
 			item.Phase, item.Reason = Silent, noPlacer
 		case item.Ready >= item.Wanted:
 		default:
-			item.Phase, item.Reason = w.worst(digest)
+			item.Phase, item.Reason = w.worstState(digest)
 			if item.Phase == "" {
-				item.Phase, item.Reason = Pending, fmt.Sprintf("%d of %d copies; %s", item.Ready, item.Wanted, nodesAlive(takers))
+				item.Phase, item.Reason = Pending, fmt.Sprintf("%d of %d copies; %s", item.Ready, item.Wanted, placersRunning(takers))
 			}
 		}
 		if item.Nodes == nil {
@@ -171,10 +172,10 @@ func (w World) blobs() (items []Item) {
 	return items
 }
 
-// unusable are the values of other kinds that are wrong, and keys that nothing reads.
-func (w World) unusable() (items []Item) {
+// unusable returns the invalid values of other kinds, and keys that nothing reads.
+func (w Snapshot) unusable() (items []Item) {
 	for _, p := range w.Pairs {
-		key, declared := w.Below(p)
+		key, declared := w.IntentKey(p)
 		folder, name, _ := strings.Cut(key, "/")
 		if !declared {
 			continue
@@ -183,11 +184,11 @@ func (w World) unusable() (items []Item) {
 		case "nodes":
 			_, app, _ := strings.Cut(name, "/")
 			if _, err := intent.ParseName(app); err == nil {
-				continue // a row of its own
+				continue // has its own row
 			}
 		case "clusters":
 			if w.Tree.Intent() == "" || strings.HasSuffix(key, "/config") || strings.HasSuffix(key, "/deploy_config") {
-				continue // told by the apps that need it
+				continue // reported by the apps that need it
 			}
 		case "seeds", "sites", "blobs", "vms":
 			continue

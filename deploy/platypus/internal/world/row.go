@@ -9,64 +9,64 @@ import (
 	"github.com/platypus-platform/platypus/intent"
 )
 
-// Place is an app on a node.
-type Place struct {
+// AppOnNode is an app on a node.
+type AppOnNode struct {
 	App     intent.Name `json:"app"`
 	Node    intent.Name `json:"node"`
-	Cluster intent.Name `json:"cluster,omitempty"` // "" when intent no longer puts the app there
+	Cluster intent.Name `json:"cluster,omitempty"` // "" if intent no longer assigns the app
 }
 
-// Row is where one app stands on one node.
+// Row is the state of one app on one node.
 type Row struct {
-	Place
-	Want      string    `json:"want"`      // the active version, "" for none
-	Installed []string  `json:"installed"` // the versions that preparer says are on disk
-	Ports     []string  `json:"ports"`     // what port-authority says is open
-	Live      string    `json:"live"`      // what setlive says runs
+	AppOnNode
+	Want      string    `json:"want"`      // the active version, "" if none
+	Installed []string  `json:"installed"` // versions on disk, as preparer reports
+	Ports     []string  `json:"ports"`     // open ports, as port-authority reports
+	Live      string    `json:"live"`      // the running version, as setlive reports
 	Phase     string    `json:"phase"`
 	Since     time.Time `json:"since,omitzero"`
 	Reason    string    `json:"reason,omitempty"`
-	Links     []Link    `json:"chain"` // what it was computed from
+	Stages    []Stage   `json:"chain"` // what the row was computed from
 }
 
 // Converged reports whether nothing is left to do.
 func (r Row) Converged() bool { return r.Phase == Converged }
 
-// Deciding returns the first link of the chain that is not done: what all later ones wait for.
-func (r Row) Deciding() (Link, bool) {
-	for _, l := range r.Links {
+// FirstPending returns the first stage that is not done; all later ones wait for it.
+func (r Row) FirstPending() (Stage, bool) {
+	for _, l := range r.Stages {
 		if !l.OK() {
 			return l, true
 		}
 	}
-	return Link{}, false
+	return Stage{}, false
 }
 
-// Rows returns one row for each app on each node, sorted by app and node: those declared, and whatever else an agent
-// reports as not done yet, such as an app that is leaving.
-func (w World) Rows() []Row {
+// Rows returns one row for each app on each node, sorted by app and node: declared apps, and apps that an agent reports
+// as not done yet, such as one that is being removed.
+func (w Snapshot) Rows() []Row {
 	var rows []Row
-	known := map[Place]bool{}
+	known := map[AppOnNode]bool{}
 	placed := w.placedApps()
 	for _, node := range w.allNodes() {
 		for _, app := range node.Apps {
 			r := w.row(node.Name, app)
-			if placed[Place{App: app.Name, Node: node.Name}] && r.Links[0].OK() {
-				r.Links[0].State.Reason = byAllocator
+			if placed[AppOnNode{App: app.Name, Node: node.Name}] && r.Stages[0].OK() {
+				r.Stages[0].State.Reason = byAllocator
 			}
 			rows = append(rows, r)
-			known[Place{App: app.Name, Node: node.Name}] = true
+			known[AppOnNode{App: app.Name, Node: node.Name}] = true
 		}
 	}
 	for who, report := range w.Reports {
 		if who.Agent != Preparer && who.Agent != PortAuthority && who.Agent != Setlive {
-			continue // what other agents speak of are no apps
+			continue // other agents do not report apps
 		}
 		for subject, state := range report.Subjects {
-			subject, _, _ = strings.Cut(subject, "/") // what an agent does about one version of an app is the app's
-			at := Place{App: intent.Name(subject), Node: who.Node}
+			subject, _, _ = strings.Cut(subject, "/") // a subject about one version belongs to the app
+			at := AppOnNode{App: intent.Name(subject), Node: who.Node}
 			if !known[at] && state.Phase != Converged {
-				rows = append(rows, w.leaving(at.Node, at.App))
+				rows = append(rows, w.removedRow(at.Node, at.App))
 				known[at] = true
 			}
 		}
@@ -80,9 +80,9 @@ func (w World) Rows() []Row {
 	return rows
 }
 
-// placedApps are the apps that are where they are only because an allocator put them there.
-func (w World) placedApps() map[Place]bool {
-	all := map[Place]bool{}
+// placedApps returns the apps that only an allocator assigned.
+func (w Snapshot) placedApps() map[AppOnNode]bool {
+	all := map[AppOnNode]bool{}
 	for node, pairs := range w.assignments() {
 		own := map[string]bool{}
 		for _, p := range pairs {
@@ -92,15 +92,15 @@ func (w World) placedApps() map[Place]bool {
 		}
 		for _, p := range pairs {
 			if app := path.Base(p.Key); !own[app] {
-				all[Place{App: intent.Name(app), Node: node}] = true
+				all[AppOnNode{App: intent.Name(app), Node: node}] = true
 			}
 		}
 	}
 	return all
 }
 
-func (w World) row(node intent.Name, app intent.App) Row {
-	r := Row{Place: Place{app.Name, node, app.Cluster}, Phase: Converged}
+func (w Snapshot) row(node intent.Name, app intent.App) Row {
+	r := Row{AppOnNode: AppOnNode{app.Name, node, app.Cluster}, Phase: Converged}
 	active, _ := app.Config.Active()
 	r.Want = string(active)
 	var versions, ports []string
@@ -110,49 +110,49 @@ func (w World) row(node intent.Name, app intent.App) Row {
 	for _, p := range app.Deploy.Ports {
 		ports = append(ports, p.String())
 	}
-	r.Links = []Link{
-		declared(app, w.Tree),
-		w.link("installed", Preparer, node, app, strings.Join(versions, ", ")),
-		w.link("opened", PortAuthority, node, app, strings.Join(ports, ", ")),
-		w.link("live", Setlive, node, app, r.Want),
+	r.Stages = []Stage{
+		declaredStage(app, w.Tree),
+		w.stage("installed", Preparer, node, app, strings.Join(versions, ", ")),
+		w.stage("opened", PortAuthority, node, app, strings.Join(ports, ", ")),
+		w.stage("live", Setlive, node, app, r.Want),
 	}
-	return r.judge()
+	return r.summarize()
 }
 
-// leaving is the row of an app that intent no longer names.
-func (w World) leaving(node, app intent.Name) Row {
-	r := Row{Place: Place{App: app, Node: node}}
+// removedRow is the row of an app that intent no longer names.
+func (w Snapshot) removedRow(node, app intent.Name) Row {
+	r := Row{AppOnNode: AppOnNode{App: app, Node: node}}
 	gone := intent.App{Name: app}
-	for _, l := range []Link{
-		w.link("installed", Preparer, node, gone, ""),
-		w.link("opened", PortAuthority, node, gone, ""),
-		w.link("live", Setlive, node, gone, ""),
+	for _, l := range []Stage{
+		w.stage("installed", Preparer, node, gone, ""),
+		w.stage("opened", PortAuthority, node, gone, ""),
+		w.stage("live", Setlive, node, gone, ""),
 	} {
-		if _, known := w.Reports[Who{l.Agent, node}].Subjects[string(app)]; known {
+		if _, known := w.Reports[AgentID{l.Agent, node}].Subjects[string(app)]; known {
 			l.Idle = l.State.Phase == Converged
-			r.Links = append(r.Links, l)
+			r.Stages = append(r.Stages, l)
 		}
 	}
-	return r.judge()
+	return r.summarize()
 }
 
-// list splits what agents report as "v1, v2".
-func list(text string) []string {
+// splitList splits a list in a report, such as "v1, v2".
+func splitList(text string) []string {
 	if text == "" {
 		return []string{}
 	}
 	return strings.Split(text, ", ")
 }
 
-// judge fills in the columns from the links.
-func (r Row) judge() Row {
+// summarize fills in the columns from the stages.
+func (r Row) summarize() Row {
 	r.Installed, r.Ports = []string{}, []string{}
-	for _, l := range r.Links {
-		switch l.Stage {
+	for _, l := range r.Stages {
+		switch l.Name {
 		case "installed":
-			r.Installed = list(l.State.Have)
+			r.Installed = splitList(l.State.Have)
 		case "opened":
-			r.Ports = list(l.State.Have)
+			r.Ports = splitList(l.State.Have)
 		case "live":
 			r.Live = l.State.Have
 		}
@@ -160,7 +160,7 @@ func (r Row) judge() Row {
 			r.Since = l.State.Since
 		}
 	}
-	if l, open := r.Deciding(); open {
+	if l, open := r.FirstPending(); open {
 		r.Phase, r.Reason, r.Since = l.State.Phase, l.State.Reason, l.State.Since
 		if l.State.Error != "" && !strings.Contains(r.Reason, l.State.Error) {
 			r.Reason = strings.TrimPrefix(r.Reason+": "+l.State.Error, ": ")

@@ -13,25 +13,25 @@ import (
 // SeedPlacer is the agent that keeps seeds ready.
 const SeedPlacer = "seed-placer"
 
-// SeedRow is where one seed stands, over all nodes.
+// SeedRow is the state of one seed over all nodes.
 type SeedRow struct {
 	Seed   intent.Name   `json:"seed"`
-	Digest string        `json:"digest"` // of the module that is declared, 64 hexadecimal digits; "" when it is invalid
+	Digest string        `json:"digest"` // of the declared module, 64 hexadecimal digits; "" if it is invalid
 	Ready  int           `json:"ready"`  // nodes that have that module ready
-	Wanted int           `json:"wanted"` // replicas, at least
-	Nodes  []intent.Name `json:"nodes"`  // that have it ready, sorted
+	Wanted int           `json:"wanted"` // minimum number of replicas
+	Nodes  []intent.Name `json:"nodes"`  // the nodes that have it ready, sorted
 	Phase  string        `json:"phase"`
-	Reason string        `json:"reason,omitempty"` // what hinders, "" when nothing does
+	Reason string        `json:"reason,omitempty"` // why it is not converged; "" if it is
 }
 
 // Converged reports whether enough replicas are ready.
 func (r SeedRow) Converged() bool { return r.Phase == Converged }
 
-// Seeds returns one row for each seed that is declared, sorted. It needs the evidence of [ReadAll].
-func (w World) Seeds() []SeedRow {
+// Seeds returns one row for each declared seed, sorted. It needs [ReadAll].
+func (w Snapshot) Seeds() []SeedRow {
 	rows := []SeedRow{}
 	replicas := map[string]map[intent.Name]intent.Replica{}
-	for _, p := range w.Evidence {
+	for _, p := range w.AgentRecords {
 		below, ok := w.Tree.Replicas().Below(p.Key)
 		seed, node, _ := strings.Cut(below, "/")
 		var r intent.Replica
@@ -43,13 +43,13 @@ func (w World) Seeds() []SeedRow {
 		}
 		replicas[seed][intent.Name(node)] = r
 	}
-	for _, p := range w.below(w.Tree.Seeds()) {
+	for _, p := range w.pairsBelow(w.Tree.Seeds()) {
 		name, _ := w.Tree.Seeds().Below(p.Key)
 		if strings.Contains(name, "/") {
 			continue
 		}
 		row := w.seed(intent.Name(name), p, replicas[name])
-		if phase, reason, denied := w.unread(w.Tree.Replicas()); denied {
+		if phase, reason, denied := w.unreadable(w.Tree.Replicas()); denied {
 			row.Phase, row.Reason = phase, reason
 		}
 		rows = append(rows, row)
@@ -58,15 +58,15 @@ func (w World) Seeds() []SeedRow {
 	return rows
 }
 
-// unread is the state of what cannot be known because the token may not read a prefix.
-func (w World) unread(prefix intent.Prefix) (phase, reason string, denied bool) {
+// unreadable returns the state of what is unknown because the token may not read a prefix.
+func (w Snapshot) unreadable(prefix intent.Prefix) (phase, reason string, denied bool) {
 	if !slices.Contains(w.Denied, prefix) {
 		return "", "", false
 	}
 	return Pending, "the token may not read " + string(prefix) + ", where agents write what they have", true
 }
 
-func (w World) seed(name intent.Name, p intent.Pair, replicas map[intent.Name]intent.Replica) SeedRow {
+func (w Snapshot) seed(name intent.Name, p intent.Pair, replicas map[intent.Name]intent.Replica) SeedRow {
 	r := SeedRow{Seed: name, Nodes: []intent.Name{}, Phase: Converged}
 	seed, problems := intent.SeedOf("seeds/"+string(name), p.Value)
 	r.Wanted, _ = seed.Replicas()
@@ -82,51 +82,51 @@ func (w World) seed(name intent.Name, p intent.Pair, replicas map[intent.Name]in
 	}
 	slices.Sort(r.Nodes)
 	if r.Ready = len(r.Nodes); r.Ready < r.Wanted {
-		r.Phase, r.Reason = w.hindrance(name, r)
+		r.Phase, r.Reason = w.shortageReason(name, r)
 	}
 	return r
 }
 
-// hindrance is what keeps a seed from being ready on enough nodes: the worst that a living seed-placer says of it.
-func (w World) hindrance(name intent.Name, r SeedRow) (phase, reason string) {
-	takers := len(w.placers())
-	phase, reason = w.worst(string(name))
+// shortageReason says why a seed is not ready on enough nodes: the worst state that a live seed-placer reports.
+func (w Snapshot) shortageReason(name intent.Name, r SeedRow) (phase, reason string) {
+	takers := len(w.livePlacers())
+	phase, reason = w.worstState(string(name))
 	switch {
 	case takers == 0:
 		return Silent, noPlacer
 	case phase == "":
-		return Pending, fmt.Sprintf("%d of %d replicas; %s; next: platypus explain %s", r.Ready, r.Wanted, nodesAlive(takers), name)
+		return Pending, fmt.Sprintf("%d of %d replicas; %s; next: platypus explain %s", r.Ready, r.Wanted, placersRunning(takers), name)
 	}
 	return phase, reason
 }
 
 const noPlacer = "no seed-placer is alive; start one: seed-placer --serve HOST:PORT"
 
-// worst is the phase that hinders a subject most among what living seed-placers report of it, or "" for none.
-func (w World) worst(subject string) (phase, reason string) {
-	heavy := 0
-	for _, who := range w.placers() {
+// worstState returns the worst phase that live seed-placers report for a subject, or "" for none.
+func (w Snapshot) worstState(subject string) (phase, reason string) {
+	worstSeverity := 0
+	for _, who := range w.livePlacers() {
 		state, known := w.Reports[who].Subjects[subject]
-		if weight := weightOf(state.Phase); known && weight > heavy {
-			heavy, phase, reason = weight, state.Phase, string(who.Node)+": "+bareReason(state)
+		if weight := severity(state.Phase); known && weight > worstSeverity {
+			worstSeverity, phase, reason = weight, state.Phase, string(who.Node)+": "+reasonWithError(state)
 		}
 	}
 	return phase, reason
 }
 
-// placers are the seed-placers that are alive, sorted by node.
-func (w World) placers() (all []Who) {
+// livePlacers returns the seed-placers that are alive, sorted by node.
+func (w Snapshot) livePlacers() (all []AgentID) {
 	for who := range w.Alive {
 		if who.Agent == SeedPlacer {
 			all = append(all, who)
 		}
 	}
-	slices.SortFunc(all, func(a, b Who) int { return cmp.Compare(a.Node, b.Node) })
+	slices.SortFunc(all, func(a, b AgentID) int { return cmp.Compare(a.Node, b.Node) })
 	return all
 }
 
-// weightOf says how much a phase hinders; 0 is not at all.
-func weightOf(phase string) int {
+// severity ranks phases; 0 means not a problem.
+func severity(phase string) int {
 	switch phase {
 	case "", Converged:
 		return 0
@@ -138,14 +138,14 @@ func weightOf(phase string) int {
 	return 1
 }
 
-func bareReason(s intent.State) string {
+func reasonWithError(s intent.State) string {
 	if s.Error != "" && !strings.Contains(s.Reason, s.Error) {
 		return strings.TrimPrefix(s.Reason+": "+s.Error, ": ")
 	}
 	return s.Reason
 }
 
-func nodesAlive(n int) string {
+func placersRunning(n int) string {
 	if n == 1 {
 		return "1 node runs a seed-placer"
 	}

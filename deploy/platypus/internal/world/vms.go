@@ -9,15 +9,15 @@ import (
 	"github.com/platypus-platform/platypus/intent/fleet"
 )
 
-// Allocator is the agent that finds machines for vms.
+// Allocator is the agent that places vms on machines.
 const Allocator = "allocator"
 
-// vms returns one item for each vm that is declared: how many of its instances have a machine.
-func (w World) vms() (items []Item) {
-	if len(w.below(w.Tree.VMs())) == 0 {
+// vms returns one item for each declared vm: how many of its instances are placed.
+func (w Snapshot) vms() (items []Item) {
+	if len(w.pairsBelow(w.Tree.VMs())) == 0 {
 		return nil
 	}
-	f := fleet.Read(w.Tree, slices.Concat(w.Pairs, w.Evidence))
+	f := fleet.Read(w.Tree, slices.Concat(w.Pairs, w.AgentRecords))
 	held := f.Entries()
 	allocators := 0
 	for who := range w.Alive {
@@ -27,22 +27,22 @@ func (w World) vms() (items []Item) {
 	}
 	for _, v := range f.VMs {
 		item := Item{Kind: KindVM, Name: string(v.Name), Wanted: v.Spec.Count, Nodes: []intent.Name{}, Phase: Converged}
-		phase, reason, denied := w.unread(w.Tree.PlacedVMs())
+		phase, reason, denied := w.unreadable(w.Tree.PlacedVMs())
 		switch {
 		case v.Fault != "":
 			item.Phase, item.Reason = intent.PhaseInvalid, v.Fault
 		case denied:
 			item.Phase, item.Reason = phase, reason
 		default:
-			item.count(v, f, held, allocators)
+			item.countInstances(v, f, held, allocators)
 		}
 		items = append(items, item)
 	}
 	return items
 }
 
-// count fills in where the instances of a vm are, and what is wrong with the first that is not as declared.
-func (i *Item) count(v fleet.VM, f *fleet.Fleet, held map[string][]fleet.Held, allocators int) {
+// countInstances counts the placed instances of a vm and describes the first that differs from its declaration.
+func (i *Item) countInstances(v fleet.VM, f *fleet.Fleet, held map[string][]fleet.Held, allocators int) {
 	var pending, differs string
 	open := 0
 	for n := range v.Spec.Count {
@@ -54,7 +54,7 @@ func (i *Item) count(v fleet.VM, f *fleet.Fleet, held map[string][]fleet.Held, a
 			i.Ready++
 			i.Nodes = append(i.Nodes, p.Machine)
 			if differs == "" {
-				differs = deviation(instance, v, p, held[instance])
+				differs = instanceMismatch(instance, v, p, held[instance])
 			}
 		case pending == "":
 			pending = instance + ": " + p.Reason
@@ -74,8 +74,8 @@ func (i *Item) count(v fleet.VM, f *fleet.Fleet, held map[string][]fleet.Held, a
 	}
 }
 
-// deviation says in what an instance that has a machine is not as it is declared, or nothing.
-func deviation(instance string, v fleet.VM, p fleet.Placed, held []fleet.Held) string {
+// instanceMismatch describes how a placed instance differs from its declaration, or returns "".
+func instanceMismatch(instance string, v fleet.VM, p fleet.Placed, held []fleet.Held) string {
 	want := v.Spec.Share()
 	for _, h := range held {
 		if have := h.Share(); h.Machine == p.Machine && h.Phase == intent.PhasePlaced && have != want {
