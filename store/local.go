@@ -2,9 +2,14 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -12,8 +17,8 @@ import (
 )
 
 // systemSocket is where the one-machine store of the system answers. Only root, and the user to whom root gave the
-// folder, can put anything there.
-const systemSocket = "/run/platypus/store/store.sock"
+// folder, can put anything there. Tests change it.
+var systemSocket = "/run/platypus/store/store.sock"
 
 // LocalSocket is where the one-machine store answers when this user starts it and says nothing else: below /run for
 // root, below XDG_RUNTIME_DIR or else the state directory of anybody else.
@@ -75,8 +80,15 @@ func (s *Store) unsaid() bool {
 	return s.config.Address == "" && os.Getenv(api.HTTPAddrEnvName) == "" && os.Getenv(api.HTTPSSLEnvName) == ""
 }
 
+// storePlaces exist where the system has, or had, a one-machine store: the folder of its socket and its data.
+var storePlaces = []string{filepath.Dir(systemSocket), "/var/lib/platypus/store"}
+
+// socketUsed is set once this process has connected to the socket of the one-machine store.
+var socketUsed atomic.Bool
+
 // findLocal has a client to whom nobody said where the store is connect to the socket of the one-machine store whenever
-// there is one, and to Consul's default address otherwise. It looks at each connection: the store may start later.
+// there is one. It looks at each connection: the store may start later. Only where this host has never had a one-machine
+// store is Consul's default address used, at which any local user may listen; root takes it from root and Consul alone.
 func (s *Store) findLocal(c *api.Config) {
 	if !s.unsaid() {
 		return
@@ -84,10 +96,39 @@ func (s *Store) findLocal(c *api.Config) {
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}
 	c.Transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if path := foundSocket(); path != "" {
-			return dialer.DialContext(ctx, "unix", path)
+			conn, err := dialer.DialContext(ctx, "unix", path)
+			if err == nil {
+				socketUsed.Store(true)
+			}
+			return conn, err
 		}
-		return dialer.DialContext(ctx, network, address)
+		if socketExpected() {
+			return nil, dialError(address, fmt.Errorf("the store's socket is not there (%s): start the store, or set %s",
+				LocalSocket(), api.HTTPAddrEnvName))
+		}
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil || os.Geteuid() != 0 {
+			return conn, err
+		}
+		if err := checkPeer(conn, false, "consul"); err != nil {
+			conn.Close()
+			return nil, dialError(address, fmt.Errorf("%w: set %s to use it", err, api.HTTPAddrEnvName))
+		}
+		return conn, nil
 	}
+}
+
+// socketExpected reports whether the socket is where this process must find the store, be it there now or not.
+func socketExpected() bool {
+	return socketUsed.Load() || slices.ContainsFunc(storePlaces, func(path string) bool {
+		_, err := os.Lstat(path)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
+}
+
+// dialError is an error by which nothing was sent.
+func dialError(address string, err error) error {
+	return fmt.Errorf("%s: %w", address, &net.OpError{Op: "dial", Net: "tcp", Err: err})
 }
 
 // dialTimeout is that of Consul's own client.

@@ -112,6 +112,9 @@ func (s *Store) Address() string {
 	if path := foundSocket(); path != "" && s.unsaid() {
 		return "unix://" + path
 	}
+	if s.unsaid() && socketExpected() {
+		return "unix://" + LocalSocket()
+	}
 	return s.settings().Address
 }
 
