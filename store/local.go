@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -87,13 +88,16 @@ var storePlaces = []string{filepath.Dir(systemSocket), "/var/lib/platypus/store"
 var socketUsed atomic.Bool
 
 // findLocal has a client to whom nobody said where the store is connect to the socket of the one-machine store whenever
-// there is one. It looks at each connection: the store may start later. Only where this host has never had a one-machine
-// store is Consul's default address used, at which any local user may listen; root takes it from root and Consul alone.
+// there is one. It looks at each connection: the store may start later. Consul's default address, at which any local
+// user may listen, is used only where this host has never had a one-machine store; root takes it from root and Consul
+// alone.
 func (s *Store) findLocal(c *api.Config) {
 	if !s.unsaid() {
+		protectToken(c)
 		return
 	}
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}
+	withToken := hasToken(c)
 	c.Transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if path := foundSocket(); path != "" {
 			conn, err := dialer.DialContext(ctx, "unix", path)
@@ -107,16 +111,46 @@ func (s *Store) findLocal(c *api.Config) {
 				LocalSocket(), api.HTTPAddrEnvName))
 		}
 		conn, err := dialer.DialContext(ctx, network, address)
-		if err != nil || os.Geteuid() != 0 {
-			return conn, err
+		switch {
+		case err != nil:
+			return nil, err
+		case os.Geteuid() == 0:
+			err = checkPeer(conn, false, "consul")
+		case withToken:
+			err = checkPeer(conn, true, "consul", "platypus")
 		}
-		if err := checkPeer(conn, false, "consul"); err != nil {
+		if err != nil {
 			conn.Close()
 			return nil, dialError(address, fmt.Errorf("%w: set %s to use it", err, api.HTTPAddrEnvName))
 		}
 		return conn, nil
 	}
 }
+
+// protectToken has a client send its token to a loopback address in the clear only when root, this user or a user of
+// the store listens there: while the store is down, any local user may.
+func protectToken(c *api.Config) {
+	store := strings.ToLower(c.Address)
+	verified := (c.Scheme == "https" || strings.HasPrefix(store, "https://")) && !c.TLSConfig.InsecureSkipVerify
+	if !hasToken(c) || verified {
+		return
+	}
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}
+	c.Transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		host, _, _ := net.SplitHostPort(address)
+		if err != nil || !strings.Contains(store, host) { // address may be that of a proxy
+			return conn, err
+		}
+		if err := checkPeer(conn, true, "consul", "platypus"); err != nil {
+			conn.Close()
+			return nil, dialError(address, fmt.Errorf("%w: the token is not sent; use https or the store's socket", err))
+		}
+		return conn, nil
+	}
+}
+
+func hasToken(c *api.Config) bool { return c.Token != "" || c.TokenFile != "" || c.HttpAuth != nil }
 
 // socketExpected reports whether the socket is where this process must find the store, be it there now or not.
 func socketExpected() bool {

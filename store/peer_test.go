@@ -162,7 +162,37 @@ func TestFindLocal_SocketGoneOrExpected_DefaultAddressNotUsed(t *testing.T) {
 	refused(s, "the socket was used and is gone")
 }
 
-// TestPeerUIDs compares with what this process knows of its own sockets.
+func TestToken_LoopbackListenerOfAnotherUser_NotSent(t *testing.T) {
+	const nobody = 65534
+	for _, uid := range []uint32{0, nobody} {
+		address, got := startListener(t, uid)
+		for _, c := range []struct {
+			config Config
+			refuse bool
+		}{
+			{Config{Address: address}, false},
+			{Config{Address: address, Token: "secret"}, uid == nobody},
+			{Config{Address: "http://" + address + "/prefix", Token: "secret"}, uid == nobody},
+		} {
+			s, err := Open(c.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = s.Get(t.Context(), "k", Default)
+			if !c.refuse {
+				if err != nil || !strings.HasSuffix(<-got, "token "+c.config.Token) {
+					t.Errorf("uid %d, %v: %v", uid, c.config, err)
+				}
+				continue
+			}
+			if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "uid 65534 listens at") || len(got) > 0 {
+				t.Errorf("uid %d, %v: %v, and %d requests were sent", uid, c.config, err, len(got))
+			}
+		}
+	}
+}
+
+// TestPeerUIDs_ListenersOfEachFamily_Found compares with what this process knows of its own sockets.
 func TestPeerUIDs_ListenersOfEachFamily_Found(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"} {
 		l, err := net.Listen("tcp", address)
