@@ -76,6 +76,7 @@ type Agent struct {
 type shell struct {
 	warned     map[string]bool // warnings of intent that were logged
 	identity   *identity       // whose the host was; nil without apps to guard
+	removals   *removals       // what is held, and which confirmation was used; nil without a guard
 	undeclared atomic.Value    // string: that nothing is declared for the node, "" once something is
 	lock       string          // identifies the lock that this process holds; "" without one
 }
