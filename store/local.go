@@ -2,18 +2,24 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 )
 
-// systemSocket is the socket of the system's one-machine store. Only root, and the user to whom root gave the
-// directory, can create it.
-const systemSocket = "/run/platypus/store/store.sock"
+// systemSocket is where the one-machine store of the system answers. Only root, and the user to whom root gave the
+// folder, can put anything there. Tests change it.
+var systemSocket = "/run/platypus/store/store.sock"
 
 // LocalSocket is the default socket of a one-machine store that this user starts: below /run for root, otherwise below
 // XDG_RUNTIME_DIR or the state directory.
@@ -75,20 +81,89 @@ func (s *Store) usesDefaultAddress() bool {
 	return s.config.Address == "" && os.Getenv(api.HTTPAddrEnvName) == "" && os.Getenv(api.HTTPSSLEnvName) == ""
 }
 
-// dialLocalSocket makes a client without a configured address connect to the socket of the one-machine store if it
-// exists, otherwise to Consul's default address. It checks at each connection, because that store may start later.
+// storePlaces exist where the system has, or had, a one-machine store: the folder of its socket and its data.
+var storePlaces = []string{filepath.Dir(systemSocket), "/var/lib/platypus/store"}
+
+// socketUsed is set once this process has connected to the socket of the one-machine store.
+var socketUsed atomic.Bool
+
+// dialLocalSocket has a client to whom nobody said where the store is connect to the socket of the one-machine store whenever
+// there is one. It looks at each connection: the store may start later. Consul's default address, at which any local
+// user may listen, is used only where this host has never had a one-machine store; root takes it from root and Consul
+// alone.
 func (s *Store) dialLocalSocket(c *api.Config) {
 	if !s.usesDefaultAddress() {
+		protectToken(c)
+		return
+	}
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}
+	withToken := hasToken(c)
+	c.Transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if path := foundSocket(); path != "" {
+			conn, err := dialer.DialContext(ctx, "unix", path)
+			if err == nil {
+				socketUsed.Store(true)
+			}
+			return conn, err
+		}
+		if socketExpected() {
+			return nil, dialError(address, fmt.Errorf("the store's socket is not there (%s): start the store, or set %s",
+				LocalSocket(), api.HTTPAddrEnvName))
+		}
+		conn, err := dialer.DialContext(ctx, network, address)
+		switch {
+		case err != nil:
+			return nil, err
+		case os.Geteuid() == 0:
+			err = checkPeer(conn, false, "consul")
+		case withToken:
+			err = checkPeer(conn, true, "consul", "platypus")
+		}
+		if err != nil {
+			conn.Close()
+			return nil, dialError(address, fmt.Errorf("%w: set %s to use it", err, api.HTTPAddrEnvName))
+		}
+		return conn, nil
+	}
+}
+
+// protectToken has a client send its token to a loopback address in the clear only when root, this user or a user of
+// the store listens there: while the store is down, any local user may.
+func protectToken(c *api.Config) {
+	store := strings.ToLower(c.Address)
+	verified := (c.Scheme == "https" || strings.HasPrefix(store, "https://")) && !c.TLSConfig.InsecureSkipVerify
+	if !hasToken(c) || verified {
 		return
 	}
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}
 	c.Transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if path := foundSocket(); path != "" {
-			return dialer.DialContext(ctx, "unix", path)
+		conn, err := dialer.DialContext(ctx, network, address)
+		host, _, _ := net.SplitHostPort(address)
+		if err != nil || !strings.Contains(store, host) { // address may be that of a proxy
+			return conn, err
 		}
-		return dialer.DialContext(ctx, network, address)
+		if err := checkPeer(conn, true, "consul", "platypus"); err != nil {
+			conn.Close()
+			return nil, dialError(address, fmt.Errorf("%w: the token is not sent; use https or the store's socket", err))
+		}
+		return conn, nil
 	}
 }
 
-// dialTimeout is the same as in Consul's client.
+func hasToken(c *api.Config) bool { return c.Token != "" || c.TokenFile != "" || c.HttpAuth != nil }
+
+// socketExpected reports whether the socket is where this process must find the store, be it there now or not.
+func socketExpected() bool {
+	return socketUsed.Load() || slices.ContainsFunc(storePlaces, func(path string) bool {
+		_, err := os.Lstat(path)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
+}
+
+// dialError is an error by which nothing was sent.
+func dialError(address string, err error) error {
+	return fmt.Errorf("%s: %w", address, &net.OpError{Op: "dial", Net: "tcp", Err: err})
+}
+
+// dialTimeout is that of Consul's own client.
 const dialTimeout = 30 * time.Second

@@ -113,6 +113,9 @@ func (s *Store) Address() string {
 	if path := foundSocket(); path != "" && s.usesDefaultAddress() {
 		return "unix://" + path
 	}
+	if s.usesDefaultAddress() && socketExpected() {
+		return "unix://" + LocalSocket()
+	}
 	return s.clientConfig().Address
 }
 

@@ -14,6 +14,9 @@ import (
 //   - more than half of what is owned, and at least two, vanish at once;
 //   - all of it vanishes, even one of one, while the store declares nothing for anybody (Blank);
 //   - the agent itself has a reason to suspect a mistake (Suspect).
+//
+// With a Memory, what was held stays held until a person confirms or it is declared again, also once it is too little
+// to be held by itself: a mass removal may be repaired one subject at a time. The rest of the host goes on then.
 type Guard[D, A any] struct {
 	Owned  func(A) []string // subjects recognisable on the host as this agent's
 	Wanted func(D) []string // subjects that intent names, usable or not
@@ -31,9 +34,22 @@ type Guard[D, A any] struct {
 	Suspect func(d D, a A, vanished []string, all bool) string
 	// Confirm is the command with which a person confirms; "platypus confirm" when empty.
 	Confirm string
+	Memory  Memory // optional: of what was held
 }
 
-// Held describes removals that wait for a person.
+// Memory remembers which subjects were held. Its methods may be called from several goroutines.
+type Memory interface {
+	// Held returns those of the subjects held before that are still owned and not wanted, and forgets the others. It is
+	// called in each pass.
+	Held(ctx context.Context, owned, wanted []string) []string
+	// Hold adds subjects to those that are held.
+	Hold(subjects []string)
+}
+
+// heldBefore is what makes a mistake likely when nothing else does any more.
+const heldBefore = "what was held before is not declared again"
+
+// Held says what is held back.
 type Held struct {
 	Removes []string // what would be removed, sorted
 	Owned   int      // how many subjects the agent owns in all
@@ -57,7 +73,8 @@ func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 		return d, nil
 	}
 	owned := slices.Compact(slices.Sorted(slices.Values(g.Owned(a))))
-	vanished := difference(owned, g.Wanted(d))
+	wanted := g.Wanted(d)
+	vanished, before := difference(owned, wanted), g.remembered(ctx, owned, wanted)
 	if len(vanished) == 0 {
 		if g.Settled != nil {
 			g.Settled(d)
@@ -66,17 +83,35 @@ func (g *Guard[D, A]) check(ctx context.Context, d D, a A) (D, *Held) {
 	}
 	all := len(vanished) == len(owned)
 	why := g.suspectReason(d, a, vanished, all)
-	if why != "" || len(vanished) >= 2 && 2*len(vanished) > len(owned) || all && g.storeEmpty(ctx) {
-		held := &Held{Removes: vanished, Owned: len(owned), Why: why, Confirm: g.Confirm}
-		confirmed, err := g.Confirmed(ctx, vanished)
-		switch {
-		case err != nil:
-			return g.Hold(d, reasons(vanished, fmt.Sprintf("%s (no confirmation could be read: %v)", held, err)), held), held
-		case !confirmed:
-			return g.Hold(d, reasons(vanished, held.String()), held), held
-		}
+	held := &Held{Removes: vanished, Owned: len(owned), Why: why, Confirm: g.Confirm}
+	everything := held
+	switch {
+	case why != "" || len(vanished) >= 2 && 2*len(vanished) > len(owned) || all && g.storeEmpty(ctx):
+	case len(before) > 0:
+		held.Why, everything = heldBefore, nil
+	default:
+		return g.Hold(d, g.unconfirmed(ctx, vanished), nil), nil
 	}
-	return g.Hold(d, g.unconfirmed(ctx, vanished), nil), nil
+	confirmed, err := g.Confirmed(ctx, vanished)
+	if err == nil && confirmed {
+		return g.Hold(d, g.unconfirmed(ctx, vanished), nil), nil
+	}
+	if g.Memory != nil {
+		g.Memory.Hold(vanished)
+	}
+	reason := held.String()
+	if err != nil {
+		reason = fmt.Sprintf("%s (no confirmation could be read: %v)", held, err)
+	}
+	return g.Hold(d, reasons(vanished, reason), everything), held
+}
+
+// remembered returns what was held before and would still be removed.
+func (g *Guard[D, A]) remembered(ctx context.Context, owned, wanted []string) []string {
+	if g.Memory == nil {
+		return nil
+	}
+	return g.Memory.Held(ctx, owned, wanted)
 }
 
 func (g *Guard[D, A]) suspectReason(d D, a A, vanished []string, all bool) string {

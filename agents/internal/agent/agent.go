@@ -71,6 +71,7 @@ type Agent struct {
 
 	warned     map[string]bool // warnings of intent that were logged
 	identity   *identity       // the node and root that the host last served; nil without apps to guard
+	removals   *removals       // what is held, and which confirmation was used; nil without a guard
 	undeclared atomic.Value    // string: the message that nothing is declared for the node, "" once something is
 	lock       string          // identifies the lock that this process holds; "" without one
 }

@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/intent"
-	"github.com/platypus-platform/platypus/store"
 )
 
 // confirmationLife is how long a person's confirmation of removals is valid.
@@ -25,11 +23,14 @@ const confirmationLife = time.Hour
 //   - this state directory served another node or root;
 //   - the store was reset to an older state;
 //   - every app would be removed, even one of one, and nothing is declared for the node: a wrong name, or a recursive
-//     delete that reached too far. Apps that the allocator had placed and now removes do not count.
+//     delete that reached too far. Apps that the allocator had placed and now removes do not count;
+//   - it was held before, and is not declared again.
+//
+// A confirmation ends with the removal, when something that it names is declared again, or after an hour.
 func GuardApps[A any](a *Agent, owned func(A) []string, recorded func(A, string) intent.Name) *converge.Guard[intent.Node, A] {
 	a.identity = newIdentity(a)
 	return &converge.Guard[intent.Node, A]{
-		Owned: owned, Wanted: appNames, Gone: a.confirmDeleted, Confirmed: a.Confirmed, Hold: markHeld,
+		Owned: owned, Wanted: appNames, Gone: a.confirmDeleted, Confirmed: a.Confirmed, Hold: markHeld, Memory: a.Removals(),
 		Blank:   func(ctx context.Context) (bool, error) { return a.Store.Blank(ctx, a.Tree.Clusters()) },
 		Settled: func(node intent.Node) { a.identity.acceptCurrent(node.Index) }, Reread: a.readConsistent,
 		Suspect: func(node intent.Node, actual A, vanished []string, all bool) string {
@@ -105,15 +106,12 @@ func markHeld(node intent.Node, subjects map[string]string, everything *converge
 	return node
 }
 
-// Confirmed reports whether a person agreed to these removals within the last hour.
+// Confirmed reports whether a person agreed to these removals within the last hour, this time. See [Agent.Removals].
 func (a *Agent) Confirmed(ctx context.Context, removes []string) (bool, error) {
-	pair, found, err := a.Store.Get(ctx, a.Tree.Confirm(a.Node, intent.Name(a.Name)), store.Consistent)
-	if err != nil || !found {
+	given, err := a.confirmation(ctx)
+	if err != nil || given == nil {
 		return false, err
 	}
-	var c intent.Confirmation
-	if err := json.Unmarshal(pair.Value, &c); err != nil {
-		return false, fmt.Errorf("read %s: %w", pair.Key, err)
-	}
-	return c.Covers(removes, time.Now(), confirmationLife), nil
+	c := intent.Confirmation{Removes: given.Removes, At: given.At}
+	return c.Covers(removes, time.Now(), confirmationLife) && a.removals.use(given), nil
 }
