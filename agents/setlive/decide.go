@@ -40,7 +40,7 @@ func decide(name string, d Desired, a Actual) decision {
 	}
 	switch {
 	case named && w.Phase != "":
-		return halt(w.Phase, w.Reason)
+		return resume(name, w, app, state)
 	case app.Unseen != "":
 		return lookAgain(name, d, app, state)
 	case !named:
