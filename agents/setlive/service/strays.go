@@ -77,9 +77,11 @@ func (f *StrayShutdown) proven() (processes []Process, err error) {
 
 // Wait is called once the supervisor has ended what it ran of the service, and returns when no stray of it is left. Those
 // that were not sent TERM are killed at once, like what is left of a process group, the others when their time is over or
-// ctx ends. What is still there [KillWait] after KILL is an error.
+// ctx ends. What is still there [KillWait] after KILL is an error, and so are strays that keep coming after all that time.
 func (f *StrayShutdown) Wait(ctx context.Context) error {
-	for begin := time.Now(); ; time.Sleep(scanPause) {
+	begin := time.Now()
+	end := begin.Add(max(time.Until(f.until), 0) + KillWait + time.Second)
+	for ; ; time.Sleep(scanPause) {
 		left, err := f.proven()
 		if err != nil && time.Since(begin) < KillWait {
 			continue // what could not be looked at is looked at again
@@ -89,6 +91,12 @@ func (f *StrayShutdown) Wait(ctx context.Context) error {
 		}
 		if len(left) == 0 {
 			return nil
+		}
+		if limit := time.Now().Add(KillWait); ctx.Err() != nil && limit.Before(end) {
+			end = limit
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("process %d still runs, or was started meanwhile: end what starts it", left[0].PID)
 		}
 		for _, p := range left {
 			if f.terminated[p] && time.Now().Before(f.until) && ctx.Err() == nil {
