@@ -59,7 +59,7 @@ func decide(name string, d Desired, a Actual) decision {
 
 // remove takes a service away. The folder that makes it ours goes last.
 func remove(name string, app App) decision {
-	spec := service.Spec{App: name, Basedir: app.Service.Basedir}
+	spec := service.Spec{App: name, Basedir: app.Service.Basedir, StopTimeout: app.Service.StopTimeout}
 	const why = "it is no longer declared for this node"
 	steps := []Step{{Verb: Stop, Spec: spec, Final: true, Why: why}}
 	if !app.kept() {

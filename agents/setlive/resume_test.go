@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -74,5 +75,14 @@ func TestPlanLeavesDownWhatIsToBeDown(t *testing.T) {
 		if steps := plan(d, Actual{"slug": app}); len(steps) > 0 {
 			t.Errorf("%s: %v", name, steps)
 		}
+	}
+}
+
+// TestPlanRemovesWithTheStopTimeoutThatWasRecorded: intent of the app is gone by then.
+func TestPlanRemovesWithTheStopTimeoutThatWasRecorded(t *testing.T) {
+	app := App{Service: service.State{App: "slug", Basedir: "/srv/slug", Up: true, Boot: true, StopTimeout: 4 * time.Second}}
+	steps := plan(Desired{}, Actual{"slug": app})
+	if len(steps) == 0 || steps[0].Verb != Stop || steps[0].Spec.Grace() != 4*time.Second {
+		t.Errorf("%+v", steps)
 	}
 }
