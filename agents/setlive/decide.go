@@ -54,7 +54,7 @@ func decide(name string, d Desired, a Actual) decision {
 	case app.Links.Obstacle != "":
 		return halt(converge.Waiting, app.Links.Obstacle)
 	}
-	return live(w, app, state)
+	return reap(w, app, live(w, app, state))
 }
 
 // remove takes a service away. The folder that makes it ours goes last.

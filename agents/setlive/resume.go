@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/platypus-platform/platypus/agents/converge"
@@ -48,4 +49,14 @@ func (a App) recorded() Wanted {
 	s := a.Service
 	spec := service.Spec{App: s.App, Basedir: s.Basedir, RunAs: s.RunAs, StopTimeout: s.StopTimeout}
 	return Wanted{Spec: spec, Version: a.Links.Current}
+}
+
+// reap adds the end of what earlier starts left behind to the decision for an app that keeps ending, when nothing else is
+// to be done: each start would leave more of it, without end.
+func reap(w Wanted, app App, d decision) decision {
+	past := app.Service.Past
+	if len(d.steps) == 0 && past.Orphans > 0 && (past.Looping || past.Restarts >= maxRestarts) {
+		d.steps = []Step{{Verb: Reap, Spec: w.Spec, Why: fmt.Sprintf("it was restarted, and %d are not supervised", past.Orphans)}}
+	}
+	return d
 }

@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/platypus-platform/platypus/agents/converge"
 	"github.com/platypus-platform/platypus/agents/setlive/service"
 	"github.com/platypus-platform/platypus/intent"
 )
@@ -84,5 +85,26 @@ func TestPlanRemovesWithTheStopTimeoutThatWasRecorded(t *testing.T) {
 	steps := plan(Desired{}, Actual{"slug": app})
 	if len(steps) == 0 || steps[0].Verb != Stop || steps[0].Spec.Grace() != 4*time.Second {
 		t.Errorf("%+v", steps)
+	}
+}
+
+// TestPlanEndsWhatRestartsLeftBehind of a version that was given up, and of one that is merely unhealthy.
+func TestPlanEndsWhatRestartsLeftBehind(t *testing.T) {
+	w := Wanted{Spec: service.Spec{App: "slug", Basedir: "/srv/slug"}, Version: "v1", Goal: "g"}
+	app := App{Installed: all, Links: Links{Current: "v1"}}
+	app.Service = service.State{App: "slug", Basedir: "/srv/slug", Up: true, Boot: true, Fingerprint: w.Spec.Fingerprint(),
+		Process: service.Process{PID: 7, Started: 1, Version: "v1", Settings: w.Spec.Settings()},
+		Past:    service.Past{Restarts: 9, Looping: true, Orphans: 2}}
+	for _, failed := range []Attempt{{}, {Goal: "g", To: "v1", Failed: "it ended 3 times"}} {
+		app.Attempt = failed
+		d := decide("slug", Desired{"slug": w}, Actual{"slug": app})
+		if len(d.steps) != 1 || d.steps[0].Verb != Reap || d.state.Phase == converge.Converged {
+			t.Errorf("%+v", d)
+		}
+		app := app
+		app.Service.Past.Orphans = 0
+		if steps := plan(Desired{"slug": w}, Actual{"slug": app}); len(steps) > 0 {
+			t.Errorf("with none left: %v", steps)
+		}
 	}
 }

@@ -130,6 +130,19 @@ func (c ProcessTable) Strays(h Home, main int) (strays []Stray, err error) {
 	return strays, nil
 }
 
+// Orphans returns the proven strays that neither are the eldest nor belong to it: each start of a service whose launch goes
+// into the background leaves some. The eldest may be what serves.
+func (c ProcessTable) Orphans(strays []Stray) (orphans []Stray) {
+	eldest := Eldest(strays).PID
+	for _, s := range strays {
+		r, e := c.all[s.PID], c.all[eldest]
+		if s.Proven && r.session != e.session && r.group != e.group && !c.descends(s.PID, eldest) {
+			orphans = append(orphans, s)
+		}
+	}
+	return orphans
+}
+
 // runsAs reports whether a process belongs to a user that the service runs as, or ran as before. An older version did not
 // record that: then any user's does. Its error is [ErrUnseen].
 func (m marker) runsAs(pid int) (bool, error) {

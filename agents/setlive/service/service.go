@@ -68,6 +68,9 @@ type Old struct {
 type Stopping struct {
 	Grace time.Duration // from TERM to KILL; DefaultGrace when 0
 	Final bool          // it stays stopped, also at boot
+
+	// Orphans says that the service goes on: only what its earlier starts left behind is ended, but for the eldest.
+	Orphans bool
 }
 
 // Bounds of what setlive waits for.

@@ -37,6 +37,7 @@ type Main func() (int, error)
 type StrayShutdown struct {
 	home       Home
 	main       Main
+	orphans    bool                  // only those are ended
 	terminated map[Process]bool      // were sent TERM and have until the deadline
 	killed     map[Process]time.Time // were sent KILL
 	until      time.Time
@@ -45,7 +46,16 @@ type StrayShutdown struct {
 // TerminateStrays sends TERM to all proven strays of a service; they have until grace is over to end. Its error is
 // [ErrUnseen], or that of main.
 func (h Home) TerminateStrays(main Main, grace time.Duration) (*StrayShutdown, error) {
-	f := &StrayShutdown{home: h, main: main, terminated: map[Process]bool{}, killed: map[Process]time.Time{}, until: time.Now().Add(grace)}
+	return h.terminate(main, grace, false)
+}
+
+// TerminateOrphans does so to those that [ProcessTable.Orphans] returns.
+func (h Home) TerminateOrphans(main Main, grace time.Duration) (*StrayShutdown, error) {
+	return h.terminate(main, grace, true)
+}
+
+func (h Home) terminate(main Main, grace time.Duration, orphans bool) (*StrayShutdown, error) {
+	f := &StrayShutdown{home: h, main: main, orphans: orphans, terminated: map[Process]bool{}, killed: map[Process]time.Time{}, until: time.Now().Add(grace)}
 	strays, err := f.proven()
 	for _, s := range strays {
 		f.terminated[s] = true
@@ -67,6 +77,9 @@ func (f *StrayShutdown) proven() (processes []Process, err error) {
 		return nil, err
 	}
 	strays, err := c.Strays(f.home, main)
+	if f.orphans {
+		strays = c.Orphans(strays)
+	}
 	for _, s := range strays {
 		if s.Proven {
 			processes = append(processes, s.Process)
