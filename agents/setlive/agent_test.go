@@ -111,7 +111,7 @@ func (w *world) commands() map[string]command {
 		"stale": w.stale, "steady": w.steady, "heard": w.heard, "old": w.oldService, "killed": w.killed,
 		"disk": w.disk, "fill": w.fill, "roomy": w.fill, "readonly": w.remount, "writable": w.remount,
 		"trapped": w.trapped, "says": w.says, "freeze": w.freeze, "thaw": w.freeze, "supervisor": w.supervisor,
-		"files": w.files, "confirm": w.confirm, "called": w.called,
+		"files": w.files, "confirm": w.confirm, "called": w.called, "few": w.few,
 	}
 }
 
@@ -176,6 +176,7 @@ var kinds = map[string]string{
 	// Two that go into the background: at once, and once they serve, as most daemons do.
 	"forks":      "#!/bin/sh\n[ -n \"$2\" ] || exec setsid -f \"$0\" x x\n" + web,
 	"forks-late": "#!/bin/sh\n[ -n \"$2\" ] || { setsid -f \"$0\" x x; sleep 3; exit 0; }\n" + web,
+	"leaves":     "#!/bin/sh\nsetsid -f sleep 1000\n",
 	// Two that are their own check: what sick says when it is asked is no.
 	"sound": "#!/bin/sh\n[ \"$1\" = check ] && exit 0\nexec sleep 1000\n",
 	// One that ends as soon as a file is there, and one that copies its config to a file at its start and at HUP.

@@ -47,6 +47,8 @@ func (h *host) do(ctx context.Context, s Step) error {
 		return h.services.Adopt(ctx, s.Spec, s.Process)
 	case Tell:
 		return h.services.Tell(ctx, app, s.Signal, s.Spec.Settings())
+	case Reap:
+		return h.services.Stop(ctx, app, service.Stopping{Grace: s.Spec.Grace(), Orphans: true})
 	case Commit:
 		return h.attempts.forget(app)
 	case Revert:

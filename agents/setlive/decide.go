@@ -40,7 +40,7 @@ func decide(name string, d Desired, a Actual) decision {
 	}
 	switch {
 	case named && w.Phase != "":
-		return halt(w.Phase, w.Reason)
+		return resume(name, w, app, state)
 	case app.Unseen != "":
 		return lookAgain(name, d, app, state)
 	case !named:
@@ -54,12 +54,12 @@ func decide(name string, d Desired, a Actual) decision {
 	case app.Links.Obstacle != "":
 		return halt(converge.Waiting, app.Links.Obstacle)
 	}
-	return live(w, app, state)
+	return reap(w, app, live(w, app, state))
 }
 
 // remove takes a service away. The folder that makes it ours goes last.
 func remove(name string, app App) decision {
-	spec := service.Spec{App: name, Basedir: app.Service.Basedir}
+	spec := service.Spec{App: name, Basedir: app.Service.Basedir, StopTimeout: app.Service.StopTimeout}
 	const why = "it is no longer declared for this node"
 	steps := []Step{{Verb: Stop, Spec: spec, Final: true, Why: why}}
 	if !app.kept() {

@@ -82,6 +82,9 @@ func (h *host) complete(ctx context.Context, d Desired, a Actual) Actual {
 	for name, w := range d {
 		app, known := a[name]
 		if w.Phase != "" {
+			if app.Unseen == "" && app.interrupted() {
+				whole[name] = h.guarded(app, app.recorded())
+			}
 			continue
 		}
 		if !known || app.Service.Basedir != w.Spec.Basedir {

@@ -86,6 +86,7 @@ const (
 	Start   Verb = "start"
 	Commit  Verb = "commit"
 	Revert  Verb = "revert"
+	Reap    Verb = "end what earlier starts left behind"
 	Tell    Verb = "tell"
 	Unlink  Verb = "unlink"
 	Remove  Verb = "remove"

@@ -120,3 +120,12 @@ func (w *world) consistent(ts *testscript.TestScript, app, when string) {
 		ts.Fatalf("%v runs and current is %s (%v) %s", running, target, err, when)
 	}
 }
+
+// few APP N demands that at most N processes of an app run.
+func (w *world) few(ts *testscript.TestScript, _ bool, args []string) {
+	most, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if _, pids := w.versions(args[0]); len(strings.Fields(pids)) > most {
+		ts.Fatalf("more than %d processes of %s run: %s", most, args[0], pids)
+	}
+}

@@ -48,6 +48,9 @@ type marker struct {
 	App         string            `json:"app"`
 	Basedir     string            `json:"basedir"`
 	Node        string            `json:"node,omitempty"` // that the service was written for; absent when an older version wrote it
+	RunAs       string            `json:"run_as,omitempty"`
+	Users       []uint32          `json:"users,omitempty"` // ids of RunAs and of the user before it; absent when an older version wrote it
+	StopTimeout time.Duration     `json:"stop_timeout,omitempty"`
 	Fingerprint string            `json:"fingerprint"`
 	Files       map[string]string `json:"files"` // SHA-256 of each
 }
@@ -83,7 +86,12 @@ func (h Home) files(s Spec, more []File) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := marker{App: s.App, Basedir: s.Basedir, Node: s.Node, Fingerprint: s.Fingerprint(), Files: map[string]string{}}
+	users, err := h.users(s)
+	if err != nil {
+		return nil, err
+	}
+	m := marker{App: s.App, Basedir: s.Basedir, Node: s.Node, RunAs: s.RunAs, Users: users, StopTimeout: s.StopTimeout,
+		Fingerprint: s.Fingerprint(), Files: map[string]string{}}
 	files := append([]File{{configName, s.config(), 0o640}}, more...)
 	files = append(files, File{RunName, run, 0o755}, File{FinishName, finish(string(h), s), 0o755})
 	for _, f := range files {
@@ -208,7 +216,7 @@ func (h Home) State() (State, error) {
 	if there, err := There(err); !there {
 		return State{}, err
 	}
-	s := State{App: filepath.Base(string(h)), Basedir: m.Basedir, Node: m.Node, Fingerprint: m.Fingerprint}
+	s := State{App: filepath.Base(string(h)), Basedir: m.Basedir, Node: m.Node, RunAs: m.RunAs, StopTimeout: m.StopTimeout, Fingerprint: m.Fingerprint}
 	n, ok, err := h.note()
 	if err != nil {
 		return State{}, err

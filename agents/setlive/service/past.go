@@ -13,6 +13,7 @@ type Past struct {
 	Steady   bool   // the process that was started last has been up for SteadyAfter, if it still is
 	End      End    // how a process of it ended last; zero when that is not known
 	Stray    Stray  // a process of it that is not in the supervisor's hands; zero when there is none
+	Orphans  int    // processes of it that earlier starts left behind, beside Stray
 	Evidence string // why it ended, in words: for whoever observes to fill in
 }
 

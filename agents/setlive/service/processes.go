@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -118,10 +119,46 @@ func (c ProcessTable) Strays(h Home, main int) (strays []Stray, err error) {
 		} else if !proven {
 			continue
 		}
+		if ours, err := m.runsAs(pid); err != nil {
+			return nil, err
+		} else if !ours {
+			continue // anybody can give a process the environment of this service
+		}
 		r.Version = m.App + " " + r.Version
 		strays = append(strays, Stray{r.Process, proven})
 	}
 	return strays, nil
+}
+
+// Orphans returns the proven strays that neither are the eldest nor belong to it: each start of a service whose launch goes
+// into the background leaves some. The eldest may be what serves.
+func (c ProcessTable) Orphans(strays []Stray) (orphans []Stray) {
+	eldest := Eldest(strays).PID
+	for _, s := range strays {
+		r, e := c.all[s.PID], c.all[eldest]
+		if s.Proven && r.session != e.session && r.group != e.group && !c.descends(s.PID, eldest) {
+			orphans = append(orphans, s)
+		}
+	}
+	return orphans
+}
+
+// runsAs reports whether a process belongs to a user that the service runs as, or ran as before. An older version did not
+// record that: then any user's does. Its error is [ErrUnseen].
+func (m marker) runsAs(pid int) (bool, error) {
+	if len(m.Users) == 0 {
+		return true, nil
+	}
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if there, err := There(err); !there {
+		return false, err
+	}
+	_, ids, _ := strings.Cut(string(data), "\nUid:")
+	var id uint32 // the real one: the others are those of the program's owner when it is setuid
+	if n, err := fmt.Sscan(ids, &id); n != 1 || err != nil {
+		return false, nil
+	}
+	return slices.Contains(m.Users, id), nil
 }
 
 // version is that of the install of an app that a process was started from.

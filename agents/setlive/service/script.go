@@ -107,5 +107,28 @@ func UserID(name string) (uint32, error) {
 	return uint32(id), nil
 }
 
+// users are the ids that processes of a service have: that of the user it runs as, and of the one before it, which its
+// processes may have until they are stopped.
+func (h Home) users(s Spec) ([]uint32, error) {
+	id := uint32(os.Geteuid())
+	if s.RunAs != "" {
+		var err error
+		if id, err = UserID(s.RunAs); err != nil {
+			return nil, err
+		}
+	}
+	before, err := h.marker()
+	if _, err := There(err); err != nil {
+		return nil, err
+	}
+	users := []uint32{id}
+	for _, other := range before.Users {
+		if other != id && len(users) < 2 {
+			users = append(users, other)
+		}
+	}
+	return users, nil
+}
+
 // quote makes a word safe for the shell.
 func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

@@ -68,6 +68,9 @@ type Old struct {
 type Stopping struct {
 	Grace time.Duration // from TERM to KILL; DefaultGrace when 0
 	Final bool          // it stays stopped, also at boot
+
+	// Orphans says that the service goes on: only what its earlier starts left behind is ended, but for the eldest.
+	Orphans bool
 }
 
 // Bounds of what setlive waits for.
@@ -81,13 +84,15 @@ const (
 // State is a service as observed.
 type State struct {
 	App         string
-	Basedir     string  // as installed
-	Node        string  // that it was installed for; "" when that was not recorded
-	Fingerprint string  // of the settings as installed, [Spec.Fingerprint]; "" when a file of it was damaged
-	Supervised  bool    // the supervisor has it in hand
-	Up          bool    // the supervisor keeps it running
-	Boot        bool    // it will be started at boot
-	Process     Process // zero while nothing runs
+	Basedir     string        // as installed
+	Node        string        // that it was installed for; "" when that was not recorded
+	RunAs       string        // as installed
+	StopTimeout time.Duration // as installed; 0 when that was not recorded
+	Fingerprint string        // of the settings as installed, [Spec.Fingerprint]; "" when a file of it was damaged
+	Supervised  bool          // the supervisor has it in hand
+	Up          bool          // the supervisor keeps it running
+	Boot        bool          // it will be started at boot
+	Process     Process       // zero while nothing runs
 	Past        Past
 	Problem     string // what is wrong with it, in words with the next step; "" when nothing is
 	Bar         Bar    // whether the Problem keeps everything from being tried

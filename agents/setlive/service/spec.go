@@ -27,7 +27,7 @@ type Spec struct {
 }
 
 // form is the form of the files that Install writes. Raising it makes services be written anew, not restarted.
-const form = "3"
+const form = "4"
 
 // Settings identifies everything beside the version that a process gets at its start: when it differs, the process
 // must be restarted. How Config is laid out does not matter.

@@ -37,6 +37,7 @@ type Main func() (int, error)
 type StrayShutdown struct {
 	home       Home
 	main       Main
+	orphans    bool                  // only those are ended
 	terminated map[Process]bool      // were sent TERM and have until the deadline
 	killed     map[Process]time.Time // were sent KILL
 	until      time.Time
@@ -45,7 +46,16 @@ type StrayShutdown struct {
 // TerminateStrays sends TERM to all proven strays of a service; they have until grace is over to end. Its error is
 // [ErrUnseen], or that of main.
 func (h Home) TerminateStrays(main Main, grace time.Duration) (*StrayShutdown, error) {
-	f := &StrayShutdown{home: h, main: main, terminated: map[Process]bool{}, killed: map[Process]time.Time{}, until: time.Now().Add(grace)}
+	return h.terminate(main, grace, false)
+}
+
+// TerminateOrphans does so to those that [ProcessTable.Orphans] returns.
+func (h Home) TerminateOrphans(main Main, grace time.Duration) (*StrayShutdown, error) {
+	return h.terminate(main, grace, true)
+}
+
+func (h Home) terminate(main Main, grace time.Duration, orphans bool) (*StrayShutdown, error) {
+	f := &StrayShutdown{home: h, main: main, orphans: orphans, terminated: map[Process]bool{}, killed: map[Process]time.Time{}, until: time.Now().Add(grace)}
 	strays, err := f.proven()
 	for _, s := range strays {
 		f.terminated[s] = true
@@ -67,6 +77,9 @@ func (f *StrayShutdown) proven() (processes []Process, err error) {
 		return nil, err
 	}
 	strays, err := c.Strays(f.home, main)
+	if f.orphans {
+		strays = c.Orphans(strays)
+	}
 	for _, s := range strays {
 		if s.Proven {
 			processes = append(processes, s.Process)
@@ -77,9 +90,11 @@ func (f *StrayShutdown) proven() (processes []Process, err error) {
 
 // Wait is called once the supervisor has ended what it ran of the service, and returns when no stray of it is left. Those
 // that were not sent TERM are killed at once, like what is left of a process group, the others when their time is over or
-// ctx ends. What is still there [KillWait] after KILL is an error.
+// ctx ends. What is still there [KillWait] after KILL is an error, and so are strays that keep coming after all that time.
 func (f *StrayShutdown) Wait(ctx context.Context) error {
-	for begin := time.Now(); ; time.Sleep(scanPause) {
+	begin := time.Now()
+	end := begin.Add(max(time.Until(f.until), 0) + KillWait + time.Second)
+	for ; ; time.Sleep(scanPause) {
 		left, err := f.proven()
 		if err != nil && time.Since(begin) < KillWait {
 			continue // what could not be looked at is looked at again
@@ -89,6 +104,12 @@ func (f *StrayShutdown) Wait(ctx context.Context) error {
 		}
 		if len(left) == 0 {
 			return nil
+		}
+		if limit := time.Now().Add(KillWait); ctx.Err() != nil && limit.Before(end) {
+			end = limit
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("process %d still runs, or was started meanwhile: end what starts it", left[0].PID)
 		}
 		for _, p := range left {
 			if f.terminated[p] && time.Now().Before(f.until) && ctx.Err() == nil {

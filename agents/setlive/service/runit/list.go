@@ -28,7 +28,7 @@ func (r *Runit) List(context.Context) ([]service.State, error) {
 	for _, home := range homes {
 		state, err := r.state(home)
 		if err == nil && errProcesses == nil {
-			state.Past.Stray, err = strayOf(processes, home)
+			state.Past.Stray, state.Past.Orphans, err = straysOf(processes, home)
 		}
 		if err = errors.Join(err, errProcesses); err != nil {
 			state = home.Hidden(err)
@@ -38,21 +38,22 @@ func (r *Runit) List(context.Context) ([]service.State, error) {
 	return states, nil
 }
 
-// strayOf returns a process of a service that no runsv knows. Its error is [service.ErrUnseen].
-func strayOf(processes service.ProcessTable, home service.Home) (service.Stray, error) {
+// straysOf returns a process of a service that no runsv knows, and how many orphans there are beside it. Its error is
+// [service.ErrUnseen].
+func straysOf(processes service.ProcessTable, home service.Home) (service.Stray, int, error) {
 	now, err := supervise(home).status()
 	switch {
 	case errors.Is(err, service.ErrUnseen):
-		return service.Stray{}, err
+		return service.Stray{}, 0, err
 	case err != nil:
-		return service.Stray{}, nil // what its runsv runs could not be told from a stray
+		return service.Stray{}, 0, nil // what its runsv runs could not be told from a stray
 	}
 	strays, err := processes.Strays(home, now.pid)
 	eldest := service.Eldest(strays)
 	if started, alive, err := service.StartOf(eldest.PID); !alive || started != eldest.Started {
-		return service.Stray{}, err // it was the service's process before now.pid
+		return service.Stray{}, 0, err // it was the service's process before now.pid
 	}
-	return eldest, err
+	return eldest, len(processes.Orphans(strays)), err
 }
 
 // state looks at one service. Its error is [service.ErrUnseen].
@@ -155,6 +156,18 @@ func (r *Runit) endStrays(ctx context.Context, app string, main service.Main, gr
 		return nil
 	}
 	return err
+}
+
+// endOrphans ends what earlier starts of a service left behind.
+func (r *Runit) endOrphans(ctx context.Context, app string, grace time.Duration) error {
+	orphans, err := r.home(app).TerminateOrphans(r.main(app), grace)
+	if err == nil {
+		err = orphans.Wait(ctx)
+	}
+	if err != nil && !errors.Is(err, errGarbage) {
+		return fmt.Errorf("end orphans of %s: %w", app, err)
+	}
+	return nil
 }
 
 // nobody is the main process of a service that no runsv has in hand.

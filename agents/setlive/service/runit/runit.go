@@ -138,6 +138,9 @@ func (r *Runit) absent() string {
 
 // Stop implements [service.Runner].
 func (r *Runit) Stop(ctx context.Context, app string, how service.Stopping) error {
+	if how.Orphans {
+		return r.endOrphans(ctx, app, graceOf(how))
+	}
 	if err := r.stop(ctx, app, how); err != nil {
 		return fmt.Errorf("stop %s: %w", app, err)
 	}

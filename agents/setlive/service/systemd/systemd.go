@@ -199,6 +199,9 @@ func (s *Systemd) fresh(ctx context.Context, app string) (unit, error) {
 
 // Stop implements [service.Runner].
 func (s *Systemd) Stop(ctx context.Context, app string, how service.Stopping) error {
+	if how.Orphans {
+		return nil // systemd ends what is left in the unit's cgroup before each start
+	}
 	if err := s.stop(ctx, app, how); err != nil {
 		return fmt.Errorf("stop %s: %w", app, err)
 	}
