@@ -159,5 +159,5 @@ func (l *Log) entryWithoutHead(ctx context.Context, head Head) error {
 	if now, err := l.Head(ctx); err != nil || now.Seq > 0 {
 		return err
 	}
-	return fmt.Errorf("%w: %w: %s does not exist, but entries do", ErrForged, ErrNoHead, l.headKey())
+	return fmt.Errorf("%w: %w: %s does not exist, but entries do: platypus history repair", ErrForged, ErrNoHead, l.headKey())
 }
