@@ -145,7 +145,10 @@ func (w killFixture) kill(args []string, n int, after bool) bool {
 	}
 	cmd := exec.Command(self)
 	started := make(chan struct{})
-	r := &stepKiller{n: n, after: after, next: httputil.NewSingleHostReverseProxy(target), kill: func() { <-started; _ = cmd.Process.Kill() }}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	// A connection that is used again may be one that the server just closed: that would be a failure of the proxy's own.
+	proxy.Transport = &http.Transport{DisableKeepAlives: true}
+	r := &stepKiller{n: n, after: after, next: proxy, kill: func() { <-started; _ = cmd.Process.Kill() }}
 	server := httptest.NewServer(r)
 	defer func() { server.CloseClientConnections(); server.Close() }()
 	cmd.Args = append([]string{"platypus", "--http-addr", server.URL}, w.args(args)...)

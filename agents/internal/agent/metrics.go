@@ -98,7 +98,7 @@ func (m *metrics) serve(ctx context.Context, address string) error {
 	if err != nil {
 		return Usage("--listen: %w", err)
 	}
-	server := &http.Server{Handler: m.pages(), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: m.pages(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	go func() { _ = server.Serve(listener) }()
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	return nil
