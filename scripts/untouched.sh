@@ -7,7 +7,7 @@ esac
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 state() {
-	find /etc/service /etc/sv /etc/platypus /etc/systemd/system /run/systemd/system /run/platypus /srv /var/lib/platypus \
+	find /etc/service /etc/sv /etc/platypus /etc/systemd/system /run/systemd/system /srv /var/lib/platypus \
 		/var/service /var/service-stage -maxdepth 3 2>/dev/null | sort || true
 	find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'platypus*' | sort
 	ip netns list 2>/dev/null || true
