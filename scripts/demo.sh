@@ -64,7 +64,7 @@ END
 begin=$(date +%s%N)
 bold "Starting the store and the agents (platypus dev)"
 log=$scratch/dev.log
-platypus dev --dir "$scratch" --node demo >"$log" 2>&1 &
+platypus dev --dir "$scratch" --listen "unix:$scratch/store.sock" --node demo >"$log" 2>&1 &
 dev=$!
 for _ in $(seq 600); do
 	if grep -q 'platypus dev: store at' "$log" || ! kill -0 "$dev" 2>/dev/null; then break; fi
