@@ -16,6 +16,7 @@ test,bench      systemd      systemctl        systemd stories (setlive), unit ch
 test,bench      dbus         dbus-daemon      systemd stories (setlive)
 test            dbus-bin     dbus-send        systemd stories (setlive)
 test,faults     strace       strace           fault injection at the N-th system call
+test            python3      /usr/bin/python3 locks of other users, an app that serves files (agents)
 test            jq           jq               stories that read JSON as a user does
 test,bench      chromium     chromium         stories of the page in a real browser (dashboard)
 test            clang        clang            seeds written in C (seed-placer)
